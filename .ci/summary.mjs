@@ -1,0 +1,34 @@
+/**
+ * Sums up vitest's JSON report: names what failed or was skipped, ends with the line "N passed, N failed".
+ * A skipped test counts as failed: in CI nothing has a reason to be skipped.
+ * Usage: node .ci/summary.mjs <report> <exit code of the tests>
+ */
+import { readFileSync } from "node:fs";
+
+const [, , path, exitCode] = process.argv;
+const faults = [];
+let passed = 0;
+
+for (const { name, status, message, assertionResults } of readReport()) {
+  if (status === "failed" && assertionResults.length === 0) faults.push(`FAILED ${name}: ${message}`);
+  for (const test of assertionResults) {
+    if (test.status === "passed") passed++;
+    else faults.push(`${test.status === "failed" ? "FAILED" : "SKIPPED"} ${test.fullName}`);
+  }
+}
+if (faults.length === 0 && exitCode !== "0")
+  faults.push(`FAILED the test command, with exit code ${exitCode}`);
+if (faults.length === 0 && passed === 0) faults.push("FAILED no test has run");
+
+for (const fault of faults) console.log(fault);
+console.log(`${passed} passed, ${faults.length} failed`);
+process.exitCode = faults.length === 0 ? 0 : 1;
+
+/** No report means that the build or the linter stopped the run before its tests. */
+function readReport() {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")).testResults;
+  } catch {
+    return [];
+  }
+}
