@@ -1,0 +1,69 @@
+/** Reads the fields of a frame in order, as `Outbox` wrote them. Runs in: primary and workers. */
+import { NUMBER_BIT } from "./frame.js";
+
+export class FieldReader {
+  readonly #buffer: Buffer;
+  readonly #end: number;
+  #at: number;
+
+  constructor(buffer: Buffer, start: number, end: number) {
+    this.#buffer = buffer;
+    this.#at = start;
+    this.#end = end;
+  }
+
+  /** Whether all fields have been read. */
+  get done(): boolean {
+    return this.#at >= this.#end;
+  }
+
+  u8(): number {
+    return this.#buffer[this.#at++] as number;
+  }
+
+  u32(): number {
+    this.#at += 4;
+    return this.#buffer.readUInt32LE(this.#at - 4);
+  }
+
+  bytes(length: number): Buffer {
+    this.#at += length;
+    return this.#buffer.subarray(this.#at - length, this.#at);
+  }
+
+  /** Everything that is left. */
+  rest(): Buffer {
+    return this.bytes(this.#end - this.#at);
+  }
+
+  /** `length` bytes that begin `fromEnd` bytes before the frame's end, wherever the reader is. */
+  tail(fromEnd: number, length: number): Buffer {
+    return this.#buffer.subarray(this.#end - fromEnd, this.#end - fromEnd + length);
+  }
+
+  text(): string {
+    const length = this.u32();
+    this.#at += length;
+    return this.#buffer.toString("utf8", this.#at - length, this.#at);
+  }
+
+  skip(bytes: number): void {
+    this.#at += bytes;
+  }
+
+  /** Room names; what was a number in JavaScript is one again. */
+  names(): Set<string> {
+    const names = new Set<string>();
+    for (let count = this.u32(); count > 0; count--) names.add(this.#name());
+    return names;
+  }
+
+  #name(): string {
+    const head = this.u32();
+    const start = this.#at;
+    this.#at += (head & ~NUMBER_BIT) >>> 0;
+    const text = this.#buffer.toString("utf8", start, this.#at);
+    // Socket.IO's types say string; its users pass numbers as well.
+    return ((head & NUMBER_BIT) !== 0 ? Number(text) : text) as string;
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The frames on a link: one table of numbers, one reader of headers.
+ * All integers are unsigned and little-endian. Runs in: primary and workers.
+ *
+ *     0        4     5      6      8            12
+ *     | length | kind| flags| keys | namespace  | keys × u32 | fields of the kind …
+ *
+ * `length` counts the whole frame. The hub reads the header and the keys; what follows is for workers.
+ */
+
+/** Agreed in the handshake; any change of what is below is a change of this number. */
+export const PROTOCOL_VERSION = 1;
+
+/** Volatile packets are dropped once this part of the allowed backlog waits. */
+export const VOLATILE_SHARE = 1 / 16;
+
+export const HEADER_BYTES = 12;
+export const KEY_BYTES = 4;
+
+/** Frame kinds; the numbers are part of the protocol. */
+export const FrameKind = {
+  // A worker tells the hub.
+  /**
+   * u32 token; with {@link OpenFlag}.recovery u32 ms that a session lives without a socket and u32 ms that packets
+   * are kept; utf8 name. The worker has a server with this namespace.
+   */
+  open: 1,
+  /** The worker's server closed the namespace. */
+  close: 2,
+  /** u32 sequence, then u32 × n: key × 2 + 1 for "a socket is in this room", key × 2 for "none is left". */
+  interest: 3,
+  /** A command with claims has been carried out. */
+  settled: 4,
+  /** u32 member. The worker leaves the hub. */
+  leave: 5,
+  /** u32 request. How many workers have the namespace? */
+  count: 6,
+  /** u32 handle, text private id, text sid, names rooms. A socket has connected. */
+  sessionOpen: 7,
+  /** u32 handle, u8 1 for joined or 0 for left, names rooms. */
+  sessionRooms: 8,
+  /** u32 handle, value. What `socket.data` is now. */
+  sessionData: 9,
+  /** u32 handle. The socket is gone: for good, or with {@link SessionFlag}.recoverable. */
+  sessionEnd: 10,
+  /** u32 handle, names rooms. The socket of a restored session has connected. */
+  sessionRestored: 11,
+  /** u32 request, u32 handle, text private id, text offset. A client wants its session back. */
+  restore: 12,
+
+  // A worker tells other workers; keys name the rooms, none means every server of the namespace.
+  /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
+  broadcast: 16,
+  /** u32 claims, u32 × claims: rooms that receivers may join by this; then u8 {@link Operation}, value. */
+  command: 17,
+  /**
+   * u32 member that asks, u32 request, u8 {@link Operation}, value; for `broadcastWithAck` u32 milliseconds, names
+   * rooms, names except, packet instead of the value.
+   */
+  request: 18,
+  /** u32 member that asked, u32 request, u32 member that answers, value or nothing. */
+  response: 19,
+  /**
+   * u32 how far before the frame's end the place of the offset is, names rooms, names except, packet. A broadcast
+   * that the hub keeps in its journal. With {@link BroadcastFlag}.echo its sender gets `placed` for it.
+   */
+  record: 20,
+
+  // The hub tells a worker.
+  /** u32 token, offset of the last packet. The answer to `open`; the header's namespace is the id from now on. */
+  opened: 32,
+  /** u32 request, u32 servers. The answer to `count`. */
+  counted: 33,
+  /** u32 sequence: the hub acts on all interest up to this frame. */
+  synced: 34,
+  /** u32 request, then (u32 member, u32 worker id, u32 pid) × n: who was asked. */
+  asked: 35,
+  /** u32 member. It will send nothing more. */
+  left: 36,
+  /** Offset. The worker's oldest `record` that asked for it has its place; the worker delivers it now. */
+  placed: 37,
+  /**
+   * u32 request, u32 handle, offset of the last packet; then, unless there is no such session: text sid, names rooms,
+   * u32 length and value, u32 n. The next n frames of the namespace are `record`s that the client has missed.
+   */
+  restored: 38,
+  /** u32 handle. The session is wanted elsewhere: close its connection and say `sessionEnd`. */
+  fence: 39,
+} as const;
+
+/** What a command or request asks for; the numbers are part of the protocol. */
+export const Operation = {
+  socketsJoin: 1,
+  socketsLeave: 2,
+  disconnectSockets: 3,
+  serverSideEmit: 4,
+  fetchSockets: 5,
+  broadcastWithAck: 6,
+} as const;
+
+/** Flags of `open`. */
+export const OpenFlag = {
+  /** The worker reports no interest: relay everything of the namespace. */
+  everything: 1,
+  /** It only sends: it is not counted among the servers, and gets no broadcast and no request. */
+  emitter: 2,
+  /** The server has `connectionStateRecovery`. */
+  recovery: 4,
+} as const;
+
+/** Flags of `sessionEnd`. */
+export const SessionFlag = {
+  /** The client may come back. */
+  recoverable: 1,
+} as const;
+
+/** Flags of `broadcast`, `record` and of `request` with `broadcastWithAck`. */
+export const BroadcastFlag = {
+  volatile: 1,
+  /** `compress` was set … */
+  compressSet: 2,
+  /** … to true. */
+  compress: 4,
+  /** A `broadcast` starts with a u32 as `record` does; whoever delivers it puts its newest offset there. */
+  offset: 8,
+  /** The sender of a `record` has sockets in its rooms. */
+  echo: 16,
+} as const;
+
+/** Flags of `response`. */
+export const ResponseFlag = {
+  /** The member has no more to say to this request. */
+  final: 1,
+  /** The value is an error's message. */
+  error: 2,
+} as const;
+
+/** How an encoded packet's part is marked on the wire. */
+export const PartFlag = {
+  /** A WebSocket text message; otherwise binary. */
+  text: 1,
+  /** The text is ASCII, so it can be read as latin1. */
+  ascii: 2,
+} as const;
+
+/** A room's name is a u32 length and utf8; this bit of the length says that it was a number in JavaScript. */
+export const NUMBER_BIT = 0x80000000;
+
+export function frameLength(buffer: Buffer, start: number): number {
+  return buffer.readUInt32LE(start);
+}
+
+export function frameKind(buffer: Buffer, start: number): number {
+  return buffer[start + 4] as number;
+}
+
+export function frameFlags(buffer: Buffer, start: number): number {
+  return buffer[start + 5] as number;
+}
+
+export function frameKeyCount(buffer: Buffer, start: number): number {
+  return (buffer[start + 6] as number) | ((buffer[start + 7] as number) << 8);
+}
+
+export function frameNamespace(buffer: Buffer, start: number): number {
+  return buffer.readUInt32LE(start + 8);
+}
+
+export function frameKey(buffer: Buffer, start: number, index: number): number {
+  return buffer.readUInt32LE(start + HEADER_BYTES + index * KEY_BYTES);
+}
+
+/** Where the fields of the frame's kind begin. */
+export function frameFields(buffer: Buffer, start: number): number {
+  return start + HEADER_BYTES + frameKeyCount(buffer, start) * KEY_BYTES;
+}

@@ -1,0 +1,126 @@
+/**
+ * Recoverable packets of this worker that the hub has not placed yet, and what has to wait for them.
+ * Owns: the queue. Runs in: workers. Knows nothing of Socket.IO's sockets; callers pass in what to do.
+ *
+ * A packet is delivered here only when the hub says where it stands among all others. To the application that
+ * must not show: who gets it is decided when it is made, not when it is placed, and whatever this worker sends
+ * later, on whatever way, goes after it.
+ */
+import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
+import type { PreparedPacket } from "./packet.js";
+
+export interface Unplaced {
+  readonly packet: PreparedPacket;
+  readonly rooms: Set<Room>;
+  readonly except: Set<Room>;
+  readonly flags: BroadcastFlags;
+  /** For sockets that changed rooms since: whether the packet is for them. */
+  decided: Map<SocketId, boolean> | undefined;
+}
+
+interface Waiting {
+  /** Whose order it keeps; undefined for everybody's. */
+  readonly sid: SocketId | undefined;
+  run: (() => void) | undefined;
+}
+
+type Item = { record: Unplaced } | { waiting: Waiting };
+
+export class InFlight {
+  readonly #isFor: (record: Unplaced, sid: SocketId) => boolean;
+  #items: Item[] = [];
+
+  /** @param isFor whether the packet is for the socket, by the rooms that it is in now */
+  constructor(isFor: (record: Unplaced, sid: SocketId) => boolean) {
+    this.#isFor = isFor;
+  }
+
+  get isEmpty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  push(record: Unplaced): void {
+    this.#items.push({ record });
+  }
+
+  /** Runs `run` when everything before it has been placed: at once, if nothing waits. */
+  after(run: () => void, sid?: SocketId): void {
+    if (this.isEmpty) run();
+    else this.#items.push({ waiting: { sid, run } });
+  }
+
+  /** Call before a socket joins or leaves rooms: packets that were made before go by what was before. */
+  decide(sid: SocketId): void {
+    if (this.isEmpty) return;
+    for (const item of this.#items) {
+      if (!("record" in item) || item.record.decided?.has(sid)) continue;
+      item.record.decided ??= new Map();
+      item.record.decided.set(sid, this.#isFor(item.record, sid));
+    }
+  }
+
+  /** Whether a packet that is not placed yet is for the socket. */
+  concerns(sid: SocketId): boolean {
+    return this.#items.some((item) => "record" in item && this.#goesTo(item.record, sid));
+  }
+
+  /** The hub has placed the oldest packet. */
+  placed(deliver: (record: Unplaced) => void): void {
+    const item = this.#items.shift();
+    // What waits never stands in front: it has run by then.
+    if (!item || !("record" in item)) return;
+    try {
+      deliver(item.record);
+    } finally {
+      this.#runFront();
+    }
+  }
+
+  /** The packet will not be placed: it never got to the hub. */
+  remove(record: Unplaced): void {
+    const at = this.#items.findIndex((item) => "record" in item && item.record === record);
+    if (at === -1) return;
+    this.#items.splice(at, 1);
+    this.#runFront();
+  }
+
+  /** The socket is about to be closed by the server: what is for it goes to it now, in order. */
+  flush(sid: SocketId, write: (record: Unplaced) => void): void {
+    for (const item of [...this.#items]) {
+      if ("record" in item) {
+        if (!this.#goesTo(item.record, sid)) continue;
+        write(item.record);
+        item.record.decided ??= new Map();
+        item.record.decided.set(sid, false);
+      } else if (item.waiting.sid === sid) {
+        runOnce(item.waiting);
+      }
+    }
+  }
+
+  /** There is no hub any more: everything is delivered now. */
+  drain(deliver: (record: Unplaced) => void): void {
+    while (!this.isEmpty) this.placed(deliver);
+  }
+
+  clear(): void {
+    this.#items = [];
+  }
+
+  #goesTo(record: Unplaced, sid: SocketId): boolean {
+    return record.decided?.get(sid) ?? this.#isFor(record, sid);
+  }
+
+  #runFront(): void {
+    while (this.#items[0] && "waiting" in this.#items[0]) {
+      const item = this.#items.shift();
+      if (item && "waiting" in item) runOnce(item.waiting);
+    }
+  }
+}
+
+function runOnce(waiting: Waiting): void {
+  const { run } = waiting;
+  waiting.run = undefined;
+  run?.();
+}

@@ -1,0 +1,24 @@
+/** What carries frames between a worker and the hub. Runs in: primary and workers. */
+
+/** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `local`: within the primary. */
+export type LinkKind = "pipe" | "ipc" | "local";
+
+/** One end of a link. The other end gets the same bytes in the same order, cut differently. */
+export interface Link {
+  readonly kind: LinkKind;
+  /** Bytes that were written here and that the system has not taken yet. */
+  readonly pendingBytes: number;
+  /** Writes the chunks in order; they must not change until `pendingBytes` is 0. */
+  write(chunks: readonly Buffer[]): void;
+  /** Sends what waits, then closes; nothing is received any more. */
+  end(): void;
+  /** Releases what the link opened; what still waits is dropped. Idempotent. */
+  close(): void;
+}
+
+/** What a link tells its owner. */
+export interface LinkEvents {
+  onChunk(chunk: Buffer): void;
+  /** The other end is gone; everything that it sent has been delivered. Called once, not after `close()`. */
+  onEnd(): void;
+}

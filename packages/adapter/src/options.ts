@@ -1,0 +1,175 @@
+/** Options as given and as resolved; every check happens here, once. Runs in: primary and workers. */
+import { HoldfastError } from "./errors.js";
+
+/** The Node.js timer limit: longer delays would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_BYTES = 2 ** 31 - 1;
+
+/** Options of `createAdapter()`. */
+export interface AdapterOptions {
+  /**
+   * How long to wait for the other workers' answers.
+   * Milliseconds, integer, 1–2147483647 (the Node.js timer limit). `io.timeout(ms)` overrides it for one `fetchSockets()`.
+   * @default 5000
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` outside that range
+   * @see https://nodejs.org/api/timers.html
+   */
+  requestsTimeout?: number;
+  /**
+   * Servers hear each other when their scope and namespace are the same. Give the servers of one process
+   * different scopes if they share a path.
+   * @default the server's path (`io.path()`), "/socket.io" unless changed
+   */
+  scope?: string;
+  /**
+   * Whether to tell the hub which rooms have a socket here, so that broadcasts go only where they matter.
+   * Off, this worker gets every broadcast of its namespaces and joining a room costs no message.
+   * @default true
+   */
+  interest?: boolean;
+  /**
+   * Told of failures that no call can return: no hub in the primary, a lost link, a full backlog.
+   * @default `process.emitWarning(error)`
+   */
+  onError?: (error: HoldfastError) => void;
+}
+
+/** Options of the adapter's `setupPrimary()`. */
+export interface PrimaryOptions {
+  /**
+   * `"pipe"` adds a pipe to the `stdio` of workers forked from now on; `"ipc"` uses the cluster's IPC channel.
+   * Workers without the pipe (forked earlier, `stdio` replaced) use the IPC channel in either case.
+   * @default "pipe"
+   */
+  link?: "pipe" | "ipc";
+  /**
+   * How much may wait for one worker before it is declared stalled. Bytes, integer, 1 MiB–2147483647.
+   * Volatile packets are dropped from a sixteenth of it on.
+   * @default 67108864 (64 MiB)
+   */
+  maxBacklogBytes?: number;
+  /**
+   * The largest message between workers. Bytes, integer, 65536–`maxBacklogBytes`.
+   * @default 33554432 (32 MiB)
+   */
+  maxMessageBytes?: number;
+  /**
+   * How much memory the packets may take that are kept for clients to come back for (`connectionStateRecovery`).
+   * When more is sent within the time that they are to be kept, the oldest go first. Bytes, integer,
+   * 1 MiB–2147483647.
+   * @default 67108864 (64 MiB)
+   */
+  journalBytes?: number;
+  /**
+   * Whether a stalled worker is ended (SIGKILL: a blocked process hears no other signal), so that its
+   * clients reconnect elsewhere. Off, it is only cut off from the other workers.
+   * @default true
+   */
+  killStalled?: boolean;
+}
+
+export type ResolvedAdapterOptions = Readonly<Required<Omit<AdapterOptions, "scope">>> & {
+  readonly scope: string | undefined;
+};
+export type ResolvedPrimaryOptions = Readonly<Required<PrimaryOptions>>;
+
+export function resolveAdapterOptions(input: AdapterOptions = {}): ResolvedAdapterOptions {
+  const fields = new Fields("createAdapter", input);
+  return fields.end({
+    requestsTimeout: fields.integer("requestsTimeout", 5_000, 1, MAX_TIMER_MS),
+    scope: fields.string("scope"),
+    interest: fields.boolean("interest", true),
+    onError: fields.fn("onError", (error: HoldfastError) => process.emitWarning(error)),
+  });
+}
+
+export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrimaryOptions {
+  const fields = new Fields("setupPrimary", input);
+  const maxBacklogBytes = fields.integer("maxBacklogBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES);
+  return fields.end({
+    link: fields.oneOf("link", "pipe", ["pipe", "ipc"]),
+    maxBacklogBytes,
+    maxMessageBytes: fields.integer(
+      "maxMessageBytes",
+      Math.min(32 * 2 ** 20, maxBacklogBytes),
+      2 ** 16,
+      maxBacklogBytes,
+    ),
+    journalBytes: fields.integer("journalBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES),
+    killStalled: fields.boolean("killStalled", true),
+  });
+}
+
+/** Reads an options object field by field; `end()` refuses what was not read. */
+class Fields<T extends object> {
+  readonly #caller: string;
+  readonly #input: T;
+  readonly #read = new Set<string>();
+
+  constructor(caller: string, input: T) {
+    if (typeof input !== "object" || input === null) {
+      throw invalid(`${caller}() takes an object of options, not ${show(input)}.`);
+    }
+    this.#caller = caller;
+    this.#input = input;
+  }
+
+  integer(name: keyof T & string, fallback: number, min: number, max: number): number {
+    const value = this.#take(name) ?? fallback;
+    if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) {
+      return value as number;
+    }
+    throw this.#refuse(name, value, `an integer from ${min} to ${max}`);
+  }
+
+  boolean(name: keyof T & string, fallback: boolean): boolean {
+    const value = this.#take(name) ?? fallback;
+    if (typeof value === "boolean") return value;
+    throw this.#refuse(name, value, "true or false");
+  }
+
+  string(name: keyof T & string): string | undefined {
+    const value = this.#take(name);
+    if (value === undefined || typeof value === "string") return value;
+    throw this.#refuse(name, value, "a string");
+  }
+
+  oneOf<V extends string>(name: keyof T & string, fallback: V, allowed: readonly V[]): V {
+    const value = this.#take(name) ?? fallback;
+    const match = allowed.find((candidate) => candidate === value);
+    if (match !== undefined) return match;
+    throw this.#refuse(name, value, `one of ${allowed.map((word) => `"${word}"`).join(", ")}`);
+  }
+
+  fn<F extends (...args: never[]) => unknown>(name: keyof T & string, fallback: F): F {
+    const value = this.#take(name) ?? fallback;
+    if (typeof value === "function") return value as F;
+    throw this.#refuse(name, value, "a function");
+  }
+
+  end<R extends object>(resolved: R): Readonly<R> {
+    for (const name of Object.keys(this.#input)) {
+      if (this.#read.has(name)) continue;
+      const known = [...this.#read].join(", ");
+      throw invalid(`${this.#caller}() has no option "${name}"; it knows ${known}.`);
+    }
+    return Object.freeze(resolved);
+  }
+
+  #take(name: keyof T & string): unknown {
+    this.#read.add(name);
+    return this.#input[name];
+  }
+
+  #refuse(name: string, value: unknown, wanted: string): HoldfastError {
+    return invalid(`The option "${name}" of ${this.#caller}() must be ${wanted}, not ${show(value)}.`);
+  }
+}
+
+function invalid(message: string): HoldfastError {
+  return new HoldfastError("HOLDFAST_ERR_INVALID_OPTION", message);
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" ? `"${value}"` : String(value);
+}

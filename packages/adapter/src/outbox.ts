@@ -1,0 +1,270 @@
+/**
+ * What is on its way to one link: frames gathered over a turn of the event loop and written at its end.
+ * Owns: the batch buffer and the flush that is scheduled. Runs in: primary and workers.
+ *
+ * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read.
+ * Neighbouring frames of one chunk are relayed as one slice; small slices are copied together, because one
+ * write of a few KiB is cheaper than a `writev` of many pieces; large ones are passed on as they are.
+ */
+import { HEADER_BYTES, NUMBER_BIT } from "./frame.js";
+import type { Link } from "./link.js";
+
+const BATCH_BYTES = 64 * 1024;
+/** Below this a copy costs less than one more element of a `writev`. */
+const COPY_BYTES = 8 * 1024;
+/** A turn that produces more than this does not wait for its end: memory stays small, the receiver starts. */
+const EAGER_FLUSH_BYTES = 128 * 1024;
+const MAX_KEYS = 0xffff;
+
+export interface OutboxEvents {
+  /** More than the allowed backlog waits after a flush; not said again before it has become less. */
+  onFull(): void;
+  /** A flush begins: frames that were put off go with it. */
+  onFlush?(): void;
+}
+
+export class Outbox {
+  readonly #link: Link;
+  readonly #maxBacklogBytes: number;
+  readonly #events: OutboxEvents;
+  readonly #flush = () => this.flush();
+  #scheduled: NodeJS.Immediate | undefined;
+
+  /** The batch: `[#from, #to)` is complete and not handed to the link. */
+  #buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  #from = 0;
+  #to = 0;
+  /** Slices that go before the batch. */
+  #chunks: Buffer[] = [];
+  #chunkBytes = 0;
+
+  /** The slice of frames that are being relayed: `[#runFrom, #runTo)` of `#runChunk`. */
+  #runChunk: Buffer | undefined;
+  #runFrom = 0;
+  #runTo = 0;
+
+  /** The frame that is being built begins at `#to` and has reached `#at`. */
+  #at = 0;
+  #keys = 0;
+
+  /** Whether `onFull` has been called for the backlog that waits. */
+  #full = false;
+
+  /** Frames and bytes that went this way, for `stats()`. */
+  frames = 0;
+  bytes = 0;
+
+  /** @param maxBacklogBytes how much may wait before `onFull` */
+  constructor(link: Link, maxBacklogBytes: number, events: OutboxEvents) {
+    this.#link = link;
+    this.#maxBacklogBytes = maxBacklogBytes;
+    this.#events = events;
+  }
+
+  /** Bytes that wait here or in the link. */
+  get backlogBytes(): number {
+    return (
+      this.#chunkBytes + (this.#to - this.#from) + (this.#runTo - this.#runFrom) + this.#link.pendingBytes
+    );
+  }
+
+  /** Passes on `[start, end)` of `chunk`, which holds whole frames and is not changed afterwards. */
+  relay(chunk: Buffer, start: number, end: number): void {
+    this.frames++;
+    this.bytes += end - start;
+    if (chunk === this.#runChunk && start === this.#runTo) {
+      this.#runTo = end;
+      return;
+    }
+    this.#endRun();
+    this.#runChunk = chunk;
+    this.#runFrom = start;
+    this.#runTo = end;
+    this.#schedule();
+  }
+
+  /** Starts a frame; keys come next, then the fields of its kind. */
+  begin(kind: number, flags: number, namespaceId: number): void {
+    this.#endRun();
+    this.#at = this.#to;
+    this.#keys = 0;
+    this.#room(HEADER_BYTES);
+    const buffer = this.#buffer;
+    const at = this.#at;
+    buffer[at + 4] = kind;
+    buffer[at + 5] = flags;
+    this.#putU32(at + 8, namespaceId);
+    this.#at = at + HEADER_BYTES;
+  }
+
+  /** @returns false when a frame cannot hold more keys */
+  key(key: number): boolean {
+    if (this.#keys === MAX_KEYS) return false;
+    this.#keys++;
+    this.u32(key);
+    return true;
+  }
+
+  u8(value: number): void {
+    this.#room(1);
+    this.#buffer[this.#at++] = value;
+  }
+
+  u32(value: number): void {
+    this.#room(4);
+    this.#putU32(this.#at, value);
+    this.#at += 4;
+  }
+
+  u32s(values: Uint32Array): void {
+    this.#room(values.length * 4);
+    for (let i = 0; i < values.length; i++) {
+      this.#putU32(this.#at, values[i] as number);
+      this.#at += 4;
+    }
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.#room(bytes.length);
+    this.#buffer.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  /** Text of known length, a byte for each character. */
+  latin1(text: string): void {
+    this.#room(text.length);
+    this.#buffer.write(text, this.#at, "latin1");
+    this.#at += text.length;
+  }
+
+  text(text: string): void {
+    this.#room(4 + text.length * 3);
+    const length = this.#buffer.write(text, this.#at + 4);
+    this.#putU32(this.#at, length);
+    this.#at += 4 + length;
+  }
+
+  /** Names of rooms; JavaScript applications use numbers too, which stay numbers. */
+  names(names: ReadonlySet<string>): void {
+    this.u32(names.size);
+    for (const name of names as ReadonlySet<unknown>) {
+      const start = this.#at;
+      this.text(String(name));
+      if (typeof name === "number") {
+        this.#buffer.writeUInt32LE((this.#buffer.readUInt32LE(start) | NUMBER_BIT) >>> 0, start);
+      }
+    }
+  }
+
+  /** Size of the frame that is being built. */
+  get builtBytes(): number {
+    return this.#at - this.#to;
+  }
+
+  /** Completes the frame. */
+  end(): void {
+    const size = this.builtBytes;
+    this.#putU32(this.#to, size);
+    this.#buffer[this.#to + 6] = this.#keys;
+    this.#buffer[this.#to + 7] = this.#keys >>> 8;
+    this.#to = this.#at;
+    this.frames++;
+    this.bytes += size;
+    this.#schedule();
+  }
+
+  /** Drops the frame that was begun. */
+  abort(): void {
+    this.#at = this.#to;
+  }
+
+  /** Hands everything to the link now. */
+  flush(): void {
+    this.#events.onFlush?.();
+    if (this.#scheduled) {
+      clearImmediate(this.#scheduled);
+      this.#scheduled = undefined;
+    }
+    this.#endRun();
+    this.#endBatch();
+    if (this.#chunks.length === 0) return;
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    this.#link.write(chunks);
+    const { pendingBytes } = this.#link;
+    // What the system has taken at once can be overwritten.
+    if (pendingBytes === 0) this.#from = this.#to = 0;
+    const wasFull = this.#full;
+    this.#full = pendingBytes > this.#maxBacklogBytes;
+    if (this.#full && !wasFull) this.#events.onFull();
+  }
+
+  /** Forgets what waits; nothing is written any more. */
+  discard(): void {
+    if (this.#scheduled) clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    this.#runChunk = undefined;
+    this.#runFrom = this.#runTo = 0;
+    this.#from = this.#to;
+  }
+
+  /** Flushes at the end of this turn of the event loop. */
+  schedule(): void {
+    this.#scheduled ??= setImmediate(this.#flush);
+  }
+
+  /** `writeUInt32LE` without its checks: the range is ours to know, and this is the hot path. */
+  #putU32(at: number, value: number): void {
+    const buffer = this.#buffer;
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+    buffer[at + 2] = value >>> 16;
+    buffer[at + 3] = value >>> 24;
+  }
+
+  #schedule(): void {
+    if (this.#to - this.#from + this.#chunkBytes > EAGER_FLUSH_BYTES) this.flush();
+    else this.schedule();
+  }
+
+  #endRun(): void {
+    const chunk = this.#runChunk;
+    if (!chunk) return;
+    const size = this.#runTo - this.#runFrom;
+    if (size < COPY_BYTES) {
+      this.#at = this.#to;
+      this.#room(size);
+      chunk.copy(this.#buffer, this.#at, this.#runFrom, this.#runTo);
+      this.#to = this.#at + size;
+    } else {
+      this.#endBatch();
+      this.#chunks.push(chunk.subarray(this.#runFrom, this.#runTo));
+      this.#chunkBytes += size;
+    }
+    this.#runChunk = undefined;
+    this.#runFrom = this.#runTo = 0;
+  }
+
+  #endBatch(): void {
+    if (this.#to === this.#from) return;
+    this.#chunks.push(this.#buffer.subarray(this.#from, this.#to));
+    this.#chunkBytes += this.#to - this.#from;
+    this.#from = this.#to;
+  }
+
+  /** Makes room for `bytes` more of the frame at `#to`; moves the frame when the buffer is at its end. */
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#buffer.length) return;
+    const begun = this.#at - this.#to;
+    const old = this.#buffer;
+    const frameFrom = this.#to;
+    this.#endBatch();
+    this.#buffer = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, 2 * (begun + bytes)));
+    old.copy(this.#buffer, 0, frameFrom, frameFrom + begun);
+    this.#from = this.#to = 0;
+    this.#at = begun;
+  }
+}

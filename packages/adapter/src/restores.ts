@@ -1,0 +1,208 @@
+/**
+ * Sessions on their way to this worker: from the client's question to the connected socket.
+ * Owns: one entry each, with the packets that its client has missed and those that come meanwhile.
+ * Runs in: workers. Knows the hub's answers and Socket.IO's sockets, nothing of links.
+ */
+import type { Namespace } from "socket.io";
+import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
+import { OFFSET_BYTES } from "./offset.js";
+import type { PreparedPacket } from "./packet.js";
+import type { RecoveryPort, Restored } from "./recovery-port.js";
+import { abandonSocket, connectingSocket } from "./socketio.js";
+import { unpackValue } from "./values.js";
+
+/** Socket.IO's ids have 20; a client may send anything. */
+const MAX_ID_CHARS = 100;
+
+/** What Socket.IO makes a socket of. */
+export interface RestoredSession {
+  readonly sid: SocketId;
+  readonly pid: string;
+  readonly rooms: Room[];
+  readonly data: unknown;
+  /** Always empty: the adapter writes them itself, as they are encoded already. */
+  readonly missedPackets: unknown[][];
+}
+
+/**
+ * asked: the hub has not answered. given: it has; the socket does not exist yet. making: the socket has joined
+ * its rooms, the middlewares may be running.
+ *
+ * asked → given → making → gone (connected); any state → gone (declined, fenced, rejected)
+ */
+interface Restore {
+  readonly handle: number;
+  readonly privateId: string;
+  state: "asked" | "given" | "making";
+  readonly resolve: (session: RestoredSession | null) => void;
+  restored: Restored | undefined;
+  readonly packets: { packet: PreparedPacket; flags: BroadcastFlags }[];
+}
+
+/** A restored session whose socket is about to say CONNECT, and what follows. */
+export interface Arrival {
+  readonly handle: number;
+  readonly data: Uint8Array;
+  readonly packets: readonly { packet: PreparedPacket; flags: BroadcastFlags }[];
+}
+
+export class Restores {
+  readonly #nsp: Namespace;
+  readonly #port: RecoveryPort;
+  readonly #timeoutMs: number;
+  readonly #byHandle = new Map<number, Restore>();
+  readonly #bySid = new Map<SocketId, Restore>();
+  /** The next frames of this link are what this one has missed. */
+  #replay: { readonly restore: Restore | undefined; left: number } | undefined;
+
+  constructor(nsp: Namespace, port: RecoveryPort, timeoutMs: number) {
+    this.#nsp = nsp;
+    this.#port = port;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  get isEmpty(): boolean {
+    return this.#bySid.size === 0;
+  }
+
+  /** @param privateId as the client gave it, like `offset` */
+  ask(privateId: string, offset: string): Promise<RestoredSession | null> {
+    if (offset.length !== OFFSET_BYTES || privateId.length > MAX_ID_CHARS) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const handle = this.#port.nextHandle();
+      const restore: Restore = {
+        handle,
+        privateId,
+        state: "asked",
+        resolve,
+        restored: undefined,
+        packets: [],
+      };
+      this.#byHandle.set(handle, restore);
+      this.#port.restore(handle, privateId, offset, this.#timeoutMs, (error) => {
+        if (error) this.#drop(restore);
+      });
+    });
+  }
+
+  /** The hub has answered; `restored` is undefined when there is no such session. */
+  onAnswer(handle: number, restored: Restored | undefined): void {
+    const restore = this.#byHandle.get(handle);
+    if (!restored) {
+      if (restore) this.#drop(restore);
+      return;
+    }
+    if (restore) {
+      restore.state = "given";
+      restore.restored = restored;
+      this.#bySid.set(restored.sid, restore);
+    } else {
+      // Nobody waits any more: the client has a new session by now.
+      this.#port.sessionEnd(handle, true);
+    }
+    this.#replay = { restore, left: restored.missed };
+    this.#endReplay();
+  }
+
+  /** Takes a packet if it is one that a restored session has missed. */
+  takeMissed(packet: PreparedPacket, flags: BroadcastFlags): boolean {
+    const replay = this.#replay;
+    if (!replay) return false;
+    replay.restore?.packets.push({ packet, flags });
+    replay.left--;
+    this.#endReplay();
+    return true;
+  }
+
+  /** Keeps a packet for the sessions that it is for and that have no connected socket yet. */
+  offer(
+    packet: PreparedPacket,
+    flags: BroadcastFlags,
+    isFor: (sid: SocketId, rooms: ReadonlySet<Room>) => boolean,
+  ): void {
+    for (const [sid, { packets, restored }] of this.#bySid) {
+      if (restored && isFor(sid, restored.rooms)) packets.push({ packet, flags });
+    }
+  }
+
+  has(sid: SocketId): boolean {
+    return this.#bySid.has(sid);
+  }
+
+  /** Socket.IO has made the socket. */
+  onMade(sid: SocketId): void {
+    const restore = this.#bySid.get(sid);
+    if (restore) restore.state = "making";
+  }
+
+  /** The socket is connected: what waits for it is the caller's now. */
+  arrive(sid: SocketId): Arrival | undefined {
+    const restore = this.#bySid.get(sid);
+    if (!restore?.restored) return undefined;
+    this.#remove(restore);
+    return { handle: restore.handle, data: restore.restored.data, packets: restore.packets };
+  }
+
+  /** The socket has gone before it was connected: its client may try again. */
+  abandon(sid: SocketId): void {
+    const restore = this.#bySid.get(sid);
+    if (!restore) return;
+    this.#remove(restore);
+    this.#port.sessionEnd(restore.handle, true);
+  }
+
+  /** The session is wanted elsewhere. @returns whether it was one of these */
+  fence(handle: number): boolean {
+    const restore = this.#byHandle.get(handle);
+    if (!restore) return false;
+    this.#drop(restore);
+    const sid = restore.restored?.sid ?? "";
+    const socket = restore.state === "making" ? connectingSocket(this.#nsp, sid) : undefined;
+    if (socket) abandonSocket(socket);
+    this.#port.sessionEnd(handle, true);
+    return true;
+  }
+
+  /** The link is gone, and with it the packets that were to come. */
+  onUnlinked(): void {
+    const restore = this.#replay?.restore;
+    this.#replay = undefined;
+    if (restore) this.#drop(restore);
+  }
+
+  close(): void {
+    this.#replay = undefined;
+    for (const restore of [...this.#byHandle.values()]) this.#drop(restore);
+  }
+
+  #endReplay(): void {
+    const replay = this.#replay;
+    if (!replay || replay.left > 0) return;
+    this.#replay = undefined;
+    const { restore } = replay;
+    // Behind what has come in the same chunk: it may be a fence.
+    if (restore) queueMicrotask(() => this.#give(restore));
+  }
+
+  #give({ state, resolve, privateId, restored, handle }: Restore): void {
+    if (state !== "given" || !restored || !this.#byHandle.has(handle)) return;
+    resolve({
+      sid: restored.sid,
+      pid: privateId,
+      rooms: [...restored.rooms],
+      data: restored.data.length > 0 ? unpackValue(restored.data) : {},
+      missedPackets: [],
+    });
+  }
+
+  #drop(restore: Restore): void {
+    this.#remove(restore);
+    restore.resolve(null);
+  }
+
+  #remove(restore: Restore): void {
+    this.#byHandle.delete(restore.handle);
+    const sid = restore.restored?.sid;
+    if (sid !== undefined && this.#bySid.get(sid) === restore) this.#bySid.delete(sid);
+  }
+}
