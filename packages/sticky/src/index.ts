@@ -1,0 +1,18 @@
+export type { ForwardedHeader } from "./client-address.js";
+export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
+export type {
+  ConnectionInfo,
+  LoadBalancingMethod,
+  PrimaryOptions,
+  WorkerInfo,
+  WorkerOptions,
+} from "./options.js";
+export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary.js";
+export type {
+  PrimaryEvents,
+  PrimaryStats,
+  RefusalReason,
+  WorkerProcessStats,
+  WorkerStats,
+} from "./stats.js";
+export { type SocketIoServer, type StickyWorker, setupWorker } from "./worker.js";

@@ -1,0 +1,92 @@
+/** What the handles of `setupPrimary()` and `setupWorker()` tell. Runs in: primary and workers. */
+
+/** Why a connection did not get a worker, and what it was answered. */
+export type RefusalReason =
+  /** The first line is no HTTP/1 request line: 400. */
+  | "bad-request"
+  /** The PROXY protocol header is missing or malformed: closed. */
+  | "bad-proxy-header"
+  /** The head is longer than `maxHeadSize`: 431. */
+  | "head-too-long"
+  /** The head did not come within `headTimeout`: 408. */
+  | "head-timeout"
+  /** Nothing at all came within `headTimeout`: closed. */
+  | "silent"
+  /** It was silent longest when `maxPendingConnections` were pending: closed. */
+  | "evicted"
+  /** The client closed it before its head was complete. */
+  | "client-closed"
+  /** No worker was ready within `workerTimeout`: 503. */
+  | "no-worker"
+  /** One worker after the other could not take it: closed. */
+  | "undeliverable";
+
+export const REFUSAL_REASONS: readonly RefusalReason[] = [
+  "bad-request",
+  "bad-proxy-header",
+  "head-too-long",
+  "head-timeout",
+  "silent",
+  "evicted",
+  "client-closed",
+  "no-worker",
+  "undeliverable",
+];
+
+/** A worker as the primary sees it. Counts are of all names together. */
+export interface WorkerStats {
+  /** `cluster.worker.id`. */
+  readonly workerId: number;
+  /** Position in the cluster, 0 and up; kept over respawns. */
+  readonly slot: number;
+  /** Connections that are open there or on their way. */
+  readonly connections: number;
+  /** Connections handed over to it so far. */
+  readonly handedOver: number;
+  /** Requests of other workers' sessions that it has passed on so far, relayed or moved. */
+  readonly forwardedOut: number;
+  /** Requests of its own sessions that other workers have relayed to it so far. */
+  readonly forwardedIn: number;
+}
+
+/** What `stats()` of the primary returns. */
+export interface PrimaryStats {
+  /** Connections of this server whose head is being read. */
+  readonly pending: number;
+  /** Connections of this server that wait for a worker. */
+  readonly waiting: number;
+  /** Connections of this server that got no worker, by reason. */
+  readonly refused: Readonly<Record<RefusalReason, number>>;
+  /** The workers that take connections of this server, ordered by id; their counts are up to 50 ms old. */
+  readonly workers: readonly WorkerStats[];
+}
+
+/** Events of the primary's handle. */
+export interface PrimaryEvents {
+  /** A worker takes connections. */
+  "worker:ready": [worker: { readonly workerId: number; readonly slot: number }];
+  /** A worker takes no connections any more, because it is gone or being replaced. */
+  "worker:gone": [worker: { readonly workerId: number; readonly slot: number }];
+  /** A connection got no worker. */
+  refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
+  /**
+   * Something is wrong that the router can live with; without a listener, Node.js prints it. A worker with another version of this package
+   * (`HOLDFAST_ERR_VERSION_MISMATCH`), a `selectWorker` that threw or named no ready worker
+   * (`HOLDFAST_ERR_SELECT_WORKER`).
+   */
+  warning: [error: Error];
+}
+
+/** What `stats()` of a worker's handle returns; counts of the whole process. */
+export interface WorkerProcessStats {
+  /** Connections from the router that are open. */
+  readonly connections: number;
+  /** Connections that the router has handed over so far. */
+  readonly received: number;
+  /** Requests that were passed on to their owner over a private socket so far. */
+  readonly relayed: number;
+  /** Connections that were moved to the owner of their session so far. */
+  readonly moved: number;
+  /** Requests that other workers have relayed to this one so far. */
+  readonly forwardedIn: number;
+}
