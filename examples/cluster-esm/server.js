@@ -1,0 +1,43 @@
+// The plain node:cluster set-up as an ES module. Written for the two official packages, it differs from
+// what one would write for them in the two lines that name a package.
+import cluster from "node:cluster";
+import { createServer } from "node:http";
+import { availableParallelism } from "node:os";
+import { createAdapter, setupPrimary } from "@holdfast/adapter";
+import { setupMaster, setupWorker } from "@holdfast/sticky";
+import { Server } from "socket.io";
+
+const workers = Number(process.env.WORKERS) || availableParallelism();
+const port = Number(process.env.PORT ?? 3000);
+
+if (cluster.isPrimary) {
+  const httpServer = createServer();
+
+  // connections → workers
+  setupMaster(httpServer, { loadBalancingMethod: "least-connection" });
+
+  // workers → workers
+  setupPrimary();
+
+  httpServer.listen(port, () => console.log(`port ${httpServer.address().port}`));
+
+  for (let i = 0; i < workers; i++) cluster.fork();
+
+  cluster.on("exit", (worker) => {
+    console.log(`worker ${worker.process.pid} is gone`);
+    cluster.fork();
+  });
+} else {
+  const httpServer = createServer();
+  const io = new Server(httpServer);
+
+  io.adapter(createAdapter());
+  setupWorker(io);
+
+  io.on("connection", (socket) => {
+    socket.emit("worker", process.pid);
+    socket.on("say", (text) => io.emit("said", text));
+  });
+
+  console.log(`worker ${process.pid} is up`);
+}

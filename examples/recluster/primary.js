@@ -1,0 +1,32 @@
+// The primary of a cluster that recluster keeps alive. `kill -USR2 <pid of this process>` replaces all
+// workers by new ones that run the worker file as it is on the disk by then.
+const { createServer } = require("node:http");
+const { availableParallelism } = require("node:os");
+const { join } = require("node:path");
+const { setupPrimary } = require("@holdfast/adapter");
+const { setupMaster } = require("@holdfast/sticky");
+const recluster = require("recluster");
+
+const httpServer = createServer();
+
+setupMaster(httpServer, { loadBalancingMethod: "least-connection" });
+setupPrimary();
+
+httpServer.listen(Number(process.env.PORT ?? 3000), () => {
+  console.log(`port ${httpServer.address().port}`);
+});
+
+const balancer = recluster(join(__dirname, "worker.js"), {
+  workers: Number(process.env.WORKERS) || availableParallelism(),
+  // The workers don't listen: the primary does. So each says itself when it is ready, and a reload knows
+  // when the old workers can go.
+  readyWhen: "ready",
+  timeout: 5, // seconds that an old worker has to finish
+});
+
+balancer.run();
+
+process.on("SIGUSR2", () => {
+  console.log("reloading");
+  balancer.reload(() => console.log("reloaded"));
+});
