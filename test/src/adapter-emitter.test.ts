@@ -1,0 +1,100 @@
+/** What the primary itself can emit, ask and change, through `setupPrimary().emitter()`. */
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { Clients } from "./harness/clients.js";
+import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+
+let cluster: TestCluster;
+let a: RemoteWorker;
+let b: RemoteWorker;
+const clients = new Clients();
+
+beforeAll(async () => {
+  cluster = await TestCluster.start({ sticky: false, workers: 2 });
+  [a, b] = [cluster.worker(0), cluster.worker(1)];
+});
+afterEach(() => {
+  clients.close();
+  expect(cluster.output).toBe("");
+});
+afterAll(() => cluster.close());
+
+test("broadcasts reach the clients of all workers, by room and namespace", async () => {
+  const [one, two] = [await clients.connectTo(a), await clients.connectTo(b)];
+  await b.run((ctx, id) => ctx.io.sockets.sockets.get(id)?.join("r"), two.id);
+  const all = [one, two].map((client) => client.next("all"));
+  const binary = two.next("room");
+  await cluster.primary.run((ctx) => {
+    const emitter = ctx.hub.emitter();
+    emitter.to("r").emit("room", Buffer.from([1, 2]));
+    emitter.emit("all", { from: "primary" });
+  });
+  expect(await Promise.all(all)).toEqual(Array(2).fill([{ from: "primary" }]));
+  expect(await binary).toEqual([Buffer.from([1, 2])]);
+  expect(one.received("room")).toEqual([]);
+});
+
+test("socketsJoin, then a broadcast to the room, then socketsLeave and disconnectSockets", async () => {
+  const [one, two] = [await clients.connectTo(a), await clients.connectTo(b)];
+  const got = [one, two].map((client) => client.next("joined"));
+  const gone = [one, two].map(
+    (client) => new Promise((resolve) => client.socket.once("disconnect", resolve)),
+  );
+  const fence = [one, two].map((client) => client.next("fence"));
+  await cluster.primary.run((ctx) => {
+    const emitter = ctx.hub.emitter();
+    emitter.socketsJoin("x");
+    emitter.to("x").emit("joined");
+    emitter.socketsLeave("x");
+    emitter.to("x").emit("left");
+    emitter.emit("fence");
+    emitter.disconnectSockets();
+  });
+  await Promise.all([...got, ...fence]);
+  expect(await within(Promise.all(gone), "disconnects")).toEqual(Array(2).fill("io server disconnect"));
+  expect([one, two].map((client) => client.received("left"))).toEqual([[], []]);
+});
+
+test("fetchSockets, serverSideEmit and acknowledgements bring the workers' answers", async () => {
+  const [one, two] = [await clients.connectTo(a), await clients.connectTo(b)];
+  for (const worker of [a, b]) {
+    await worker.run((ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)));
+  }
+  one.socket.on("ask", (answer: (value: string) => void) => answer("one"));
+  two.socket.on("ask", (answer: (value: string) => void) => answer("two"));
+  const result = await cluster.primary.run(async (ctx) => {
+    const emitter = ctx.hub.emitter();
+    return {
+      ids: (await emitter.fetchSockets()).map(({ id }: { id: string }) => id).sort(),
+      pids: (await emitter.serverSideEmitWithAck("pid")).sort(),
+      answers: (await emitter.timeout(20_000).emitWithAck("ask")).sort(),
+    };
+  });
+  expect(result).toEqual({
+    ids: [one.id, two.id].sort(),
+    pids: [a.pid, b.pid].sort(),
+    answers: ["one", "two"],
+  });
+});
+
+test("the primary is not counted as a server and gets no requests", async () => {
+  await cluster.primary.run((ctx) => void ctx.hub.emitter("/").emit("open"));
+  expect(await a.run((ctx) => ctx.io.of("/").adapter.serverCount())).toBe(2);
+  expect(await a.run((ctx) => ctx.io.fetchSockets())).toEqual([]);
+  const members = await cluster.primary.run((ctx) => ctx.hub.stats().members.length);
+  expect(members).toBe(2);
+});
+
+test("a namespace that no worker has: nothing happens, and requests are answered by nobody", async () => {
+  expect(
+    await cluster.primary.run(async (ctx) => {
+      const emitter = ctx.hub.emitter("/nobody");
+      return [await emitter.fetchSockets(), await emitter.timeout(20_000).emitWithAck("ask")];
+    }),
+  ).toEqual([[], []]);
+  // The namespace keeps its id for the emitter while workers come and go in it.
+  for (const worker of [a, b]) await worker.run((ctx) => void ctx.io.of("/nobody"));
+  const client = await clients.connectTo(a, {}, "/nobody");
+  const got = client.next("now");
+  await cluster.primary.run((ctx) => void ctx.hub.emitter("/nobody").emit("now"));
+  await got;
+});

@@ -1,0 +1,561 @@
+/** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
+import { afterEach, describe, expect, test } from "vitest";
+import { Clients } from "./harness/clients.js";
+import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+
+let cluster: TestCluster;
+const clients = new Clients();
+
+async function start(config: ClusterConfig = {}): Promise<RemoteWorker[]> {
+  cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
+  await untilServers(cluster.worker(0), config.workers ?? 3);
+  return cluster.workers.slice();
+}
+
+/** Waits until the worker's namespace has this many servers. */
+async function untilServers(worker: RemoteWorker, count: number): Promise<void> {
+  await worker.run(async (ctx, expected) => {
+    while ((await ctx.io.of("/").adapter.serverCount()) !== expected) await new Promise(setImmediate);
+  }, count);
+}
+
+afterEach(async () => {
+  clients.close();
+  await cluster?.close();
+});
+
+for (const link of ["pipe", "ipc"]) {
+  const hubOptions = { link };
+
+  describe(`over ${link}`, () => {
+    test("a killed worker settles fetchSockets at once with the others' answers", async () => {
+      const [a, b, c] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
+        RemoteWorker,
+        RemoteWorker,
+        RemoteWorker,
+      ];
+      const client = await clients.connectTo(c);
+      await b.kill("SIGSTOP");
+      const sockets = a.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
+      // The stopped worker has been asked, for this answer comes behind the question on the same link.
+      await a.run((ctx) => ctx.io.in("nowhere").fetchSockets());
+      await b.kill("SIGKILL");
+      expect(await within(sockets, "sockets of the others")).toEqual([client.id]);
+    });
+
+    test("a killed worker settles serverSideEmit with acknowledgement at once", async () => {
+      const [a, b] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
+        RemoteWorker,
+        RemoteWorker,
+      ];
+      for (const worker of cluster.workers) {
+        await worker.run(
+          (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
+        );
+      }
+      await b.kill("SIGSTOP");
+      const answers = a.run((ctx) => ctx.io.serverSideEmitWithAck("pid"));
+      await b.kill("SIGKILL");
+      expect(await within(answers, "answers of the others")).toEqual([cluster.worker(1).pid]);
+    });
+
+    test("a killed worker settles a broadcast with acknowledgement at once, its answers kept", async () => {
+      const [a, b, c] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker, RemoteWorker];
+      const [answering, silent, other] = [
+        await clients.connectTo(b),
+        await clients.connectTo(b),
+        await clients.connectTo(c),
+      ];
+      const asked = silent.next("ask");
+      answering.socket.on("ask", (answer: (value: string) => void) => answer("b"));
+      other.socket.on("ask", (answer: (value: string) => void) => answer("c"));
+      const answers = a.run((ctx) => ctx.io.timeout(1_000_000).emitWithAck("ask"));
+      await asked;
+      // The answer of the same worker's other client has gone to the hub before this one.
+      await b.run(async (ctx) => {
+        await ctx.io.sockets.sockets.values().next().value?.join("fence");
+      });
+      await b.kill("SIGKILL");
+      const got = (await within(answers, "answers of the others")) as string[];
+      expect(got).toContain("c");
+      expect(got.filter((value) => value !== "b" && value !== "c")).toEqual([]);
+    });
+
+    test("a silent worker ends requests at requestsTimeout, named, with the answers that came", async () => {
+      const [a, b, c] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 700 } })) as [
+        RemoteWorker,
+        RemoteWorker,
+        RemoteWorker,
+      ];
+      for (const worker of cluster.workers) {
+        await worker.run(
+          (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
+        );
+      }
+      const client = await clients.connectTo(c);
+      await b.kill("SIGSTOP");
+      const [fetched, emitted] = await a.run(async (ctx) => {
+        const shape = (error: { code: string; missing: unknown; message: string; responses: unknown[] }) => ({
+          code: error.code,
+          missing: error.missing,
+          message: error.message,
+          responses: error.responses.map((value) => (value as { id?: string }).id ?? value),
+        });
+        return [
+          await ctx.io.fetchSockets().catch(shape),
+          await ctx.io.serverSideEmitWithAck("pid").catch(shape),
+        ];
+      });
+      await b.kill("SIGCONT");
+      const missing = [{ id: expect.any(Number), workerId: b.workerId, pid: b.pid }];
+      expect(fetched).toEqual({
+        code: "HOLDFAST_ERR_REQUEST_TIMEOUT",
+        missing,
+        message: `No answer within 700 ms from worker ${b.workerId} (pid ${b.pid}).`,
+        responses: [client.id],
+      });
+      expect(emitted).toMatchObject({ code: "HOLDFAST_ERR_REQUEST_TIMEOUT", missing, responses: [c.pid] });
+    });
+
+    test("io.timeout() overrides requestsTimeout for fetchSockets", async () => {
+      const [a, b] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
+        RemoteWorker,
+        RemoteWorker,
+      ];
+      await b.kill("SIGSTOP");
+      const error = await a.run((ctx) => ctx.io.timeout(300).fetchSockets()).catch((thrown) => thrown);
+      await b.kill("SIGCONT");
+      expect(error.message).toContain("within 300 ms");
+    });
+
+    test("what a worker broadcast before it was killed arrives", async () => {
+      const [a, b] = (await start({ hubOptions, workers: 2 })) as [RemoteWorker, RemoteWorker];
+      const client = await clients.connectTo(a);
+      await a.run((ctx) => ctx.io.sockets.sockets.values().next().value?.join("r"));
+      const last = client.next("last");
+      await b
+        .run(async (ctx, ipc) => {
+          for (let i = 0; i < 1000; i++) ctx.io.to("r").emit("n", i);
+          ctx.io.to("r").emit("last");
+          // One turn, so that the frames are with the system; then the hardest end.
+          await new Promise((done) => setTimeout(done, ipc ? 200 : 0));
+          process.kill(process.pid, "SIGKILL");
+          await new Promise(() => {});
+        }, link === "ipc")
+        .catch(() => {});
+      await last;
+      expect(client.received("n")).toEqual(Array.from({ length: 1000 }, (_, i) => [i]));
+    });
+
+    test("members come and go with their processes", async () => {
+      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      await cluster.primary.run((ctx) => {
+        ctx.hub.on("leave", (member: { workerId: number }) => ctx.emit("leave", member.workerId));
+        ctx.hub.on("join", (member: { workerId: number }) => ctx.emit("join", member.workerId));
+      });
+      const left = cluster.primary.next("leave");
+      await b.kill("SIGKILL");
+      expect(await left).toBe(b.workerId);
+      await untilServers(a, 2);
+      const joined = cluster.primary.next("join");
+      const fresh = await cluster.fork();
+      expect(await joined).toBe(fresh.workerId);
+      await untilServers(a, 3);
+      const client = await clients.connectTo(fresh);
+      const got = client.next("hello");
+      await a.run((ctx) => void ctx.io.emit("hello", 1));
+      await got;
+    });
+
+    test("a worker that says hello twice is one member, and its requests are answered", async () => {
+      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const client = await clients.connectTo(b);
+      const lost = b.next("warning");
+      await b.run((ctx) => void process.once("warning", ({ message }) => ctx.emit("warning", message)));
+      // As after a stall, when the end of the pipe is noticed before the invitation.
+      await cluster.primary.run((ctx, id) => {
+        for (let i = 0; i < 2; i++) ctx.cluster.workers?.[id]?.send({ "holdfast:adapter": "invite" });
+      }, b.workerId);
+      expect(await lost).toContain("The link to the primary is gone");
+      await untilServers(b, 3);
+      await untilServers(a, 3);
+      for (const worker of [a, b]) {
+        const found = worker.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
+        expect(await within(found, "sockets", 10_000)).toEqual([client.id]);
+      }
+      const got = client.next("hello");
+      await a.run((ctx, id) => void ctx.io.to(id).emit("hello"), client.id);
+      await got;
+    });
+
+    test("io.close() takes the worker out; a new server in the same process comes back", async () => {
+      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      await b.run((ctx) => ctx.io.close());
+      await untilServers(a, 2);
+      await b.run(async (ctx) => {
+        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
+        const { createAdapter } = (await ctx.import(
+          "@holdfast/adapter",
+        )) as typeof import("@holdfast/adapter");
+        ctx.store.io = new Server({ adapter: createAdapter() });
+        ctx.store.heard = new Promise((resolve) => ctx.store.io.on("back", resolve));
+      });
+      await untilServers(a, 3);
+      await a.run((ctx) => void ctx.io.serverSideEmit("back", "again"));
+      expect(await b.run((ctx) => ctx.store.heard)).toBe("again");
+    });
+
+    test("closing the adapter settles its requests with an error", async () => {
+      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      await b.kill("SIGSTOP");
+      const error = await a.run(async (ctx) => {
+        const request = ctx.io.fetchSockets().catch((thrown: { code: string }) => thrown.code);
+        await new Promise(setImmediate);
+        await ctx.io.close();
+        await ctx.io.of("/").adapter.close();
+        return request;
+      });
+      await b.kill("SIGCONT");
+      expect(error).toBe("HOLDFAST_ERR_CLOSED");
+    });
+  });
+}
+
+test("an event listener that throws is uncaught in its worker, and the link goes on", async () => {
+  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  await b.run((ctx) => {
+    ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
+    ctx.store.heard = new Promise((resolve) => ctx.io.once("next", resolve));
+    ctx.io.on("bad", () => {
+      throw new Error("from the listener");
+    });
+  });
+  await a.run((ctx) => {
+    ctx.io.serverSideEmit("bad");
+    ctx.io.serverSideEmit("next", 1);
+  });
+  expect(await b.run(async (ctx) => (await ctx.store.uncaught).message)).toBe("from the listener");
+  expect(await b.run((ctx) => ctx.store.heard)).toBe(1);
+});
+
+test("a connection's listener that throws is uncaught in its worker, and neither link nor clients notice", async () => {
+  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const [one, two] = [await clients.connectTo(b), await clients.connectTo(b)];
+  await b.run((ctx, id) => {
+    ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
+    ctx.io.sockets.sockets.get(id)?.conn.once("flush", () => {
+      throw new Error("from the listener");
+    });
+  }, one.id);
+  const lasts = [one, two].map((client) => client.next("last"));
+  await a.run((ctx) => void ctx.io.emit("first"));
+  expect(await b.run(async (ctx) => (await ctx.store.uncaught).message)).toBe("from the listener");
+  await a.run((ctx) => void ctx.io.emit("last"));
+  await Promise.all(lasts);
+  for (const client of [one, two]) expect(client.received("first")).toEqual([[]]);
+  const links = await cluster.primary.run((ctx) =>
+    ctx.hub.stats().members.map(({ link }: { link: string }) => link),
+  );
+  expect(links).toEqual(["pipe", "pipe"]);
+});
+
+describe("socketsJoin() that a worker could not carry out leaves no interest behind", () => {
+  /** Frames that the hub sends to `to` for a broadcast to a room that nobody is in. */
+  async function strayFrames(from: RemoteWorker, to: RemoteWorker, room: string): Promise<number> {
+    const framesOut = () =>
+      cluster.primary.run(
+        (ctx, id) =>
+          ctx.hub.stats().members.find(({ workerId }: { workerId: number }) => workerId === id).framesOut,
+        to.workerId,
+      );
+    // Its answers come from behind everything that the worker had to tell the hub.
+    await untilServers(to, 2);
+    const before = await framesOut();
+    await from.run((ctx, name) => void ctx.io.to(name).emit("nobody"), room);
+    await untilServers(from, 2);
+    return (await framesOut()) - before;
+  }
+
+  test("because a listener threw", async () => {
+    const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+    await clients.connectTo(b);
+    await b.run((ctx) => {
+      ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
+      ctx.io.of("/").adapter.once("join-room", () => {
+        throw new Error("from the listener");
+      });
+    });
+    await a.run((ctx) => void ctx.io.socketsJoin("x"));
+    await b.run(async (ctx) => void (await ctx.store.uncaught));
+    await a.run(async (ctx) => {
+      ctx.io.socketsLeave("x");
+      await ctx.io.fetchSockets();
+    });
+    expect(await strayFrames(a, b, "x")).toBe(0);
+  });
+
+  test("because it closed the namespace meanwhile", async () => {
+    const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+    for (const worker of [a, b]) {
+      await worker.run(async (ctx) => {
+        const { adapter } = ctx.io.of("/closing");
+        while ((await adapter.serverCount()) === 0) await new Promise(setImmediate);
+      });
+    }
+    const stopping = b.next("stopping");
+    const closed = b.run((ctx) => {
+      ctx.io.of("/closing").adapter.close();
+      ctx.emit("stopping");
+      // Before the hub hears of it.
+      process.kill(process.pid, "SIGSTOP");
+    });
+    await stopping;
+    await a.run(async (ctx) => {
+      ctx.io.of("/closing").socketsJoin("y");
+      await ctx.io.of("/closing").adapter.serverCount();
+    });
+    await b.kill("SIGCONT");
+    await closed;
+    // Claims are settled one after the other: none may be left over.
+    await a.run(async (ctx) => {
+      ctx.io.socketsJoin("x");
+      await ctx.io.fetchSockets();
+    });
+    expect(await strayFrames(a, b, "x")).toBe(0);
+  });
+});
+
+test("more rooms in one turn than a message holds are reported in several", async () => {
+  const [a, b] = (await start({ workers: 2, hubOptions: { maxMessageBytes: 65_536 } })) as [
+    RemoteWorker,
+    RemoteWorker,
+  ];
+  const client = await clients.connectTo(b);
+  await b.run(async (ctx) => {
+    const rooms = Array.from({ length: 50_000 }, (_, i) => `room-${i}`);
+    await ctx.io.sockets.sockets.values().next().value?.join(rooms);
+  });
+  const got = [client.next("first"), client.next("last")];
+  await a.run((ctx) => {
+    ctx.io.to("room-0").emit("first");
+    ctx.io.to("room-49999").emit("last");
+  });
+  await Promise.all(got);
+  expect(await cluster.primary.run((ctx) => ctx.hub.stats().rooms)).toBe(50_001);
+});
+
+test("socketsJoin takes more rooms than a frame has keys", async () => {
+  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const client = await clients.connectTo(b);
+  const got = client.next("last");
+  await a.run((ctx) => {
+    const rooms = Array.from({ length: 70_000 }, (_, i) => `room-${i}`);
+    ctx.io.socketsJoin(rooms);
+    ctx.io.to("room-69999").emit("last");
+    ctx.io.to(rooms).emit("all");
+  });
+  await got;
+  expect(client.received("last")).toHaveLength(1);
+});
+
+test("opening the pipes leaves later imports through symbolic links alone", async () => {
+  const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+  // Its own imports are found only where the link that pnpm made leads to.
+  const keys = await a.run(async (ctx) => Object.keys(await ctx.import("socket.io-client")));
+  expect(keys).toContain("io");
+});
+
+test("two servers of one process need different scopes, and are apart with them", async () => {
+  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const results = [];
+  for (const worker of [a, b]) {
+    results.push(
+      await worker.run(async (ctx) => {
+        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
+        const { createAdapter } = (await ctx.import(
+          "@holdfast/adapter",
+        )) as typeof import("@holdfast/adapter");
+        let code: unknown;
+        try {
+          new Server({ adapter: createAdapter() });
+        } catch (error) {
+          code = (error as { code: string }).code;
+        }
+        ctx.store.admin = new Server({ adapter: createAdapter({ scope: "admin" }) });
+        ctx.store.events = [];
+        ctx.io.on("which", () => ctx.store.events.push("public"));
+        ctx.store.admin.on("which", () => ctx.store.events.push("admin"));
+        return code;
+      }),
+    );
+  }
+  expect(results).toEqual(Array(2).fill("HOLDFAST_ERR_NAMESPACE_TAKEN"));
+  await a.run(async (ctx) => {
+    const { adapter } = ctx.store.admin.of("/");
+    while ((await adapter.serverCount()) !== 2) await new Promise(setImmediate);
+    ctx.store.admin.serverSideEmit("which");
+    // An answer over the same link: what was sent before has arrived there.
+    await ctx.store.admin.fetchSockets();
+  });
+  expect(await b.run((ctx) => ctx.store.events)).toEqual(["admin"]);
+});
+
+test("two clusters side by side do not hear each other", async () => {
+  const [a] = (await start({ workers: 2 })) as [RemoteWorker];
+  const other = await TestCluster.start({ sticky: false, workers: 2 });
+  try {
+    const mine = await clients.connectTo(cluster.worker(1));
+    const theirs = await clients.connectTo(other.worker(1));
+    const got = mine.next("hello");
+    await a.run((ctx) => void ctx.io.emit("hello"));
+    await got;
+    const fence = theirs.next("fence");
+    await other.worker(0).run((ctx) => void ctx.io.emit("fence"));
+    await fence;
+    expect(theirs.received("hello")).toEqual([]);
+  } finally {
+    await other.close();
+  }
+});
+
+test("a worker whose servers are closed ends by itself", async () => {
+  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const exit = cluster.primary.next("exit");
+  await cluster.primary.run((ctx) => {
+    ctx.cluster.on("exit", (worker, code, signal) => ctx.emit("exit", [worker.id, code, signal]));
+  });
+  await b.run((ctx) => {
+    void ctx.io.close().then(() => {
+      ctx.cluster.worker?.disconnect();
+      ctx.release();
+    });
+  });
+  expect(await exit).toEqual([b.workerId, 0, null]);
+  await untilServers(a, 1);
+});
+
+test("close() of the hub is idempotent and leaves workers delivering locally, told why", async () => {
+  const [a] = (await start({ workers: 2 })) as [RemoteWorker];
+  const client = await clients.connectTo(a);
+  const warned = a.next("warning");
+  await a.run((ctx) => void process.on("warning", (warning) => ctx.emit("warning", warning.message)));
+  await cluster.primary.run(async (ctx) => {
+    await ctx.hub.close();
+    await ctx.hub.close();
+  });
+  expect(await warned).toContain("The link to the primary is gone");
+  const got = client.next("local");
+  await a.run((ctx) => void ctx.io.emit("local"));
+  await got;
+  expect(await a.run((ctx) => ctx.io.of("/").adapter.serverCount())).toBe(1);
+});
+
+describe("misuse", () => {
+  test("createAdapter() outside a worker, setupPrimary() in one, and twice", async () => {
+    const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+    const codeOf = (error: { code: string }) => error.code;
+    const inWorker = await a
+      .run(async (ctx) => {
+        const { setupPrimary } = (await ctx.import(
+          "@holdfast/adapter",
+        )) as typeof import("@holdfast/adapter");
+        setupPrimary();
+      })
+      .catch(codeOf);
+    const inPrimary = await cluster.primary
+      .run(async (ctx) => {
+        const { createAdapter } = (await ctx.import(
+          "@holdfast/adapter",
+        )) as typeof import("@holdfast/adapter");
+        createAdapter();
+      })
+      .catch(codeOf);
+    const twice = await cluster.primary
+      .run(async (ctx) => {
+        const { setupPrimary } = (await ctx.import(
+          "@holdfast/adapter",
+        )) as typeof import("@holdfast/adapter");
+        setupPrimary();
+      })
+      .catch(codeOf);
+    expect([inWorker, inPrimary, twice]).toEqual([
+      "HOLDFAST_ERR_NOT_PRIMARY",
+      "HOLDFAST_ERR_NOT_WORKER",
+      "HOLDFAST_ERR_ALREADY_SET_UP",
+    ]);
+  });
+
+  test("a primary without a hub: an error that says what to call, and requests that fail with it", async () => {
+    cluster = await TestCluster.start({ sticky: false, workers: 2, hub: false });
+    const [a, b] = [cluster.worker(0), cluster.worker(1)];
+    const error = await a.run((ctx) => ctx.io.fetchSockets()).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "HOLDFAST_ERR_NO_HUB" });
+    expect(error.message).toContain("Call setupPrimary() of @holdfast/adapter in the primary");
+    await cluster.waitForOutput("[HOLDFAST_ERR_NO_HUB]");
+    const client = await clients.connectTo(a);
+    const got = client.next("local");
+    const result = await a.run(async (ctx) => {
+      ctx.io.emit("local");
+      return [
+        await ctx.io.of("/").adapter.serverCount(),
+        await ctx.io.fetchSockets().catch((error: { code: string }) => error.code),
+        await ctx.io.timeout(5_000).to("nobody").emitWithAck("x"),
+        await ctx.io.sockets.sockets.values().next().value?.join("r"),
+      ];
+    });
+    await got;
+    expect(result).toEqual([1, "HOLDFAST_ERR_NO_HUB", [], undefined]);
+
+    // A hub that opens late invites the workers, over the IPC channel.
+    await cluster.primary.run(async (ctx) => {
+      const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
+      ctx.store.hub = setupPrimary();
+    });
+    await untilServers(a, 2);
+    await untilServers(b, 2);
+    const late = client.next("late");
+    await b.run((ctx) => void ctx.io.to("r").emit("late"));
+    await late;
+    const links = await cluster.primary.run((ctx) =>
+      ctx.store.hub.stats().members.map((member: { link: string }) => member.link),
+    );
+    expect(links).toEqual(["ipc", "ipc"]);
+  });
+
+  test("ends that speak different protocols are told so", async () => {
+    const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+    await cluster.primary.run((ctx) => {
+      ctx.cluster.on("message", (_worker, message) => {
+        const kind = (message as Record<string, unknown>)["holdfast:adapter"];
+        if (kind === "hello") ctx.emit("hello", message);
+      });
+    });
+    const refusal = await a.run(
+      () =>
+        new Promise((resolve) => {
+          process.on("message", (message: Record<string, unknown>) => {
+            if (message["holdfast:adapter"] === "refusal") resolve(message);
+          });
+          process.send?.({ "holdfast:adapter": "hello", protocol: 999, version: "9.9.9" });
+        }),
+    );
+    expect(refusal).toEqual({ "holdfast:adapter": "refusal", protocol: 1, version: expect.any(String) });
+    const warning = await a.run(
+      (ctx) =>
+        new Promise((resolve) => {
+          process.once("warning", (error) => resolve([(error as { code?: string }).code, error.message]));
+          process.emit(
+            "message",
+            { "holdfast:adapter": "refusal", protocol: 999, version: "9.9.9" },
+            undefined,
+          );
+          void ctx;
+        }),
+    );
+    expect(warning).toEqual([
+      "HOLDFAST_ERR_VERSION_MISMATCH",
+      expect.stringContaining("The primary runs @holdfast/adapter 9.9.9 (protocol 999)"),
+    ]);
+  });
+});

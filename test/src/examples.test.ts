@@ -1,0 +1,247 @@
+/** Every example runs as its README says, serves real clients from several workers, and ends. */
+import { createHash, randomBytes } from "node:crypto";
+import { Agent, request } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
+import { io } from "socket.io-client";
+import { afterEach, describe, expect, it } from "vitest";
+import { within } from "./harness/cluster.js";
+import { CLIENT_KINDS, Example, type ExampleClient, talk } from "./harness/example.js";
+
+let example: Example;
+
+afterEach(async () => {
+  await example.stop();
+});
+
+/** Nothing was written to stderr while the example was in use. */
+function expectNoComplaint(): void {
+  expect(example.stderr).toBe("");
+}
+
+/** Clients of every kind, until at least two workers serve some. */
+async function connectAcross(): Promise<ExampleClient[]> {
+  const clients: ExampleClient[] = [];
+  do {
+    for (const kind of CLIENT_KINDS) clients.push(await example.connect(kind));
+    if (clients.length > 30) throw new Error("all connections went to one worker");
+  } while (new Set(clients.map(({ worker }) => worker)).size < 2);
+  return clients;
+}
+
+/** Everyone speaks once, and everyone hears each of them once. */
+async function everyoneTalks(clients: ExampleClient[], topic: string): Promise<void> {
+  for (const [i, speaker] of clients.entries()) await talk(speaker, clients, `${topic} ${i}`);
+  const said = clients.map((_, i) => `${topic} ${i}`);
+  for (const { heard } of clients) expect(heard.filter((text) => text.startsWith(topic))).toEqual(said);
+}
+
+describe.each(["cluster-cjs", "cluster-esm"])("examples/%s", (name) => {
+  it("serves clients from several workers, and goes on when one is killed", async () => {
+    example = await Example.start({ script: `${name}/server.js` });
+    const clients = await connectAcross();
+    await everyoneTalks(clients, "before");
+
+    const killed = (clients[0] as ExampleClient).worker;
+    const moved = clients
+      .filter(({ worker }) => worker === killed)
+      .map((client) => client.until("another worker", () => client.worker !== killed));
+    process.kill(killed, "SIGKILL");
+    await example.line(new RegExp(`^worker ${killed} is gone$`));
+    await example.line(/^worker \d+ is up$/, 3);
+    await Promise.all(moved);
+    await everyoneTalks(clients, "after");
+    expectNoComplaint();
+  });
+});
+
+describe("examples/recluster", () => {
+  it("serves clients from several workers, and goes on when one is killed", async () => {
+    example = await Example.start({ script: "recluster/primary.js" });
+    const clients = await connectAcross();
+    await everyoneTalks(clients, "before");
+
+    const killed = (clients[0] as ExampleClient).worker;
+    const moved = clients
+      .filter(({ worker }) => worker === killed)
+      .map((client) => client.until("another worker", () => client.worker !== killed));
+    process.kill(killed, "SIGKILL");
+    await example.line(/^worker \d+ is up$/, 3);
+    await Promise.all(moved);
+    await everyoneTalks(clients, "after");
+    expectNoComplaint();
+  });
+
+  it("moves everyone to new workers when it is reloaded", async () => {
+    example = await Example.start({ script: "recluster/primary.js" });
+    const clients = await connectAcross();
+    const old = new Set(clients.map(({ worker }) => worker));
+    const moved = clients.map((client) => client.until("a new worker", () => !old.has(client.worker)));
+    example.signal("SIGUSR2");
+    await example.line(/^reloaded$/);
+    await Promise.all(moved);
+    await everyoneTalks(clients, "after");
+    expect(example.count(/^worker \d+ is up$/)).toBe(4);
+    expectNoComplaint();
+  });
+});
+
+describe("examples/express", () => {
+  it("takes requests and uploads over keep-alive beside its clients", async () => {
+    example = await Example.start({ script: "express/server.js" });
+    const clients = await connectAcross();
+    const uploaded = clients.map(
+      ({ socket }) =>
+        new Promise<unknown>((resolve) => {
+          socket.once("uploaded", resolve);
+        }),
+    );
+    const file = randomBytes(5_000_000);
+    const expected = { bytes: file.length, sha256: createHash("sha256").update(file).digest("hex") };
+
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    try {
+      const page = await send(agent, "GET", "/");
+      const upload = await send(agent, "POST", "/upload", file);
+      const again = await send(agent, "POST", "/upload", file.subarray(0, 10));
+      expect(upload.body).toMatchObject(expected);
+      expect(again.body).toMatchObject({ bytes: 10 });
+      expect([upload.from, again.from]).toEqual([page.from, page.from]);
+    } finally {
+      agent.destroy();
+    }
+    expect(await within(Promise.all(uploaded), "news of the upload")).toEqual(clients.map(() => expected));
+    await everyoneTalks(clients, "after");
+    expectNoComplaint();
+  });
+});
+
+describe("examples/chat", () => {
+  const READY = /^Chat on (\S+) \(primary \d+, (\d+) workers\)/;
+  const chat = (args: string[], env: NodeJS.ProcessEnv = {}) =>
+    new Example({ script: "chat/server.js", args: ["--host", "127.0.0.1", ...args], env });
+  const ended = () => within(example.gone, "end of the chat");
+
+  it.each([
+    {
+      args: ["--port", "80x"],
+      env: {},
+      complaint: '--port must be a whole number from 0 to 65535, not "80x".',
+    },
+    {
+      args: [],
+      env: { PORT: "65536" },
+      complaint: 'PORT must be a whole number from 0 to 65535, not "65536".',
+    },
+    { args: ["-w", "0"], env: {}, complaint: '--workers must be a whole number from 1 to 128, not "0".' },
+    {
+      args: [],
+      env: { WORKERS: "-1" },
+      complaint: 'WORKERS must be a whole number from 1 to 128, not "-1".',
+    },
+    { args: ["--prot", "1"], env: {}, complaint: "Unknown option '--prot'" },
+  ])("explains $args $env and exits with 2", async ({ args, env, complaint }) => {
+    example = chat(args, env);
+    expect(await ended()).toEqual({ code: 2, signal: null });
+    expect(example.stderr).toContain(complaint);
+    expect(example.stderr).toContain("Usage:");
+  });
+
+  it("takes flags before the environment, and shows its usage", async () => {
+    example = chat(["--port", "0", "--workers", "3"], { PORT: "1", WORKERS: "1" });
+    expect((await example.line(READY))[2]).toBe("3");
+    await example.stop();
+    example = chat(["--help"]);
+    expect(await ended()).toEqual({ code: 0, signal: null });
+    expect(example.output).toContain("Usage:");
+  });
+
+  it("says that the port is in use and exits with 1", async () => {
+    const squatter = createServer().listen(0, "127.0.0.1");
+    try {
+      await within(new Promise<void>((resolve) => squatter.once("listening", resolve)), "a taken port");
+      const { port } = squatter.address() as AddressInfo;
+      example = chat(["--port", String(port)]);
+      expect(await ended()).toEqual({ code: 1, signal: null });
+      expect(example.stderr).toContain(`Port ${port} is in use.`);
+    } finally {
+      squatter.close();
+    }
+  });
+
+  it.each(["SIGINT", "SIGTERM"] as const)("ends with everything it started on %s", async (signal) => {
+    example = chat([]);
+    await example.line(READY);
+    // Ctrl+C reaches every process of the group, `kill` only the primary.
+    process.kill(signal === "SIGINT" ? -example.pid : example.pid, signal);
+    expect(await ended()).toEqual({ code: 0, signal: null });
+    expectNoComplaint();
+  });
+
+  it("is not impressed by nonsense from clients", async () => {
+    example = chat(["--workers", "1"]);
+    const [, url] = await example.line(READY);
+    const nonsense: unknown[] = [
+      undefined,
+      null,
+      7,
+      "x",
+      [],
+      {},
+      { room: {} },
+      { room: "r".repeat(25) },
+      { pid: "1" },
+    ];
+    const auths: unknown[] = [
+      undefined,
+      null,
+      7,
+      "x",
+      [1],
+      { name: {}, rooms: 7 },
+      { name: "", rooms: [{}, null] },
+    ];
+    for (const auth of auths) {
+      const socket = io(url, {
+        transports: ["websocket"],
+        forceNew: true,
+        auth: (send) => send(auth as object),
+      });
+      socket.connect();
+      const closed = new Promise<void>((resolve) => socket.once("disconnect", () => resolve()));
+      const welcome = new Promise<void>((resolve) => socket.once("welcome", () => resolve()));
+      await within(Promise.race([welcome, closed]), `welcome or refusal of ${JSON.stringify(auth)}`);
+      for (const event of ["join", "leave", "rename", "say", "kill", "watch", "presence"]) {
+        for (const value of nonsense) socket.emit(event, value);
+        socket.emit(event);
+      }
+      if (socket.connected) await within(socket.emitWithAck("join", { room: "Tea " }), "a room");
+      socket.disconnect();
+    }
+    expectNoComplaint();
+  });
+
+  it("leaves no worker behind when the primary is killed", async () => {
+    example = chat([]);
+    await example.line(READY);
+    example.signal("SIGKILL");
+    expect(await ended()).toEqual({ code: null, signal: "SIGKILL" });
+  });
+});
+
+/** Sends a request and gives the answer, and the local port: equal ports are one connection. */
+async function send(agent: Agent, method: string, path: string, body?: Buffer) {
+  return within(
+    new Promise<{ body: unknown; from: number }>((resolve, reject) => {
+      const sent = request(example.url + path, { agent, method }, (response) => {
+        const { port: from } = response.socket.address() as AddressInfo;
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk) => chunks.push(chunk));
+        response.on("end", () => resolve({ body: JSON.parse(Buffer.concat(chunks).toString()), from }));
+        response.on("error", reject);
+      });
+      sent.on("error", reject);
+      sent.end(body);
+    }),
+    `answer to ${method} ${path}`,
+  );
+}

@@ -1,0 +1,35 @@
+/** A real Chromium. Runs in: tests. */
+import { type Browser, chromium } from "playwright-core";
+import { findProgram } from "./program.js";
+
+/** Gives the path of Chromium, or undefined when tests in it are to be skipped. */
+export function findChromium(): string | undefined {
+  return findProgram({
+    name: "Chromium",
+    variable: "CHROMIUM_PATH",
+    paths: [
+      "/usr/bin/chromium",
+      "/usr/bin/chromium-browser",
+      "/usr/bin/google-chrome",
+      "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+      "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
+    ],
+    cure: "On Debian: apt-get install chromium.",
+  });
+}
+
+/** Starts it, silent towards the outside. */
+export async function launchChromium(executablePath: string): Promise<Browser> {
+  return chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}

@@ -1,0 +1,105 @@
+/** The chat's page in a browser, as someone who uses it sees it. Runs in: tests. */
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
+
+export type Transport = "polling" | "websocket";
+export const TRANSPORT_NAMES = { polling: "Long-polling", websocket: "WebSocket" } as const;
+
+/** What a browser says of its own accord when the process at the other end is killed, and its session with it. */
+const LOST_CONNECTION = /net::ERR_|WebSocket connection to|status of 400/;
+
+export class ChatPage {
+  readonly page: Page;
+  readonly name: string;
+  readonly #context: BrowserContext;
+  readonly #errors: string[] = [];
+
+  private constructor(context: BrowserContext, page: Page, name: string) {
+    this.#context = context;
+    this.page = page;
+    this.name = name;
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") this.#errors.push(message.text());
+    });
+    page.on("pageerror", (error) => this.#errors.push(error.message));
+  }
+
+  static async open(browser: Browser, url: string, name: string, options: BrowserContextOptions = {}) {
+    const context = await browser.newContext(options);
+    const chat = new ChatPage(context, await context.newPage(), name);
+    await chat.page.goto(url);
+    await chat.connected();
+    await chat.page.fill("#name", name);
+    await chat.page.locator("#name").blur();
+    await chat.person(name).waitFor({ state: "attached" });
+    return chat;
+  }
+
+  async connected(): Promise<void> {
+    await this.page.waitForSelector('#status[data-state="on"]');
+  }
+
+  /** The worker that serves this page. */
+  async worker(): Promise<number> {
+    await this.connected();
+    return Number((await this.page.textContent("#status-worker"))?.replace("worker ", ""));
+  }
+
+  /** Connects anew over `transport`; on another worker than `not`, if that is given. */
+  async use(transport: Transport, { not }: { not?: number } = {}): Promise<void> {
+    for (let tries = 0; tries < 30; tries++) {
+      await this.page.click(`[data-transport="${transport}"]`);
+      await this.page.waitForSelector(`[data-transport="${transport}"][aria-pressed="true"]`);
+      if ((await this.worker()) !== not) return;
+    }
+    throw new Error(`every connection went to worker ${not}`);
+  }
+
+  async say(text: string): Promise<void> {
+    await this.page.fill("#composer input", text);
+    await this.page.press("#composer input", "Enter");
+  }
+
+  /** Says `text` and waits until it is on another page. */
+  async talk(text: string, listener: ChatPage): Promise<void> {
+    await this.say(text);
+    await listener.message(text).waitFor();
+  }
+
+  /** A message on this page, by its whole text. */
+  message(text: string): Locator {
+    return this.page.locator("#messages .message", {
+      has: this.page.locator(".text", { hasText: new RegExp(`^${escapeRegExp(text)}$`) }),
+    });
+  }
+
+  /** The worker that a message on this page came through. */
+  async workerOf(text: string): Promise<string | null> {
+    return this.message(text).locator(".chip").textContent();
+  }
+
+  /** Someone in the list of people; on a worker and over a transport, if given. */
+  person(name: string, { worker, transport }: { worker?: number; transport?: Transport } = {}): Locator {
+    let item = this.page.locator("#people li").filter({ hasText: name });
+    if (worker !== undefined) item = item.filter({ has: this.page.locator(`.chip:text-is("w${worker}")`) });
+    if (transport) item = item.filter({ hasText: TRANSPORT_NAMES[transport] });
+    return item;
+  }
+
+  /** The card of a worker in the panel. */
+  card(worker: number, state?: "up" | "down" | "starting"): Locator {
+    return this.page.locator(`.worker[data-slot="${worker}"]${state ? `[data-state="${state}"]` : ""}`);
+  }
+
+  /** What the browser complained about; after a kill, lost connections are no complaint. */
+  errors({ afterKill = false } = {}): string[] {
+    return afterKill ? this.#errors.filter((text) => !LOST_CONNECTION.test(text)) : this.#errors;
+  }
+
+  async close(): Promise<void> {
+    await this.#context.close();
+  }
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}

@@ -1,0 +1,87 @@
+/** Real Socket.IO clients for tests. Runs in: tests. */
+import type { AddressInfo } from "node:net";
+import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import { type RemoteWorker, within } from "./cluster.js";
+
+export type ClientOptions = Partial<ManagerOptions & SocketOptions>;
+
+/** A client that remembers what it received, by event. */
+export class TestClient {
+  readonly socket: Socket;
+  readonly #received = new Map<string, unknown[][]>();
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.onAny((event: string, ...all: unknown[]) => {
+      const args = withoutOffset(all);
+      const list = this.#received.get(event);
+      if (list) list.push(args);
+      else this.#received.set(event, [args]);
+    });
+  }
+
+  get id(): string {
+    return this.socket.id ?? "";
+  }
+
+  /** Arguments of each event of this name, in order of arrival. */
+  received(event: string): unknown[][] {
+    return this.#received.get(event) ?? [];
+  }
+
+  /** The arguments of the next event of this name. Start it before the act that causes the event. */
+  async next(event: string): Promise<unknown[]> {
+    const arrived = new Promise<unknown[]>((resolve) => {
+      this.socket.once(event, (...args: unknown[]) => resolve(withoutOffset(args)));
+    });
+    return within(arrived, `"${event}" at client ${this.id}`);
+  }
+
+  close(): void {
+    this.socket.disconnect();
+  }
+}
+
+/** With connection state recovery, listeners get the offset as one more argument. */
+function withoutOffset(args: unknown[]): unknown[] {
+  const last = args.at(-1);
+  return typeof last === "string" && OFFSET.test(last) ? args.slice(0, -1) : args;
+}
+
+const OFFSET = /^[\w-]{4}0[0-9a-z]{9}$/;
+
+/** Owns the clients of one test file. */
+export class Clients {
+  readonly #open = new Set<TestClient>();
+
+  async connect(url: string, options: ClientOptions = {}): Promise<TestClient> {
+    const client = new TestClient(
+      io(url, { forceNew: true, reconnection: false, transports: ["websocket"], ...options }),
+    );
+    this.#open.add(client);
+    await within(
+      new Promise<void>((resolve, reject) => {
+        client.socket.once("connect", resolve);
+        client.socket.once("connect_error", reject);
+      }),
+      `connection to ${url}`,
+    );
+    return client;
+  }
+
+  /** Connects to one worker of a cluster without a router. */
+  async connectTo(worker: RemoteWorker, options?: ClientOptions, path = "/"): Promise<TestClient> {
+    return this.connect(`${await urlOf(worker)}${path}`, options);
+  }
+
+  close(): void {
+    for (const client of this.#open) client.close();
+    this.#open.clear();
+  }
+}
+
+/** Where a worker listens in a cluster without a router. */
+export async function urlOf(worker: RemoteWorker): Promise<string> {
+  const port = await worker.run((ctx) => (ctx.httpServer.address() as AddressInfo).port);
+  return `http://127.0.0.1:${port}`;
+}

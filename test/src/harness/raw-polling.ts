@@ -1,0 +1,38 @@
+/** An Engine.IO session over long-polling, by plain HTTP requests, to see what a poll's answer holds. Runs in: tests. */
+import type { RemoteWorker } from "./cluster.js";
+
+const SEPARATOR = "\x1e";
+
+export interface RawPolling {
+  readonly sid: string;
+  /** Sends a poll; settles with the packets of its answer. */
+  poll(): Promise<string[]>;
+  /** Waits until the worker has the poll and could answer it. */
+  untilWaiting(worker: RemoteWorker): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openPolling(url: string): Promise<RawPolling> {
+  const base = `${url}/socket.io/?EIO=4&transport=polling`;
+  const open = await (await fetch(base)).text();
+  const { sid } = JSON.parse(open.slice(1)) as { sid: string };
+  const session = `${base}&sid=${sid}`;
+  const post = async (body: string) => {
+    await (await fetch(session, { method: "POST", body })).text();
+  };
+  const poll = async () => (await (await fetch(session)).text()).split(SEPARATOR);
+  await post("40");
+  await poll();
+  return {
+    sid,
+    poll,
+    untilWaiting: (worker) =>
+      worker.run(async (ctx, id) => {
+        const { clients } = ctx.io.engine as unknown as {
+          clients: Record<string, { transport: { writable: boolean } }>;
+        };
+        while (!clients[id]?.transport.writable) await new Promise(setImmediate);
+      }, sid),
+    close: () => post("1"),
+  };
+}

@@ -1,0 +1,108 @@
+/** What is published: packed, put into an empty folder, and loaded as a user would load it. */
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const run = promisify(execFile);
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const NAMES = ["adapter", "sticky"] as const;
+/** What each role of a cluster is set up with. */
+const FUNCTIONS = {
+  adapter: ["createAdapter", "setupPrimary"],
+  sticky: ["setupMaster", "setupPrimary", "setupWorker"],
+};
+
+let folder: string;
+const tarballs = {} as Record<(typeof NAMES)[number], string>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "holdfast-package-"));
+  for (const name of NAMES) await install(name);
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Packs a package and unpacks it into node_modules; what it depends on is linked, so no network is needed. */
+async function install(name: (typeof NAMES)[number]): Promise<void> {
+  const source = join(ROOT, "packages", name);
+  const out = join(folder, "tarballs", name);
+  await mkdir(out, { recursive: true });
+  const pnpm = join(ROOT, "scripts", "pnpm.mjs");
+  await run(process.execPath, [pnpm, "--dir", source, "pack", "--pack-destination", out]);
+  const [file] = await readdir(out);
+  if (!file) throw new Error(`nothing was packed in ${source}`);
+  tarballs[name] = join(out, file);
+
+  const target = join(folder, "node_modules", "@holdfast", name);
+  await mkdir(target, { recursive: true });
+  await run("tar", ["-xzf", tarballs[name], "-C", target, "--strip-components=1"]);
+  const { dependencies = {}, peerDependencies = {} } = JSON.parse(
+    await readFile(join(target, "package.json"), "utf8"),
+  );
+  for (const dependency of Object.keys({ ...dependencies, ...peerDependencies })) {
+    const link = join(folder, "node_modules", dependency);
+    await symlink(await realpath(join(source, "node_modules", dependency)), link, "dir").catch((error) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  }
+}
+
+describe.each(NAMES)("the tarball of @holdfast/%s", (name) => {
+  it.each([
+    ["CommonJS", "commonjs", `const exported = require("@holdfast/${name}");`],
+    ["an ES module", "module", `import * as exported from "@holdfast/${name}";`],
+  ])("loads in %s without a warning", async (_, type, load) => {
+    const script = join(folder, `${name}-${type}.${type === "module" ? "mjs" : "cjs"}`);
+    await writeFile(
+      script,
+      `${load}\nconsole.log(JSON.stringify(Object.entries(exported)
+      .map(([name, value]) => [name, typeof value])));`,
+    );
+    const { stdout, stderr } = await run(process.execPath, [script], { cwd: folder });
+    expect(stderr).toBe("");
+    const exported = new Map<string, string>(JSON.parse(stdout));
+    for (const wanted of FUNCTIONS[name])
+      expect([wanted, exported.get(wanted)]).toEqual([wanted, "function"]);
+  });
+
+  it("holds what it should, and nothing else", async () => {
+    const { stdout } = await run("tar", ["-tzf", tarballs[name]]);
+    const files = stdout.trim().split("\n").sort();
+    for (const wanted of ["package.json", "LICENSE", "dist/index.js", "dist/index.d.ts"]) {
+      expect(files).toContain(`package/${wanted}`);
+    }
+    expect(files.filter((file) => /\.test\.|\.tsbuildinfo|\/src\/|\/test\//.test(file))).toEqual([]);
+  });
+
+  it("has no install script and no left-over workspace version", async () => {
+    const manifest = JSON.parse(
+      await readFile(join(folder, "node_modules", "@holdfast", name, "package.json"), "utf8"),
+    );
+    expect(Object.keys(manifest.scripts ?? {}).filter((script) => /install|prepare/.test(script))).toEqual(
+      [],
+    );
+    expect(JSON.stringify(manifest)).not.toContain("workspace:");
+  });
+
+  it("passes publint", async () => {
+    await tool("publint", [tarballs[name], "--strict"]);
+  });
+
+  it("passes are-the-types-wrong for ES modules", async () => {
+    await tool("attw", [tarballs[name], "--profile", "esm-only", "--no-color", "--no-emoji"]);
+  });
+});
+
+/** Runs a development tool of the workspace; its output is in the error if it fails. */
+async function tool(name: string, args: string[]): Promise<void> {
+  const bin = join(ROOT, "node_modules", ".bin", name);
+  await run(bin, args, { cwd: folder, shell: process.platform === "win32" }).catch((error) => {
+    throw new Error(`${name} ${args.join(" ")} failed:\n${error.stdout}${error.stderr}`);
+  });
+}

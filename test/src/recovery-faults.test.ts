@@ -1,0 +1,243 @@
+/** Connection state recovery when workers stop, are cut off, or more is sent than memory may hold. */
+import { afterEach, expect, test } from "vitest";
+import { urlOf } from "./harness/clients.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+import { RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
+
+let cluster: TestCluster;
+let a: RemoteWorker;
+let b: RemoteWorker;
+let urlA: string;
+let urlB: string;
+const clients: RecoveringClient[] = [];
+
+async function start(config: ClusterConfig = {}): Promise<void> {
+  cluster = await TestCluster.start({
+    sticky: false,
+    workers: 2,
+    io: { connectionStateRecovery: {} },
+    ...config,
+  });
+  [a, b] = [cluster.worker(0), cluster.worker(1)];
+  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
+  for (const worker of cluster.workers) {
+    await worker.run(async (ctx) => {
+      while ((await ctx.io.of("/").adapter.serverCount()) < 2) await new Promise(setImmediate);
+    });
+  }
+}
+
+async function connect(url: string, options?: RecoveringOptions): Promise<RecoveringClient> {
+  const client = new RecoveringClient(url, options);
+  clients.push(client);
+  await client.connected();
+  return client;
+}
+
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await cluster?.close();
+});
+
+test("a worker that stops past the ping timeout and goes on: its clients are elsewhere and get nothing twice", async () => {
+  await start({ io: { connectionStateRecovery: {}, pingInterval: 300, pingTimeout: 300 } });
+  const people = await Promise.all(Array.from({ length: 10 }, () => connect(urlA)));
+  await a.run((ctx) => {
+    ctx.store.gone = 0;
+    for (const socket of ctx.io.sockets.sockets.values()) {
+      socket.data.of = socket.id;
+      socket.join("r");
+      socket.on("disconnect", () => {
+        ctx.store.gone++;
+        ctx.io.emit("m", "from the zombie", socket.id);
+      });
+    }
+    ctx.io.to("r").emit("m", 0);
+  });
+  await Promise.all(people.map((client) => client.has("m", 0)));
+  // What the sockets' data is has to be told before the worker stops: a client's message makes it look.
+  for (const client of people) client.socket.emit("hello");
+  await a.run(async () => new Promise((done) => setTimeout(done, 1_200)));
+  const ids = people.map(({ id }) => id);
+  for (const client of people) client.goesTo(urlB);
+  const back = people.map((client) => client.connected());
+  await a.kill("SIGSTOP");
+  await b.run((ctx) => void ctx.io.to("r").emit("m", 1));
+  const returns = await Promise.all(back);
+  expect(returns).toEqual(ids.map((id) => ({ id, recovered: true })));
+  await b.run((ctx) => void ctx.io.to("r").emit("m", 2));
+  await Promise.all(people.map((client) => client.has("m", 2)));
+  await a.kill("SIGCONT");
+  await a.run(async (ctx, count) => {
+    while (ctx.store.gone < count) await new Promise((done) => setTimeout(done, 10));
+    ctx.io.to("r").emit("m", 3);
+  }, people.length);
+  await Promise.all(people.map((client) => client.has("m", 3)));
+  for (const client of people) {
+    const messages = client.of("m");
+    expect(messages.filter(([what]) => typeof what === "number")).toEqual([[0], [1], [2], [3]]);
+    const fromZombie = messages.filter(([what]) => what === "from the zombie").map(([, id]) => id);
+    expect([...fromZombie].sort()).toEqual([...ids].sort());
+  }
+  const there = await b.run((ctx) =>
+    [...ctx.io.sockets.sockets.values()].map((socket) => [
+      socket.data.of === socket.id,
+      socket.rooms.has("r"),
+    ]),
+  );
+  expect(there).toEqual(people.map(() => [true, true]));
+});
+
+test("an owner that is silent is passed over, and what it says afterwards does not count", async () => {
+  await start();
+  const client = await connect(urlA);
+  await a.run((ctx) => void ctx.io.emit("m", 0));
+  await client.has("m", 0);
+  const { id } = client;
+  await a.kill("SIGSTOP");
+  expect(await client.abandon(urlB)).toEqual({ id, recovered: true });
+  await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.join("mine"), id);
+  await a.kill("SIGCONT");
+  await a.run(async (ctx) => {
+    while (ctx.io.sockets.sockets.size > 0) await new Promise((done) => setTimeout(done, 10));
+    await ctx.io.fetchSockets();
+  });
+  const { recovery } = await cluster.primary.run((ctx) => ctx.hub.stats());
+  expect(recovery).toMatchObject({ sessions: 1, suspended: 0 });
+  const back = client.drop(urlA);
+  await b.run((ctx) => void ctx.io.to("mine").emit("m", 1));
+  expect(await back).toEqual({ id, recovered: true });
+  await client.has("m", 1);
+});
+
+test("the hub's memory stays within its bound under a flood, which is told", async () => {
+  const journalBytes = 2 * 2 ** 20;
+  await start({ hubOptions: { journalBytes } });
+  const client = await connect(urlA, { reconnection: false });
+  await a.run((ctx) => void ctx.io.emit("m"));
+  await client.has("m");
+  const { privateId = "", offset = "" } = client;
+  client.leave(urlA);
+  await cluster.primary.run((ctx) => {
+    ctx.store.full = 0;
+    ctx.hub.on("journalFull", () => void ctx.store.full++);
+  });
+  await a.run(async (ctx) => {
+    for (let turn = 0; turn < 200; turn++) {
+      for (let i = 0; i < 100; i++) ctx.io.to("nobody").emit("m", "x".repeat(1_000));
+      await new Promise(setImmediate);
+    }
+    await ctx.io.fetchSockets();
+  });
+  const { recovery, full } = await cluster.primary.run((ctx) => ({
+    recovery: ctx.hub.stats().recovery,
+    full: ctx.store.full,
+  }));
+  expect(recovery.bytes).toBeLessThanOrEqual(journalBytes);
+  expect(recovery.packets).toBeGreaterThan(1_000);
+  expect(recovery.packets + recovery.cut).toBe(20_001);
+  expect(full).toBe(1);
+  // The flood was for others: this client has missed nothing, and the hub knows it.
+  const again = new RecoveringClient(urlB, { reconnection: false });
+  clients.push(again);
+  again.privateId = privateId;
+  again.offset = offset;
+  expect((await again.connected()).recovered).toBe(true);
+});
+
+test("a worker that was cut off sends its clients away, and they come back with what they missed", async () => {
+  await start({ hubOptions: { maxBacklogBytes: 2 ** 20, killStalled: false } });
+  const [client, flooded] = [await connect(urlA), await connect(urlA)];
+  await a.run((ctx, id) => {
+    ctx.io.sockets.sockets.get(id)?.join("flood");
+    ctx.io.emit("m", 0);
+    process.on("warning", () => {});
+  }, flooded.id);
+  await client.has("m", 0);
+  const { id } = client;
+  await cluster.primary.run((ctx) => {
+    ctx.store.stalled = new Promise<void>((resolve) => ctx.hub.once("stalled", () => resolve()));
+  });
+  await a.kill("SIGSTOP");
+  await b.run(async (ctx) => {
+    ctx.io.emit("m", 1);
+    for (let i = 0; i < 3_000; i++) {
+      ctx.io.to("flood").emit("filler", "x".repeat(1_000));
+      if (i % 50 === 0) await new Promise(setImmediate);
+    }
+  });
+  await cluster.primary.run((ctx) => ctx.store.stalled);
+  await b.run((ctx) => void ctx.io.emit("m", 2));
+  const back = client.connected();
+  await a.kill("SIGCONT");
+  expect(await back).toEqual({ id, recovered: true });
+  await client.has("m", 2);
+  await b.run((ctx) => void ctx.io.emit("m", 3));
+  await client.has("m", 3);
+  expect(client.of("m")).toEqual([[0], [1], [2], [3]]);
+});
+
+test("data that is too large for a message is reported, and the rest of the session comes back", async () => {
+  await start({ hubOptions: { maxMessageBytes: 65_536 } });
+  const warned = a.next("warning");
+  await a.run((ctx) => void process.on("warning", (warning) => ctx.emit("warning", warning.message)));
+  await a.run((ctx) => {
+    ctx.io.on("connection", (socket) => {
+      socket.data.large = "x".repeat(100_000);
+      socket.join("r");
+    });
+  });
+  const client = await connect(urlA);
+  expect(await warned).toContain(`socket.data of socket ${client.id} cannot be kept`);
+  await a.run((ctx) => void ctx.io.to("r").emit("m", 0));
+  await client.has("m", 0);
+  const { id } = client;
+  expect(await client.drop(urlB)).toEqual({ id, recovered: true });
+  await a.run((ctx) => void ctx.io.to("r").emit("m", 1));
+  await client.has("m", 1);
+});
+
+test("a parser that keeps no text is refused with a code", async () => {
+  await start();
+  const code = await a.run(async (ctx) => {
+    const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
+    const { createAdapter } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
+    class Encoder {
+      encode(packet: unknown) {
+        return [Buffer.from(JSON.stringify(packet)).toString("base64")];
+      }
+    }
+    class Decoder {}
+    const parser = { Encoder, Decoder } as never;
+    const io = new Server({ parser, connectionStateRecovery: {} });
+    io.adapter(createAdapter({ scope: "base64" }));
+    try {
+      io.emit("m");
+      return undefined;
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  });
+  expect(code).toBe("HOLDFAST_ERR_UNSUPPORTED_PARSER");
+});
+
+test("without a hub, packets reach the worker's own clients at once", async () => {
+  cluster = await TestCluster.start({
+    sticky: false,
+    workers: 1,
+    hub: false,
+    io: { connectionStateRecovery: {} },
+  });
+  a = cluster.worker(0);
+  const client = await connect(await urlOf(a));
+  await a.run((ctx) => void ctx.io.emit("m", "before it is known that there is no hub"));
+  await client.has("m", "before it is known that there is no hub");
+  await a.run((ctx, id) => {
+    ctx.io.emit("m", 1);
+    ctx.io.sockets.sockets.get(id)?.emit("m", 2);
+    ctx.io.local.emit("m", 3);
+  }, client.id);
+  await client.has("m", 3);
+  expect(client.of("m").slice(1)).toEqual([[1], [2], [3]]);
+});

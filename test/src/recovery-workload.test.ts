@@ -1,0 +1,22 @@
+/** The recovery workload in short; `npm run workload` runs the long one. */
+import { expect, test } from "vitest";
+import { check, recoveredShare } from "./harness/history-check.js";
+import { runWorkload } from "./workloads/recovery-workload.js";
+
+test("no message is lost, doubled or reordered while connections drop and workers are killed", async () => {
+  const result = await runWorkload({
+    seconds: 12,
+    workers: 4,
+    clients: 40,
+    rooms: 10,
+    rate: 200,
+    killEveryMs: 3000,
+    dropEveryMs: 4000,
+  });
+  expect(check(result.histories)).toEqual([]);
+  expect(result.faults).toEqual([]);
+  expect(result.kills).toBe(3);
+  const { recovered, of } = recoveredShare(result.histories);
+  expect(of).toBeGreaterThan(50);
+  expect(recovered / of).toBeGreaterThanOrEqual(0.99);
+}, 120_000);

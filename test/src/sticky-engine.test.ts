@@ -1,0 +1,321 @@
+/** Engine.IO's own options and the life of workers: all goes on as without a cluster. */
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { Agent, type IncomingMessage, request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { PrimaryStats } from "@holdfast/sticky";
+import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import { afterEach, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { TestCluster, within } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+
+const clusters: TestCluster[] = [];
+const clients: Socket[] = [];
+
+afterEach(async () => {
+  for (const socket of clients.splice(0)) socket.disconnect();
+  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
+});
+
+async function start(config: ClusterConfig = {}): Promise<TestCluster> {
+  const cluster = await TestCluster.start({ workers: 3, adapter: false, ...config });
+  clusters.push(cluster);
+  return cluster;
+}
+
+async function client(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
+  const socket = connectClient(url, { forceNew: true, reconnection: false, ...options });
+  clients.push(socket);
+  const connected = new Promise((resolve, reject) => {
+    socket.on("connect", () => resolve(undefined));
+    socket.on("connect_error", reject);
+  });
+  await within(connected, "connection");
+  return socket;
+}
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly text: string;
+  readonly headers: IncomingMessage["headers"];
+}
+
+function send(cluster: TestCluster, path: string, agent: Agent | false, body?: string): Promise<Answer> {
+  const method = body === undefined ? "GET" : "POST";
+  const answer = new Promise<Answer>((resolve, reject) => {
+    const outgoing = request(cluster.url + path, { agent, method }, (response) => {
+      let text = "";
+      response.on("data", (chunk) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve({ status: response.statusCode, text, headers: response.headers }));
+    });
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+  return within(answer, `answer to ${path}`);
+}
+
+const sidOf = ({ text }: Answer): string =>
+  (JSON.parse(text.slice(text.indexOf("{"))) as { sid: string }).sid;
+
+test("a user's own generateId, sync or not, set before or after, stays in effect", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const kinds = ["sync", "async", "fails"];
+  await Promise.all(
+    cluster.workers.map((worker, i) =>
+      worker.run((ctx, kind) => {
+        let count = 0;
+        const make = () => `mine/${++count}?&é`;
+        const { engine } = ctx.io;
+        if (kind === "sync") engine.generateId = make;
+        if (kind === "async") engine.generateId = () => Promise.resolve(make());
+        if (kind === "fails") engine.generateId = () => Promise.reject(new Error("no id"));
+        ctx.io.on("connection", (socket) => socket.on("who", (answer) => answer(ctx.cluster.worker?.id)));
+      }, kinds[i] as string),
+    ),
+  );
+  for (let i = 0; i < 6; i++) {
+    try {
+      const socket = await client(cluster.url);
+      const { id } = socket.io.engine;
+      expect(id).toMatch(/^[\w-]{6}mine\/\d+\?&é$/);
+      const workerId = await within(new Promise((done) => socket.emit("who", done)), "answer");
+      const index = cluster.workers.findIndex((worker) => worker.workerId === workerId);
+      expect(["sync", "async"]).toContain(kinds[index]);
+    } catch (error) {
+      expect((error as Error).message).toBe("xhr poll error");
+    }
+  }
+});
+
+test("several Socket.IO servers with different paths in one worker, strays included", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  await Promise.all(
+    cluster.workers.map((worker) =>
+      worker.run(async (ctx) => {
+        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
+        const { setupWorker } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+        const io = new Server(ctx.httpServer, { path: "/other/" });
+        setupWorker(io);
+        io.on("connection", (socket) =>
+          socket.on("who", (answer) => answer("other", ctx.cluster.worker?.id)),
+        );
+        ctx.io.on("connection", (socket) =>
+          socket.on("who", (answer) => answer("main", ctx.cluster.worker?.id)),
+        );
+      }),
+    ),
+  );
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (const [path, name] of [
+    ["/socket.io/", "main"],
+    ["/other/", "other"],
+  ] as const) {
+    for (let i = 0; i < 3; i++) {
+      const url = `${path}?EIO=4&transport=polling`;
+      const sid = sidOf(await send(cluster, url, false));
+      expect((await send(cluster, `${url}&sid=${sid}`, agent, "40")).text).toBe("ok");
+      expect((await send(cluster, `${url}&sid=${sid}`, agent)).text).toMatch(/^40/);
+      expect((await send(cluster, `${url}&sid=${sid}`, agent, '420["who"]')).text).toBe("ok");
+      expect((await send(cluster, `${url}&sid=${sid}`, agent)).text).toMatch(
+        new RegExp(`^430\\["${name}",\\d\\]$`),
+      );
+    }
+    const socket = await client(cluster.url, { path, transports: ["websocket"] });
+    expect(await within(new Promise((done) => socket.emit("who", done)), "answer")).toBe(name);
+  }
+  agent.destroy();
+});
+
+test("cors, cookie, allowRequest, perMessageDeflate and Engine.IO 3 clients", async () => {
+  const cluster = await start({
+    stickyOptions: { loadBalancingMethod: "round-robin" },
+    io: {
+      allowEIO3: true,
+      cookie: { name: "own" },
+      perMessageDeflate: { threshold: 1 },
+      cors: { origin: "https://a.example" },
+    },
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let i = 0; i < 3; i++) {
+    const path = "/socket.io/?EIO=3&transport=polling";
+    const opened = await send(cluster, path, false);
+    const sid = sidOf(opened);
+    expect(opened.headers["set-cookie"]?.[0]).toMatch(`own=${sid}`);
+    expect(opened.headers["access-control-allow-origin"]).toBe("https://a.example");
+    // Engine.IO 3: packets with their length, connected to "/" at once.
+    const answer = await send(cluster, `${path}&sid=${sid}`, agent, "1:2");
+    expect(answer.text).toBe("ok");
+  }
+  agent.destroy();
+  const socket = await client(cluster.url, {
+    transports: ["websocket"],
+    perMessageDeflate: { threshold: 1 },
+  });
+  expect(socket.io.engine.transport.name).toBe("websocket");
+});
+
+test("a worker that is disconnected from the primary keeps its sessions, and gets no new ones", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const path = "/socket.io/?EIO=4&transport=polling";
+  const sid = sidOf(await send(cluster, path, false));
+  const gone = cluster.primary.run(
+    (ctx) =>
+      new Promise((resolve) => {
+        ctx.router.once("worker:gone", (worker: { workerId: number }) => resolve(worker.workerId));
+        // As recluster does when it reloads: the process lives on as long as it has clients.
+        ctx.cluster.workers?.[1]?.disconnect();
+      }),
+  );
+  expect(await within(gone, "end of the worker's IPC")).toBe(1);
+  for (let i = 0; i < 3; i++) {
+    expect((await send(cluster, `${path}&sid=${sid}`, false, "40")).text).toBe("ok");
+    expect((await send(cluster, `${path}&sid=${sid}`, false)).text).toMatch(/^40\{"sid"/);
+    expect((await send(cluster, `${path}&sid=${sid}`, false, "41")).text).toBe("ok");
+  }
+  // The primary cannot move a connection there, so the upgrade is relayed.
+  const socket = new WebSocket(`${cluster.url}/socket.io/?EIO=4&transport=websocket&sid=${sid}`);
+  await within(once(socket, "open"), "WebSocket");
+  socket.send("2probe");
+  expect(String((await within(once(socket, "message"), "probe"))[0])).toBe("3probe");
+  socket.terminate();
+  const fresh = new Set<string>();
+  for (let i = 0; i < 4; i++) fresh.add(sidOf(await send(cluster, path, false)).slice(2, 6));
+  expect([...fresh].sort()).toEqual(["AAAC", "AAAD"]);
+});
+
+test("a worker that has closed keeps its sessions reachable, until its server is closed", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const path = "/socket.io/?EIO=4&transport=polling";
+  const sid = sidOf(await send(cluster, path, false));
+  const index = cluster.workers.findIndex(({ workerId }) => workerId === 1);
+  await cluster.worker(index).run((ctx) => ctx.sticky.close());
+  expect((await send(cluster, `${path}&sid=${sid}`, false, "40")).text).toBe("ok");
+  expect((await send(cluster, `${path}&sid=${sid}`, false)).text).toMatch(/^40\{"sid"/);
+  await cluster.worker(index).run((ctx) => ctx.io.close());
+  expect((await send(cluster, `${path}&sid=${sid}`, false)).status).toBe(400);
+  // Set up anew, it takes connections again and marks their sessions.
+  await cluster.worker(index).run(async (ctx) => {
+    const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
+    const { createServer } = (await ctx.import("node:http")) as typeof import("node:http");
+    const { setupWorker } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+    setupWorker(new Server(createServer()));
+  });
+  const owners = new Set<string>();
+  const sids: string[] = [];
+  for (let i = 0; i < 6; i++) sids.push(sidOf(await send(cluster, path, false)));
+  for (const each of sids) {
+    owners.add(each.slice(2, 6));
+    expect((await send(cluster, `${path}&sid=${each}`, false, "40")).text).toBe("ok");
+  }
+  expect([...owners].sort()).toEqual(["AAAB", "AAAC", "AAAD"]);
+});
+
+test("idle connections of a worker's server can be closed, though it never listens", async () => {
+  const cluster = await start({ workers: 1 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const closed = new Promise<void>((resolve) => {
+    agent.on("free", (socket) => socket.once("close", () => resolve()));
+  });
+  await send(cluster, "/socket.io/?EIO=4&transport=polling", agent);
+  await cluster.worker(0).run((ctx) => ctx.httpServer.closeIdleConnections());
+  await within(closed, "end of the idle connection");
+  agent.destroy();
+});
+
+test("a reload with more workers side by side keeps every address at its slot", async () => {
+  const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "hash" } });
+  for (let i = 0; i < 2; i++) await cluster.fork();
+  const slots = (): Promise<number[]> =>
+    cluster.primary.run((ctx) => (ctx.router.stats() as PrimaryStats).workers.map(({ slot }) => slot));
+  expect((await slots()).sort()).toEqual([0, 1, 2, 3]);
+  await cluster.primary.run(
+    (ctx) =>
+      new Promise<void>((resolve) => {
+        let left = 2;
+        ctx.router.on("worker:gone", () => --left === 0 && resolve());
+        for (const id of [1, 2]) ctx.cluster.workers?.[id]?.disconnect();
+      }),
+  );
+  expect((await slots()).sort()).toEqual([0, 1]);
+});
+
+for (const adapter of ["@socket.io/cluster-adapter"] as const) {
+  test(`beside ${adapter} on the same IPC channel`, async () => {
+    const cluster = await start({ adapter });
+    const sockets = await Promise.all(
+      Array.from({ length: 9 }, (_, i) =>
+        client(cluster.url, { transports: [i % 2 ? "websocket" : "polling"] }),
+      ),
+    );
+    const received = Promise.all(sockets.map((socket) => once(socket as never, "hello")));
+    await cluster.worker(0).run((ctx) => void ctx.io.emit("hello", 1));
+    await within(received, "broadcast");
+  });
+}
+
+test("clients that come and go while workers are killed and replaced", { timeout: 120_000 }, async () => {
+  const cluster = await start({ stickyOptions: { workerTimeout: 20_000 } });
+  let connected = 0;
+  const visit = async (transports: string[]): Promise<void> => {
+    const socket = connectClient(cluster.url, {
+      forceNew: true,
+      transports,
+      reconnectionDelay: 20,
+      reconnectionDelayMax: 50,
+    });
+    clients.push(socket);
+    await within(new Promise<void>((resolve) => socket.once("connect", () => resolve())), "connection");
+    connected++;
+    socket.disconnect();
+  };
+  const visits = Array.from({ length: 8 }, async (_, i) => {
+    for (let round = 0; round < 15; round++) await visit(i % 2 ? ["websocket"] : ["polling", "websocket"]);
+  });
+  for (let i = 0; i < 3; i++) {
+    await cluster.worker(0).kill();
+    await cluster.fork();
+  }
+  await Promise.all(visits);
+  expect(connected).toBe(120);
+});
+
+test("require() from CommonJS, without a warning", async () => {
+  const directory = fileURLToPath(new URL("..", import.meta.url));
+  const script =
+    'const s = require("@holdfast/sticky"); const h = require("http").createServer(); ' +
+    "const p = s.setupMaster(h, { loadBalancingMethod: 'random' }); " +
+    "console.log(s.setupPrimary === s.setupMaster, typeof s.setupWorker, p.stats().pending); p.close();";
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["-e", script], { cwd: directory });
+  expect([stdout.trim(), stderr]).toEqual(["true function 0", ""]);
+});
+
+test("what is closed ends by itself and leaves nothing behind", async () => {
+  const home = mkdtempSync(join(tmpdir(), "hf-"));
+  const script = fileURLToPath(new URL("../dist/fixtures/ends.js", import.meta.url));
+  const options = { env: { ...process.env, TMPDIR: home }, timeout: 30_000 };
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [script], options);
+  expect([stdout, stderr]).toEqual(["worker ended with 0\n", ""]);
+  expect(readdirSync(home)).toEqual([]);
+  rmSync(home, { recursive: true });
+});
+
+test("a primary that is killed leaves no sockets behind", async () => {
+  const home = mkdtempSync(join(tmpdir(), "hf-"));
+  const cluster = await TestCluster.start({ workers: 2, adapter: false }, { TMPDIR: home });
+  clusters.push(cluster);
+  await send(cluster, "/socket.io/?EIO=4&transport=polling", false);
+  expect(readdirSync(home)).toHaveLength(1);
+  const ended = cluster.workers.map((worker) => worker.gone);
+  await cluster.primary.kill();
+  await within(Promise.all(ended), "end of the workers");
+  expect(readdirSync(home)).toEqual([]);
+  rmSync(home, { recursive: true });
+});

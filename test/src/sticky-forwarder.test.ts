@@ -1,0 +1,327 @@
+/** Requests at the wrong worker: relayed or moved to the owner of their session. */
+import { once } from "node:events";
+import { Agent, type IncomingMessage, type RequestOptions, request } from "node:http";
+import { connect, type Socket } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { TestCluster, within } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+
+const clusters: TestCluster[] = [];
+
+async function start(config: ClusterConfig = {}): Promise<TestCluster> {
+  const cluster = await TestCluster.start({ workers: 3, adapter: false, ...config });
+  clusters.push(cluster);
+  await Promise.all(
+    cluster.workers.map((worker) =>
+      worker.run((ctx) => {
+        ctx.httpServer.on("request", (req, res) => {
+          if (!req.url?.startsWith("/socket.io/")) res.end("plain");
+        });
+        ctx.io.on("connection", (socket) => {
+          socket.on("echo", (value, answer) => answer(value, ctx.cluster.worker?.id));
+        });
+      }),
+    ),
+  );
+  return cluster;
+}
+
+afterEach(async () => {
+  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
+});
+
+interface Answer {
+  readonly response: IncomingMessage;
+  readonly text: string;
+}
+
+function send(cluster: TestCluster, path: string, options: RequestOptions = {}, body = ""): Promise<Answer> {
+  const answer = new Promise<Answer>((resolve, reject) => {
+    const outgoing = request(cluster.url + path, { agent: false, ...options }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve({ response, text }));
+      response.on("error", reject);
+    });
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+  return within(answer, `answer to ${path}`);
+}
+
+const PATH = "/socket.io/?EIO=4&transport=polling";
+
+/** Opens a polling session, with the connection that brings it to a worker by turns. */
+async function open(cluster: TestCluster, options: RequestOptions = {}): Promise<string> {
+  const { text } = await send(cluster, PATH, options);
+  const { sid } = JSON.parse(text.slice(1)) as { sid: string };
+  await post(cluster, sid, "40", options);
+  const { text: connected } = await send(cluster, `${PATH}&sid=${sid}`, options);
+  expect(connected).toMatch(/^40\{"sid"/);
+  return sid;
+}
+
+async function post(
+  cluster: TestCluster,
+  sid: string,
+  body: string,
+  options: RequestOptions = {},
+): Promise<void> {
+  const { text } = await send(cluster, `${PATH}&sid=${sid}`, { ...options, method: "POST" }, body);
+  expect(text).toBe("ok");
+}
+
+async function owners(cluster: TestCluster): Promise<Map<string, number>> {
+  const lists = await Promise.all(
+    cluster.workers.map((w) =>
+      w.run((ctx) => Object.keys((ctx.io.engine as never as { clients: object }).clients)),
+    ),
+  );
+  return new Map(lists.flatMap((list, i) => list.map((sid) => [sid, cluster.worker(i).workerId] as const)));
+}
+
+test("one keep-alive connection serves sessions of all workers, by turns", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sids = await Promise.all(Array.from({ length: 6 }, () => open(cluster)));
+  const owner = await owners(cluster);
+  expect(new Set(owner.values()).size).toBe(3);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ports = new Set<number | undefined>();
+  for (let round = 0; round < 3; round++) {
+    for (const sid of sids) {
+      await post(cluster, sid, `420["echo",${round}]`, { agent });
+      const { text, response } = await send(cluster, `${PATH}&sid=${sid}`, { agent });
+      ports.add(response.socket?.localPort);
+      expect(text).toBe(`430[${round},${owner.get(sid)}]`);
+      expect(response.headers["content-type"]).toBe("text/plain; charset=UTF-8");
+    }
+  }
+  expect(ports.size).toBe(1);
+  agent.destroy();
+});
+
+test("pipelined requests of different sessions are answered in order", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sids = await Promise.all(Array.from({ length: 3 }, () => open(cluster)));
+  const owner = await owners(cluster);
+  const socket = connect(cluster.port, "127.0.0.1");
+  for (const sid of sids) {
+    const body = '420["echo","x"]';
+    socket.write(
+      `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    socket.write(`GET ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  }
+  const text = await readUntil(socket, (received) => (received.match(/430\["x",\d\]/g) ?? []).length === 3);
+  expect(text.match(/430\["x",\d\]/g)).toEqual(sids.map((sid) => `430["x",${owner.get(sid)}]`));
+  socket.destroy();
+});
+
+async function readUntil(socket: Socket, enough: (text: string) => boolean): Promise<string> {
+  let text = "";
+  const done = new Promise<string>((resolve, reject) => {
+    socket.on("data", (chunk) => {
+      text += chunk;
+      if (enough(text)) resolve(text);
+    });
+    socket.on("close", () => reject(new Error(`closed after: ${text}`)));
+    socket.on("error", reject);
+  });
+  return within(done, "expected bytes");
+}
+
+test("a WebSocket upgrade at the wrong worker moves to the owner, with what the client sends at once", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sids = await Promise.all(Array.from({ length: 3 }, () => open(cluster)));
+  const owner = await owners(cluster);
+  // A first request decides the worker of a connection; the upgrade follows on the same one.
+  for (const sid of sids) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    await send(cluster, "/plain", { agent });
+    const socket = new WebSocket(`${cluster.url}/socket.io/?EIO=4&transport=websocket&sid=${sid}`, { agent });
+    socket.on("error", () => {});
+    await within(once(socket, "open"), "WebSocket");
+    socket.send("2probe");
+    expect(String((await within(once(socket, "message"), "probe"))[0])).toBe("3probe");
+    socket.send("5");
+    socket.send('421["echo","y"]');
+    const messages: string[] = [];
+    await within(
+      new Promise<void>((resolve) =>
+        socket.on("message", (data) => {
+          messages.push(String(data));
+          if (String(data).startsWith("43")) resolve();
+        }),
+      ),
+      "echo",
+    );
+    expect(messages).toContain(`431["y",${owner.get(sid)}]`);
+    socket.terminate();
+    agent.destroy();
+  }
+});
+
+test("the request and its answer go through unchanged", async () => {
+  const cluster = await start({
+    stickyOptions: { loadBalancingMethod: "round-robin" },
+    io: { cors: { origin: "https://example.com", credentials: true }, cookie: true, maxHttpBufferSize: 1e7 },
+  });
+  const sid = await open(cluster);
+  const index = cluster.workers.findIndex((w) => w.workerId === 1);
+  await cluster.worker(index).run((ctx) => {
+    ctx.io.engine.use((req: IncomingMessage, _: unknown, next: () => void) => {
+      ctx.store.seen = { headers: req.rawHeaders, url: req.url, address: req.socket.remoteAddress };
+      next();
+    });
+  });
+  const headers = {
+    "X-Odd-CASE": "a  b",
+    Cookie: "a=1; b=2",
+    Origin: "https://example.com",
+    "Holdfast-Secret": "x",
+  };
+  const answers: Answer[] = [];
+  for (let i = 0; i < 3; i++) {
+    answers.push(await send(cluster, `${PATH}&sid=${sid}`, { method: "POST", headers }, "3"));
+    const seen = await cluster.worker(index).run((ctx) => ctx.store.seen);
+    expect(seen.url).toBe(`${PATH}&sid=${sid}`);
+    expect(seen.address).toBe("127.0.0.1");
+    expect(seen.headers).toEqual(expect.arrayContaining(["X-Odd-CASE", "a  b", "Holdfast-Secret", "x"]));
+  }
+  for (const { response, text } of answers) {
+    expect(text).toBe("ok");
+    expect(response.headers["access-control-allow-origin"]).toBe("https://example.com");
+  }
+  const big = "x".repeat(3e6);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let i = 0; i < 3; i++) {
+    await send(cluster, "/plain");
+    await post(cluster, sid, `42${i}["echo","${big}"]`, { agent });
+    const { text } = await send(cluster, `${PATH}&sid=${sid}`, { agent });
+    expect(text).toBe(`43${i}["${big}",1]`);
+  }
+  agent.destroy();
+});
+
+test("a session whose owner is gone is unknown, for polls and for upgrades", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sids = await Promise.all(Array.from({ length: 3 }, () => open(cluster)));
+  const owner = await owners(cluster);
+  const victim = cluster.worker(0);
+  const sid = sids.find((id) => owner.get(id) === victim.workerId) ?? "";
+  await victim.kill();
+  for (const method of ["GET", "POST", "PUT"]) {
+    for (let i = 0; i < 3; i++) {
+      const { response, text } = await send(
+        cluster,
+        `${PATH}&sid=${sid}`,
+        { method },
+        method === "GET" ? "" : "3",
+      );
+      expect(response.statusCode).toBe(400);
+      expect(JSON.parse(text)).toEqual({ code: 1, message: "Session ID unknown" });
+    }
+  }
+  const socket = connect(cluster.port, "127.0.0.1");
+  socket.write(
+    `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n` +
+      "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  await readUntil(socket, (text) => text.includes("Session ID unknown"));
+});
+
+test("a client that gives up its poll ends it at the owner", async () => {
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sid = await open(cluster);
+  const closed = cluster
+    .worker(cluster.workers.findIndex((w) => w.workerId === 1))
+    .run(
+      (ctx, id) =>
+        new Promise((resolve) =>
+          (ctx.io.engine as never as { clients: Record<string, NodeJS.EventEmitter> }).clients[id]?.on(
+            "close",
+            resolve,
+          ),
+        ),
+      sid,
+    );
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  await send(cluster, "/plain", { agent });
+  const outgoing = request(`${cluster.url}${PATH}&sid=${sid}`, { agent });
+  outgoing.on("error", () => {});
+  outgoing.end();
+  const reached = cluster.worker(cluster.workers.findIndex((w) => w.workerId === 1));
+  await reached.run(async (ctx, id) => {
+    type Client = { transport: NodeJS.EventEmitter & { writable: boolean } };
+    const { transport } = (ctx.io.engine as never as { clients: Record<string, Client> }).clients[
+      id
+    ] as Client;
+    if (!transport.writable) await new Promise((resolve) => transport.once("ready", resolve));
+  }, sid);
+  outgoing.destroy();
+  expect(await closed).toBe("transport error");
+  agent.destroy();
+});
+
+test("a body that is too large is refused while it comes, and the way to the owner stays sound", async () => {
+  const cluster = await start({
+    stickyOptions: { loadBalancingMethod: "round-robin" },
+    io: { maxHttpBufferSize: 1_000 },
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  for (let i = 0; i < 3; i++) {
+    const sid = await open(cluster);
+    for (const size of [2_000, 3e6]) {
+      const socket = connect(cluster.port, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write(`POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`);
+      const answer = readUntil(socket, (text) => /^HTTP\/1.1 (413|400) /.test(text));
+      const chunk = "4".repeat(1_000);
+      for (let sent = 0; sent < size && !socket.destroyed; sent += chunk.length) socket.write(chunk);
+      await answer;
+      socket.destroy();
+    }
+    const fresh = await open(cluster);
+    await post(cluster, fresh, '420["echo","z"]', { agent });
+    expect((await send(cluster, `${PATH}&sid=${fresh}`, { agent })).text).toMatch(/^430\["z",\d\]$/);
+  }
+  agent.destroy();
+});
+
+test("a chunked body and a slow reader of a large answer, across workers", async () => {
+  const cluster = await start({
+    stickyOptions: { loadBalancingMethod: "round-robin" },
+    io: { maxHttpBufferSize: 2e7 },
+  });
+  const size = 8e6;
+  for (let i = 0; i < 3; i++) {
+    const sid = await open(cluster);
+    await send(cluster, "/plain");
+    const text = `420["echo","${"x".repeat(size)}"]`;
+    const socket = connect(cluster.port, "127.0.0.1");
+    socket.write(
+      `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n`,
+    );
+    for (let at = 0; at < text.length; at += 100_000) {
+      const part = text.slice(at, at + 100_000);
+      socket.write(`${part.length.toString(16)}\r\n${part}\r\n`);
+    }
+    socket.write("0\r\n\r\n");
+    await readUntil(socket, (answer) => answer.endsWith("ok"));
+    socket.destroy();
+    await send(cluster, "/plain");
+    const reader = connect(cluster.port, "127.0.0.1");
+    reader.write(`GET ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    let received = 0;
+    reader.on("data", (chunk) => {
+      received += chunk.length;
+      reader.pause();
+      setImmediate(() => reader.resume());
+    });
+    await within(once(reader, "close"), "end of the answer");
+    expect(received).toBeGreaterThan(size);
+  }
+});

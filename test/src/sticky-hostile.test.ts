@@ -1,0 +1,254 @@
+/** Hostile input against live clusters: they survive it, go on serving, and keep their memory. */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { get } from "node:http";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { PrimaryStats } from "@holdfast/sticky";
+import { afterEach, expect, test } from "vitest";
+import { TestCluster, within } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+
+const clusters: TestCluster[] = [];
+const cleanups: (() => void)[] = [];
+
+afterEach(async () => {
+  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+async function start(config: ClusterConfig = {}, env: NodeJS.ProcessEnv = {}): Promise<TestCluster> {
+  const cluster = await TestCluster.start({ workers: 2, adapter: false, ...config }, env);
+  clusters.push(cluster);
+  await Promise.all(
+    cluster.workers.map((worker) =>
+      worker.run((ctx) => {
+        ctx.httpServer.on("request", (req, res) => {
+          if (!req.url?.startsWith("/socket.io/")) res.end("plain");
+        });
+      }),
+    ),
+  );
+  return cluster;
+}
+
+/** A new client is served as if nothing had happened. */
+async function expectService(cluster: TestCluster): Promise<string> {
+  const answer = new Promise<string>((resolve, reject) => {
+    get(`${cluster.url}/socket.io/?EIO=4&transport=polling`, { agent: false }, (response) => {
+      let text = "";
+      response.on("data", (chunk) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve(text));
+    }).on("error", reject);
+  });
+  const text = await within(answer, "answer to a new client");
+  return (JSON.parse(text.slice(1)) as { sid: string }).sid;
+}
+
+async function attack(cluster: TestCluster, bytes: Buffer | string, reset: boolean): Promise<string> {
+  const socket = connect({ port: cluster.port, host: "127.0.0.1", allowHalfOpen: false });
+  let answer = "";
+  socket.on("error", () => {});
+  socket.on("data", (chunk) => {
+    answer += chunk.toString("latin1");
+  });
+  await once(socket, "connect");
+  if (reset) {
+    socket.write(bytes, () => socket.resetAndDestroy());
+  } else {
+    socket.end(bytes);
+  }
+  await within(once(socket, "close"), "end of a hostile connection");
+  return answer;
+}
+
+const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
+  cluster.primary.run((ctx) => ctx.router.stats());
+
+/** Resident memory of all processes after a collection, in MB. */
+async function memory(cluster: TestCluster): Promise<number> {
+  const measure = async (ctx: { import(name: string): Promise<Record<string, unknown>> }) => {
+    const { setFlagsFromString } = (await ctx.import("node:v8")) as typeof import("node:v8");
+    const { runInNewContext } = (await ctx.import("node:vm")) as typeof import("node:vm");
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    for (let i = 0; i < 3; i++) {
+      collect();
+      await new Promise(setImmediate);
+    }
+    return process.memoryUsage().heapUsed / 1e6;
+  };
+  const each = await Promise.all(
+    [cluster.primary, ...cluster.workers].map((remote) => remote.run(measure as never)),
+  );
+  return (each as number[]).reduce((a, b) => a + b, 0);
+}
+
+const HEAD = "POST /socket.io/?EIO=4&transport=polling&sid=";
+
+const HOSTILE: ((sid: string, i: number) => Buffer | string)[] = [
+  () => Buffer.from(Array.from({ length: 64 }, () => Math.floor(Math.random() * 256))),
+  () => "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+  () => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+  () => `GET /${"a".repeat(20_000)}`,
+  () => `GET / HTTP/1.1\r\n${"X-Flood: 1\r\n".repeat(2_000)}\r\n`,
+  (sid) =>
+    `${HEAD}${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /evil HTTP/1.1\r\n\r\n`,
+  (sid) => `${HEAD}${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\n3GET /evil`,
+  (sid) => `${HEAD}${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n3`,
+  (sid) => `${HEAD}${sid} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`,
+  (sid) =>
+    `${HEAD}${sid} HTTP/1.1\r\nHost: x\r\nConnection: Content-Length, Host\r\nContent-Length: 1\r\n\r\n3`,
+  (sid, i) =>
+    `${HEAD}${sid.slice(0, 2)}${String(i).padStart(4, "A").slice(-4)}xx HTTP/1.1\r\nHost: x\r\n\r\n`,
+  (sid, i) =>
+    `GET /socket.io/?EIO=4&transport=polling&sid=${sid.slice(0, i % 20)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+  () => "GET /?sid=%00%ff%&sid&sid=&=sid&&&&&& HTTP/1.1\r\nHost: x\r\n\r\n",
+  (sid) => `GET /${sid} HTTP/1.1\nHost: x\n\n`,
+  () => '{"holdfast:sticky":[19,"default",1,"x"]}\n',
+  () => "/secret/default/127.0.0.1/80/tcp/socket.io/ HTTP/1.1\r\n\r\n",
+];
+
+test("20,000 hostile connections of every kind, whole and reset at any byte", {
+  timeout: 240_000,
+}, async () => {
+  const cluster = await start({ stickyOptions: { headTimeout: 2_000 } });
+  const sid = await expectService(cluster);
+  const round = async (count: number, from: number): Promise<void> => {
+    let next = from;
+    const lane = async (): Promise<void> => {
+      while (next < from + count) {
+        const i = next++;
+        const make = HOSTILE[i % HOSTILE.length] ?? HOSTILE[0];
+        const made = make?.(sid, i) ?? "";
+        const bytes = typeof made === "string" ? Buffer.from(made, "latin1") : made;
+        const reset = i % 3 === 0;
+        await attack(cluster, reset ? bytes.subarray(0, 1 + (i % bytes.length)) : bytes, reset);
+      }
+    };
+    await Promise.all(Array.from({ length: 50 }, lane));
+  };
+  // The first round fills caches and compiles; what grows after it would grow for ever.
+  await round(4_000, 0);
+  await expectService(cluster);
+  const before = await memory(cluster);
+  await round(16_000, 4_000);
+  await expectService(cluster);
+  await cluster.primary.run(async (ctx) => {
+    const { setTimeout: delay } = (await ctx.import(
+      "node:timers/promises",
+    )) as typeof import("node:timers/promises");
+    while ((ctx.router.stats() as PrimaryStats).pending > 0) await delay(20);
+  });
+  const after = await memory(cluster);
+  expect(after - before).toBeLessThan(6);
+  expect(cluster.workers).toHaveLength(2);
+  expect(cluster.output).toBe("");
+});
+
+test("10,000 silent connections are closed at the time limit; new clients are served meanwhile", {
+  timeout: 120_000,
+}, async () => {
+  const cluster = await start({ stickyOptions: { headTimeout: 8_000 } });
+  const sockets: Socket[] = [];
+  const closed: Promise<unknown>[] = [];
+  for (let batch = 0; batch < 100; batch++) {
+    const opening = Array.from({ length: 100 }, () => {
+      const socket = connect(cluster.port, "127.0.0.1");
+      socket.on("error", () => {});
+      sockets.push(socket);
+      closed.push(once(socket, "close"));
+      return once(socket, "connect");
+    });
+    await within(Promise.all(opening), "connections");
+  }
+  await expectService(cluster);
+  expect((await stats(cluster)).pending).toBeGreaterThan(9_000);
+  await within(Promise.all(closed), "end of the silent connections", 60_000);
+  const { pending, refused } = await stats(cluster);
+  expect(pending).toBe(0);
+  expect(refused.silent).toBe(10_000);
+  await expectService(cluster);
+});
+
+test("with too many pending connections the one that has been silent longest goes", async () => {
+  const cluster = await start({ stickyOptions: { maxPendingConnections: 10 } });
+  const sockets: Socket[] = [];
+  const closed: Promise<unknown>[] = [];
+  for (let i = 0; i < 15; i++) {
+    const socket = connect(cluster.port, "127.0.0.1");
+    socket.on("error", () => {});
+    sockets.push(socket);
+    closed.push(once(socket, "close"));
+    await once(socket, "connect");
+  }
+  await expectService(cluster);
+  await within(Promise.all(closed.slice(0, 5)), "eviction");
+  expect((await stats(cluster)).refused.evicted).toBeGreaterThanOrEqual(5);
+  for (const socket of sockets) socket.destroy();
+});
+
+test("every value of the owner's mark, forged, gets a plain answer", async () => {
+  const cluster = await start();
+  const sid = await expectService(cluster);
+  for (const mark of [
+    "AAAA",
+    "AAAB",
+    "AAAC",
+    "AAAD",
+    "____",
+    "----",
+    "AAA ",
+    "%41%41%41%42",
+    "\xff\xff\xff\xff",
+  ]) {
+    const target = `/socket.io/?EIO=4&transport=polling&sid=${sid.slice(0, 2)}${mark}forged`;
+    const answer = await attack(
+      cluster,
+      `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      false,
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 400 /);
+  }
+  await expectService(cluster);
+});
+
+test("the private sockets are closed to other users and to peers without the secret", async () => {
+  const home = mkdtempSync(join(tmpdir(), "hf-"));
+  cleanups.push(() => rmSync(home, { recursive: true, force: true }));
+  const cluster = await start({}, { TMPDIR: home });
+  await expectService(cluster);
+  const [name = ""] = readdirSync(home).filter((entry) => entry.startsWith("holdfast-"));
+  const directory = join(home, name);
+  expect(statSync(directory).mode & 0o777).toBe(0o700);
+  const path = join(directory, "1");
+  for (const target of ["/", "/secret/default/1.2.3.4/1/tcp/socket.io/?EIO=4&transport=polling"]) {
+    for (const upgrade of ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n"]) {
+      const socket = connect(path);
+      socket.on("error", () => {});
+      let answer = "";
+      socket.on("data", (chunk) => {
+        answer += chunk;
+      });
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`);
+      await within(once(socket, "close"), "end of the connection");
+      expect(answer).toBe("");
+    }
+  }
+  if (process.getuid?.() !== 0) return;
+  // As root, another user can be tried in earnest.
+  statSync(home);
+  const script = `require("net").connect(${JSON.stringify(path)}).on("connect",()=>console.log("in")).on("error",(e)=>console.log(e.code))`;
+  execFileSync("chmod", ["755", home]);
+  const output = execFileSync(process.execPath, ["-e", script], {
+    uid: 65_534,
+    gid: 65_534,
+    encoding: "utf8",
+    cwd: "/",
+  });
+  expect(output.trim()).toBe("EACCES");
+});

@@ -1,0 +1,195 @@
+/**
+ * Real nginx and real HAProxy in front of clusters, with the configuration files of the documentation.
+ * Needs Debian's packages nginx-light and haproxy.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Agent } from "node:http";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { io as connectClient, type Socket } from "socket.io-client";
+import { afterEach, expect, test } from "vitest";
+import { TestCluster, within } from "./harness/cluster.js";
+import { findProgram } from "./harness/program.js";
+
+const CLIENTS = 100;
+const NGINX = findProgram({
+  name: "nginx",
+  variable: "NGINX_PATH",
+  paths: ["/usr/sbin/nginx"],
+  cure: "Install Debian's package nginx-light.",
+});
+const HAPROXY = findProgram({
+  name: "HAProxy",
+  variable: "HAPROXY_PATH",
+  paths: ["/usr/sbin/haproxy"],
+  cure: "Install Debian's package haproxy.",
+});
+const cleanups: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function startCluster(stickyOptions: object): Promise<TestCluster> {
+  const cluster = await TestCluster.start({ workers: 3, adapter: false, stickyOptions });
+  cleanups.push(() => cluster.close());
+  await Promise.all(
+    cluster.workers.map((worker) =>
+      worker.run((ctx) => {
+        ctx.io.on("connection", (socket) => {
+          const { address, headers } = socket.handshake;
+          socket.on("who", (answer) => answer(ctx.cluster.worker?.id, address, headers["x-forwarded-for"]));
+        });
+      }),
+    ),
+  );
+  return cluster;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** The documented file, with the ports and, for nginx, the places of its files that the test needs. */
+function configure(file: string, directory: string, port: number, cluster: TestCluster): string {
+  const path = fileURLToPath(new URL(`../../docs/proxies/${file}`, import.meta.url));
+  const text = readFileSync(path, "utf8")
+    .replace("127.0.0.1:3000", `127.0.0.1:${cluster.port}`)
+    .replace("listen 8080;", `listen 127.0.0.1:${port};`)
+    .replace("bind :8080", `bind 127.0.0.1:${port}`)
+    .replace(
+      "http {",
+      `pid ${directory}/pid;\nhttp {\n  access_log off;\n  client_body_temp_path ${directory};\n  proxy_temp_path ${directory};`,
+    );
+  const copy = join(directory, file);
+  writeFileSync(copy, text);
+  return copy;
+}
+
+function isNginx(file: string): boolean {
+  return file.startsWith("nginx");
+}
+
+async function startProxy(file: string, cluster: TestCluster): Promise<number> {
+  const directory = mkdtempSync(join(tmpdir(), "hf-proxy-"));
+  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+  const port = await freePort();
+  const config = configure(file, directory, port, cluster);
+  const foreground = ["-e", "stderr", "-g", "daemon off; master_process off;"];
+  const child: ChildProcess = isNginx(file)
+    ? spawn(String(NGINX), ["-c", config, "-p", directory, ...foreground])
+    : spawn(String(HAPROXY), ["-db", "-f", config]);
+  let output = "";
+  child.stderr?.on("data", (chunk) => {
+    output += chunk;
+  });
+  const exited = once(child, "exit").then(() => {
+    throw new Error(`${file}: the proxy has ended: ${output}`);
+  });
+  exited.catch(() => {});
+  cleanups.push(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGKILL");
+    await once(child, "exit");
+  });
+  await within(Promise.race([exited, whenListening(port)]), `${file} to listen`);
+  return port;
+}
+
+async function whenListening(port: number): Promise<void> {
+  for (;;) {
+    const socket = connect(port, "127.0.0.1");
+    const open = await new Promise((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+interface Identity {
+  readonly workerId: number;
+  readonly address: string;
+  readonly forwarded: string | undefined;
+}
+
+/** Connects, asks three times, and for upgrading clients once more after the upgrade. */
+async function visit(port: number, transports: string[], localAddress: string): Promise<Identity> {
+  const agent = new Agent({ keepAlive: true, localAddress });
+  const socket: Socket = connectClient(`http://127.0.0.1:${port}`, {
+    forceNew: true,
+    reconnection: false,
+    transports,
+    agent: agent as never,
+  });
+  const failed = new Promise<never>((_, reject) => {
+    socket.on("connect_error", reject);
+    socket.on("disconnect", (reason) => reject(new Error(`disconnected: ${reason}`)));
+  });
+  failed.catch(() => {});
+  const who = (): Promise<Identity> => {
+    const answer = new Promise<Identity>((resolve) =>
+      socket.emit("who", (workerId: number, address: string, forwarded?: string) =>
+        resolve({ workerId, address, forwarded }),
+      ),
+    );
+    return within(Promise.race([answer, failed]), "answer");
+  };
+  const upgraded =
+    transports.length === 1 ? undefined : new Promise((resolve) => socket.io.engine.once("upgrade", resolve));
+  await within(Promise.race([once(socket as never, "connect"), failed]), "connection");
+  const first = await who();
+  for (let i = 0; i < 2; i++) expect(await who()).toEqual(first);
+  if (upgraded) await within(Promise.race([upgraded, failed]), "upgrade");
+  expect(await who()).toEqual(first);
+  socket.off("disconnect").disconnect();
+  agent.destroy();
+  return first;
+}
+
+const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
+
+async function visitAll(port: number): Promise<[string, Identity][]> {
+  return Promise.all(
+    Array.from({ length: CLIENTS }, async (_, i): Promise<[string, Identity]> => {
+      const localAddress = `127.0.0.${2 + i}`;
+      return [localAddress, await visit(port, TRANSPORTS[i % 3] ?? [], localAddress)];
+    }),
+  );
+}
+
+for (const loadBalancingMethod of ["least-connection", "hash"]) {
+  for (const file of ["nginx.conf", "haproxy-http.cfg"]) {
+    const missing = isNginx(file) ? !NGINX : !HAPROXY;
+    const title = `${CLIENTS} clients through ${file}, ${loadBalancingMethod}`;
+    test.skipIf(missing)(title, { timeout: 120_000 }, async () => {
+      const cluster = await startCluster({ loadBalancingMethod, trustedProxies: ["127.0.0.1"] });
+      const port = await startProxy(file, cluster);
+      const seen = await visitAll(port);
+      for (const [localAddress, { forwarded }] of seen) expect(forwarded).toBe(localAddress);
+      expect(new Set(seen.map(([, { workerId }]) => workerId)).size).toBe(3);
+    });
+  }
+}
+
+for (const loadBalancingMethod of ["least-connection", "hash"]) {
+  const title = `${CLIENTS} clients through haproxy-tcp.cfg, ${loadBalancingMethod}`;
+  test.skipIf(!HAPROXY)(title, { timeout: 120_000 }, async () => {
+    const cluster = await startCluster({ loadBalancingMethod, proxyProtocol: true });
+    const port = await startProxy("haproxy-tcp.cfg", cluster);
+    const seen = await visitAll(port);
+    for (const [localAddress, { address }] of seen) expect(address).toBe(localAddress);
+    expect(new Set(seen.map(([, { workerId }]) => workerId)).size).toBe(3);
+  });
+}
