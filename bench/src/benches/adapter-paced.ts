@@ -1,0 +1,43 @@
+/**
+ * Question: does batching cost anything where there is nothing to batch?
+ * 100 B of text to a room with one member on each of W workers, 1,000 emits/s, each alone in its turn.
+ * W = 4, 8. Windows of 1.2 s, the first dropped, after 1.5 s of emits as fast as the loop allows.
+ */
+import type { Bench, Case } from "../lib/bench.js";
+import { BROADCAST_MEASURES, openBroadcast, type Work } from "./broadcast-session.js";
+
+function paced(workers: number): Case {
+  const work: Work = {
+    workers,
+    options: { payload: { kind: "text", bytes: 100 }, rooms: 1 },
+    pace: { ms: 1200, burst: 1, window: 2048, rate: 1000 },
+    warmUp: { ms: 1500, burst: 20, window: 2048, rate: 0 },
+  };
+  const peer = { of: "holdfast", to: "peer" };
+  return {
+    title: `W = ${workers}`,
+    contestants: ["holdfast", "peer", "peer-advanced", "raw", "in-memory"],
+    comparisons: [
+      { ...peer, measure: "primary", atMost: 0.8 },
+      { ...peer, measure: "cluster", atMost: 0.8 },
+      { ...peer, measure: "receiver" },
+      { ...peer, measure: "emitter" },
+      { of: "holdfast", to: "raw", measure: "primary" },
+    ],
+    open: (lab, contestant) => openBroadcast(lab, contestant, work),
+  };
+}
+
+export const adapterPaced: Bench = {
+  name: "adapter-paced",
+  title: "Broadcast to a room on all workers, 1,000 a second",
+  question: "What does a broadcast cost that is alone in its turn, so that there is nothing to batch?",
+  method: [
+    "As above, but with 1,000 emits a second by a timer, each in a turn of its own.",
+    "The timer is part of the emitter's CPU; the rows `in-memory` (one worker, nothing sent) and `raw` show its share.",
+    "Windows of 1.2 s, after 1.5 s as fast as the loop allows, so that every contestant's code is compiled.",
+  ],
+  measures: BROADCAST_MEASURES.filter(({ key }) => key !== "rate"),
+  chart: "cluster",
+  cases: () => [4, 8].map(paced),
+};

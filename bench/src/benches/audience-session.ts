@@ -1,0 +1,87 @@
+/**
+ * One contestant with real WebSocket clients that listen to broadcasts of its first worker. Shared by the
+ * adapter benches with a network. Runs in: the bench.
+ */
+import { adapterSetup } from "../lib/contestants.js";
+import { type CpuUse, cpuDuring } from "../lib/cpu.js";
+import type { Group, Lab } from "../lib/lab.js";
+import type { AudienceReport } from "../load/audience.js";
+import type { NodeConfig } from "../nodes/config.js";
+import type { Pace } from "../scenarios/emitter.js";
+import { differs, portsOf } from "./judge.js";
+
+export interface Hall {
+  readonly contestant: string;
+  readonly workers: number;
+  readonly clients: number;
+  /** "own": each worker on its own port, clients spread evenly. "shared": spread by node:cluster. */
+  readonly listen: "own" | "shared";
+  readonly redisPort?: number | undefined;
+}
+
+/** What one window gave. */
+export interface Heard {
+  readonly emitted: number;
+  readonly seconds: number;
+  readonly cpu: CpuUse;
+  readonly report: AudienceReport;
+  readonly failures: string[];
+}
+
+const DRAIN_MS = 5_000;
+
+export class AudienceSession {
+  readonly group: Group;
+  readonly ports: number[];
+  readonly #hall: Hall;
+  readonly #load: Group;
+  #last = 0;
+
+  private constructor(hall: Hall, group: Group, load: Group, ports: number[]) {
+    this.#hall = hall;
+    this.group = group;
+    this.#load = load;
+    this.ports = ports;
+    load.at(0).on("received", (sequence) => group.at(0).notify("acknowledged", sequence));
+  }
+
+  static async open(lab: Lab, hall: Hall): Promise<AudienceSession> {
+    const config: NodeConfig = {
+      setup: adapterSetup(hall.contestant, hall.redisPort),
+      workers: hall.workers,
+      scenario: "network",
+      listen: hall.listen,
+      options: {},
+    };
+    const group = await lab.start("nodes/cluster", config, hall.workers + 1);
+    const load = await lab.start("nodes/load", {}, 1);
+    const ports = await portsOf(group);
+    await load.at(0).call("gather", ports, hall.clients);
+    return new AudienceSession(hall, group, load, ports);
+  }
+
+  async hear(pace: Pace, timed: boolean): Promise<Heard> {
+    const load = this.#load.at(0);
+    await load.call("listen", this.#last + 1, timed);
+    let emitted = 0;
+    let report: AudienceReport | undefined;
+    const start = performance.now();
+    const cpu = await cpuDuring(this.group, async () => {
+      const run = await this.group.at(0).call<{ emitted: number; last: number }>("emit", pace);
+      ({ emitted, last: this.#last } = run);
+      report = await load.call<AudienceReport>("heard", emitted, DRAIN_MS);
+    });
+    const seconds = (performance.now() - start) / 1000;
+    if (!report) throw new Error("unreachable: the window has ended");
+    const failures = [
+      ...differs("deliveries", report.deliveries, emitted * this.#hall.clients),
+      ...differs("events out of order or doubled", report.wrong, 0),
+      ...differs("connections closed", report.closed, 0),
+    ];
+    return { emitted, seconds, cpu, report, failures };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.group.close(), this.#load.close()]);
+  }
+}

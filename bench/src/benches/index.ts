@@ -1,0 +1,35 @@
+/** All benches, in the order in which they are run and reported. */
+import type { Bench } from "../lib/bench.js";
+import { adapterClients } from "./adapter-clients.js";
+import { adapterFanout } from "./adapter-fanout.js";
+import { adapterFetch } from "./adapter-fetch.js";
+import { adapterGrowth } from "./adapter-growth.js";
+import { adapterJoins } from "./adapter-joins.js";
+import { adapterLatency } from "./adapter-latency.js";
+import { adapterMillion } from "./adapter-million.js";
+import { adapterPaced } from "./adapter-paced.js";
+import { adapterPayload } from "./adapter-payload.js";
+import { adapterRooms } from "./adapter-rooms.js";
+import { recovery } from "./recovery.js";
+import { stickyConnect } from "./sticky-connect.js";
+import { stickyGet } from "./sticky-get.js";
+import { stickyMemory } from "./sticky-memory.js";
+import { stickyPolling } from "./sticky-polling.js";
+
+export const BENCHES: readonly Bench[] = [
+  adapterFanout,
+  adapterGrowth,
+  adapterPaced,
+  adapterPayload,
+  adapterRooms,
+  adapterJoins,
+  adapterMillion,
+  adapterFetch,
+  adapterClients,
+  adapterLatency,
+  recovery,
+  stickyConnect,
+  stickyPolling,
+  stickyGet,
+  stickyMemory,
+];

@@ -1,0 +1,108 @@
+/**
+ * Who takes part, and what each name stands for. Names are the same in every bench.
+ * Runs in: the bench and the processes under test.
+ */
+import { spawnSync } from "node:child_process";
+
+/** How the processes of a contestant are to be set up; travels as JSON. */
+export interface Setup {
+  /** Package of the adapter, or null for Socket.IO's own (in memory). */
+  readonly adapter: string | null;
+  /** Package of the router; "native" for node:cluster's own, null for one process without a cluster. */
+  readonly router: string | null;
+  readonly serialization: "json" | "advanced";
+  /** Options of the router's `setupPrimary()`. */
+  readonly routerOptions: object;
+  /** Options of `createAdapter()`. */
+  readonly adapterOptions: object;
+  /** `connectionStateRecovery` of the servers. */
+  readonly recovery: boolean;
+  /** Port of the Redis server that the adapter needs; undefined if it needs none. */
+  readonly redisPort?: number;
+}
+
+const PLAIN: Setup = {
+  adapter: null,
+  router: "native",
+  serialization: "json",
+  routerOptions: {},
+  adapterOptions: {},
+  recovery: false,
+};
+
+/** For adapter benches: connections, where there are any, are spread by node:cluster itself. */
+const ADAPTERS: Record<string, Setup> = {
+  holdfast: { ...PLAIN, adapter: "@holdfast/adapter" },
+  "holdfast-no-interest": { ...PLAIN, adapter: "@holdfast/adapter", adapterOptions: { interest: false } },
+  peer: { ...PLAIN, adapter: "@socket.io/cluster-adapter" },
+  "peer-advanced": { ...PLAIN, adapter: "@socket.io/cluster-adapter", serialization: "advanced" },
+  "in-memory": PLAIN,
+  "holdfast-recovery": { ...PLAIN, adapter: "@holdfast/adapter", recovery: true },
+  "redis-streams": { ...PLAIN, adapter: "@socket.io/redis-streams-adapter", recovery: true },
+};
+
+/** For router benches: Socket.IO's own adapter throughout, so that only the way of connections differs. */
+const ROUTERS: Record<string, Setup> = {
+  holdfast: { ...PLAIN, router: "@holdfast/sticky" },
+  "holdfast-hash": {
+    ...PLAIN,
+    router: "@holdfast/sticky",
+    routerOptions: { loadBalancingMethod: "hash" },
+  },
+  // With JSON its first chunk arrives as a plain object, and every connection is lost.
+  peer: { ...PLAIN, router: "@socket.io/sticky", serialization: "advanced" },
+  native: PLAIN,
+  single: { ...PLAIN, router: null },
+};
+
+/** @param redisPort where the Redis server of this contestant listens, if it has one */
+export function adapterSetup(contestant: string, redisPort?: number): Setup {
+  return { ...named(ADAPTERS, contestant), ...(redisPort !== undefined && { redisPort }) };
+}
+
+export function routerSetup(contestant: string): Setup {
+  return named(ROUTERS, contestant);
+}
+
+function named(table: Record<string, Setup>, contestant: string): Setup {
+  const setup = table[contestant];
+  if (!setup) throw new Error(`unknown contestant "${contestant}": ${Object.keys(table).join(", ")}`);
+  return setup;
+}
+
+/** What the docs say about each name. */
+export const LEGEND: readonly [name: string, meaning: string][] = [
+  ["holdfast", "`@holdfast/adapter` or `@holdfast/sticky` of this repository, default options"],
+  ["holdfast-no-interest", "`@holdfast/adapter` with `interest: false`: every broadcast to every worker"],
+  ["holdfast-hash", '`@holdfast/sticky` with `loadBalancingMethod: "hash"`'],
+  [
+    "peer",
+    '`@socket.io/cluster-adapter` 0.3.0 or `@socket.io/sticky` 2.0.1, default options (the latter works only with `serialization: "advanced"`, so it has that)',
+  ],
+  ["peer-advanced", 'the same adapter with `cluster.setupPrimary({ serialization: "advanced" })`'],
+  ["holdfast-recovery", "the same with `connectionStateRecovery`"],
+  [
+    "redis-streams",
+    "`@socket.io/redis-streams-adapter` 0.3.1 with `connectionStateRecovery`, and a Redis server of its own on the same machine; its CPU time counts",
+  ],
+  ["raw", "the physical limit: a star of stdio pipes, the primary copies raw bytes to the other workers"],
+  ["in-memory", "control: Socket.IO's own adapter, nothing leaves the process"],
+  ["native", "control: node:cluster's own round robin, no stickiness"],
+  ["single", "control: one process without a cluster"],
+];
+
+/** Whether the two packages of this repository are built far enough to take part, and a Redis server is installed. */
+export async function presence(): Promise<{ adapter: boolean; sticky: boolean; redis: boolean }> {
+  const has = async (specifier: string, name: string) => {
+    try {
+      return typeof ((await import(specifier)) as Record<string, unknown>)[name] === "function";
+    } catch {
+      return false;
+    }
+  };
+  return {
+    adapter: await has("@holdfast/adapter", "createAdapter"),
+    sticky: await has("@holdfast/sticky", "setupPrimary"),
+    redis: spawnSync("redis-server", ["--version"]).status === 0,
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * A Socket.IO cluster as its users write it, with the adapter and the router of the contestant.
+ * Program: runs as the primary and, forked, as each worker (or as the one process of "single").
+ */
+import cluster from "node:cluster";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Server } from "socket.io";
+import { Agent } from "../lib/agent.js";
+import { connectRedis } from "../lib/redis.js";
+import { type NodeConfig, readConfig, type Scenario } from "./config.js";
+
+/** The functions that the contestants have in common. */
+interface ContestantModule {
+  /** What needs no part in the primary has none. */
+  setupPrimary?(...args: unknown[]): unknown;
+  setupWorker(io: Server): unknown;
+  createAdapter(...args: unknown[]): Parameters<Server["adapter"]>[0];
+}
+
+/** Longer than any run: no ping falls into a measured window. */
+const PING_INTERVAL_MS = 2_000_000_000;
+
+const config = readConfig<NodeConfig>();
+const { setup } = config;
+const load = async (specifier: string) => (await import(specifier)) as ContestantModule;
+const adapter = setup.adapter ? await load(setup.adapter) : undefined;
+const router = setup.router && setup.router !== "native" ? await load(setup.router) : undefined;
+
+const agent = new Agent();
+const httpServer = createServer();
+const port = () => (httpServer.address() as AddressInfo | null)?.port ?? 0;
+
+if (setup.router && cluster.isPrimary) {
+  cluster.setupPrimary({ serialization: setup.serialization });
+  const hub = adapter?.setupPrimary?.();
+  if (router) {
+    router.setupPrimary?.(httpServer, setup.routerOptions);
+    httpServer.listen(0, "127.0.0.1");
+    await once(httpServer, "listening");
+  }
+  // What a cluster with a dead worker does is not what is measured.
+  cluster.on("exit", () => process.exit(1));
+  for (let i = 0; i < config.workers; i++) cluster.fork();
+  agent.ready({ role: "primary", index: 0 }, { port, stats: () => statsOf(hub) });
+} else {
+  const { start } = (await import(`../scenarios/${config.scenario}.js`)) as Scenario;
+  const io = new Server(httpServer, {
+    pingInterval: PING_INTERVAL_MS,
+    serveClient: false,
+    ...(setup.recovery && { connectionStateRecovery: {} }),
+  });
+  const redis = setup.redisPort === undefined ? [] : [await connectRedis(setup.redisPort)];
+  if (adapter) io.adapter(adapter.createAdapter(...redis, setup.adapterOptions));
+  router?.setupWorker(io);
+  const index = cluster.worker?.id ?? 1;
+  const commands = await start({ io, httpServer, agent, index, config });
+  if (config.listen !== "none" && !router) {
+    httpServer.listen({ port: 0, host: "127.0.0.1", exclusive: config.listen === "own", backlog: 4096 });
+    await once(httpServer, "listening");
+  }
+  agent.ready({ role: "worker", index }, { port, ...commands });
+}
+
+function statsOf(hub: unknown): unknown {
+  const { stats } = (hub ?? {}) as { stats?: () => unknown };
+  return typeof stats === "function" ? stats.call(hub) : undefined;
+}

@@ -1,0 +1,35 @@
+/** What a process under test is told at its start. Runs in: the bench and the processes under test. */
+import type { Server as HttpServer } from "node:http";
+import type { Server } from "socket.io";
+import type { Agent, Commands } from "../lib/agent.js";
+import type { Setup } from "../lib/contestants.js";
+
+export interface NodeConfig {
+  readonly setup: Setup;
+  readonly workers: number;
+  /** Module in `scenarios/` that gives the workers their commands. */
+  readonly scenario: string;
+  /** Where workers accept connections: on the port of the cluster, each on one of its own, or nowhere. */
+  readonly listen: "shared" | "own" | "none";
+  /** Options for the scenario. */
+  readonly options: object;
+}
+
+/** What a scenario finds in its worker. */
+export interface WorkerContext {
+  readonly io: Server;
+  readonly httpServer: HttpServer;
+  readonly agent: Agent;
+  /** 1… */
+  readonly index: number;
+  readonly config: NodeConfig;
+}
+
+export interface Scenario {
+  /** Sets the worker up before it reports ready. */
+  start(context: WorkerContext): Commands | Promise<Commands>;
+}
+
+export function readConfig<T>(): T {
+  return JSON.parse(process.env.HOLDFAST_BENCH_CONFIG ?? "{}") as T;
+}

@@ -1,0 +1,62 @@
+/** Joins and leaves rooms as fast as the loop allows. Runs in: workers. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Commands } from "../lib/agent.js";
+import type { WorkerContext } from "../nodes/config.js";
+import { connectSink } from "./sink.js";
+
+export async function start({ io, index }: WorkerContext): Promise<Commands> {
+  let arrived: string[] = [];
+  const socket = await connectSink(io, `joiner-${index}-0123456789`, (data, start) => {
+    const text = typeof data === "string" ? data : Buffer.from(data).toString();
+    if (text[start] === "2") arrived.push(text.slice(start + 1));
+  });
+  const names = (prefix: string, count: number) => Array.from({ length: count }, (_, i) => `${prefix} ${i}`);
+
+  return {
+    /** Joins `perTurn` rooms in one turn and leaves them in a later one, for `ms`. @returns rooms joined and left */
+    joinAndLeave: async (perTurn: number, ms: number) => {
+      const end = performance.now() + ms;
+      let done = 0;
+      while (performance.now() < end) {
+        // New strings and new rooms each time, as from messages of clients.
+        const rooms = names(`room of worker ${index}, turn ${done / perTurn},`, perTurn);
+        // Promises of joins of one turn are kept in order, so the last one stands for all.
+        let last: unknown;
+        for (const room of rooms) last = socket.join(room);
+        await last;
+        await nextTurn();
+        for (const room of rooms) last = socket.leave(room);
+        await last;
+        await nextTurn();
+        done += perTurn;
+      }
+      return done;
+    },
+    join: async (prefix: string, count: number, perTurn: number) => {
+      const rooms = names(prefix, count);
+      for (let i = 0; i < count; i += perTurn) {
+        await socket.join(rooms.slice(i, i + perTurn));
+        await nextTurn();
+      }
+    },
+    leave: async (prefix: string, count: number, perTurn: number) => {
+      const rooms = names(prefix, count);
+      for (let i = 0; i < count; i += perTurn) {
+        let last: unknown;
+        for (const room of rooms.slice(i, i + perTurn)) last = socket.leave(room);
+        await last;
+        await nextTurn();
+      }
+    },
+    rooms: () => socket.rooms.size,
+    say: (room: string, text: string) => {
+      io.to(room).emit(text);
+    },
+    /** What has arrived since the last question. */
+    arrived: () => {
+      const texts = arrived;
+      arrived = [];
+      return texts;
+    },
+  };
+}
