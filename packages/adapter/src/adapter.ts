@@ -11,6 +11,7 @@ import {
   type Session,
   type SocketId,
 } from "socket.io-adapter";
+import { holdUntil } from "./connect-gate.js";
 import { HoldfastError, RequestError } from "./errors.js";
 import { OpenFlag, Operation } from "./frame.js";
 import type { InterestReport } from "./interest-report.js";
@@ -20,7 +21,7 @@ import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions
 import { PreparedPacket } from "./packet.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
-import { engineOf, forgetAcks, onServerSideEmit, type Packet, pathOf } from "./socketio.js";
+import { connectionOf, engineOf, forgetAcks, onServerSideEmit, type Packet, pathOf } from "./socketio.js";
 import { packValue } from "./values.js";
 import { workerMember } from "./worker-connector.js";
 import { corkFlushes } from "./write-batch.js";
@@ -139,8 +140,18 @@ export class HoldfastAdapter extends Adapter {
       this.emit("join-room", room, id);
     }
     const reported = this.#port.reported();
+    // Socket.IO writes CONNECT right after a socket has joined the room of its own id.
+    if (reported && rooms.has(id) && !this.#recovery?.isReturning(id)) this.#holdConnect(id);
     this.#recovery?.onJoin(id, rooms);
     return reported;
+  }
+
+  #holdConnect(id: SocketId): void {
+    const socket = this.nsp.sockets.get(id);
+    if (!socket) return;
+    // The connection handlers run first: the hub hears of what they join at once, too.
+    const known = Promise.resolve().then(() => this.#port.reported());
+    void holdUntil(known, connectionOf(socket));
   }
 
   override del(id: SocketId, room: Room): void {

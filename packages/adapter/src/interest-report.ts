@@ -18,6 +18,11 @@ export class InterestReport {
     this.#namespaceId = namespaceId;
   }
 
+  /** Whether everything has been taken. */
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
   /** The first socket has joined the room. */
   add(room: string): void {
     const key = roomKey(this.#namespaceId, String(room));

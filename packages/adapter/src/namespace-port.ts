@@ -120,8 +120,9 @@ export class NamespacePort {
 
   /** Call after a change of `report`. @returns what `socket.join()` returns */
   reported(): Promise<void> | undefined {
-    if (this.#openFlags !== 0) return undefined;
-    if (!this.#dirty && this.#report) {
+    // The hub need not know the rooms, only the namespace.
+    if (this.#openFlags !== 0) return this.#id === 0 ? this.#member.synced() : undefined;
+    if (!this.#dirty && this.#report?.isEmpty === false) {
       this.#dirty = true;
       this.#member.markDirty(this);
     }

@@ -117,9 +117,14 @@ export class Recovery implements RecoveryHandlers {
     return this.#restores?.ask(privateId, offset) ?? Promise.resolve(null);
   }
 
+  /** Whether the socket gets a session back, whose rooms the hub knows. */
+  isReturning(sid: SocketId): boolean {
+    return this.#restores?.has(sid) === true;
+  }
+
   /** Call before a socket's rooms change. */
   beforeRooms(sid: SocketId): void {
-    if (!this.#restores?.has(sid)) this.#inFlight.decide(sid);
+    if (!this.isReturning(sid)) this.#inFlight.decide(sid);
   }
 
   /** A socket has joined rooms; its first join after the middlewares is how Socket.IO connects it. */

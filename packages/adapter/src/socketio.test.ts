@@ -65,6 +65,12 @@ test("sockets have outgoing listeners, acknowledgements and a connection with wr
   expect(privates.rawSocketOf(connection)?.writableLength).toBe(0);
   privates.flushConnection(connection);
   await held;
+  const openGate = privates.gateConnection(connection);
+  const gated = ws.next((text) => text === '42["gated"]');
+  socket.emit("gated");
+  expect((socket.conn as unknown as { writeBuffer: unknown[] }).writeBuffer).toHaveLength(1);
+  openGate();
+  await gated;
   expect(privates.engineOf(io.of("/"))).toBe(io.engine);
   ws.close();
   await io.close();

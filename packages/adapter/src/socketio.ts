@@ -116,6 +116,19 @@ export function flushConnection(connection: Connection): void {
   (connection as unknown as ConnectionPrivates).flush();
 }
 
+/**
+ * Makes the engine gather packets for the connection, over whatever transport, until the result is called.
+ * The engine calls `flush()` by its name, for packets as for a transport that has become ready.
+ */
+export function gateConnection(connection: Connection): () => void {
+  const gated = connection as unknown as { flush?: () => void };
+  gated.flush = () => {};
+  return () => {
+    delete gated.flush;
+    (connection as unknown as ConnectionPrivates).flush();
+  };
+}
+
 /** The TCP socket below a WebSocket; undefined for other transports. */
 export function rawSocketOf(connection: Connection): Duplex | undefined {
   return (connection as unknown as ConnectionPrivates).transport.socket?._socket ?? undefined;

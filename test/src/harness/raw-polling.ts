@@ -5,6 +5,8 @@ const SEPARATOR = "\x1e";
 
 export interface RawPolling {
   readonly sid: string;
+  /** The packets of the first poll's answer: what the client hears first of Socket.IO. */
+  readonly first: readonly string[];
   /** Sends a poll; settles with the packets of its answer. */
   poll(): Promise<string[]>;
   /** Waits until the worker has the poll and could answer it. */
@@ -22,9 +24,10 @@ export async function openPolling(url: string): Promise<RawPolling> {
   };
   const poll = async () => (await (await fetch(session)).text()).split(SEPARATOR);
   await post("40");
-  await poll();
+  const first = await poll();
   return {
     sid,
+    first,
     poll,
     untilWaiting: (worker) =>
       worker.run(async (ctx, id) => {
