@@ -5,35 +5,55 @@
  * Owns: both sockets and the listeners on them. Runs in: primary and workers.
  */
 import { fstatSync } from "node:fs";
-import { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 import type { PipeFds } from "./handshake.js";
 import type { Link, LinkEvents } from "./link.js";
 
-export interface PipeSockets {
-  readonly incoming: Socket;
-  readonly outgoing: Socket;
-}
+/** What libuv asks the system for at a time. */
+const READ_BYTES = 64 * 1024;
 
 export class PipeLink implements Link {
   readonly kind = "pipe";
   readonly #incoming: Socket;
   readonly #outgoing: Socket;
-  readonly #onData: (chunk: Buffer) => void;
   readonly #onClose: () => void;
 
-  constructor({ incoming, outgoing }: PipeSockets, events: LinkEvents) {
+  private constructor(incoming: Socket, outgoing: Socket, events: LinkEvents) {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
-    this.#onData = (chunk) => events.onChunk(chunk);
     this.#onClose = () => {
       this.close();
       events.onEnd();
     };
-    incoming.on("data", this.#onData);
     incoming.on("close", this.#onClose);
     // The other end's death is told by the incoming pipe, behind everything that was sent.
     incoming.on("error", ignore);
     outgoing.on("error", ignore);
+  }
+
+  /** The primary's end, of pipes that `child_process` has made. */
+  static ofWorker(incoming: Socket, outgoing: Socket, events: LinkEvents): PipeLink {
+    incoming.on("data", (chunk: Buffer) => events.onChunk(chunk));
+    return new PipeLink(incoming, outgoing, events);
+  }
+
+  /**
+   * A worker's end, of pipes that it has inherited. They do not keep the process alive: a worker whose servers are
+   * closed may end.
+   */
+  static toHub(fds: PipeFds, events: LinkEvents): PipeLink {
+    // Node.js would allocate this much for each read, shrink it to what came and push that through a stream: with
+    // one buffer and a copy, which frames may keep, reading a lone frame costs about half.
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const callback = (bytes: number) => {
+      events.onChunk(Buffer.from(buffer.subarray(0, bytes)));
+      return true;
+    };
+    // An option of `new net.Socket()`, too, which the types have for `connect()` only.
+    const options = { fd: fds.fromHub, readable: true, writable: false, onread: { buffer, callback } };
+    const incoming = new Socket(options as SocketConstructorOpts).unref();
+    const outgoing = new Socket({ fd: fds.toHub, readable: false, writable: true }).unref();
+    return new PipeLink(incoming, outgoing, events);
   }
 
   get pendingBytes(): number {
@@ -64,22 +84,15 @@ export class PipeLink implements Link {
     this.#outgoing.destroy();
   }
 
+  /** A destroyed socket delivers nothing any more. */
   #release(): void {
-    this.#incoming.off("data", this.#onData);
     this.#incoming.off("close", this.#onClose);
   }
 }
 
-/**
- * Opens the worker's ends. They do not keep the process alive: a worker whose servers are closed may end.
- * @returns undefined when a descriptor is not the pipe that the hub promised
- */
-export function openInheritedPipe({ toHub, fromHub }: PipeFds): PipeSockets | undefined {
-  if (!isSocket(toHub) || !isSocket(fromHub)) return undefined;
-  return {
-    incoming: new Socket({ fd: fromHub, readable: true, writable: false }).unref(),
-    outgoing: new Socket({ fd: toHub, readable: false, writable: true }).unref(),
-  };
+/** Whether the descriptors are the pipes that the hub promised. */
+export function arePipes({ toHub, fromHub }: PipeFds): boolean {
+  return isSocket(toHub) && isSocket(fromHub);
 }
 
 function isSocket(fd: number): boolean {

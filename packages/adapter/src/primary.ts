@@ -229,10 +229,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     const fds = this.#pipes.get(worker);
     if (!fds) return new IpcLink((message, done) => worker.send(message as never, done), binary, events);
     const { stdio } = worker.process;
-    return new PipeLink(
-      { incoming: stdio[fds.toHub] as Socket, outgoing: stdio[fds.fromHub] as Socket },
-      events,
-    );
+    return PipeLink.ofWorker(stdio[fds.toHub] as Socket, stdio[fds.fromHub] as Socket, events);
   }
 
   /** The link is closed, and with it the pipes: the next one of this worker uses the IPC channel. */

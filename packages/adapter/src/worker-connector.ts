@@ -8,7 +8,7 @@ import { HoldfastError } from "./errors.js";
 import { PROTOCOL_VERSION } from "./frame.js";
 import { MESSAGE_KEY, ours, type PrimaryMessage, type Welcome, type WorkerMessage } from "./handshake.js";
 import { IpcLink } from "./link-ipc.js";
-import { openInheritedPipe, PipeLink } from "./link-pipe.js";
+import { arePipes, PipeLink } from "./link-pipe.js";
 import { type Connector, Member } from "./member.js";
 import { VERSION } from "./version.js";
 
@@ -120,8 +120,8 @@ class WorkerConnector implements Connector {
       });
       return;
     }
-    const sockets = openInheritedPipe(welcome.link.fds);
-    if (sockets) this.#member?.join(welcome, (events) => new PipeLink(sockets, events));
+    const { fds } = welcome.link;
+    if (arePipes(fds)) this.#member?.join(welcome, (events) => PipeLink.toHub(fds, events));
     // The hub invites again, and names the IPC channel with the next welcome.
     else this.#send({ [MESSAGE_KEY]: "no-pipe", member: welcome.member });
   }
