@@ -12,10 +12,21 @@ function frameOf(body: Uint8Array): Buffer {
   return frame;
 }
 
-function readAll(chunks: Iterable<Buffer>): Buffer[] {
+/** Each chunk comes in the same memory, as from a link. */
+function readAll(chunks: Iterable<Buffer>, inPlace = false): Buffer[] {
   const frames: Buffer[] = [];
-  const reader = new FrameReader((buffer, start, end) => frames.push(buffer.subarray(start, end)), MAX_BYTES);
-  for (const chunk of chunks) reader.push(chunk);
+  let fresh: Buffer[] = [];
+  const onFrame = (buffer: Buffer, start: number, end: number) => fresh.push(buffer.subarray(start, end));
+  const reader = new FrameReader(onFrame, MAX_BYTES, { inPlace });
+  const memory = Buffer.alloc(MAX_BYTES);
+  for (const chunk of chunks) {
+    fresh = [];
+    chunk.copy(memory);
+    reader.push(memory.subarray(0, chunk.length));
+    // In place, a frame is good until the end of the chunk; otherwise for ever.
+    frames.push(...(inPlace ? fresh.map((frame) => Buffer.from(frame)) : fresh));
+    memory.fill(0xee, 0, chunk.length);
+  }
   return frames;
 }
 
@@ -31,13 +42,27 @@ function cut(bytes: Buffer, lengths: readonly number[]): Buffer[] {
 }
 
 describe("FrameReader", () => {
-  test("gives the frames that went in, wherever the stream is cut", () => {
-    const bodies = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 20 });
-    const cuts = fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 60 });
+  test.each([
+    ["that may be kept", false],
+    ["in place", true],
+  ])("gives the frames that went in, %s, wherever the stream is cut", (_name, inPlace) => {
+    const size = fc.oneof(
+      { weight: 20, arbitrary: fc.integer({ min: 0, max: 300 }) },
+      { weight: 1, arbitrary: fc.integer({ min: 64_000, max: 90_000 }) },
+    );
+    const sizes = fc.array(size, { maxLength: 20 });
+    const length = fc.oneof(
+      { weight: 20, arbitrary: fc.integer({ min: 0, max: 40 }) },
+      { weight: 1, arbitrary: fc.integer({ min: 0, max: 65_536 }) },
+    );
+    const cuts = fc.array(length, { maxLength: 60 });
     fc.assert(
-      fc.property(bodies, cuts, (contents, lengths) => {
-        const frames = contents.map(frameOf);
-        expect(readAll(cut(Buffer.concat(frames), lengths))).toEqual(frames);
+      fc.property(sizes, cuts, (bodies, lengths) => {
+        const frames = bodies.map((bytes, i) => frameOf(Buffer.alloc(bytes, i + 1)));
+        const chunks = cut(Buffer.concat(frames), lengths).flatMap((chunk) =>
+          cut(chunk, Array(40).fill(65_536)),
+        );
+        expect(Buffer.concat(readAll(chunks, inPlace)).equals(Buffer.concat(frames))).toBe(true);
       }),
       { numRuns: 500 },
     );

@@ -17,6 +17,8 @@ export interface MemberLimits {
 
 export interface MemberEvents {
   onFrame: (member: HubMember, ...frame: Parameters<OnFrame>) => void;
+  /** The frames since the last call are about to be overwritten. */
+  onChunkEnd: () => void;
   onEnd: (member: HubMember) => void;
   onBroken: (member: HubMember, error: unknown) => void;
   onStalled: (member: HubMember) => void;
@@ -57,10 +59,11 @@ export class HubMember implements MemberInfo {
     this.pid = worker.pid;
     this.slot = slot;
     this.#interest = interest;
-    const reader = new FrameReader((buffer, start, end) => {
+    const onFrame: OnFrame = (buffer, start, end) => {
       this.framesIn++;
       events.onFrame(this, buffer, start, end);
-    }, limits.maxMessageBytes);
+    };
+    const reader = new FrameReader(onFrame, limits.maxMessageBytes, { inPlace: true });
     this.link = makeLink({
       onChunk: (chunk) => {
         this.bytesIn += chunk.length;
@@ -69,6 +72,7 @@ export class HubMember implements MemberInfo {
         } catch (error) {
           events.onBroken(this, error);
         }
+        events.onChunkEnd();
       },
       onEnd: () => events.onEnd(this),
     });

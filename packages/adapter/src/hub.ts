@@ -110,6 +110,7 @@ export class Hub {
     const slot = this.#interest.allot();
     const member = new HubMember(++this.#lastMember, worker, slot, makeLink, this.#limits, this.#interest, {
       onFrame: (from, buffer, start, end) => this.#onFrame(from, buffer, start, end),
+      onChunkEnd: () => this.#endRuns(),
       onEnd: (gone) => this.remove(gone),
       onBroken: (broken, cause) => this.#onBroken(broken, cause),
       onStalled: (stalled) => this.#onStalled(stalled),
@@ -179,6 +180,10 @@ export class Hub {
       default:
         return this.#onSessionFrame(from, buffer, start, end);
     }
+  }
+
+  #endRuns(): void {
+    for (const { outbox } of this.#members.values()) outbox.endRun();
   }
 
   #onSessionFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {

@@ -7,6 +7,7 @@
 import { fstatSync } from "node:fs";
 import { Socket, type SocketConstructorOpts } from "node:net";
 import type { PipeFds } from "./handshake.js";
+import { readInto } from "./internals.js";
 import type { Link, LinkEvents } from "./link.js";
 
 /** What libuv asks the system for at a time. */
@@ -33,7 +34,8 @@ export class PipeLink implements Link {
 
   /** The primary's end, of pipes that `child_process` has made. */
   static ofWorker(incoming: Socket, outgoing: Socket, events: LinkEvents): PipeLink {
-    incoming.on("data", (chunk: Buffer) => events.onChunk(chunk));
+    const { buffer, callback } = readingInto(events);
+    if (!readInto(incoming, buffer, callback)) incoming.on("data", (chunk) => events.onChunk(chunk));
     return new PipeLink(incoming, outgoing, events);
   }
 
@@ -42,15 +44,8 @@ export class PipeLink implements Link {
    * closed may end.
    */
   static toHub(fds: PipeFds, events: LinkEvents): PipeLink {
-    // Node.js would allocate this much for each read, shrink it to what came and push that through a stream: with
-    // one buffer and a copy, which frames may keep, reading a lone frame costs about half.
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const callback = (bytes: number) => {
-      events.onChunk(Buffer.from(buffer.subarray(0, bytes)));
-      return true;
-    };
     // An option of `new net.Socket()`, too, which the types have for `connect()` only.
-    const options = { fd: fds.fromHub, readable: true, writable: false, onread: { buffer, callback } };
+    const options = { fd: fds.fromHub, readable: true, writable: false, onread: readingInto(events) };
     const incoming = new Socket(options as SocketConstructorOpts).unref();
     const outgoing = new Socket({ fd: fds.toHub, readable: false, writable: true }).unref();
     return new PipeLink(incoming, outgoing, events);
@@ -88,6 +83,19 @@ export class PipeLink implements Link {
   #release(): void {
     this.#incoming.off("close", this.#onClose);
   }
+}
+
+/**
+ * Left to itself, Node.js allocates this much for each read, shrinks it to what came, pushes that through a stream
+ * and collects it later, for which V8 marks the whole heap: with one buffer a lone frame costs half to read.
+ */
+function readingInto(events: LinkEvents) {
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const callback = (bytes: number) => {
+    events.onChunk(buffer.subarray(0, bytes));
+    return true;
+  };
+  return { buffer, callback };
 }
 
 /** Whether the descriptors are the pipes that the hub promised. */

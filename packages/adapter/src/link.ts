@@ -18,6 +18,7 @@ export interface Link {
 
 /** What a link tells its owner. */
 export interface LinkEvents {
+  /** @param chunk is overwritten when the call has returned */
   onChunk(chunk: Buffer): void;
   /** The other end is gone; everything that it sent has been delivered. Called once, not after `close()`. */
   onEnd(): void;

@@ -2,18 +2,18 @@
  * What is on its way to one link: frames gathered over a turn of the event loop and written at its end.
  * Owns: the batch buffer and the flush that is scheduled. Runs in: primary and workers.
  *
- * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read.
- * Neighbouring frames of one chunk are relayed as one slice; small slices are copied together, because one
- * write of a few KiB is cheaper than a `writev` of many pieces; large ones are passed on as they are.
+ * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read. Neighbouring
+ * frames of one chunk are relayed as one slice. All is copied into one buffer, which is used again when the system
+ * has taken what is in it: copying 64 KiB costs less than having V8 collect them. Only slices that are larger are
+ * passed on as they are.
  */
 import { HEADER_BYTES, NUMBER_BIT } from "./frame.js";
+import { REUSED_BYTES } from "./frame-reader.js";
 import type { Link } from "./link.js";
 
-const BATCH_BYTES = 64 * 1024;
-/** Below this a copy costs less than one more element of a `writev`. */
-const COPY_BYTES = 8 * 1024;
 /** A turn that produces more than this does not wait for its end: memory stays small, the receiver starts. */
-const EAGER_FLUSH_BYTES = 128 * 1024;
+const BATCH_BYTES = 128 * 1024;
+const LARGE_BYTES = 1024 * 1024;
 const MAX_KEYS = 0xffff;
 const SHORT_CHARS = 32;
 
@@ -69,7 +69,10 @@ export class Outbox {
     );
   }
 
-  /** Passes on `[start, end)` of `chunk`, which holds whole frames and is not changed afterwards. */
+  /**
+   * Passes on `[start, end)` of `chunk`, which holds whole frames. If that is of {@link REUSED_BYTES} or less, it
+   * may be overwritten after the next call of {@link endRun}; otherwise it may not.
+   */
   relay(chunk: Buffer, start: number, end: number): void {
     this.frames++;
     this.bytes += end - start;
@@ -77,7 +80,7 @@ export class Outbox {
       this.#runTo = end;
       return;
     }
-    this.#endRun();
+    this.endRun();
     this.#runChunk = chunk;
     this.#runFrom = start;
     this.#runTo = end;
@@ -86,7 +89,7 @@ export class Outbox {
 
   /** Starts a frame; keys come next, then the fields of its kind. */
   begin(kind: number, flags: number, namespaceId: number): void {
-    this.#endRun();
+    this.endRun();
     this.#at = this.#to;
     this.#keys = 0;
     this.#room(HEADER_BYTES);
@@ -200,19 +203,33 @@ export class Outbox {
       clearImmediate(this.#scheduled);
       this.#scheduled = undefined;
     }
-    this.#endRun();
-    this.#endBatch();
-    if (this.#chunks.length === 0) return;
-    const chunks = this.#chunks;
-    this.#chunks = [];
-    this.#chunkBytes = 0;
-    this.#link.write(chunks);
+    this.endRun();
+    this.#write();
     const { pendingBytes } = this.#link;
-    // What the system has taken at once can be overwritten.
-    if (pendingBytes === 0) this.#from = this.#to = 0;
+    if (pendingBytes === 0) this.#reuse();
     const wasFull = this.#full;
     this.#full = pendingBytes > this.#maxBacklogBytes;
     if (this.#full && !wasFull) this.#events.onFull();
+  }
+
+  /** Copies what is being relayed: its chunk may be overwritten. */
+  endRun(): void {
+    const chunk = this.#runChunk;
+    if (!chunk) return;
+    const [from, to] = [this.#runFrom, this.#runTo];
+    const size = to - from;
+    this.#runChunk = undefined;
+    this.#runFrom = this.#runTo = 0;
+    if (size <= REUSED_BYTES) {
+      this.#at = this.#to;
+      this.#room(size);
+      chunk.copy(this.#buffer, this.#at, from, to);
+      this.#to = this.#at + size;
+    } else {
+      this.#endBatch();
+      this.#chunks.push(chunk.subarray(from, to));
+      this.#chunkBytes += size;
+    }
   }
 
   /** Forgets what waits; nothing is written any more. */
@@ -241,26 +258,8 @@ export class Outbox {
   }
 
   #schedule(): void {
-    if (this.#to - this.#from + this.#chunkBytes > EAGER_FLUSH_BYTES) this.flush();
+    if (this.#to - this.#from + this.#chunkBytes > BATCH_BYTES) this.flush();
     else this.schedule();
-  }
-
-  #endRun(): void {
-    const chunk = this.#runChunk;
-    if (!chunk) return;
-    const size = this.#runTo - this.#runFrom;
-    if (size < COPY_BYTES) {
-      this.#at = this.#to;
-      this.#room(size);
-      chunk.copy(this.#buffer, this.#at, this.#runFrom, this.#runTo);
-      this.#to = this.#at + size;
-    } else {
-      this.#endBatch();
-      this.#chunks.push(chunk.subarray(this.#runFrom, this.#runTo));
-      this.#chunkBytes += size;
-    }
-    this.#runChunk = undefined;
-    this.#runFrom = this.#runTo = 0;
   }
 
   #endBatch(): void {
@@ -270,14 +269,32 @@ export class Outbox {
     this.#from = this.#to;
   }
 
-  /** Makes room for `bytes` more of the frame at `#to`; moves the frame when the buffer is at its end. */
+  /** Hands what is complete to the link. */
+  #write(): void {
+    this.#endBatch();
+    if (this.#chunks.length === 0) return;
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    this.#link.write(chunks);
+  }
+
+  /** What the system has taken at once can be overwritten; a large message leaves no large buffer behind. */
+  #reuse(): void {
+    this.#from = this.#to = 0;
+    if (this.#buffer.length > LARGE_BYTES) this.#buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  }
+
+  /** Makes room for `bytes` more of the frame at `#to`, which moves when the buffer is at its end. */
   #room(bytes: number): void {
     if (this.#at + bytes <= this.#buffer.length) return;
     const begun = this.#at - this.#to;
     const old = this.#buffer;
     const frameFrom = this.#to;
-    this.#endBatch();
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, 2 * (begun + bytes)));
+    this.#write();
+    if (this.#link.pendingBytes > 0 || begun + bytes > old.length) {
+      this.#buffer = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, 2 * (begun + bytes)));
+    }
     old.copy(this.#buffer, 0, frameFrom, frameFrom + begun);
     this.#from = this.#to = 0;
     this.#at = begun;
