@@ -305,8 +305,8 @@ export class HoldfastAdapter extends Adapter {
   /** Writes to this worker's sockets. */
   #deliver(
     packet: PreparedPacket,
-    rooms: Set<Room>,
-    except: Set<Room>,
+    rooms: ReadonlySet<Room>,
+    except: ReadonlySet<Room>,
     flags: BroadcastFlags,
     decided?: ReadonlyMap<SocketId, boolean>,
   ): void {
@@ -321,14 +321,14 @@ export class HoldfastAdapter extends Adapter {
     }
   }
 
-  #onlyRoom(rooms: Set<Room>): ReadonlySet<SocketId> {
+  #onlyRoom(rooms: ReadonlySet<Room>): ReadonlySet<SocketId> {
     for (const room of rooms) return this.rooms.get(room) ?? NOBODY;
     return NOBODY;
   }
 
   #select(
-    rooms: Set<Room>,
-    except: Set<Room>,
+    rooms: ReadonlySet<Room>,
+    except: ReadonlySet<Room>,
     decided?: ReadonlyMap<SocketId, boolean>,
   ): ReadonlySet<SocketId> {
     const selected = new Set<SocketId>();

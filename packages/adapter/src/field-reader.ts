@@ -51,6 +51,25 @@ export class FieldReader {
     this.#at += bytes;
   }
 
+  /** Where the reader is. */
+  get position(): number {
+    return this.#at;
+  }
+
+  /** What has been read since the reader was at `position`. */
+  since(position: number): Buffer {
+    return this.#buffer.subarray(position, this.#at);
+  }
+
+  /** Skips `bytes` if they come next. @returns whether they did */
+  skipIfSame(bytes: Uint8Array): boolean {
+    const { length } = bytes;
+    if (length > this.#end - this.#at) return false;
+    for (let i = 0; i < length; i++) if (this.#buffer[this.#at + i] !== bytes[i]) return false;
+    this.#at += length;
+    return true;
+  }
+
   /** Room names; what was a number in JavaScript is one again. */
   names(): Set<string> {
     const names = new Set<string>();

@@ -17,6 +17,7 @@ import {
 } from "./frame.js";
 import { InterestReport } from "./interest-report.js";
 import type { Member } from "./member.js";
+import { NamesMemo } from "./names-memo.js";
 import { OFFSET_BYTES } from "./offset.js";
 import type { Outbox } from "./outbox.js";
 import { PreparedPacket } from "./packet.js";
@@ -49,7 +50,12 @@ export interface Responder {
 export interface PortHandlers {
   readonly nsp: Namespace;
   /** Another worker broadcasts. */
-  onBroadcast(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void;
+  onBroadcast(
+    packet: PreparedPacket,
+    rooms: ReadonlySet<Room>,
+    except: ReadonlySet<Room>,
+    flags: BroadcastFlags,
+  ): void;
   onCommand(operation: number, value: unknown): void;
   onRequest(operation: number, value: unknown, responder: Responder): void;
   /** A broadcast whose clients' acknowledgements the asker waits for. */
@@ -99,6 +105,8 @@ export class NamespacePort {
   #report: InterestReport | undefined;
   #dirty = false;
   #closed = false;
+  readonly #lastRooms = new NamesMemo();
+  readonly #lastExcept = new NamesMemo();
   /** The answer to every `serverCount()` of this turn. */
   #counting: Promise<number> | undefined;
 
@@ -293,8 +301,8 @@ export class NamespacePort {
     const { nsp, recovery, onBroadcast } = this.#handlers;
     const place = hasOffset ? fields.tail(fields.u32(), OFFSET_BYTES) : undefined;
     if (place) recovery?.complete(place);
-    const rooms = fields.names();
-    const except = fields.names();
+    const rooms = this.#lastRooms.read(fields);
+    const except = this.#lastExcept.read(fields);
     onBroadcast(PreparedPacket.read(nsp, fields, hasOffset), rooms, except, readFlags(flags));
   }
 

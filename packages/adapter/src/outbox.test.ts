@@ -12,6 +12,7 @@ import {
 } from "../dist/frame.js";
 import { FrameReader } from "../dist/frame-reader.js";
 import type { Link } from "../dist/link.js";
+import { NamesMemo } from "../dist/names-memo.js";
 import { Outbox } from "../dist/outbox.js";
 
 /** A link that takes everything at once, or keeps it as a slow one does. */
@@ -168,6 +169,7 @@ describe("Outbox", () => {
     const names = fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.double({ noNaN: true })), {
       maxLength: 10,
     });
+    const memo = new NamesMemo();
     fc.assert(
       fc.property(names, (list) => {
         // Lone surrogates have no utf8 form.
@@ -180,10 +182,13 @@ describe("Outbox", () => {
         outbox.end();
         outbox.flush();
         const frame = Buffer.concat(link.written);
-        const fields = new FieldReader(frame, frameFields(frame, 0), frame.length);
-        const back = fields.names() as Set<unknown>;
-        expect([...back]).toEqual([...set].map((name) => (name === 0 ? 0 : name)));
-        expect([fields.u32(), fields.done]).toEqual([77, true]);
+        const expected = [...set].map((name) => (name === 0 ? 0 : name));
+        for (const source of [undefined, memo, memo]) {
+          const fields = new FieldReader(frame, frameFields(frame, 0), frame.length);
+          const back: ReadonlySet<unknown> = source ? source.read(fields) : fields.names();
+          expect([...back]).toEqual(expected);
+          expect([fields.u32(), fields.done]).toEqual([77, true]);
+        }
       }),
     );
   });
