@@ -35,6 +35,40 @@ async function connect(url: string, options?: RecoveringOptions): Promise<Recove
   return client;
 }
 
+/** Stands still without a link, as if it had been cut off, until it is woken; then it is taken back. */
+interface CutOff {
+  wake(): Promise<void>;
+}
+
+async function cutOff(worker: RemoteWorker): Promise<CutOff> {
+  await cluster.primary.run((ctx) => void ctx.hub.once("leave", () => ctx.emit("left")));
+  const left = cluster.primary.next("left");
+  const stopped = worker.run(() => {
+    process.on("warning", () => {});
+    // The hub's word to a worker that it has cut off.
+    process.emit("message", { "holdfast:adapter": "invite" }, undefined);
+    process.kill(process.pid, "SIGSTOP");
+  });
+  await Promise.race([left, stopped]);
+  return {
+    async wake() {
+      await worker.kill("SIGCONT");
+      await stopped;
+      await worker.run(async (ctx) => {
+        while ((await ctx.io.of("/").adapter.serverCount()) < 2) await new Promise(setImmediate);
+      });
+    },
+  };
+}
+
+/** Sends events that the hub has placed when this settles. */
+async function place(worker: RemoteWorker, ...numbers: number[]): Promise<void> {
+  await worker.run(async (ctx, all) => {
+    for (const number of all) ctx.io.emit("m", number);
+    await ctx.io.of("/").adapter.serverCount();
+  }, numbers);
+}
+
 afterEach(async () => {
   for (const client of clients.splice(0)) client.close();
   await cluster?.close();
@@ -178,6 +212,61 @@ test("a worker that was cut off sends its clients away, and they come back with 
   await client.has("m", 3);
   expect(client.of("m")).toEqual([[0], [1], [2], [3]]);
   expect(cluster.output).not.toContain("HOLDFAST_ERR_BACKLOG_FULL");
+});
+
+test("a client whose middlewares ran while its worker was cut off comes back with what it missed", async () => {
+  await start({ io: { connectionStateRecovery: { skipMiddlewares: false } } });
+  await b.run((ctx) => {
+    ctx.io.use((_socket, next) => {
+      if (ctx.store.next) return next();
+      ctx.store.next = next;
+      ctx.emit("asked");
+    });
+  });
+  const client = await connect(urlA);
+  await place(a, 0);
+  await client.has("m", 0);
+  const { id } = client;
+  const asked = b.next("asked");
+  client.leave(urlB);
+  await asked;
+  const cut = await cutOff(b);
+  await place(a, 1);
+  const back = client.connected();
+  await cut.wake();
+  await b.run((ctx) => void ctx.store.next());
+  expect(await back).toEqual({ id, recovered: true });
+  await place(a, 2);
+  await client.has("m", 2);
+  expect(client.of("m")).toEqual([[0], [1], [2]]);
+});
+
+test("a client that asks for its session when its worker loses the link gets it all the same", async () => {
+  await start();
+  await b.run((ctx) => {
+    process.on("warning", () => {});
+    const { adapter } = ctx.io.of("/");
+    const restore = adapter.restoreSession;
+    adapter.restoreSession = (...args) => {
+      ctx.emit("asked");
+      return restore.apply(adapter, args);
+    };
+  });
+  const client = await connect(urlA);
+  await place(a, 0);
+  await client.has("m", 0);
+  const { id } = client;
+  const [asked, back] = [b.next("asked"), client.connected()];
+  // It answers when the link over which it was asked is gone.
+  await cluster.primary.kill("SIGSTOP");
+  client.leave(urlB);
+  await asked;
+  await b.run(() => void process.emit("message", { "holdfast:adapter": "invite" }, undefined));
+  await cluster.primary.kill("SIGCONT");
+  expect(await back).toEqual({ id, recovered: true });
+  await place(a, 1);
+  await client.has("m", 1);
+  expect(client.of("m")).toEqual([[0], [1]]);
 });
 
 test("data that is too large for a message is reported, and the rest of the session comes back", async () => {

@@ -162,6 +162,7 @@ export class Recovery implements RecoveryHandlers {
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.
     if (wasCutOff) for (const socket of this.#live?.sockets ?? []) closeConnection(socket);
+    this.#restores?.onOpened();
   }
 
   onUnlinked(): void {
