@@ -1,14 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FieldReader } from "../dist/field-reader.js";
-import {
-  FrameKind,
-  frameFields,
-  frameKind,
-  HEADER_BYTES,
-  KEY_BYTES,
-  OpenFlag,
-  SessionFlag,
-} from "../dist/frame.js";
+import { FrameKind, frameFields, frameKind, frameNamespace, OpenFlag, SessionFlag } from "../dist/frame.js";
 import { FrameReader } from "../dist/frame-reader.js";
 import { Hub } from "../dist/hub.js";
 import type { HubMember } from "../dist/hub-member.js";
@@ -44,7 +36,7 @@ class FakeWorker {
   readonly workerId: number;
   readonly member: HubMember;
   /** Kind and fields of each frame. */
-  readonly heard: { kind: number; fields: FieldReader }[] = [];
+  readonly heard: { kind: number; fields: () => FieldReader }[] = [];
   namespaceId = 0;
   lastOffset = "";
   /** Bytes that it has not taken, if it has stopped. */
@@ -95,24 +87,22 @@ class FakeWorker {
 
   #hear(buffer: Buffer, start: number, end: number): void {
     const kind = frameKind(buffer, start);
-    const fields = new FieldReader(buffer, frameFields(buffer, start), end);
-    if (kind === FrameKind.opened) {
-      this.namespaceId = buffer.readUInt32LE(start + HEADER_BYTES - KEY_BYTES);
-      fields.skip(4);
-      this.lastOffset = fields.rest().toString("latin1");
-    } else if (kind === FrameKind.record) {
-      this.lastOffset = fields.tail(OFFSET_BYTES, OFFSET_BYTES).toString("latin1");
+    const fields = () => new FieldReader(buffer, frameFields(buffer, start), end);
+    if (kind === FrameKind.opened) this.namespaceId = frameNamespace(buffer, start);
+    // Both end with an offset.
+    if (kind === FrameKind.opened || kind === FrameKind.record) {
+      this.lastOffset = fields().tail(OFFSET_BYTES, OFFSET_BYTES).toString("latin1");
     }
-    this.heard.push({ kind, fields: new FieldReader(buffer, frameFields(buffer, start), end) });
+    this.heard.push({ kind, fields });
   }
 
-  /** Says several things in one chunk if they are said in `all`. */
   say(kind: number, flags: number, write: (frame: Outbox) => void): void {
     this.write(kind, flags, write);
     this.#says.flush();
     this.listen();
   }
 
+  /** Says something together with what is said next. */
   write(kind: number, flags: number, write: (frame: Outbox) => void): void {
     this.#says.begin(kind, flags, this.namespaceId);
     write(this.#says);
@@ -160,11 +150,20 @@ class FakeWorker {
     });
   }
 
+  sessionRestored(handle: number, ...rooms: string[]): void {
+    this.say(FrameKind.sessionRestored, 0, (frame) => {
+      frame.u32(handle);
+      frame.names(new Set(["sid", ...rooms]));
+    });
+  }
+
   /** The session of the last answer to `restore`. */
   restored(): { rooms: string[]; missed: number } | undefined {
-    const fields = this.heard.findLast(({ kind }) => kind === FrameKind.restored)?.fields;
-    fields?.skip(4 + 4 + OFFSET_BYTES);
-    if (!fields || fields.done) return undefined;
+    const frame = this.heard.findLast(({ kind }) => kind === FrameKind.restored);
+    if (!frame) return undefined;
+    const fields = frame.fields();
+    fields.skip(4 + 4 + OFFSET_BYTES);
+    if (fields.done) return undefined;
     fields.text();
     const rooms = [...fields.names()];
     fields.skip(fields.u32());
@@ -196,4 +195,60 @@ test("a packet whose delivery cuts the owner of a session off comes once to who 
     ...Array(missed).fill(FrameKind.record),
     FrameKind.left,
   ]);
+});
+
+test("who was cut off and comes back keeps a session that nobody else has had since", () => {
+  const owner = new FakeWorker(1);
+  const sender = new FakeWorker(2);
+  owner.openSession(7, "p", "early");
+  hub.remove(owner.member);
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
+  const returned = new FakeWorker(1);
+  returned.openSession(7, "p", "early", "while it was away");
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 0 });
+  expect(returned.kinds).not.toContain(FrameKind.fence);
+  returned.endSession(7);
+  sender.restore(9, "p", sender.lastOffset);
+  expect(sender.restored()?.rooms).toEqual(["sid", "early", "while it was away"]);
+});
+
+test("who was cut off and comes back has lost the session that another has had since, even if that one lets go", () => {
+  const owner = new FakeWorker(1);
+  const heir = new FakeWorker(2);
+  owner.openSession(7, "p", "early");
+  hub.remove(owner.member);
+  heir.restore(8, "p", heir.lastOffset);
+  heir.sessionRestored(8, "later");
+  heir.endSession(8);
+  const returned = new FakeWorker(1);
+  returned.openSession(7, "p", "early");
+  expect(returned.kinds).toContain(FrameKind.fence);
+  returned.endSession(7);
+  heir.restore(9, "p", heir.lastOffset);
+  expect(heir.restored()?.rooms).toEqual(["sid", "later"]);
+});
+
+test("who was cut off and comes back does not take a session from the one who waits for it", async () => {
+  const owner = new FakeWorker(1);
+  const heir = new FakeWorker(2);
+  owner.openSession(7, "p");
+  hub.remove(owner.member);
+  // Too much is on its way to the heir for now.
+  heir.pendingBytes = BACKLOG_BYTES / 2;
+  heir.restore(8, "p", heir.lastOffset);
+  const returned = new FakeWorker(1);
+  returned.openSession(7, "p");
+  expect(returned.kinds).toContain(FrameKind.fence);
+  heir.pendingBytes = 0;
+  while (!heir.restored()) {
+    await new Promise((done) => setTimeout(done, 1));
+    heir.listen();
+  }
+  returned.endSession(7);
+  heir.sessionRestored(8, "later");
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 0 });
+  returned.restore(10, "p", heir.lastOffset);
+  heir.endSession(8);
+  returned.listen();
+  expect(returned.restored()?.rooms).toEqual(["sid", "later"]);
 });

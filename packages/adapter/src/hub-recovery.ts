@@ -125,13 +125,12 @@ export class HubRecovery {
 
   onSessionOpen(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const handle = fields.u32();
-    const opened = this.#sessions.open(from, handle, {
-      namespaceId,
-      privateId: fields.text(),
-      sid: fields.text(),
-    });
+    const [privateId, sid] = [fields.text(), fields.text()];
+    const known = this.#sessions.find(namespaceId, privateId);
+    // A worker that was cut off still has the socket of a session that is wanted, or went, elsewhere.
+    const isWanted = known !== undefined && this.#restores.has(known);
+    const opened = isWanted ? undefined : this.#sessions.open(from, handle, { namespaceId, privateId, sid });
     if (opened) opened.rooms = fields.names();
-    // A worker that was cut off still has the socket of a session that went elsewhere.
     else this.#fence(from, namespaceId, handle);
   }
 
