@@ -126,7 +126,8 @@ export class Recovery implements RecoveryHandlers {
   onJoin(sid: SocketId, rooms: ReadonlySet<Room>): void {
     if (this.#live?.has(sid)) return this.#live.changed(sid, true, rooms);
     const socket = this.#context.nsp.sockets.get(sid);
-    if (socket) this.#onConnect(socket);
+    // One with a closed connection is what a throwing listener left behind of an earlier socket.
+    if (socket?.conn.readyState === "open") this.#onConnect(socket);
     else this.#restores?.onMade(sid);
   }
 
@@ -142,7 +143,7 @@ export class Recovery implements RecoveryHandlers {
 
   /** The socket is gone; its client may come back. */
   persist(sid: SocketId, data: unknown): void {
-    this.#live?.suspend(sid, data);
+    this.#live?.suspend(sid, data, this.#context.roomsOf(sid));
   }
 
   onFrame(kind: number, flags: BroadcastFlags, fields: FieldReader): void {
@@ -161,7 +162,7 @@ export class Recovery implements RecoveryHandlers {
     this.#newest = offset;
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.
-    if (wasCutOff) for (const socket of this.#live?.sockets ?? []) closeConnection(socket);
+    if (wasCutOff) for (const socket of this.#live?.sockets ?? []) this.#sendAway(socket);
     this.#restores?.onOpened();
   }
 
@@ -222,10 +223,13 @@ export class Recovery implements RecoveryHandlers {
   #onFence(handle: number): void {
     if (this.#restores?.fence(handle)) return;
     const socket = this.#live?.socketOf(handle);
-    if (!socket) return;
+    if (socket) this.#sendAway(socket);
+  }
+
+  #sendAway(socket: Socket): void {
     closeConnection(socket);
-    // Where a transport does not close at once, the hub need not wait for it.
-    this.#live?.suspend(socket.id, socket.data);
+    // Whatever keeps Socket.IO from saying so: the hub need not wait for it.
+    this.persist(socket.id, socket.data);
   }
 
   #onConnect(socket: Socket): void {
