@@ -17,7 +17,7 @@ let stalled: number[];
 
 beforeEach(() => {
   stalled = [];
-  const limits = { maxMessageBytes: 32 * MIB, maxBacklogBytes: BACKLOG_BYTES, journalBytes: 64 * MIB };
+  const limits = { maxMessageBytes: MIB, maxBacklogBytes: BACKLOG_BYTES, journalBytes: 64 * MIB };
   hub = new Hub(limits, {
     onJoin: () => {},
     onLeave: () => {},
@@ -46,7 +46,7 @@ class FakeWorker {
 
   constructor(workerId: number) {
     this.workerId = workerId;
-    const reader = new FrameReader((buffer, start, end) => this.#hear(buffer, start, end), 32 * MIB);
+    const reader = new FrameReader((buffer, start, end) => this.#hear(buffer, start, end), MIB);
     const pendingBytes = () => this.pendingBytes;
     this.member = hub.admit({ workerId, pid: workerId }, (events) => {
       this.#events = events;
@@ -251,4 +251,25 @@ test("who was cut off and comes back does not take a session from the one who wa
   heir.endSession(8);
   returned.listen();
   expect(returned.restored()?.rooms).toEqual(["sid", "later"]);
+});
+
+test("a session that is too large for one message is not given, and costs nobody the link", () => {
+  const owner = new FakeWorker(1);
+  const heir = new FakeWorker(2);
+  owner.openSession(7, "p");
+  const half = Buffer.alloc(0.6 * MIB, "x");
+  owner.say(FrameKind.sessionData, 0, (frame) => {
+    frame.u32(7);
+    frame.raw(half);
+  });
+  owner.say(FrameKind.sessionRooms, 0, (frame) => {
+    frame.u32(7);
+    frame.u8(1);
+    frame.names(new Set([half.toString()]));
+  });
+  owner.endSession(7);
+  heir.restore(8, "p", heir.lastOffset);
+  expect(heir.kinds).toContain(FrameKind.restored);
+  expect(heir.restored()).toBeUndefined();
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
 });

@@ -22,6 +22,7 @@ const RETRY_MS = 5;
 
 export interface RecoveryLimits {
   readonly journalBytes: number;
+  readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
 }
 
@@ -219,9 +220,9 @@ export class HubRecovery {
       return;
     }
     this.#restores.delete(session);
+    if (!this.#answer(session, restore, missed)) return this.#decline(restore, namespaceId);
     this.#sessions.claim(session, from, restore.handle);
     from.hold(keysOf(session));
-    this.#answer(session, restore, missed);
     debug(
       "session of socket %s restored on worker %d with %d packets",
       session.sid,
@@ -230,7 +231,8 @@ export class HubRecovery {
     );
   }
 
-  #answer(session: Session, { from, request, handle }: Restore, missed: readonly JournalEntry[]): void {
+  /** @returns false when the session has grown, bit by bit, beyond what one message may hold */
+  #answer(session: Session, { from, request, handle }: Restore, missed: readonly JournalEntry[]): boolean {
     const { outbox } = from;
     const data = session.data ?? NO_DATA;
     outbox.begin(FrameKind.restored, 0, session.namespaceId);
@@ -242,8 +244,13 @@ export class HubRecovery {
     outbox.u32(data.length);
     outbox.raw(data);
     outbox.u32(missed.length);
+    if (outbox.builtBytes > this.#limits.maxMessageBytes) {
+      outbox.abort();
+      return false;
+    }
     outbox.end();
     for (const { buffer, start, end } of missed) outbox.relay(buffer, start, end);
+    return true;
   }
 
   #decline({ from, request, handle }: Restore, namespaceId: number): void {
