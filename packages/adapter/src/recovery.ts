@@ -99,9 +99,9 @@ export class Recovery implements RecoveryHandlers {
     const record: Unplaced = { packet: prepared, rooms, except, flags, decided: undefined };
     if (flags.volatile || flags.local) {
       if (!flags.local) send(prepared, rooms, except, flags);
-      return this.#inFlight.after(() => this.#deliverUnplaced(record));
+      return this.#inFlight.follow(record, this.#deliverUnplaced);
     }
-    if (!this.#port?.canPlace) return this.#inFlight.after(() => this.#deliverUnplaced(record));
+    if (!this.#port?.canPlace) return this.#inFlight.follow(record, this.#deliverUnplaced);
     const echo = this.#hasAudience(rooms);
     if (echo) this.#inFlight.push(record);
     this.#port.record(prepared, rooms, except, flags, echo, () => this.#inFlight.remove(record));
@@ -171,7 +171,7 @@ export class Recovery implements RecoveryHandlers {
   }
 
   onAlone(): void {
-    this.#inFlight.drain((record) => this.#deliverUnplaced(record));
+    this.#inFlight.drain(this.#deliverUnplaced);
   }
 
   #hasAudience(rooms: ReadonlySet<Room>): boolean {
@@ -180,10 +180,10 @@ export class Recovery implements RecoveryHandlers {
     return false;
   }
 
-  #deliverUnplaced({ packet, rooms, except, flags, decided }: Unplaced): void {
+  readonly #deliverUnplaced = ({ packet, rooms, except, flags, decided }: Unplaced): void => {
     packet.setOffset(this.#newest);
     this.#context.deliver(packet, rooms, except, flags, decided);
-  }
+  };
 
   #onRecord(flags: BroadcastFlags, fields: FieldReader): void {
     const offset = fields.tail(fields.u32(), OFFSET_BYTES).toString("latin1");
