@@ -2,8 +2,8 @@
 import { afterEach, expect, test } from "vitest";
 import { urlOf } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
-import { RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
+import type { ClusterConfig, WorkerContext } from "./harness/context.js";
+import { Manager, RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
 
 let cluster: TestCluster;
 let a: RemoteWorker;
@@ -33,6 +33,42 @@ async function connect(url: string, options?: RecoveringOptions): Promise<Recove
   clients.push(client);
   await client.connected();
   return client;
+}
+
+/** Stands still without a link, as if it had been cut off, until it is woken; then it is taken back. */
+interface CutOff {
+  wake(): Promise<void>;
+}
+
+/** @param then what it still does when its link is gone */
+async function cutOff(worker: RemoteWorker, then = (_ctx: WorkerContext): void => {}): Promise<CutOff> {
+  await cluster.primary.run((ctx) => void ctx.hub.once("leave", () => ctx.emit("left")));
+  const left = cluster.primary.next("left");
+  const stopped = worker.run((ctx, source) => {
+    process.on("warning", () => {});
+    // The hub's word to a worker that it has cut off.
+    process.emit("message", { "holdfast:adapter": "invite" }, undefined);
+    new Function(`return (${source});`)()(ctx);
+    process.kill(process.pid, "SIGSTOP");
+  }, then.toString());
+  await Promise.race([left, stopped]);
+  return {
+    async wake() {
+      await worker.kill("SIGCONT");
+      await stopped;
+      await worker.run(async (ctx) => {
+        while ((await ctx.io.of("/").adapter.serverCount()) < 2) await new Promise(setImmediate);
+      });
+    },
+  };
+}
+
+/** Sends events that the hub has placed when this settles. */
+async function place(worker: RemoteWorker, ...numbers: number[]): Promise<void> {
+  await worker.run(async (ctx, all) => {
+    for (const number of all) ctx.io.emit("m", number);
+    await ctx.io.of("/").adapter.serverCount();
+  }, numbers);
 }
 
 afterEach(async () => {
@@ -164,7 +200,8 @@ test("a worker that was cut off sends its clients away, and they come back with 
     ctx.io.emit("m", 1);
     for (let i = 0; i < 3_000; i++) {
       ctx.io.to("flood").emit("filler", "x".repeat(1_000));
-      if (i % 50 === 0) await new Promise(setImmediate);
+      // Its own link has to take it: with more than `maxBacklogBytes` on the way, what follows would not be kept.
+      if (i % 50 === 0) await ctx.io.of("/").adapter.serverCount();
     }
   });
   await cluster.primary.run((ctx) => ctx.store.stalled);
@@ -176,6 +213,124 @@ test("a worker that was cut off sends its clients away, and they come back with 
   await b.run((ctx) => void ctx.io.emit("m", 3));
   await client.has("m", 3);
   expect(client.of("m")).toEqual([[0], [1], [2], [3]]);
+  expect(cluster.output).not.toContain("HOLDFAST_ERR_BACKLOG_FULL");
+});
+
+test("a client whose middlewares ran while its worker was cut off comes back with what it missed", async () => {
+  await start({ io: { connectionStateRecovery: { skipMiddlewares: false } } });
+  await b.run((ctx) => {
+    ctx.io.use((_socket, next) => {
+      if (ctx.store.next) return next();
+      ctx.store.next = next;
+      ctx.emit("asked");
+    });
+  });
+  const client = await connect(urlA);
+  await place(a, 0);
+  await client.has("m", 0);
+  const { id } = client;
+  const asked = b.next("asked");
+  client.leave(urlB);
+  await asked;
+  const cut = await cutOff(b);
+  await place(a, 1);
+  const back = client.connected();
+  await cut.wake();
+  await b.run((ctx) => void ctx.store.next());
+  expect(await back).toEqual({ id, recovered: true });
+  await place(a, 2);
+  await client.has("m", 2);
+  expect(client.of("m")).toEqual([[0], [1], [2]]);
+});
+
+test("a client that asks for its session when its worker loses the link gets it all the same", async () => {
+  await start();
+  await b.run((ctx) => {
+    process.on("warning", () => {});
+    const { adapter } = ctx.io.of("/");
+    const restore = adapter.restoreSession;
+    adapter.restoreSession = (...args) => {
+      ctx.emit("asked");
+      return restore.apply(adapter, args);
+    };
+  });
+  const client = await connect(urlA);
+  await place(a, 0);
+  await client.has("m", 0);
+  const { id } = client;
+  const [asked, back] = [b.next("asked"), client.connected()];
+  // It answers when the link over which it was asked is gone.
+  await cluster.primary.kill("SIGSTOP");
+  client.leave(urlB);
+  await asked;
+  await b.run(() => void process.emit("message", { "holdfast:adapter": "invite" }, undefined));
+  await cluster.primary.kill("SIGCONT");
+  expect(await back).toEqual({ id, recovered: true });
+  await place(a, 1);
+  await client.has("m", 1);
+  expect(client.of("m")).toEqual([[0], [1]]);
+});
+
+test("sessions of several namespaces come back from a worker that was cut off as they were when it was taken back", async () => {
+  await start();
+  for (const worker of [a, b]) await worker.run((ctx) => void ctx.io.of("/admin"));
+  const manager = new Manager(urlA, { reconnectionDelay: 1, transports: ["websocket"] });
+  const main = new RecoveringClient(urlA, {}, "/", manager);
+  const admin = new RecoveringClient(urlA, {}, "/admin", manager);
+  clients.push(main, admin);
+  await Promise.all([main.connected(), admin.connected()]);
+  await b.run((ctx) => {
+    ctx.io.emit("m", 0);
+    ctx.io.of("/admin").emit("m", 0);
+  });
+  await Promise.all([main.has("m", 0), admin.has("m", 0)]);
+  const ids = [main.id, admin.id];
+  const back = [main.connected(), admin.connected()];
+  main.goesTo("http://127.0.0.1:9");
+  const cut = await cutOff(a, (ctx) => {
+    for (const nsp of [ctx.io.of("/"), ctx.io.of("/admin")]) {
+      for (const socket of nsp.sockets.values()) {
+        socket.join("late");
+        socket.data.late = true;
+      }
+    }
+  });
+  await cut.wake();
+  // Behind what the worker has told the hub of the sessions.
+  await a.run((ctx) => ctx.io.of("/admin").adapter.serverCount());
+  main.goesTo(urlB);
+  expect(await Promise.all(back)).toEqual(ids.map((id) => ({ id, recovered: true })));
+  const there = await b.run((ctx) =>
+    [ctx.io.of("/"), ctx.io.of("/admin")].map((nsp) =>
+      [...nsp.sockets.values()].map(({ rooms, data }) => [rooms.has("late"), data.late]),
+    ),
+  );
+  expect(there).toEqual([[[true, true]], [[true, true]]]);
+});
+
+test("what listeners throw when clients are sent away keeps no other client, and no message, from its way", async () => {
+  await start();
+  const people = await Promise.all([connect(urlA), connect(urlA), connect(urlA)]);
+  await place(b, 0);
+  await Promise.all(people.map((client) => client.has("m", 0)));
+  const ids = people.map(({ id }) => id);
+  const thrown = a.next("thrown");
+  await a.run((ctx) => {
+    process.once("uncaughtException", ({ message }) => ctx.emit("thrown", message));
+    const [first] = ctx.io.sockets.sockets.values();
+    first?.on("disconnecting", () => {
+      throw new Error("from a listener");
+    });
+  });
+  const back = people.map((client) => client.connected());
+  const cut = await cutOff(a, (ctx) => void setImmediate(() => ctx.io.emit("m", 2)));
+  await place(b, 1);
+  await cut.wake();
+  expect(await thrown).toBe("from a listener");
+  expect(await Promise.all(back)).toEqual(ids.map((id) => ({ id, recovered: true })));
+  await place(b, 3);
+  await Promise.all(people.map((client) => client.has("m", 3)));
+  for (const client of people) expect(client.of("m")).toEqual([[0], [1], [2], [3]]);
 });
 
 test("data that is too large for a message is reported, and the rest of the session comes back", async () => {
@@ -196,6 +351,31 @@ test("data that is too large for a message is reported, and the rest of the sess
   expect(await client.drop(urlB)).toEqual({ id, recovered: true });
   await a.run((ctx) => void ctx.io.to("r").emit("m", 1));
   await client.has("m", 1);
+});
+
+test("data that is too large for a message does not end a worker that was cut off", async () => {
+  await start({ hubOptions: { maxMessageBytes: 65_536 } });
+  const client = await connect(urlA);
+  await a.run((ctx, id) => {
+    const socket = ctx.io.sockets.sockets.get(id);
+    if (socket) socket.data.large = "x".repeat(100_000);
+  }, client.id);
+  await place(b, 0);
+  await client.has("m", 0);
+  const { id } = client;
+  const warned = a.next("warning");
+  const cut = await cutOff(a, (ctx) => {
+    process.on("warning", ({ message }) => {
+      if (message.includes("cannot be kept")) ctx.emit("warning", message);
+    });
+    // Has the data looked at.
+    for (const socket of ctx.io.sockets.sockets.values()) socket.conn.emit("data", "");
+  });
+  await place(b, 1);
+  await cut.wake();
+  expect(await warned).toContain(`socket.data of socket ${id} cannot be kept`);
+  await client.has("m", 1);
+  expect(client.connects.map((connect) => connect.recovered)).toEqual([false, true]);
 });
 
 test("a parser that keeps no text is refused with a code", async () => {

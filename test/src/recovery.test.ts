@@ -434,6 +434,25 @@ describe("order on one worker", () => {
     expect(other.received).toEqual([["end"]]);
   });
 
+  test("who leaves or is disconnected after a packet that is not kept gets it all the same", async () => {
+    const [client, other] = [await connect(urlA), await connect(urlA)];
+    const end = client.next("disconnect");
+    await a.run((ctx, id) => {
+      const socket = ctx.io.sockets.sockets.get(id);
+      socket?.join("r");
+      ctx.io.emit("kept");
+      ctx.io.local.to("r").emit("local");
+      socket?.leave("r");
+      ctx.io.local.to("r").emit("no");
+      ctx.io.local.emit("last");
+      socket?.disconnect(true);
+    }, client.id);
+    await end;
+    expect(client.received).toEqual([["kept"], ["local"], ["last"]]);
+    await other.has("last");
+    expect(other.received).toEqual([["kept"], ["last"]]);
+  });
+
   test("acknowledgements and volatile packets keep their place among events", async () => {
     const client = await connect(urlA);
     await a.run((ctx, id) => {

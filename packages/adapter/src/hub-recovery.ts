@@ -22,6 +22,7 @@ const RETRY_MS = 5;
 
 export interface RecoveryLimits {
   readonly journalBytes: number;
+  readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
 }
 
@@ -125,13 +126,12 @@ export class HubRecovery {
 
   onSessionOpen(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const handle = fields.u32();
-    const opened = this.#sessions.open(from, handle, {
-      namespaceId,
-      privateId: fields.text(),
-      sid: fields.text(),
-    });
+    const [privateId, sid] = [fields.text(), fields.text()];
+    const known = this.#sessions.find(namespaceId, privateId);
+    // A worker that was cut off still has the socket of a session that is wanted, or went, elsewhere.
+    const isWanted = known !== undefined && this.#restores.has(known);
+    const opened = isWanted ? undefined : this.#sessions.open(from, handle, { namespaceId, privateId, sid });
     if (opened) opened.rooms = fields.names();
-    // A worker that was cut off still has the socket of a session that went elsewhere.
     else this.#fence(from, namespaceId, handle);
   }
 
@@ -220,9 +220,9 @@ export class HubRecovery {
       return;
     }
     this.#restores.delete(session);
+    if (!this.#answer(session, restore, missed)) return this.#decline(restore, namespaceId);
     this.#sessions.claim(session, from, restore.handle);
     from.hold(keysOf(session));
-    this.#answer(session, restore, missed);
     debug(
       "session of socket %s restored on worker %d with %d packets",
       session.sid,
@@ -231,7 +231,8 @@ export class HubRecovery {
     );
   }
 
-  #answer(session: Session, { from, request, handle }: Restore, missed: readonly JournalEntry[]): void {
+  /** @returns false when the session has grown, bit by bit, beyond what one message may hold */
+  #answer(session: Session, { from, request, handle }: Restore, missed: readonly JournalEntry[]): boolean {
     const { outbox } = from;
     const data = session.data ?? NO_DATA;
     outbox.begin(FrameKind.restored, 0, session.namespaceId);
@@ -243,8 +244,13 @@ export class HubRecovery {
     outbox.u32(data.length);
     outbox.raw(data);
     outbox.u32(missed.length);
+    if (outbox.builtBytes > this.#limits.maxMessageBytes) {
+      outbox.abort();
+      return false;
+    }
     outbox.end();
     for (const { buffer, start, end } of missed) outbox.relay(buffer, start, end);
+    return true;
   }
 
   #decline({ from, request, handle }: Restore, namespaceId: number): void {

@@ -362,6 +362,13 @@ export class Hub {
   }
 
   #onStalled(member: HubMember): void {
+    // Not at once: it shows while a frame is on its way to several members. Sessions that others get at the
+    // member's end come with everything that is placed, and the rest of them would get this frame once more.
+    queueMicrotask(() => this.#cutOff(member));
+  }
+
+  #cutOff(member: HubMember): void {
+    if (!this.has(member)) return;
     const { backlogBytes } = member.outbox;
     debug("member %d (worker %d) stalled with %d bytes waiting", member.id, member.workerId, backlogBytes);
     this.remove(member);

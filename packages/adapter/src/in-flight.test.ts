@@ -79,3 +79,27 @@ test("a packet that was refused holds nobody up", () => {
   inFlight.drain(deliver);
   expect(log).toEqual(["after 1", "2"]);
 });
+
+test("packets that are not to be placed keep their place, and go by the rooms as they were", () => {
+  const follow = (name: string) => {
+    const record = { packet: name, rooms: new Set(["r"]), except: new Set(), flags: {}, decided: undefined };
+    inFlight.follow(record as unknown as Unplaced, deliver);
+  };
+  follow("at once");
+  push("1");
+  follow("after 1");
+  push("2");
+  follow("after 2");
+  inFlight.decide("s");
+  rooms.set("s", new Set());
+  follow("to others");
+  inFlight.decide("s");
+  expect(inFlight.concerns("s")).toBe(true);
+  inFlight.placed(deliver);
+  expect(log).toEqual(["at once", "1+s", "after 1+s"]);
+  inFlight.flush("s", ({ packet }) => void log.push(`flushed ${packet}`));
+  expect(log.slice(3)).toEqual(["flushed 2", "flushed after 2"]);
+  inFlight.placed(deliver);
+  expect(log.slice(5)).toEqual(["2-s", "after 2-s", "to others-s"]);
+  expect(inFlight.isEmpty).toBe(true);
+});

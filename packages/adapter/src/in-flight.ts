@@ -24,7 +24,8 @@ interface Waiting {
   run: (() => void) | undefined;
 }
 
-type Item = { record: Unplaced } | { waiting: Waiting };
+/** `deliver` is set where the hub places nothing: it runs when everything before has been placed. */
+type Item = { record: Unplaced; deliver?: (record: Unplaced) => void } | { waiting: Waiting };
 
 export class InFlight {
   readonly #isFor: (record: Unplaced, sid: SocketId) => boolean;
@@ -41,6 +42,12 @@ export class InFlight {
 
   push(record: Unplaced): void {
     this.#items.push({ record });
+  }
+
+  /** A packet that is not to be placed, and keeps its place behind those that are. */
+  follow(record: Unplaced, deliver: (record: Unplaced) => void): void {
+    if (this.isEmpty) deliver(record);
+    else this.#items.push({ record, deliver });
   }
 
   /** Runs `run` when everything before it has been placed: at once, if nothing waits. */
@@ -67,7 +74,7 @@ export class InFlight {
   /** The hub has placed the oldest packet. */
   placed(deliver: (record: Unplaced) => void): void {
     const item = this.#items.shift();
-    // What waits never stands in front: it has run by then.
+    // What waits, or follows, never stands in front: it has run by then.
     if (!item || !("record" in item)) return;
     try {
       deliver(item.record);
@@ -112,11 +119,16 @@ export class InFlight {
   }
 
   #runFront(): void {
-    while (this.#items[0] && "waiting" in this.#items[0]) {
-      const item = this.#items.shift();
-      if (item && "waiting" in item) runOnce(item.waiting);
+    for (let item = this.#items[0]; item && !isToBePlaced(item); item = this.#items[0]) {
+      this.#items.shift();
+      if ("record" in item) item.deliver?.(item.record);
+      else runOnce(item.waiting);
     }
   }
+}
+
+function isToBePlaced(item: Item): boolean {
+  return "record" in item && !item.deliver;
 }
 
 function runOnce(waiting: Waiting): void {

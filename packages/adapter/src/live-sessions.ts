@@ -69,25 +69,43 @@ export class LiveSessions {
   }
 
   /** The socket is gone; its client may come back. */
-  suspend(sid: SocketId, data: unknown): void {
+  suspend(sid: SocketId, data: unknown, rooms: ReadonlySet<Room>): void {
     const session = this.#remove(sid);
     if (!session) return;
     this.#snapshot(session, data);
-    this.#port.sessionEnd(session.handle, true);
+    this.#end(session, true, rooms);
   }
 
   /** The socket is gone for good. */
   forget(sid: SocketId): void {
     const session = this.#remove(sid);
-    if (session) this.#port.sessionEnd(session.handle, false);
+    if (session) this.#end(session, false, NO_ROOMS);
+  }
+
+  #end(session: LiveSession, recoverable: boolean, rooms: ReadonlySet<Room>): void {
+    const { handle } = session;
+    if (this.#port.isOpen) return this.#port.sessionEnd(handle, recoverable);
+    // The hub does not know that this worker has it; it will, if it is about to open the namespace.
+    const last = new Set(rooms);
+    this.#port.whenOpen(() => {
+      this.#report(session, last);
+      this.#port.sessionEnd(handle, recoverable);
+    });
   }
 
   /** Tells a hub that knows nothing of them about all sessions. */
   report(roomsOf: (sid: SocketId) => ReadonlySet<Room>): void {
-    for (const { handle, socket, told } of this.#bySid.values()) {
-      this.#port.sessionOpen(handle, privateIdOf(socket), socket.id, roomsOf(socket.id));
-      if (told.length > 0) this.#port.sessionData(handle, told);
+    for (const session of this.#bySid.values()) this.#report(session, roomsOf(session.socket.id));
+  }
+
+  #report(session: LiveSession, rooms: ReadonlySet<Room>): void {
+    const { handle, socket, told } = session;
+    try {
+      this.#port.sessionOpen(handle, privateIdOf(socket), socket.id, rooms);
+    } catch (error) {
+      return this.#refuse(session, "rooms", error as Error);
     }
+    if (told.length > 0) this.#tell(session);
   }
 
   get sockets(): Socket[] {
@@ -147,8 +165,12 @@ export class LiveSessions {
     const bytes = this.#encode(session, data);
     if (Buffer.compare(bytes, session.told) === 0) return;
     session.told = bytes;
+    this.#tell(session);
+  }
+
+  #tell(session: LiveSession): void {
     try {
-      this.#port.sessionData(session.handle, bytes);
+      this.#port.sessionData(session.handle, session.told);
     } catch (error) {
       this.#refuse(session, "socket.data", error as Error);
     }
@@ -200,3 +222,4 @@ export class LiveSessions {
 }
 
 const NOTHING = new Uint8Array(0);
+const NO_ROOMS: ReadonlySet<Room> = new Set();

@@ -33,6 +33,16 @@ export class RecoveryPort {
     return this.#member.state !== "alone" && !this.#member.isFull();
   }
 
+  /** Whether the hub knows the namespace, so that what is said of sessions gets there. */
+  get isOpen(): boolean {
+    return this.#port.id !== 0;
+  }
+
+  /** Runs `send` when the hub knows the namespace, or at once if there is no hub. */
+  whenOpen(send: () => void): void {
+    this.#port.whenOpen(send);
+  }
+
   /** A handle that no session of this process has. */
   nextHandle(): number {
     return this.#member.nextHandle();

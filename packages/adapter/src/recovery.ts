@@ -99,9 +99,9 @@ export class Recovery implements RecoveryHandlers {
     const record: Unplaced = { packet: prepared, rooms, except, flags, decided: undefined };
     if (flags.volatile || flags.local) {
       if (!flags.local) send(prepared, rooms, except, flags);
-      return this.#inFlight.after(() => this.#deliverUnplaced(record));
+      return this.#inFlight.follow(record, this.#deliverUnplaced);
     }
-    if (!this.#port?.canPlace) return this.#inFlight.after(() => this.#deliverUnplaced(record));
+    if (!this.#port?.canPlace) return this.#inFlight.follow(record, this.#deliverUnplaced);
     const echo = this.#hasAudience(rooms);
     if (echo) this.#inFlight.push(record);
     this.#port.record(prepared, rooms, except, flags, echo, () => this.#inFlight.remove(record));
@@ -131,7 +131,8 @@ export class Recovery implements RecoveryHandlers {
   onJoin(sid: SocketId, rooms: ReadonlySet<Room>): void {
     if (this.#live?.has(sid)) return this.#live.changed(sid, true, rooms);
     const socket = this.#context.nsp.sockets.get(sid);
-    if (socket) this.#onConnect(socket);
+    // One with a closed connection is what a throwing listener left behind of an earlier socket.
+    if (socket?.conn.readyState === "open") this.#onConnect(socket);
     else this.#restores?.onMade(sid);
   }
 
@@ -147,7 +148,7 @@ export class Recovery implements RecoveryHandlers {
 
   /** The socket is gone; its client may come back. */
   persist(sid: SocketId, data: unknown): void {
-    this.#live?.suspend(sid, data);
+    this.#live?.suspend(sid, data, this.#context.roomsOf(sid));
   }
 
   onFrame(kind: number, flags: BroadcastFlags, fields: FieldReader): void {
@@ -166,7 +167,8 @@ export class Recovery implements RecoveryHandlers {
     this.#newest = offset;
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.
-    if (wasCutOff) for (const socket of this.#live?.sockets ?? []) closeConnection(socket);
+    if (wasCutOff) for (const socket of this.#live?.sockets ?? []) this.#sendAway(socket);
+    this.#restores?.onOpened();
   }
 
   onUnlinked(): void {
@@ -174,7 +176,7 @@ export class Recovery implements RecoveryHandlers {
   }
 
   onAlone(): void {
-    this.#inFlight.drain((record) => this.#deliverUnplaced(record));
+    this.#inFlight.drain(this.#deliverUnplaced);
   }
 
   #hasAudience(rooms: ReadonlySet<Room>): boolean {
@@ -183,10 +185,10 @@ export class Recovery implements RecoveryHandlers {
     return false;
   }
 
-  #deliverUnplaced({ packet, rooms, except, flags, decided }: Unplaced): void {
+  readonly #deliverUnplaced = ({ packet, rooms, except, flags, decided }: Unplaced): void => {
     packet.setOffset(this.#newest);
     this.#context.deliver(packet, rooms, except, flags, decided);
-  }
+  };
 
   #onRecord(flags: BroadcastFlags, fields: FieldReader): void {
     const offset = fields.tail(fields.u32(), OFFSET_BYTES).toString("latin1");
@@ -226,10 +228,13 @@ export class Recovery implements RecoveryHandlers {
   #onFence(handle: number): void {
     if (this.#restores?.fence(handle)) return;
     const socket = this.#live?.socketOf(handle);
-    if (!socket) return;
+    if (socket) this.#sendAway(socket);
+  }
+
+  #sendAway(socket: Socket): void {
     closeConnection(socket);
-    // Where a transport does not close at once, the hub need not wait for it.
-    this.#live?.suspend(socket.id, socket.data);
+    // Whatever keeps Socket.IO from saying so: the hub need not wait for it.
+    this.persist(socket.id, socket.data);
   }
 
   #onConnect(socket: Socket): void {

@@ -28,15 +28,21 @@ export interface RestoredSession {
  * asked: the hub has not answered. given: it has; the socket does not exist yet. making: the socket has joined
  * its rooms, the middlewares may be running.
  *
- * asked → given → making → gone (connected); any state → gone (declined, fenced, rejected)
+ * asked → given → making → gone (connected); given → asked (the link was lost); any state → gone (declined, fenced,
+ * rejected; or, while making, the link was lost)
  */
 interface Restore {
   readonly handle: number;
   readonly privateId: string;
+  readonly offset: string;
+  /** When the client gets a new session instead. */
+  readonly deadline: number;
+  /** How often the hub was asked; only the last answer counts. */
+  attempts: number;
   state: "asked" | "given" | "making";
   readonly resolve: (session: RestoredSession | null) => void;
   restored: Restored | undefined;
-  readonly packets: { packet: PreparedPacket; flags: BroadcastFlags }[];
+  packets: { packet: PreparedPacket; flags: BroadcastFlags }[];
 }
 
 /** A restored session whose socket is about to say CONNECT, and what follows. */
@@ -69,19 +75,28 @@ export class Restores {
   ask(privateId: string, offset: string): Promise<RestoredSession | null> {
     if (offset.length !== OFFSET_BYTES || privateId.length > MAX_ID_CHARS) return Promise.resolve(null);
     return new Promise((resolve) => {
-      const handle = this.#port.nextHandle();
       const restore: Restore = {
-        handle,
+        handle: this.#port.nextHandle(),
         privateId,
+        offset,
+        deadline: Date.now() + this.#timeoutMs,
+        attempts: 0,
         state: "asked",
         resolve,
         restored: undefined,
         packets: [],
       };
-      this.#byHandle.set(handle, restore);
-      this.#port.restore(handle, privateId, offset, this.#timeoutMs, (error) => {
-        if (error) this.#drop(restore);
-      });
+      this.#byHandle.set(restore.handle, restore);
+      this.#ask(restore);
+    });
+  }
+
+  #ask(restore: Restore): void {
+    const { handle, privateId, offset, deadline } = restore;
+    if (this.#byHandle.get(handle) !== restore) return;
+    const attempt = ++restore.attempts;
+    this.#port.restore(handle, privateId, offset, Math.max(1, deadline - Date.now()), (error) => {
+      if (error && restore.attempts === attempt) this.#drop(restore);
     });
   }
 
@@ -155,19 +170,38 @@ export class Restores {
   fence(handle: number): boolean {
     const restore = this.#byHandle.get(handle);
     if (!restore) return false;
-    this.#drop(restore);
-    const sid = restore.restored?.sid ?? "";
-    const socket = restore.state === "making" ? connectingSocket(this.#nsp, sid) : undefined;
-    if (socket) abandonSocket(socket);
+    this.#giveUp(restore);
     this.#port.sessionEnd(handle, true);
     return true;
   }
 
-  /** The link is gone, and with it the packets that were to come. */
+  /**
+   * The link is gone, and with it the answers and packets that were to come. The hub takes back what it has given, so
+   * it is asked again, when this worker has joined again. While there is none, the answer is no.
+   */
   onUnlinked(): void {
-    const restore = this.#replay?.restore;
     this.#replay = undefined;
-    if (restore) this.#drop(restore);
+    for (const restore of [...this.#byHandle.values()]) {
+      if (restore.state === "making") continue;
+      this.#unname(restore);
+      restore.state = "asked";
+      restore.restored = undefined;
+      restore.packets = [];
+      // That the earlier question has failed does not count.
+      restore.attempts++;
+      // Behind the change of the member's state, which says whether the question waits for a hub.
+      queueMicrotask(() => this.#ask(restore));
+    }
+  }
+
+  /**
+   * There is a new link. The sockets that are being made of what came over the earlier one lack what was placed
+   * meanwhile, and the hub has taken their sessions back: their clients have to ask again.
+   */
+  onOpened(): void {
+    for (const restore of [...this.#byHandle.values()]) {
+      if (restore.state === "making") this.#giveUp(restore);
+    }
   }
 
   close(): void {
@@ -200,8 +234,19 @@ export class Restores {
     restore.resolve(null);
   }
 
+  #giveUp(restore: Restore): void {
+    this.#drop(restore);
+    const sid = restore.restored?.sid ?? "";
+    const socket = restore.state === "making" ? connectingSocket(this.#nsp, sid) : undefined;
+    if (socket) abandonSocket(socket);
+  }
+
   #remove(restore: Restore): void {
     this.#byHandle.delete(restore.handle);
+    this.#unname(restore);
+  }
+
+  #unname(restore: Restore): void {
     const sid = restore.restored?.sid;
     if (sid !== undefined && this.#bySid.get(sid) === restore) this.#bySid.delete(sid);
   }

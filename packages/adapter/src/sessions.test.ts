@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { Sessions } from "../dist/sessions.js";
+import { type Owner, Sessions } from "../dist/sessions.js";
 
 const NAMESPACE = 1;
 const DURATION_MS = 1000;
-const [one, other] = [{ name: "one" }, { name: "other" }];
+const [one, other] = [{ workerId: 1 }, { workerId: 2 }];
 
 let now: number;
 let sessions: Sessions;
@@ -14,7 +14,7 @@ beforeEach(() => {
   sessions.openNamespace(NAMESPACE, DURATION_MS);
 });
 
-function open(handle: number, owner: object = one, privateId = `p${handle}`) {
+function open(handle: number, owner: Owner = one, privateId = `p${handle}`) {
   return sessions.open(owner, handle, { namespaceId: NAMESPACE, privateId, sid: `s${handle}` });
 }
 
@@ -41,12 +41,23 @@ describe("a session", () => {
     expect([...sessions.of(other)]).toEqual([session]);
   });
 
-  test("cannot be opened where another owner has it, but after it was suspended", () => {
+  test("that was suspended can be opened again by who had it last, and by nobody while it has an owner", () => {
     const session = open(1);
+    if (!session) throw new Error("not opened");
+    const returned = { workerId: 1 };
+    expect(open(1, returned)).toBeUndefined();
+    sessions.suspend(session);
     expect(open(9, other, "p1")).toBeUndefined();
-    if (session) sessions.suspend(session);
+    expect(open(1, other)).toBeUndefined();
+    expect(open(9, returned, "p1")).toBeUndefined();
+    expect(open(1, returned)).toBe(session);
+    expect(session.state).toBe("live");
+    expect(sessions.owned(returned, 1)).toBe(session);
+    sessions.suspend(session);
+    sessions.claim(session, other, 9);
+    sessions.suspend(session);
+    expect(open(1, returned)).toBeUndefined();
     expect(open(9, other, "p1")).toBe(session);
-    expect(session?.state).toBe("live");
   });
 
   test("expires so long after it was suspended, and a claim that came to nothing does not prolong it", () => {

@@ -4,8 +4,10 @@
  * Runs in: primary. Knows nothing of links.
  */
 
-/** Who holds a session's socket; the table only compares them. */
-export type Owner = object;
+/** Who holds a session's socket: a worker, as long as it has its link. The table only compares them. */
+export interface Owner {
+  readonly workerId: number;
+}
 
 /**
  * live: the owner has its socket. claimed: the owner is making the socket, with what the hub gave it.
@@ -25,6 +27,8 @@ export interface Session {
   data: Uint8Array | undefined;
   /** Undefined while suspended. */
   owner: Owner | undefined;
+  /** The worker that has it, or had it last, and what it calls it by. */
+  workerId: number;
   handle: number;
   /** When it was suspended; a claim that comes to nothing does not start the time anew. */
   suspendedAt: number;
@@ -74,7 +78,10 @@ export class Sessions {
     return size;
   }
 
-  /** The session of a socket that has just connected. @returns undefined when another owner has it */
+  /**
+   * The session of a socket that has just connected, or that was there while its worker was cut off.
+   * @returns undefined when another worker has it, or has had it since: the worker's socket is none of it any more
+   */
   open(
     owner: Owner,
     handle: number,
@@ -84,7 +91,8 @@ export class Sessions {
     if (!namespace) return undefined;
     const known = namespace.byPrivateId.get(session.privateId);
     if (known) {
-      if (known.state !== "suspended") return undefined;
+      const wasLast = known.workerId === owner.workerId && known.handle === handle;
+      if (known.state !== "suspended" || !wasLast) return undefined;
       this.claim(known, owner, handle);
       known.state = "live";
       return known;
@@ -95,6 +103,7 @@ export class Sessions {
       rooms: new Set(),
       data: undefined,
       owner,
+      workerId: owner.workerId,
       handle,
       suspendedAt: 0,
     };
@@ -123,6 +132,7 @@ export class Sessions {
     this.#namespaces.get(session.namespaceId)?.suspended.delete(session);
     session.state = "claimed";
     session.owner = owner;
+    session.workerId = owner.workerId;
     session.handle = handle;
     this.#handlesOf(owner).set(handle, session);
   }

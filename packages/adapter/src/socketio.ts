@@ -201,7 +201,14 @@ export function onMessage(socket: Socket, listener: () => void): () => void {
 
 /** Closes the client's connection now, without waiting for what is still to be sent. */
 export function closeConnection(socket: Socket): void {
-  (socket.conn as unknown as { close(discard: boolean): void }).close(true);
+  try {
+    (socket.conn as unknown as { close(discard: boolean): void }).close(true);
+  } catch (error) {
+    // Listeners of the application run in here. What they throw is uncaught, as anywhere; the caller goes on.
+    process.nextTick(() => {
+      throw error;
+    });
+  }
 }
 
 /** A socket whose middlewares are running. */
