@@ -175,7 +175,8 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (version !== PROTOCOL_VERSION) {
       const text =
         `Worker ${worker.id} runs another version of @holdfast/sticky (protocol ${version}, here ` +
-        `${PROTOCOL_VERSION}) and gets no connections.`;
+        `${PROTOCOL_VERSION}) and gets no connections. Install the same version for both and restart the ` +
+        "primary.";
       this.emit("mismatch", new HoldfastError("HOLDFAST_ERR_VERSION_MISMATCH", text));
       return;
     }
