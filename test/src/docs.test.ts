@@ -34,6 +34,15 @@ function optionNames(source: string): string[] {
   );
 }
 
+/** A page, or the part of the README that is about a package: both have codes and options of the same name. */
+function about(name: string, page: string): string {
+  const text = read(page);
+  if (page !== "README.md") return text;
+  const chapter = text.split(/^## /m).find((each) => each.split("\n", 1)[0]?.includes(`@holdfast/${name}`));
+  if (!chapter) throw new Error(`${page} has no chapter about @holdfast/${name}`);
+  return chapter;
+}
+
 const PACKAGES = [
   { name: "adapter", optionFiles: ["options.ts", "emitter.ts"] },
   { name: "sticky", optionFiles: ["options.ts"] },
@@ -41,18 +50,33 @@ const PACKAGES = [
 
 describe.each(PACKAGES)("@holdfast/$name", ({ name, optionFiles }) => {
   const pages = ["README.md", `packages/${name}/README.md`, `docs/${name}.md`];
+  const [union = ""] =
+    read(`packages/${name}/src/errors.ts`).match(/^export type HoldfastErrorCode =.*?;$/ms) ?? [];
+  const codes = union.match(/(?<=")HOLDFAST_ERR_\w+(?=")/g) ?? [];
 
-  test.each(pages)("%s has every error code", (page) => {
-    const codes = read(`packages/${name}/src/errors.ts`).match(/(?<=\| ")HOLDFAST_ERR_\w+(?=")/g) ?? [];
+  test.each(pages)("%s has every error code, and no other", (page) => {
     expect(codes.length).toBeGreaterThan(0);
-    expect(tableNames(read(page))).toEqual(expect.arrayContaining(codes));
+    const documented = tableNames(about(name, page)).filter((each) => each.startsWith("HOLDFAST_ERR_"));
+    expect(documented.sort()).toEqual(codes.toSorted());
+  });
+
+  test("every error code has a doc comment", () => {
+    const commented = [...union.matchAll(/\*\/\s+\| "(HOLDFAST_ERR_\w+)"/g)].map(([, code]) => code);
+    expect(commented).toEqual(codes);
+  });
+
+  test("every error code is given somewhere", () => {
+    const folder = `packages/${name}/src`;
+    const files = readdirSync(join(ROOT, folder)).filter((file) => !/^errors\.ts$|\.test/.test(file));
+    const sources = files.map((file) => read(join(folder, file))).join("\n");
+    expect(codes.filter((code) => !sources.includes(`"${code}"`))).toEqual([]);
   });
 
   test.each(pages)("%s has every option", (page) => {
     const names = optionFiles.flatMap((file) => optionNames(read(`packages/${name}/src/${file}`)));
     expect(names.length).toBeGreaterThan(0);
     // docs/sticky.md tells the one option of setupWorker() in a sentence; it is the primary's `name` as well.
-    expect(tableNames(read(page))).toEqual(expect.arrayContaining(names));
+    expect(tableNames(about(name, page))).toEqual(expect.arrayContaining(names));
   });
 });
 

@@ -393,14 +393,17 @@ test("a worker of another version gets no connections, and that is told", async 
   const warned = cluster.primary.run(
     (ctx) =>
       new Promise((resolve) =>
-        ctx.router.once("warning", (error: Error & { code: string }) => resolve(error.code)),
+        ctx.router.once("warning", (error: Error & { code: string }) => resolve([error.code, error.message])),
       ),
   );
   const fresh = await cluster.fork();
   await fresh.run(
     (ctx) => void process.send?.({ "holdfast:sticky": [16, 99, `of worker ${ctx.cluster.worker?.id}`] }),
   );
-  expect(await within(warned, "warning")).toBe("HOLDFAST_ERR_VERSION_MISMATCH");
+  expect(await within(warned, "warning")).toEqual([
+    "HOLDFAST_ERR_VERSION_MISMATCH",
+    expect.stringContaining("Install the same version for both"),
+  ]);
 });
 
 test("a server on a Unix socket", async () => {

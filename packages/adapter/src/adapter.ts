@@ -1,6 +1,7 @@
 /**
  * The Socket.IO adapter: what one namespace does with its own sockets and with its siblings in other workers.
- * Owns: the namespace's port, and the timers of acknowledgements that other workers wait for. Runs in: workers.
+ * Owns: the namespace's port, and the timers of acknowledgements that other workers wait for.
+ * Runs in: workers.
  */
 import type { Namespace, Socket } from "socket.io";
 import {
@@ -451,8 +452,8 @@ function complete({ rooms, except, flags }: BroadcastOptions): Options {
 }
 
 /**
- * Tells Socket.IO's operator that every server has been counted. It compares with `serverCount()`, asked for in
- * the same turn as the broadcast, and expects one call for each server; all clients go into the first.
+ * Tells Socket.IO's operator that every server has been counted. It compares with `serverCount()`, asked for
+ * in the same turn as the broadcast, and expects one call for each server; all clients go into the first.
  */
 function reportCounts(servers: number, clients: number, clientCountCallback: (count: number) => void): void {
   // The primary's emitter is none of the servers, and there may be no worker.

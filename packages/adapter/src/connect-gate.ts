@@ -1,6 +1,6 @@
 /**
- * A client hears that it is connected when the hub knows where it is, not before: whoever learns its id from it
- * reaches it, from any worker.
+ * A client hears that it is connected when the hub knows where it is, not before: whoever learns its id from
+ * it reaches it, from any worker.
  * Owns: the connections whose packets wait for the hub's word. Runs in: workers.
  *
  * Everything else for the connection waits behind CONNECT, so nothing overtakes it.

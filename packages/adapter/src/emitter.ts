@@ -1,6 +1,6 @@
 /**
- * Socket.IO's server side for the primary, which has no sockets of its own: a namespace whose adapter is a member
- * of the hub within the process.
+ * Socket.IO's server side for the primary, which has no sockets of its own: a namespace whose adapter is a
+ * member of the hub within the process.
  * Owns: a server without connections, and the member. Runs in: primary.
  */
 import { type Namespace, Server, type ServerOptions } from "socket.io";
@@ -11,7 +11,9 @@ import { LocalLink } from "./link-local.js";
 import { type Connector, Member } from "./member.js";
 import { resolveAdapterOptions } from "./options.js";
 
-/** What `emitter()` of the primary's handle offers: a namespace's methods that need no socket of this process. */
+/**
+ * What `emitter()` of the primary's handle offers: a namespace's methods that need no socket of this process.
+ */
 export type Emitter = Pick<
   Namespace,
   | "emit"

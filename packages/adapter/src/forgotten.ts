@@ -1,7 +1,7 @@
 /**
  * What the journal has dropped, room by room: the last packet of each room that is not there any more.
- * It answers for a client whose offset is older than the journal: has it missed nothing, because its own rooms
- * were silent? Owns: one number a room, of the rooms that were dropped from last. Runs in: primary.
+ * It answers for a client whose offset is older than the journal: has it missed nothing, because its own
+ * rooms were silent? Owns: one number a room, of the rooms that were dropped from last. Runs in: primary.
  */
 
 /** About 10 MB of memory; a client that has been silent for more rooms than this starts afresh. */

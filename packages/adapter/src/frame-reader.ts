@@ -10,8 +10,8 @@ export type OnFrame = (buffer: Buffer, start: number, end: number) => void;
 
 export interface FrameReaderOptions {
   /**
-   * Frames of up to {@link REUSED_BYTES} are given where they were read and are overwritten after `push()`: for
-   * who copies what it needs. Otherwise frames may be kept.
+   * Frames of up to {@link REUSED_BYTES} are given where they were read and are overwritten after `push()`:
+   * for who copies what it needs. Otherwise frames may be kept.
    * @default false
    */
   readonly inPlace?: boolean;

@@ -21,8 +21,8 @@ export const KEY_BYTES = 4;
 export const FrameKind = {
   // A worker tells the hub.
   /**
-   * u32 token; with {@link OpenFlag}.recovery u32 ms that a session lives without a socket and u32 ms that packets
-   * are kept; utf8 name. The worker has a server with this namespace.
+   * u32 token; with {@link OpenFlag}.recovery u32 ms that a session lives without a socket and u32 ms that
+   * packets are kept; utf8 name. The worker has a server with this namespace.
    */
   open: 1,
   /** The worker's server closed the namespace. */
@@ -54,20 +54,22 @@ export const FrameKind = {
   /** u32 claims, u32 × claims: rooms that receivers may join by this; then u8 {@link Operation}, value. */
   command: 17,
   /**
-   * u32 member that asks, u32 request, u8 {@link Operation}, value; for `broadcastWithAck` u32 milliseconds, names
-   * rooms, names except, packet instead of the value.
+   * u32 member that asks, u32 request, u8 {@link Operation}, value; for `broadcastWithAck` u32 milliseconds,
+   * names rooms, names except, packet instead of the value.
    */
   request: 18,
   /** u32 member that asked, u32 request, u32 member that answers, value or nothing. */
   response: 19,
   /**
-   * u32 how far before the frame's end the place of the offset is, names rooms, names except, packet. A broadcast
-   * that the hub keeps in its journal. With {@link BroadcastFlag}.echo its sender gets `placed` for it.
+   * u32 how far before the frame's end the place of the offset is, names rooms, names except, packet.
+   * A broadcast that the hub keeps in its journal. With {@link BroadcastFlag}.echo its sender gets `placed`.
    */
   record: 20,
 
   // The hub tells a worker.
-  /** u32 token, offset of the last packet. The answer to `open`; the header's namespace is the id from now on. */
+  /**
+   * u32 token, offset of the last packet. The answer to `open`; the header's namespace is the id from now on.
+   */
   opened: 32,
   /** u32 request, u32 servers. The answer to `count`. */
   counted: 33,
@@ -80,8 +82,9 @@ export const FrameKind = {
   /** Offset. The worker's oldest `record` that asked for it has its place; the worker delivers it now. */
   placed: 37,
   /**
-   * u32 request, u32 handle, offset of the last packet; then, unless there is no such session: text sid, names rooms,
-   * u32 length and value, u32 n. The next n frames of the namespace are `record`s that the client has missed.
+   * u32 request, u32 handle, offset of the last packet; then, unless there is no such session: text sid,
+   * names rooms, u32 length and value, u32 n. The next n frames of the namespace are `record`s that the
+   * client has missed.
    */
   restored: 38,
   /** u32 handle. The session is wanted elsewhere: close its connection and say `sessionEnd`. */

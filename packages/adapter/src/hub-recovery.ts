@@ -1,7 +1,7 @@
 /**
- * The hub's part in connection state recovery: places recoverable packets, keeps sessions, gives them to whoever
- * the client comes back to. Owns: the journal, the sessions, the fences that owners have not answered.
- * Runs in: primary. The hub hands it the frames; it decides, and writes to members' outboxes.
+ * The hub's part in connection state recovery: places recoverable packets, keeps sessions, gives them to
+ * whoever the client comes back to. Owns: the journal, the sessions, the fences that owners have not
+ * answered. Runs in: primary. The hub hands it the frames; it decides, and writes to members' outboxes.
  */
 import debugModule from "debug";
 import type { FieldReader } from "./field-reader.js";
@@ -16,7 +16,7 @@ const debug = debugModule("holdfast:adapter:recovery");
 /** An owner that is silent for longer is passed over: its last snapshot has to do. */
 const FENCE_MS = 1_000;
 const SWEEP_MS = 1_000;
-/** Restores wait while this part of the allowed backlog is on its way to the worker, and need no more themselves. */
+/** Restores wait while this part of the allowed backlog is on its way to the worker, and need no more. */
 const RESTORE_SHARE = 1 / 4;
 const RETRY_MS = 5;
 

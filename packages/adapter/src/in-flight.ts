@@ -3,8 +3,8 @@
  * Owns: the queue. Runs in: workers. Knows nothing of Socket.IO's sockets; callers pass in what to do.
  *
  * A packet is delivered here only when the hub says where it stands among all others. To the application that
- * must not show: who gets it is decided when it is made, not when it is placed, and whatever this worker sends
- * later, on whatever way, goes after it.
+ * must not show: who gets it is decided when it is made, not when it is placed, and whatever this worker
+ * sends later, on whatever way, goes after it.
  */
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { PreparedPacket } from "./packet.js";

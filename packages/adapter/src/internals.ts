@@ -1,13 +1,14 @@
 /**
- * The one thing of Node.js that this package uses and Node.js does not document. Owns: nothing. Runs in: primary.
- * `internals.test.ts` fails when it moves; the link works without it, too, and costs more. Tried with Node.js 20.
+ * The one thing of Node.js that this package uses and Node.js does not document. `internals.test.ts` fails
+ * when it moves; the link works without it, too, and costs more. Tried with Node.js 20.
+ * Owns: nothing. Runs in: primary.
  */
 import type { Socket } from "node:net";
 
 /**
- * Does for an existing socket what the option `onread` does for a new one: what is read goes into `buffer` and to
- * `callback`, nothing is allocated and nothing pushed through a stream. `child_process` makes the sockets of a
- * child's stdio by itself and has no such option. Nothing may have been read from the socket before.
+ * Does for an existing socket what the option `onread` does for a new one: what is read goes into `buffer`
+ * and to `callback`, nothing is allocated and nothing pushed through a stream. `child_process` makes the
+ * sockets of a child's stdio by itself and has no such option. Nothing may have been read of the socket yet.
  * @returns false where Node.js has changed: the socket is as it was
  */
 export function readInto(socket: Socket, buffer: Buffer, callback: (bytes: number) => boolean): boolean {

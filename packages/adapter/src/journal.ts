@@ -1,8 +1,8 @@
 /**
  * The hub's ordered log of recoverable packets: the `record` frames themselves, each with its offset in it.
  * Bounded in time and in bytes; the oldest go first. Runs in: primary.
- * Owns: slabs of memory that frames are copied into one after the other, so that a frame costs what it weighs,
- * neighbours can be relayed as one slice, and a whole slab is given back at once.
+ * Owns: slabs of memory that frames are copied into one after the other, so that a frame costs what it
+ * weighs, neighbours can be relayed as one slice, and a whole slab is given back at once.
  */
 import { FieldReader } from "./field-reader.js";
 import { Forgotten } from "./forgotten.js";

@@ -1,6 +1,7 @@
 /**
  * A link over the cluster's IPC channel, for workers without the pipe.
- * Owns: nothing but the count of bytes on their way; its owner listens to the channel. Runs in: primary and workers.
+ * Owns: nothing but the count of bytes on their way; its owner listens to the channel.
+ * Runs in: primary and workers.
  */
 import { type IpcFrames, MESSAGE_KEY } from "./handshake.js";
 import type { Link, LinkEvents } from "./link.js";

@@ -1,7 +1,7 @@
 /**
  * A link over two stdio pipes that the worker inherited, one for each direction.
- * Two, because a failed write destroys a socket with everything that is still unread in it: what a worker sent
- * before it was killed must arrive, whatever the hub was writing to it meanwhile.
+ * Two, because a failed write destroys a socket with everything that is still unread in it: what a worker
+ * sent before it was killed must arrive, whatever the hub was writing to it meanwhile.
  * Owns: both sockets and the listeners on them. Runs in: primary and workers.
  */
 import { fstatSync } from "node:fs";
@@ -40,8 +40,8 @@ export class PipeLink implements Link {
   }
 
   /**
-   * A worker's end, of pipes that it has inherited. They do not keep the process alive: a worker whose servers are
-   * closed may end.
+   * A worker's end, of pipes that it has inherited. They do not keep the process alive: a worker whose
+   * servers are closed may end.
    */
   static toHub(fds: PipeFds, events: LinkEvents): PipeLink {
     // An option of `new net.Socket()`, too, which the types have for `connect()` only.
@@ -86,8 +86,8 @@ export class PipeLink implements Link {
 }
 
 /**
- * Left to itself, Node.js allocates this much for each read, shrinks it to what came, pushes that through a stream
- * and collects it later, for which V8 marks the whole heap: with one buffer a lone frame costs half to read.
+ * Left to itself, Node.js allocates this much for each read, shrinks it to what came, pushes that through a
+ * stream and collects it later, for which V8 marks the whole heap: with one buffer a lone frame costs half.
  */
 function readingInto(events: LinkEvents) {
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -105,8 +105,8 @@ export function arePipes({ toHub, fromHub }: PipeFds): boolean {
 
 function isSocket(fd: number): boolean {
   try {
-    // With plain numbers, Node.js 20 leaves the result where its ESM loader then reads the type of the next file
-    // from: an import() through a symbolic link, as pnpm lays them, would fail.
+    // With plain numbers, Node.js 20 leaves the result where its ESM loader then reads the type of the next
+    // file from: an import() through a symbolic link, as pnpm lays them, would fail.
     return fstatSync(fd, { bigint: true }).isSocket();
   } catch {
     return false;

@@ -2,8 +2,8 @@
  * The sessions of this worker's sockets in one namespace, as the hub has to know them.
  * Owns: one entry a socket, the listeners on connections, the timer of snapshots. Runs in: workers.
  *
- * Rooms are told as they change. `socket.data` has no events: it is looked at when the connection handlers have
- * run, when the socket is gone, and at most every second while the client sends something.
+ * Rooms are told as they change. `socket.data` has no events: it is looked at when the connection handlers
+ * have run, when the socket is gone, and at most every second while the client sends something.
  */
 import type { Socket } from "socket.io";
 import type { Room, SocketId } from "socket.io-adapter";

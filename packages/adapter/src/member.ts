@@ -1,7 +1,8 @@
 /**
  * A member of the hub, seen from itself: one link, shared by all namespaces of all servers of the process.
- * Owns: the link, the requests in flight, the interest that is not on the wire. Runs in: workers; in the primary
- * for its emitters. Knows frames and namespaces, nothing of Socket.IO, and not how the link comes about.
+ * Owns: the link, the requests in flight, the interest that is not on the wire.
+ * Runs in: workers; in the primary for its emitters.
+ * Knows frames and namespaces, nothing of Socket.IO, and not how the link comes about.
  */
 import debugModule from "debug";
 import { HoldfastError, type MemberInfo } from "./errors.js";
@@ -27,8 +28,8 @@ const debug = debugModule("holdfast:adapter:member");
 /** Brings a member its link: across processes in a worker, within the process in the primary. */
 export interface Connector {
   /**
-   * Looks for the hub, when the first namespace opens and when a link is lost. Answers with `member.join()`, or
-   * with `member.stayAlone()`; either may come again later.
+   * Looks for the hub, when the first namespace opens and when a link is lost. Answers with `member.join()`,
+   * or with `member.stayAlone()`; either may come again later.
    * @returns false when there is nobody to ask
    */
   connect(member: Member): boolean;
@@ -48,8 +49,8 @@ export interface Admission {
 }
 
 /**
- * idle: no namespace is open. joining: the connector is at work. joined: frames flow. alone: there is no hub, or it
- * is gone; broadcasts stay local until the connector finds one.
+ * idle: no namespace is open. joining: the connector is at work. joined: frames flow. alone: there is no hub,
+ * or it is gone; broadcasts stay local until the connector finds one.
  *
  * idle → joining → joined → idle; joining and joined → alone → joining
  */
@@ -142,7 +143,7 @@ export class Member {
     return ++this.#lastHandle;
   }
 
-  /** The outbox with everything on it that has to go before the next frame; undefined while there is no hub. */
+  /** The outbox with everything on it that has to go before the next frame; undefined without a hub. */
   beginFrame(kind: number, flags: number, namespaceId: number): Outbox | undefined {
     const outbox = this.#outbox;
     if (!outbox) return undefined;

@@ -1,6 +1,7 @@
 /**
- * Names of rooms that are often the same as the last time: whoever reads a stream of broadcasts to one room need not
- * make strings and sets anew for each. Owns: the bytes of the names that were read last. Runs in: workers.
+ * Names of rooms that are often the same as the last time: whoever reads a stream of broadcasts to one room
+ * need not make strings and sets anew for each.
+ * Owns: the bytes of the names that were read last. Runs in: workers.
  */
 import type { FieldReader } from "./field-reader.js";
 

@@ -322,8 +322,8 @@ export class NamespacePort {
     try {
       this.#handlers.onCommand(fields.u8(), unpackValue(fields.rest()));
     } finally {
-      // Whatever a listener of the application threw. Interest that came of the command goes before this on the
-      // link: `beginFrame` sees to it.
+      // Whatever a listener of the application threw. Interest that came of the command goes before this on
+      // the link: `beginFrame` sees to it.
       if (claims > 0) this.#member.beginFrame(FrameKind.settled, 0, this.#id)?.end();
     }
   }

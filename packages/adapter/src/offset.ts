@@ -1,10 +1,10 @@
 /**
- * Offsets: places in the journal, as Socket.IO's clients keep them. Fixed-width ASCII, so that the hub can write
- * one over the placeholder in a packet that is encoded already. Runs in: primary and workers.
+ * Offsets: places in the journal, as Socket.IO's clients keep them. Fixed-width ASCII, so that the hub can
+ * write one over the placeholder in a packet that is encoded already. Runs in: primary and workers.
  *
  *     | epoch: 4 characters | sequence: 10 digits of base 36 |
  *
- * The epoch is drawn by each hub at its start: an offset of an earlier hub is not taken for a place in this one.
+ * Each hub draws its epoch at its start: an offset of an earlier hub is not taken for a place in this one.
  */
 import { randomBytes } from "node:crypto";
 

@@ -9,7 +9,8 @@ const MAX_BYTES = 2 ** 31 - 1;
 export interface AdapterOptions {
   /**
    * How long to wait for the other workers' answers.
-   * Milliseconds, integer, 1–2147483647 (the Node.js timer limit). `io.timeout(ms)` overrides it for one `fetchSockets()`.
+   * Milliseconds, integer, 1–2147483647 (the Node.js timer limit).
+   * `io.timeout(ms)` overrides it for one `fetchSockets()`.
    * @default 5000
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` outside that range
    * @see https://nodejs.org/api/timers.html
@@ -37,8 +38,8 @@ export interface AdapterOptions {
 /** Options of the adapter's `setupPrimary()`. */
 export interface PrimaryOptions {
   /**
-   * `"pipe"` adds a pipe to the `stdio` of workers forked from now on; `"ipc"` uses the cluster's IPC channel.
-   * Workers without the pipe (forked earlier, `stdio` replaced) use the IPC channel in either case.
+   * `"pipe"` adds a pipe to the `stdio` of workers forked from now on; `"ipc"` uses the cluster's IPC
+   * channel. Workers without the pipe (forked earlier, `stdio` replaced) use the IPC channel in either case.
    * @default "pipe"
    */
   link?: "pipe" | "ipc";
@@ -54,9 +55,9 @@ export interface PrimaryOptions {
    */
   maxMessageBytes?: number;
   /**
-   * How much memory the packets may take that are kept for clients to come back for (`connectionStateRecovery`).
-   * When more is sent within the time that they are to be kept, the oldest go first. Bytes, integer,
-   * 1 MiB–2147483647.
+   * How much memory the packets may take that are kept for clients to come back for
+   * (`connectionStateRecovery`). When more is sent within the time that they are to be kept, the oldest go
+   * first. Bytes, integer, 1 MiB–2147483647.
    * @default 67108864 (64 MiB)
    */
   journalBytes?: number;

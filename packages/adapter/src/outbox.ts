@@ -2,10 +2,10 @@
  * What is on its way to one link: frames gathered over a turn of the event loop and written at its end.
  * Owns: the batch buffer and the flush that is scheduled. Runs in: primary and workers.
  *
- * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read. Neighbouring
- * frames of one chunk are relayed as one slice. All is copied into one buffer, which is used again when the system
- * has taken what is in it: copying 64 KiB costs less than having V8 collect them. Only slices that are larger are
- * passed on as they are.
+ * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read.
+ * Neighbouring frames of one chunk are relayed as one slice. All is copied into one buffer, which is used
+ * again when the system has taken what is in it: copying 64 KiB costs less than having V8 collect them. Only
+ * slices that are larger are passed on as they are.
  */
 import { HEADER_BYTES, NUMBER_BIT } from "./frame.js";
 import { REUSED_BYTES } from "./frame-reader.js";
@@ -70,8 +70,8 @@ export class Outbox {
   }
 
   /**
-   * Passes on `[start, end)` of `chunk`, which holds whole frames. If that is of {@link REUSED_BYTES} or less, it
-   * may be overwritten after the next call of {@link endRun}; otherwise it may not.
+   * Passes on `[start, end)` of `chunk`, which holds whole frames. If that is of {@link REUSED_BYTES} or
+   * less, it may be overwritten after the next call of {@link endRun}; otherwise it may not.
    */
   relay(chunk: Buffer, start: number, end: number): void {
     this.frames++;
@@ -148,7 +148,10 @@ export class Outbox {
     this.#at += 4 + length;
   }
 
-  /** Most names are short and ASCII: then this is faster than a call out of JavaScript. @returns 0 where they are not */
+  /**
+   * Most names are short and ASCII: then this is faster than a call out of JavaScript.
+   * @returns 0 where they are not
+   */
   #putShort(text: string, at: number): number {
     const { length } = text;
     if (length > SHORT_CHARS) return 0;

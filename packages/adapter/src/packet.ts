@@ -1,7 +1,7 @@
 /**
  * A packet that was encoded once and is written many times.
- * Each part is kept as the WebSocket frame that carries it (RFC 6455 §5.2), which is also its form on the link;
- * the encoded form that long-polling needs is the frame's payload. Runs in: workers.
+ * Each part is kept as the WebSocket frame that carries it (RFC 6455 §5.2), which is also its form on the
+ * link; the encoded form that long-polling needs is the frame's payload. Runs in: workers.
  */
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags } from "socket.io-adapter";

@@ -137,9 +137,9 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   }
 
   /**
-   * Reaches the workers' sockets and servers from the primary itself, with the methods of a Socket.IO namespace:
-   * broadcast, `socketsJoin`, `socketsLeave`, `disconnectSockets`, `serverSideEmit`, `fetchSockets`.
-   * Calls for the same namespace and scope get the same emitter.
+   * Reaches the workers' sockets and servers from the primary itself, with the methods of a Socket.IO
+   * namespace: broadcast, `socketsJoin`, `socketsLeave`, `disconnectSockets`, `serverSideEmit`,
+   * `fetchSockets`. Calls for the same namespace and scope get the same emitter.
    *
    * @param namespace its name; "/" by default
    * @see https://socket.io/docs/v4/server-instance/#utility-methods
@@ -202,7 +202,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
         this.#returning.set(worker, hello);
         return;
       }
-      // Said twice before the welcome was there, of its own accord and because it was invited: it takes either.
+      // Said twice before the welcome was there, unasked and because it was invited: it takes either.
       if (earlier.framesIn === 0) return this.#welcome(worker, earlier);
       this.#hub.remove(earlier);
     }
@@ -345,8 +345,8 @@ function removePipe({ stdio, before }: PipePlace): void {
 function stdioWithIpc(before: unknown): unknown[] {
   if (Array.isArray(before)) return [...before];
   if (typeof before === "string") return [before, before, before, "ipc"];
-  // An array in `stdio` switches `silent` off. So the first three entries look it up when Node.js reads them, at
-  // each fork: `cluster.setupPrimary({ silent: true })` works before and after this.
+  // An array in `stdio` switches `silent` off. So the first three entries look it up when Node.js reads them,
+  // at each fork: `cluster.setupPrimary({ silent: true })` works before and after this.
   const stdio: unknown[] = [0, 1, 2, "ipc"];
   for (const fd of [0, 1, 2]) {
     Object.defineProperty(stdio, fd, {

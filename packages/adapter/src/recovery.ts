@@ -1,6 +1,6 @@
 /**
- * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its sessions
- * are known there, and sessions of other workers are restored here.
+ * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its
+ * sessions are known there, and sessions of other workers are restored here.
  * Owns: the packets in flight, the live sessions, the restores. Runs in: workers.
  */
 import type { Namespace, Socket } from "socket.io";
@@ -248,9 +248,9 @@ export class Recovery implements RecoveryHandlers {
   }
 
   /**
-   * What was missed follows CONNECT. Before it, the client would put it aside without taking note of the offset,
-   * and get it again if the connection broke in between.
-   * Acknowledgements keep their place among the events of their socket; nothing is lost to a disconnection.
+   * What was missed follows CONNECT. Before it, the client would put it aside without taking note of the
+   * offset, and get it again if the connection broke in between. Acknowledgements keep their place among the
+   * events of their socket; nothing is lost to a disconnection.
    */
   #onSocketPacket(
     socket: Socket,

@@ -25,8 +25,8 @@ export interface RestoredSession {
 }
 
 /**
- * asked: the hub has not answered. given: it has; the socket does not exist yet. making: the socket has joined
- * its rooms, the middlewares may be running.
+ * asked: the hub has not answered. given: it has; the socket does not exist yet. making: the socket has
+ * joined its rooms, the middlewares may be running.
  *
  * asked → given → making → gone (connected); given → asked (the link was lost); any state → gone (declined, fenced,
  * rejected; or, while making, the link was lost)

@@ -13,7 +13,7 @@ export function roomKey(namespaceId: number, room: string): number {
   return finish(hash);
 }
 
-/** Spreads every input bit over the result, as MurmurHash3's finalizer does; FNV alone leaves the top bits weak. */
+/** Spreads every input bit over the result, as MurmurHash3's finalizer does: FNV's top bits are weak. */
 function finish(hash: number): number {
   let h = hash;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

@@ -90,8 +90,8 @@ export function connectionOf(socket: Socket): Connection {
 }
 
 /**
- * Whether binary goes to the connection as a WebSocket message of its own. Revision 3 puts a byte before it, and
- * clients without binary get base64.
+ * Whether binary goes to the connection as a WebSocket message of its own. Revision 3 puts a byte before it,
+ * and clients without binary get base64.
  */
 export function takesPlainBinary(connection: Connection): boolean {
   const { supportsBinary } = (connection as unknown as ConnectionPrivates).transport;
@@ -135,8 +135,8 @@ export function rawSocketOf(connection: Connection): Duplex | undefined {
 }
 
 /**
- * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it: a WebSocket without
- * compression, of which nobody watches the packets. A transport is upgraded to WebSocket, never back.
+ * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it: a WebSocket
+ * without compression, of which nobody watches the packets. A transport is upgraded to WebSocket, never back.
  */
 export function writesFrames(connection: Connection): boolean {
   const { transport, listenerCount } = connection as unknown as ConnectionPrivates;
@@ -217,8 +217,8 @@ export function connectingSocket(nsp: Namespace, sid: string): Socket | undefine
 }
 
 /**
- * Gives up a socket whose middlewares are running. Socket.IO cleans up after it by its id whenever they are done;
- * that must not hit the socket that has the id by then.
+ * Gives up a socket whose middlewares are running. Socket.IO cleans up after it by its id whenever they are
+ * done; that must not hit the socket that has the id by then.
  */
 export function abandonSocket(socket: Socket): void {
   (socket as unknown as { leaveAll(): void }).leaveAll();
@@ -227,7 +227,9 @@ export function abandonSocket(socket: Socket): void {
   closeConnection(socket);
 }
 
-/** Packets that a socket writes itself, not through the adapter, and that keep their order with broadcasts. */
+/**
+ * Packets that a socket writes itself, not through the adapter, and that keep their order with broadcasts.
+ */
 export const SocketPacket = { connect: 0, disconnect: 1, ack: 3 } as const;
 
 /**

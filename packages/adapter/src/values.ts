@@ -5,12 +5,13 @@
 import { Packr } from "msgpackr";
 import { HoldfastError } from "./errors.js";
 
-// structuredClone keeps typed arrays, Set, Error and cycles; the BigInt extension keeps what int64 cannot hold.
+// structuredClone keeps typed arrays, Set, Error and cycles; the BigInt extension keeps what is beyond int64.
 const packr = new Packr({ structuredClone: true, moreTypes: true, useBigIntExtension: true });
 
 /**
  * Encodes a value; Buffer, typed arrays, Date, Map, Set, RegExp, Error, BigInt, undefined and cycles survive.
- * @throws {HoldfastError} `HOLDFAST_ERR_UNSERIALIZABLE` for what has no encoded form (a symbol, a getter that throws)
+ * @throws {HoldfastError} `HOLDFAST_ERR_UNSERIALIZABLE` for what has no encoded form: a symbol,
+ *   a getter that throws
  */
 export function packValue(value: unknown): Buffer {
   try {

@@ -9,7 +9,7 @@
 import type { Connection, EngineServer } from "./socketio.js";
 import { flushConnection, holdConnection, isHeld, rawSocketOf } from "./socketio.js";
 
-/** Held connections are let go after this many packets: the first should not wait for all of a large chunk. */
+/** Held connections are let go after this many packets: the first shall not wait for all of a large chunk. */
 const MAX_PACKETS = 512;
 
 const held = new Set<Connection>();
@@ -48,7 +48,7 @@ function release(): void {
     try {
       if (isHeld(connection)) flushConnection(connection);
     } catch (error) {
-      // The engine tells listeners of the application. What they throw is uncaught, as anywhere; the others go on.
+      // Listeners of the application run in here. What they throw is uncaught, as anywhere; the others go on.
       process.nextTick(() => {
         throw error;
       });

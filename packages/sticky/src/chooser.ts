@@ -1,5 +1,5 @@
 /**
- * The choice of a worker for a connection, by the options: the user's hook, the client's address, the balancer.
+ * The choice of a worker for a connection, by the options: the user's hook, the client's address, balancer.
  * Owns: the balancer. Runs in: primary.
  */
 import { type Balancer, createBalancer, rendezvous } from "./balancer.js";

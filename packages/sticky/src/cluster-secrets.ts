@@ -1,6 +1,6 @@
 /**
- * What the workers of one cluster have in common: the tag in session ids, the directory of the private sockets
- * and the secret that opens them.
+ * What the workers of one cluster have in common: the tag in session ids, the directory of the private
+ * sockets and the secret that opens them.
  * Owns: the directory, until the process ends. Runs in: primary.
  *
  * They are made once in a process and outlive its routers, as sessions do.

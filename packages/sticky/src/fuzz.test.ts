@@ -1,4 +1,4 @@
-/** A million generated heads against the parsers of the router. The generator is seeded: a failure comes again. */
+/** A million generated heads against the router's parsers. The generator is seeded: a failure comes again. */
 import { expect, test } from "vitest";
 import { createHeadReader, type Head } from "../dist/head.js";
 import { decodeMark, NO_OWNER } from "../dist/owner.js";

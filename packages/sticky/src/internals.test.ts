@@ -1,4 +1,4 @@
-/** What this package uses of Node.js, Engine.IO and Socket.IO without their documentation: fails when one moves. */
+/** What this package uses of Node.js, Engine.IO and Socket.IO undocumented: fails when one of them moves. */
 import { once } from "node:events";
 import http, { createServer } from "node:http";
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from "node:net";

@@ -30,7 +30,9 @@ export class Member implements Candidate {
   // serving → retired, when its process is gone
   #state: "serving" | "retired" = "serving";
 
-  /** @param handicap load of the least loaded worker when this one came: at first it counts as loaded as that */
+  /**
+   * @param handicap load of the least loaded worker when this one came: at first it counts as loaded as that
+   */
   constructor(worker: Worker, slot: number, handicap: number, onReturned: (connection: Connection) => void) {
     this.worker = worker;
     this.workerId = worker.id;

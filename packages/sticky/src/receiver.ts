@@ -116,8 +116,8 @@ export class Receiver {
   }
 
   /**
-   * Undoes one {@link open}. With the last one, connections of that name go elsewhere: those that are on their
-   * way are given back.
+   * Undoes one {@link open}. With the last one, connections of that name go elsewhere: those that are on
+   * their way are given back.
    */
   async close(name: string): Promise<void> {
     const target = this.#targets.get(name);

@@ -1,6 +1,7 @@
 /**
  * The workers that take connections.
- * Owns: one member per ready worker with its lane, slot and counts; the listeners on `cluster`. Runs in: primary, one for all routers of the process.
+ * Owns: one member per ready worker with its lane, slot and counts; the listeners on `cluster`.
+ * Runs in: primary, one for all routers of the process.
  */
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
@@ -172,7 +173,10 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   #onReady(worker: Worker, name: string, version: number): void {
     if (version !== PROTOCOL_VERSION) {
-      const text = `Worker ${worker.id} runs another version of @holdfast/sticky (protocol ${version}, here ${PROTOCOL_VERSION}) and gets no connections.`;
+      const text =
+        `Worker ${worker.id} runs another version of @holdfast/sticky (protocol ${version}, here ` +
+        `${PROTOCOL_VERSION}) and gets no connections. Install the same version for both and restart the ` +
+        "primary.";
       this.emit("mismatch", new HoldfastError("HOLDFAST_ERR_VERSION_MISMATCH", text));
       return;
     }
@@ -212,8 +216,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   /**
-   * A reload has old and new workers side by side. When the old ones are sent away, the new ones move down into
-   * their slots, so that there are as many as before. A worker that crashed leaves its slot to its successor.
+   * A reload has old and new workers side by side. When the old ones are sent away, the new ones move down
+   * into their slots, so that there are as many as before. A crashed worker leaves its slot to its successor.
    */
   #fillSlot(free: number): void {
     const members = [...this.#members.values()];

@@ -70,9 +70,9 @@ export interface PrimaryEvents {
   /** A connection got no worker. */
   refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
   /**
-   * Something is wrong that the router can live with; without a listener, Node.js prints it. A worker with another version of this package
-   * (`HOLDFAST_ERR_VERSION_MISMATCH`), a `selectWorker` that threw or named no ready worker
-   * (`HOLDFAST_ERR_SELECT_WORKER`).
+   * Something is wrong that the router can live with; without a listener, Node.js prints it. A worker with
+   * another version of this package (`HOLDFAST_ERR_VERSION_MISMATCH`), a `selectWorker` that threw or named
+   * no ready worker (`HOLDFAST_ERR_SELECT_WORKER`).
    */
   warning: [error: Error];
 }

@@ -27,7 +27,9 @@ const Kind = {
   leaving: 17,
   /** worker → primary: its counts so far. [closed, forwarded out, forwarded in] */
   report: 18,
-  /** worker → primary, with a handle: give it to that worker, -1 for any. [name, owner, head, address, port] */
+  /**
+   * worker → primary, with a handle: give it to that worker, -1 for any. [name, owner, head, address, port]
+   */
   move: 19,
 } as const;
 
