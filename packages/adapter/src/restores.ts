@@ -28,8 +28,8 @@ export interface RestoredSession {
  * asked: the hub has not answered. given: it has; the socket does not exist yet. making: the socket has
  * joined its rooms, the middlewares may be running.
  *
- * asked → given → making → gone (connected); given → asked (the link was lost); any state → gone (declined, fenced,
- * rejected; or, while making, the link was lost)
+ * asked → given → making → gone (connected); given → asked (the link was lost); any state → gone (declined,
+ * fenced, rejected; or, while making, the link was lost)
  */
 interface Restore {
   readonly handle: number;
@@ -176,8 +176,8 @@ export class Restores {
   }
 
   /**
-   * The link is gone, and with it the answers and packets that were to come. The hub takes back what it has given, so
-   * it is asked again, when this worker has joined again. While there is none, the answer is no.
+   * The link is gone, and with it the answers and packets that were to come. The hub takes back what it has
+   * given, so it is asked again, when this worker has joined again. While there is none, the answer is no.
    */
   onUnlinked(): void {
     this.#replay = undefined;
@@ -195,8 +195,8 @@ export class Restores {
   }
 
   /**
-   * There is a new link. The sockets that are being made of what came over the earlier one lack what was placed
-   * meanwhile, and the hub has taken their sessions back: their clients have to ask again.
+   * There is a new link. The sockets that are being made of what came over the earlier one lack what was
+   * placed meanwhile, and the hub has taken their sessions back: their clients have to ask again.
    */
   onOpened(): void {
     for (const restore of [...this.#byHandle.values()]) {

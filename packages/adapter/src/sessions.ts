@@ -80,7 +80,7 @@ export class Sessions {
 
   /**
    * The session of a socket that has just connected, or that was there while its worker was cut off.
-   * @returns undefined when another worker has it, or has had it since: the worker's socket is none of it any more
+   * @returns undefined when another worker has it, or has had it since: the socket is none of it any more
    */
   open(
     owner: Owner,
