@@ -80,6 +80,14 @@ describe.each(PACKAGES)("@holdfast/$name", ({ name, optionFiles }) => {
   });
 });
 
+test.each(PACKAGES)("CONTRIBUTING.md has every source file of @holdfast/$name, and no other", ({ name }) => {
+  const folder = `packages/${name}/src`;
+  const [, chapter = ""] = read("CONTRIBUTING.md").split(`### \`${folder}\`\n`);
+  const [table = ""] = chapter.split(/^##/m);
+  const files = readdirSync(join(ROOT, folder)).filter((file) => !file.includes(".test"));
+  expect(tableNames(table).sort()).toEqual(files.sort());
+});
+
 test("every relative link leads somewhere", () => {
   const broken = markdownFiles().flatMap((file) => {
     const text = readFileSync(file, "utf8").replace(/^```.*?^```/gms, "");
