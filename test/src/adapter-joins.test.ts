@@ -1,0 +1,99 @@
+/** What joining costs on the link: one report for all rooms of a turn, in one write. */
+import { afterEach, describe, expect, test } from "vitest";
+import { Clients } from "./harness/clients.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
+import type { ClusterConfig, WorkerContext } from "./harness/context.js";
+
+const ROOMS = 10_000;
+
+let cluster: TestCluster;
+const clients = new Clients();
+
+afterEach(async () => {
+  clients.close();
+  await cluster.close();
+});
+
+/** From now on `ctx.store.writes` has the size of each write to the hub, in bytes of frames. */
+async function watchWrites(ctx: WorkerContext): Promise<void> {
+  const writes: number[] = [];
+  ctx.store.writes = writes;
+  const send = process.send as (...args: unknown[]) => boolean;
+  process.send = (message: unknown, ...rest: unknown[]) => {
+    const { "holdfast:adapter": kind, data } = message as Record<string, string | Uint8Array>;
+    if (kind === "frames") {
+      writes.push(typeof data === "string" ? Buffer.byteLength(data, "base64") : (data?.length ?? 0));
+    }
+    return send.call(process, message, ...rest);
+  };
+
+  const { Socket } = (await ctx.import("node:net")) as typeof import("node:net");
+  // Clients and the test itself are connected over TCP; nothing is printed.
+  const isPipe = (socket: unknown) => (socket as import("node:net").Socket).remoteAddress === undefined;
+  const { _write, _writev } = Socket.prototype;
+  Socket.prototype._write = function (...args) {
+    if (isPipe(this)) writes.push((args[0] as Buffer).length);
+    _write.apply(this, args);
+  };
+  Socket.prototype._writev = function (...args) {
+    const sizes = args[0].map(({ chunk }) => (chunk as Buffer).length);
+    if (isPipe(this)) writes.push(sizes.reduce((sum, size) => sum + size, 0));
+    _writev?.apply(this, args);
+  };
+}
+
+/** What has gone between the hub and a worker. */
+function traffic(worker: RemoteWorker): Promise<{ link: string } & Record<string, number>> {
+  return cluster.primary.run(
+    (ctx, id) => ctx.hub.stats().members.find(({ workerId }: { workerId: number }) => workerId === id),
+    worker.workerId,
+  );
+}
+
+describe.each<[string, ClusterConfig]>([
+  ["pipe", {}],
+  ["ipc", { hubOptions: { link: "ipc" } }],
+  ["ipc", { hubOptions: { link: "ipc" }, serialization: "advanced" }],
+])("over %s, %j", (link, config) => {
+  test(`${ROOMS} rooms that a socket joins in one turn are one report, and broadcasts find each`, async () => {
+    cluster = await TestCluster.start({ sticky: false, workers: 2, ...config });
+    const [sender, joiner] = [cluster.worker(0), cluster.worker(1)];
+    await untilServers(cluster.workers, 2);
+    const client = await clients.connectTo(joiner);
+    await joiner.run(watchWrites);
+    // The hub's answer: it has read everything that went before.
+    await joiner.run((ctx) => ctx.io.of("/").adapter.serverCount());
+    const before = await traffic(joiner);
+    expect(before.link).toBe(link);
+
+    const joined = await joiner.run(
+      async (ctx, id, count) => {
+        const socket = ctx.io.sockets.sockets.get(id);
+        if (!socket) throw new Error("no socket");
+        ctx.store.writes.length = 0;
+        const joins = Array.from({ length: count }, (_, i) => socket.join(`room ${i}`));
+        const inTheTurn = [...ctx.store.writes];
+        await Promise.all(joins);
+        return { inTheTurn, writes: ctx.store.writes as number[], rooms: socket.rooms.size };
+      },
+      client.id,
+      ROOMS,
+    );
+    const after = await traffic(joiner);
+    expect(joined).toEqual({ inTheTurn: [], writes: [expect.any(Number)], rooms: ROOMS + 1 });
+    expect(after.framesIn).toBe(Number(before.framesIn) + 1);
+    expect(after.bytesIn).toBe(Number(before.bytesIn) + Number(joined.writes[0]));
+
+    const last = client.next("last");
+    await sender.run((ctx, count) => {
+      ctx.io.to("room of nobody").emit("n", -1);
+      for (let i = 0; i < count; i++) ctx.io.to(`room ${i}`).emit("n", i);
+      ctx.io.emit("last");
+    }, ROOMS);
+    await last;
+    expect(client.received("n")).toEqual(Array.from({ length: ROOMS }, (_, i) => [i]));
+    // Because the hub knows these rooms, not because it sends everything to everybody.
+    expect((await traffic(joiner)).framesOut).toBe(Number(after.framesOut) + ROOMS + 1);
+    expect(cluster.output).toBe("");
+  });
+});
