@@ -37,6 +37,7 @@ if (options.help) {
 
 async function measure({ runs, full, cases, only }: Arguments): Promise<CaseResult[]> {
   const built = await presence();
+  if (!built.redis) console.error("redis-server is not installed, so redis-streams takes no part.");
   const results: CaseResult[] = [];
   const lab = await Lab.open();
   try {
