@@ -20,3 +20,22 @@ test("no message is lost, doubled or reordered while connections drop and worker
   expect(of).toBeGreaterThan(50);
   expect(recovered / of).toBeGreaterThanOrEqual(0.99);
 }, 120_000);
+
+test("nor while workers are cut off and taken back, in the middle of their clients' return", async () => {
+  const result = await runWorkload({
+    seconds: 12,
+    workers: 4,
+    clients: 40,
+    rooms: 10,
+    rate: 200,
+    killEveryMs: 2000,
+    dropEveryMs: 2000,
+    cutsOff: true,
+  });
+  expect(check(result.histories)).toEqual([]);
+  expect(result.faults).toEqual([]);
+  expect([result.kills, result.cuts]).toEqual([5, 5]);
+  const { recovered, of } = recoveredShare(result.histories);
+  expect(of).toBeGreaterThan(50);
+  expect(recovered / of).toBeGreaterThanOrEqual(0.99);
+}, 120_000);

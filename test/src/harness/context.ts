@@ -33,6 +33,10 @@ export interface WorkerContext extends Context {
   /** What `setupWorker` of the sticky package returned. */
   // biome-ignore lint/suspicious/noExplicitAny: differs between the packages under test
   readonly sticky: any;
+  /** Loses the adapter's link as if the hub had cut this worker off. */
+  loseLink(): void;
+  /** Blocks the event loop until the file exists; see `cut-off.ts`. */
+  standStill(untilFile: string): void;
 }
 
 /** How a cluster is to be set up; travels as JSON in the environment. */

@@ -4,6 +4,7 @@
  */
 import type { Sending } from "../fixtures/recovery-node.js";
 import { TestCluster, within } from "../harness/cluster.js";
+import { CutOff } from "../harness/cut-off.js";
 import type { ClientHistory, Connect, Message } from "../harness/history-check.js";
 import { RecoveringClient } from "../harness/recovering-client.js";
 
@@ -16,6 +17,11 @@ export interface WorkloadOptions {
   readonly rate: number;
   /** A random worker is killed and forked anew this often, milliseconds. */
   readonly killEveryMs: number;
+  /**
+   * Whether, between two kills, a random worker is cut off for a moment and taken back, and clients wait for
+   * middlewares, so that it happens in the middle of their return. @default false
+   */
+  readonly cutsOff?: boolean;
   /** A client loses its connection this often, milliseconds on average. */
   readonly dropEveryMs: number;
 }
@@ -25,12 +31,14 @@ export interface WorkloadResult {
   /** Sessions that came back with other rooms or data than they had. */
   readonly faults: string[];
   readonly kills: number;
+  readonly cuts: number;
   readonly drops: number;
   readonly messages: number;
 }
 
 const ROOMS_PER_CLIENT = 4;
 const SETTLE_MS = 60_000;
+const CUT_OFF_MS = 300;
 const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
 const EPOCH_CHARS = 4;
 
@@ -64,7 +72,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   const { workers, rate, clients, rooms: roomCount } = options;
   const cluster = await TestCluster.start({
     workers,
-    io: { connectionStateRecovery: {} },
+    io: { connectionStateRecovery: { skipMiddlewares: !options.cutsOff } },
     workerModule: new URL("../../dist/fixtures/recovery-node.js", import.meta.url).href,
   });
   const faults: string[] = [];
@@ -99,7 +107,14 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
         events.flatMap((event) => (event.type === "message" ? event.place : [])),
       ),
     ).size;
-    return { histories, faults, kills: disturbance.kills, drops: disturbance.drops, messages };
+    return {
+      histories,
+      faults,
+      kills: disturbance.kills,
+      cuts: disturbance.cuts,
+      drops: disturbance.drops,
+      messages,
+    };
   } catch (error) {
     throw new Error(`${(error as Error).message}\n${cluster.output}`, { cause: error });
   } finally {
@@ -108,10 +123,11 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   }
 }
 
-/** Drops connections and kills workers for a while. */
+/** Drops connections, kills workers and cuts them off for a while. */
 class Disturbance {
   kills = 0;
   drops = 0;
+  cuts = 0;
   readonly #cluster: TestCluster;
   readonly #subjects: readonly Subject[];
   readonly #sending: Sending;
@@ -133,13 +149,15 @@ class Disturbance {
   }
 
   async run(): Promise<void> {
-    const { seconds, killEveryMs, dropEveryMs, clients } = this.#options;
+    const { seconds, killEveryMs, dropEveryMs, clients, cutsOff } = this.#options;
     const dropping = setInterval(() => this.#drop(), dropEveryMs / clients);
     const end = performance.now() + seconds * 1000;
     try {
       // By number, not by time: a slow machine takes longer to fork, and is not let off.
       for (let left = Math.floor((seconds * 1000) / killEveryMs) - 1; left > 0; left--) {
-        await sleep(killEveryMs);
+        await sleep(killEveryMs / 2);
+        if (cutsOff) await this.#cutOff();
+        await sleep(killEveryMs / 2);
         await this.#kill();
       }
       await sleep(Math.max(0, end - performance.now()));
@@ -155,6 +173,17 @@ class Disturbance {
     // Half of them as their worker sees it at once, half so that it does not notice.
     if (Math.random() < 0.5) client.leave(this.#cluster.url);
     else client.desert(this.#cluster.url);
+  }
+
+  async #cutOff(): Promise<void> {
+    const victim = pick(this.#cluster.workers);
+    // What is in flight at the moment of the cut may come twice: that is not promised.
+    await victim.run((ctx) => ctx.store.rest());
+    const cut = new CutOff(victim);
+    await sleep(CUT_OFF_MS);
+    await cut.wake();
+    await victim.run((ctx) => ctx.store.goOn());
+    this.cuts++;
   }
 
   async #kill(): Promise<void> {

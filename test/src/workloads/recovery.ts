@@ -17,6 +17,7 @@ const { values } = parseArgs({
     rate: { type: "string", default: "1000" },
     "kill-every-ms": { type: "string", default: "3000" },
     "drop-every-ms": { type: "string", default: "10000" },
+    "cuts-off": { type: "boolean", default: false },
   },
 });
 const result = await runWorkload({
@@ -27,12 +28,13 @@ const result = await runWorkload({
   rate: Number(values.rate),
   killEveryMs: Number(values["kill-every-ms"]),
   dropEveryMs: Number(values["drop-every-ms"]),
+  cutsOff: values["cuts-off"],
 });
 const findings = check(result.histories);
 const share = recoveredShare(result.histories);
 const deliveries = result.histories.reduce((sum, { events }) => sum + events.length, 0);
 console.log(
-  `${result.messages} messages, ${deliveries} deliveries, ${result.kills} kills, ${result.drops} drops; ` +
+  `${result.messages} messages, ${deliveries} deliveries, ${result.kills} kills, ${result.cuts} cuts, ${result.drops} drops; ` +
     `${share.recovered} of ${share.of} reconnections recovered; ` +
     `${findings.length} findings, ${result.faults.length} faults of rooms or data`,
 );
