@@ -154,11 +154,16 @@ describe("a session", () => {
     }, client.id);
     await tellAll("m", 0);
     const { id } = client;
+    // A snapshot is due a second after the client has sent something: before what waits as long from then on.
+    await a.run((ctx, sid) => {
+      ctx.store.told = new Promise<void>((resolve) => {
+        ctx.io.sockets.sockets.get(sid)?.on("something", () => setTimeout(resolve, 1_000));
+      });
+    }, id);
     client.socket.emit("something");
-    // The snapshot is due within a second after the client has sent something.
-    await cluster.primary.run(async (ctx) => {
-      const before = ctx.hub.stats().members[0].framesIn;
-      while (ctx.hub.stats().members[0].framesIn <= before) await new Promise((done) => setTimeout(done, 20));
+    await a.run(async (ctx) => {
+      await ctx.store.told;
+      await ctx.io.of("/").adapter.serverCount();
     });
     const back = client.connected();
     client.goesTo(urlB);
@@ -176,8 +181,11 @@ describe("a session", () => {
     const { id } = client;
     client.goesTo("http://127.0.0.1:9");
     const back = client.connected();
-    await b.run((ctx) => void ctx.io.emit("m", 1));
-    await a.run(() => {});
+    await b.run(async (ctx) => {
+      ctx.io.emit("m", 1);
+      // Behind it on its way to the hub.
+      await ctx.io.of("/").adapter.serverCount();
+    });
     await a.kill("SIGKILL");
     await b.kill("SIGKILL");
     const fresh = await cluster.fork();
