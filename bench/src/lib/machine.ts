@@ -15,7 +15,8 @@ export function machine(): Machine {
     cpu: all[0]?.model.trim() ?? "unknown",
     cores: all.length,
     memoryGB: Math.round(totalmem() / 2 ** 30),
-    os: `${type()} ${release()}`,
+    // Without what a distributor adds.
+    os: `${type()} ${release().split("-", 1)[0]}`,
     node: process.version,
   };
 }
