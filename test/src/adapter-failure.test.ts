@@ -1,7 +1,7 @@
 /** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
 import { afterEach, describe, expect, test } from "vitest";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 let cluster: TestCluster;
@@ -9,15 +9,8 @@ const clients = new Clients();
 
 async function start(config: ClusterConfig = {}): Promise<RemoteWorker[]> {
   cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
-  await untilServers(cluster.worker(0), config.workers ?? 3);
+  await untilServers([cluster.worker(0)], config.workers ?? 3);
   return cluster.workers.slice();
-}
-
-/** Waits until the worker's namespace has this many servers. */
-async function untilServers(worker: RemoteWorker, count: number): Promise<void> {
-  await worker.run(async (ctx, expected) => {
-    while ((await ctx.io.of("/").adapter.serverCount()) !== expected) await new Promise(setImmediate);
-  }, count);
 }
 
 afterEach(async () => {
@@ -157,11 +150,11 @@ for (const link of ["pipe", "ipc"]) {
       const left = cluster.primary.next("leave");
       await b.kill("SIGKILL");
       expect(await left).toBe(b.workerId);
-      await untilServers(a, 2);
+      await untilServers([a], 2);
       const joined = cluster.primary.next("join");
       const fresh = await cluster.fork();
       expect(await joined).toBe(fresh.workerId);
-      await untilServers(a, 3);
+      await untilServers([a], 3);
       const client = await clients.connectTo(fresh);
       const got = client.next("hello");
       await a.run((ctx) => void ctx.io.emit("hello", 1));
@@ -178,8 +171,8 @@ for (const link of ["pipe", "ipc"]) {
         for (let i = 0; i < 2; i++) ctx.cluster.workers?.[id]?.send({ "holdfast:adapter": "invite" });
       }, b.workerId);
       expect(await lost).toContain("The link to the primary is gone");
-      await untilServers(b, 3);
-      await untilServers(a, 3);
+      await untilServers([b], 3);
+      await untilServers([a], 3);
       for (const worker of [a, b]) {
         const found = worker.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
         expect(await within(found, "sockets", 10_000)).toEqual([client.id]);
@@ -192,7 +185,7 @@ for (const link of ["pipe", "ipc"]) {
     test("io.close() takes the worker out; a new server in the same process comes back", async () => {
       const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
       await b.run((ctx) => ctx.io.close());
-      await untilServers(a, 2);
+      await untilServers([a], 2);
       await b.run(async (ctx) => {
         const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
         const { createAdapter } = (await ctx.import(
@@ -201,7 +194,7 @@ for (const link of ["pipe", "ipc"]) {
         ctx.store.io = new Server({ adapter: createAdapter() });
         ctx.store.heard = new Promise((resolve) => ctx.store.io.on("back", resolve));
       });
-      await untilServers(a, 3);
+      await untilServers([a], 3);
       await a.run((ctx) => void ctx.io.serverSideEmit("back", "again"));
       expect(await b.run((ctx) => ctx.store.heard)).toBe("again");
     });
@@ -270,10 +263,10 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
         to.workerId,
       );
     // Its answers come from behind everything that the worker had to tell the hub.
-    await untilServers(to, 2);
+    await untilServers([to], 2);
     const before = await framesOut();
     await from.run((ctx, name) => void ctx.io.to(name).emit("nobody"), room);
-    await untilServers(from, 2);
+    await untilServers([from], 2);
     return (await framesOut()) - before;
   }
 
@@ -432,7 +425,7 @@ test("a worker whose servers are closed ends by itself", async () => {
     });
   });
   expect(await exit).toEqual([b.workerId, 0, null]);
-  await untilServers(a, 1);
+  await untilServers([a], 1);
 });
 
 test("close() of the hub is idempotent and leaves workers delivering locally, told why", async () => {
@@ -512,8 +505,8 @@ describe("misuse", () => {
       const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
       ctx.store.hub = setupPrimary();
     });
-    await untilServers(a, 2);
-    await untilServers(b, 2);
+    await untilServers([a], 2);
+    await untilServers([b], 2);
     const late = client.next("late");
     await b.run((ctx) => void ctx.io.to("r").emit("late"));
     await late;

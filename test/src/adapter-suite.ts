@@ -4,7 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Clients, type TestClient } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 export function adapterSuite(name: string, config: ClusterConfig): void {
@@ -21,11 +21,7 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
     beforeAll(async () => {
       cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
       [workerA, workerB, workerC] = [cluster.worker(0), cluster.worker(1), cluster.worker(2)];
-      for (const worker of cluster.workers) {
-        await worker.run(async (ctx) => {
-          while ((await ctx.io.of("/").adapter.serverCount()) !== 3) await new Promise(setImmediate);
-        });
-      }
+      await untilServers(cluster.workers, 3);
     });
 
     afterAll(async () => {

@@ -28,6 +28,16 @@ async function connectAcross(): Promise<ExampleClient[]> {
   return clients;
 }
 
+/** Kills the worker of the first client; its clients have `moved` when all have another one. */
+function killWorkerOf(clients: ExampleClient[]): { killed: number; moved: Promise<unknown> } {
+  const killed = (clients[0] as ExampleClient).worker;
+  const moved = clients
+    .filter(({ worker }) => worker === killed)
+    .map((client) => client.until("another worker", () => client.worker !== killed));
+  process.kill(killed, "SIGKILL");
+  return { killed, moved: Promise.all(moved) };
+}
+
 /** Everyone speaks once, and everyone hears each of them once. */
 async function everyoneTalks(clients: ExampleClient[], topic: string): Promise<void> {
   for (const [i, speaker] of clients.entries()) await talk(speaker, clients, `${topic} ${i}`);
@@ -41,14 +51,10 @@ describe.each(["cluster-cjs", "cluster-esm"])("examples/%s", (name) => {
     const clients = await connectAcross();
     await everyoneTalks(clients, "before");
 
-    const killed = (clients[0] as ExampleClient).worker;
-    const moved = clients
-      .filter(({ worker }) => worker === killed)
-      .map((client) => client.until("another worker", () => client.worker !== killed));
-    process.kill(killed, "SIGKILL");
+    const { killed, moved } = killWorkerOf(clients);
     await example.line(new RegExp(`^worker ${killed} is gone$`));
     await example.line(/^worker \d+ is up$/, 3);
-    await Promise.all(moved);
+    await moved;
     await everyoneTalks(clients, "after");
     expectNoComplaint();
   });
@@ -60,13 +66,9 @@ describe("examples/recluster", () => {
     const clients = await connectAcross();
     await everyoneTalks(clients, "before");
 
-    const killed = (clients[0] as ExampleClient).worker;
-    const moved = clients
-      .filter(({ worker }) => worker === killed)
-      .map((client) => client.until("another worker", () => client.worker !== killed));
-    process.kill(killed, "SIGKILL");
+    const { moved } = killWorkerOf(clients);
     await example.line(/^worker \d+ is up$/, 3);
-    await Promise.all(moved);
+    await moved;
     await everyoneTalks(clients, "after");
     expectNoComplaint();
   });

@@ -1,7 +1,7 @@
 /** Connection state recovery when workers stop, are cut off, or more is sent than memory may hold. */
 import { afterEach, expect, test } from "vitest";
 import { urlOf } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 import { CutOff } from "./harness/cut-off.js";
 import { Manager, RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
@@ -22,11 +22,7 @@ async function start(config: ClusterConfig = {}): Promise<void> {
   });
   [a, b] = [cluster.worker(0), cluster.worker(1)];
   [urlA, urlB] = [await urlOf(a), await urlOf(b)];
-  for (const worker of cluster.workers) {
-    await worker.run(async (ctx) => {
-      while ((await ctx.io.of("/").adapter.serverCount()) < 2) await new Promise(setImmediate);
-    });
-  }
+  await untilServers(cluster.workers, 2);
 }
 
 async function connect(url: string, options?: RecoveringOptions): Promise<RecoveringClient> {
@@ -48,9 +44,7 @@ async function cutOff(worker: RemoteWorker, then?: (ctx: WorkerContext) => void)
 /** The worker goes on and has been taken back. */
 async function takeBack(worker: RemoteWorker, cut: CutOff): Promise<void> {
   await cut.wake();
-  await worker.run(async (ctx) => {
-    while ((await ctx.io.of("/").adapter.serverCount()) < 2) await new Promise(setImmediate);
-  });
+  await untilServers([worker], 2);
 }
 
 /** Sends events that the hub has placed when this settles. */

@@ -1,7 +1,7 @@
 /** Connection state recovery on real clusters: what comes back, from where, and what does not. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { urlOf } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 import { Manager, RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
 
@@ -21,9 +21,9 @@ async function start(config: ClusterConfig = {}): Promise<void> {
   });
   [a, b] = [cluster.worker(0), cluster.worker(1)];
   [urlA, urlB] = [await urlOf(a), await urlOf(b)];
+  await untilServers(cluster.workers, 2);
   for (const worker of cluster.workers) {
-    await worker.run(async (ctx) => {
-      while ((await ctx.io.of("/").adapter.serverCount()) < 2) await new Promise(setImmediate);
+    await worker.run((ctx) => {
       ctx.store.reasons = [];
       ctx.io.on("connection", (socket) => {
         socket.on("disconnect", (reason) => void ctx.store.reasons.push(reason));

@@ -11,6 +11,7 @@ import type { PrimaryStats } from "@holdfast/sticky";
 import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { whenConnected } from "./harness/clients.js";
 import { TestCluster, within } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
@@ -31,11 +32,7 @@ async function start(config: ClusterConfig = {}): Promise<TestCluster> {
 async function client(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
   const socket = connectClient(url, { forceNew: true, reconnection: false, ...options });
   clients.push(socket);
-  const connected = new Promise((resolve, reject) => {
-    socket.on("connect", () => resolve(undefined));
-    socket.on("connect_error", reject);
-  });
-  await within(connected, "connection");
+  await whenConnected(socket, url);
   return socket;
 }
 

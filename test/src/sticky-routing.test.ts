@@ -4,6 +4,7 @@ import { Agent, get, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
+import { whenConnected } from "./harness/clients.js";
 import { TestCluster, within } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
@@ -22,11 +23,7 @@ async function client(
 ): Promise<Socket> {
   const socket = connectClient(cluster.url, { forceNew: true, reconnection: false, ...options });
   clients.push(socket);
-  const connected = new Promise((resolve, reject) => {
-    socket.on("connect", () => resolve(undefined));
-    socket.on("connect_error", reject);
-  });
-  await within(connected, "connection");
+  await whenConnected(socket, cluster.url);
   return socket;
 }
 

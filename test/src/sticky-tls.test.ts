@@ -9,6 +9,7 @@ import { io as connectClient, type ManagerOptions, type Socket, type SocketOptio
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { CERTIFICATE, KEY } from "./harness/certificate.js";
+import { whenConnected } from "./harness/clients.js";
 import { TestCluster, within } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
@@ -76,11 +77,7 @@ async function client(url: string, options: Partial<ManagerOptions & SocketOptio
     ...options,
   } as Partial<ManagerOptions>);
   clients.push(socket);
-  const connected = new Promise((resolve, reject) => {
-    socket.on("connect", () => resolve(undefined));
-    socket.on("connect_error", reject);
-  });
-  await within(connected, "connection");
+  await whenConnected(socket, url);
   return socket;
 }
 

@@ -59,13 +59,7 @@ export class Clients {
       io(url, { forceNew: true, reconnection: false, transports: ["websocket"], ...options }),
     );
     this.#open.add(client);
-    await within(
-      new Promise<void>((resolve, reject) => {
-        client.socket.once("connect", resolve);
-        client.socket.once("connect_error", reject);
-      }),
-      `connection to ${url}`,
-    );
+    await whenConnected(client.socket, url);
     return client;
   }
 
@@ -78,6 +72,15 @@ export class Clients {
     for (const client of this.#open) client.close();
     this.#open.clear();
   }
+}
+
+/** Waits for a client that has just been made; fails with what it is refused with. */
+export async function whenConnected(socket: Socket, url: string): Promise<void> {
+  const connected = new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("connect_error", reject);
+  });
+  await within(connected, `connection to ${url}`);
 }
 
 /** Where a worker listens in a cluster without a router. */
