@@ -23,6 +23,7 @@ import { PreparedPacket } from "./packet.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
 import { connectionOf, engineOf, forgetAcks, onServerSideEmit, type Packet, pathOf } from "./socketio.js";
+import { fromTable, type SocketDetails, type SocketsTable, toTable } from "./sockets-table.js";
 import { packValue } from "./values.js";
 import { workerMember } from "./worker-connector.js";
 import { corkFlushes } from "./write-batch.js";
@@ -30,14 +31,6 @@ import { corkFlushes } from "./write-batch.js";
 /** Socket.IO's flags as they reach an adapter; `timeout` comes from `io.timeout()`. */
 interface Options extends Selection {
   readonly flags: BroadcastFlags;
-}
-
-/** A socket of another worker, as Socket.IO's `RemoteSocket` takes it. */
-interface SocketDetails {
-  readonly id: SocketId;
-  readonly handshake: unknown;
-  readonly rooms: Room[];
-  readonly data: unknown;
 }
 
 /** What a command carries: whom it is for, and what is done to them. */
@@ -272,7 +265,7 @@ export class HoldfastAdapter extends Adapter {
       this.#port.request(Operation.fetchSockets, selection.rooms, selection, {
         timeoutMs: flags.timeout ?? this.#options.requestsTimeout,
         onResponse: (value) => {
-          for (const details of value as SocketDetails[]) sockets.push(details);
+          for (const details of fromTable(value as SocketsTable)) sockets.push(details);
         },
         onSettled: (error) => {
           if (!error) return resolve(sockets);
@@ -361,7 +354,7 @@ export class HoldfastAdapter extends Adapter {
   async #onFetchSockets(selection: Selection, responder: Responder): Promise<void> {
     const sockets = ((await super.fetchSockets(selection)) as Socket[]).map(describe);
     try {
-      responder.finish(sockets);
+      responder.finish(toTable(sockets));
     } catch (error) {
       responder.fail(nameUnserializable(sockets) ?? (error as Error));
     }
