@@ -1,7 +1,7 @@
 /** What joining costs on the link: one report for all rooms of a turn, in one write. */
 import { afterEach, describe, expect, test } from "vitest";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 
 const ROOMS = 10_000;
@@ -96,4 +96,34 @@ describe.each<[string, ClusterConfig]>([
     expect((await traffic(joiner)).framesOut).toBe(Number(after.framesOut) + ROOMS + 1);
     expect(cluster.output).toBe("");
   });
+
+  test("rooms that were left are forgotten, though the worker has nothing else to say", async () => {
+    cluster = await TestCluster.start({ sticky: false, workers: 1, ...config });
+    const worker = cluster.worker(0);
+    await untilServers(cluster.workers, 1);
+    const client = await clients.connectTo(worker);
+    const before = await cluster.primary.run((ctx) => ctx.hub.stats().rooms);
+    await worker.run(async (ctx, id) => {
+      const socket = ctx.io.sockets.sockets.get(id);
+      await socket?.join(["a", "b"]);
+      await socket?.leave("a");
+    }, client.id);
+    await roomsBecome(before + 1);
+    // One that is joined meanwhile does not wait for those that are left.
+    await worker.run(async (ctx, id) => {
+      const socket = ctx.io.sockets.sockets.get(id);
+      void socket?.leave("b");
+      await socket?.join("c");
+    }, client.id);
+    expect(await cluster.primary.run((ctx) => ctx.hub.stats().rooms)).toBe(before + 1);
+    client.close();
+    await roomsBecome(0);
+  });
 });
+
+async function roomsBecome(expected: number): Promise<void> {
+  const become = cluster.primary.run(async (ctx, count) => {
+    while (ctx.hub.stats().rooms !== count) await new Promise(setImmediate);
+  }, expected);
+  await within(become, `${expected} rooms`);
+}

@@ -22,6 +22,7 @@ import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions
 import { PreparedPacket } from "./packet.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
+import { RoomMembers } from "./room-members.js";
 import { connectionOf, engineOf, forgetAcks, onServerSideEmit, type Packet, pathOf } from "./socketio.js";
 import { fromTable, type SocketDetails, type SocketsTable, toTable } from "./sockets-table.js";
 import { packValue } from "./values.js";
@@ -51,6 +52,7 @@ type AckCallback = (error: Error | null, responses: unknown[]) => void;
  */
 export class HoldfastAdapter extends Adapter {
   declare readonly nsp: Namespace;
+  declare rooms: Map<Room, RoomMembers>;
   readonly #options: ResolvedAdapterOptions;
   readonly #port: NamespacePort;
   /** Undefined where the server has no `connectionStateRecovery`. */
@@ -58,6 +60,8 @@ export class HoldfastAdapter extends Adapter {
   /** What places this server's packets; for the primary's emitter that depends on the workers' servers. */
   readonly #recoveryNow: () => Recovery | undefined;
   readonly #ackTimers = new Set<NodeJS.Timeout>();
+  /** Whether anybody has ever listened for rooms; mostly nobody does, and the events are many. */
+  #isObserved = false;
 
   constructor(
     nsp: Namespace,
@@ -67,6 +71,9 @@ export class HoldfastAdapter extends Adapter {
     recoversElsewhere?: (portName: string) => boolean,
   ) {
     super(nsp);
+    this.once("newListener", () => {
+      this.#isObserved = true;
+    });
     this.#options = options;
     const context: RecoveryContext = {
       nsp,
@@ -120,22 +127,25 @@ export class HoldfastAdapter extends Adapter {
     if (this.sids.size === 0) corkFlushes(engineOf(this.nsp));
     const joined = this.sids.get(id) ?? new Set();
     if (joined.size === 0) this.sids.set(id, joined);
+    let isConnecting = false;
     for (const room of rooms) {
       joined.add(room);
+      isConnecting ||= room === id;
       let members = this.rooms.get(room);
       if (!members) {
-        members = new Set();
+        members = new RoomMembers();
         this.rooms.set(room, members);
-        report?.add(room);
-        this.emit("create-room", room);
+        report?.add(room, members);
+        if (this.#isObserved) this.emit("create-room", room);
+      } else if (members.has(id)) {
+        continue;
       }
-      if (members.has(id)) continue;
       members.add(id);
-      this.emit("join-room", room, id);
+      if (this.#isObserved) this.emit("join-room", room, id);
     }
     const reported = this.#port.reported();
     // Socket.IO writes CONNECT right after a socket has joined the room of its own id.
-    if (reported && rooms.has(id) && !this.#recovery?.isReturning(id)) this.#holdConnect(id);
+    if (reported && isConnecting && !this.#recovery?.isReturning(id)) this.#holdConnect(id);
     this.#recovery?.onJoin(id, rooms);
     return reported;
   }
@@ -176,11 +186,11 @@ export class HoldfastAdapter extends Adapter {
   #leave(id: SocketId, room: Room): void {
     const members = this.rooms.get(room);
     if (!members) return;
-    if (members.delete(id)) this.emit("leave-room", room, id);
+    if (members.delete(id) && this.#isObserved) this.emit("leave-room", room, id);
     if (members.size > 0 || !this.rooms.delete(room)) return;
-    this.#port.report?.remove(room);
-    void this.#port.reported();
-    this.emit("delete-room", room);
+    this.#port.report?.remove(room, members);
+    this.#port.changed();
+    if (this.#isObserved) this.emit("delete-room", room);
   }
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
@@ -408,7 +418,7 @@ export class HoldfastAdapter extends Adapter {
   }
 
   #reportRooms(report: InterestReport): void {
-    for (const room of this.rooms.keys()) report.add(room);
+    for (const [room, members] of this.rooms) report.add(room, members);
   }
 }
 

@@ -27,7 +27,10 @@ export const FrameKind = {
   open: 1,
   /** The worker's server closed the namespace. */
   close: 2,
-  /** u32 sequence, then u32 × n: key × 2 + 1 for "a socket is in this room", key × 2 for "none is left". */
+  /**
+   * u32 sequence, or 0 if nobody waits for `synced`; then u32 × n: key × 2 + 1 for "a socket is in this room",
+   * key × 2 for "none is left".
+   */
   interest: 3,
   /** A command with claims has been carried out. */
   settled: 4,
@@ -171,6 +174,16 @@ export function frameNamespace(buffer: Buffer, start: number): number {
 
 export function frameKey(buffer: Buffer, start: number, index: number): number {
   return buffer.readUInt32LE(start + HEADER_BYTES + index * KEY_BYTES);
+}
+
+/** `readInt32LE` without its checks: hubs read a great many of them. */
+export function interestEntry(buffer: Buffer, at: number): number {
+  return (
+    (buffer[at] as number) |
+    ((buffer[at + 1] as number) << 8) |
+    ((buffer[at + 2] as number) << 16) |
+    ((buffer[at + 3] as number) << 24)
+  );
 }
 
 /** Where the fields of the frame's kind begin. */

@@ -15,6 +15,7 @@ import {
   frameKeyCount,
   frameKind,
   frameNamespace,
+  interestEntry,
   KEY_BYTES,
   OpenFlag,
   ResponseFlag,
@@ -254,12 +255,14 @@ export class Hub {
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const fields = frameFields(buffer, start);
     for (let at = fields + 4; at < end; at += KEY_BYTES) {
-      const entry = buffer.readUInt32LE(at);
+      const entry = interestEntry(buffer, at);
       if ((entry & 1) === 1) this.#interest.add(from.slot, entry >>> 1);
       else this.#interest.remove(from.slot, entry >>> 1);
     }
+    const sequence = buffer.readUInt32LE(fields);
+    if (sequence === 0) return;
     from.outbox.begin(FrameKind.synced, 0, 0);
-    from.outbox.u32(buffer.readUInt32LE(fields));
+    from.outbox.u32(sequence);
     from.outbox.end();
   }
 

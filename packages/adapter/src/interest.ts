@@ -56,26 +56,22 @@ export class Interest {
 
   /** The member has a socket in the room. */
   add(slot: number, key: number): void {
-    const { reported } = this.#bank(slot);
-    reported.set(key, reported.get(key) | bitOf(slot));
+    this.#bank(slot).reported.setBits(key, bitOf(slot));
   }
 
   /** The member has no socket in the room any more. */
   remove(slot: number, key: number): void {
-    const { reported } = this.#bank(slot);
-    reported.set(key, reported.get(key) & ~bitOf(slot));
+    this.#bank(slot).reported.unsetBits(key, bitOf(slot));
   }
 
   /** A command on its way may make sockets of the member join the room. */
   claim(slot: number, key: number): void {
-    const { claimed } = this.#bank(slot);
-    claimed.set(key, claimed.get(key) | bitOf(slot));
+    this.#bank(slot).claimed.setBits(key, bitOf(slot));
   }
 
   /** All such commands have been carried out. */
   unclaim(slot: number, key: number): void {
-    const { claimed } = this.#bank(slot);
-    claimed.set(key, claimed.get(key) & ~bitOf(slot));
+    this.#bank(slot).claimed.unsetBits(key, bitOf(slot));
   }
 
   /** The slots of one bank that may have a socket in the room, as a mask for {@link slotOf}. */

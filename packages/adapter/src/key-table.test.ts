@@ -7,6 +7,9 @@ test("agrees with a Map, whatever collides and however it grows and shrinks", ()
   const key = fc.tuple(fc.nat(7), fc.nat(40)).map(([low, high]) => high * 1024 + low * 127);
   const step = fc.oneof(
     { weight: 20, arbitrary: fc.record({ key, value: fc.constantFrom(0, 1, 2, 3, -5, 2 ** 29) }) },
+    { weight: 5, arbitrary: fc.record({ key, change: fc.constantFrom(1, -1, 5) }) },
+    { weight: 5, arbitrary: fc.record({ key, set: fc.constantFrom(1, 2, 6) }) },
+    { weight: 5, arbitrary: fc.record({ key, unset: fc.constantFrom(1, 2, 7) }) },
     { weight: 1, arbitrary: fc.record({ bits: fc.constantFrom(1, 2) }) },
   );
   fc.assert(
@@ -20,9 +23,21 @@ test("agrees with a Map, whatever collides and however it grows and shrinks", ()
           for (const [k, value] of [...model]) put(k, value & ~action.bits);
           continue;
         }
-        table.set(action.key, action.value);
-        put(action.key, action.value);
-        expect(table.get(action.key)).toBe(action.value);
+        const before = model.get(action.key) ?? 0;
+        if ("change" in action) {
+          put(action.key, before + action.change);
+          expect(table.add(action.key, action.change)).toBe(before + action.change);
+        } else if ("set" in action) {
+          put(action.key, before | action.set);
+          table.setBits(action.key, action.set);
+        } else if ("unset" in action) {
+          put(action.key, before & ~action.unset);
+          table.unsetBits(action.key, action.unset);
+        } else {
+          put(action.key, action.value);
+          table.set(action.key, action.value);
+        }
+        expect(table.get(action.key)).toBe(model.get(action.key) ?? 0);
         expect(table.size).toBe(model.size);
       }
       for (const { key: k } of steps.filter((action) => "key" in action)) {

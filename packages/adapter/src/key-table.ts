@@ -33,7 +33,29 @@ export class KeyTable {
 
   /** @param value 32 bits, signed; 0 makes the key absent */
   set(key: number, value: number): void {
+    this.#put(key, this.#find(key), value);
+  }
+
+  /** @returns the sum, which is the key's value from now on */
+  add(key: number, change: number): number {
     const at = this.#find(key);
+    const value = (this.#values[at] as number) + change;
+    this.#put(key, at, value);
+    return value;
+  }
+
+  /** Sets bits of a key's value, or clears them. */
+  setBits(key: number, bits: number): void {
+    const at = this.#find(key);
+    this.#put(key, at, (this.#values[at] as number) | bits);
+  }
+
+  unsetBits(key: number, bits: number): void {
+    const at = this.#find(key);
+    this.#put(key, at, (this.#values[at] as number) & ~bits);
+  }
+
+  #put(key: number, at: number, value: number): void {
     const before = this.#values[at] as number;
     if (before === value) return;
     this.#values[at] = value;

@@ -21,6 +21,7 @@ import type { Link, LinkEvents } from "./link.js";
 import { NamespacePort, type PortHandlers } from "./namespace-port.js";
 import { Outbox } from "./outbox.js";
 import { Requests } from "./requests.js";
+import { SyncWaiters } from "./sync-waiters.js";
 import { batchWrites } from "./write-batch.js";
 
 const debug = debugModule("holdfast:adapter:member");
@@ -40,6 +41,8 @@ export interface Connector {
 }
 
 const LOSS_GRACE_MS = 100;
+/** How long the hub may believe that sockets are in rooms that they have left. */
+const LATE_MS = 100;
 
 export interface Admission {
   /** The member's id in the hub. */
@@ -55,12 +58,6 @@ export interface Admission {
  * idle → joining → joined → idle; joining and joined → alone → joining
  */
 type State = "idle" | "joining" | "joined" | "alone";
-
-interface Waiter {
-  readonly sequence: number;
-  readonly resolve: () => void;
-  readonly promise: Promise<void>;
-}
 
 export class Member {
   readonly requests = new Requests();
@@ -81,10 +78,8 @@ export class Member {
 
   /** Namespaces with interest that is not on the wire. */
   #dirty: NamespacePort[] = [];
-  #interestSent = 0;
-  #interestSynced = 0;
-  #waiters: Waiter[] = [];
-  #nextWaiter: { promise: Promise<void>; resolve: () => void } | undefined;
+  #lateFlush: NodeJS.Timeout | undefined;
+  readonly #syncWaiters = new SyncWaiters();
 
   constructor(connector: Connector) {
     this.#connector = connector;
@@ -160,20 +155,26 @@ export class Member {
     return isFull;
   }
 
-  /** The port has interest to report; it goes before the next frame, or at the end of the turn. */
+  /**
+   * The port has interest to report. It goes before the next frame, or at the end of the turn if somebody waits
+   * for it; that sockets have left can wait for others who leave.
+   */
   markDirty(port: NamespacePort): void {
     this.#dirty.push(port);
-    this.#outbox?.schedule();
+    this.#lateFlush ??= setTimeout(() => {
+      this.#lateFlush = undefined;
+      if (this.#dirty.length > 0) this.#outbox?.flush();
+    }, LATE_MS).unref();
   }
 
   /** Settles when the hub acts on all interest up to now; undefined when it does already. */
   synced(): Promise<void> | undefined {
     if (this.#state === "alone" || this.#state === "idle") return undefined;
     if (this.#dirty.length > 0 || this.#portsByToken.size > 0 || this.#state === "joining") {
-      this.#nextWaiter ??= newWaiter();
-      return this.#nextWaiter.promise;
+      this.#outbox?.schedule();
+      return this.#syncWaiters.next();
     }
-    return this.#interestSent === this.#interestSynced ? undefined : this.#waiters.at(-1)?.promise;
+    return this.#syncWaiters.last;
   }
 
   /** Called by the connector: the hub has admitted this member. */
@@ -306,7 +307,7 @@ export class Member {
       case FrameKind.counted:
         return this.requests.answeredByHub(fields.u32(), fields.u32());
       case FrameKind.synced:
-        return this.#onSynced(fields.u32());
+        return this.#syncWaiters.synced(fields.u32());
       case FrameKind.asked:
         return this.requests.asked(fields.u32(), readMembers(fields));
       case FrameKind.left:
@@ -339,12 +340,7 @@ export class Member {
       this.#outbox?.begin(FrameKind.close, 0, namespaceId);
       this.#outbox?.end();
     }
-    if (this.#dirty.length === 0) this.#settleNextWaiter();
-  }
-
-  #onSynced(sequence: number): void {
-    this.#interestSynced = sequence;
-    while (this.#waiters[0] && this.#waiters[0].sequence <= sequence) this.#waiters.shift()?.resolve();
+    if (this.#dirty.length === 0) this.#onInterestWritten();
   }
 
   #writeInterest(): void {
@@ -352,18 +348,13 @@ export class Member {
     if (!outbox || this.#dirty.length === 0) return;
     const dirty = this.#dirty;
     this.#dirty = [];
-    for (const port of dirty) port.writeInterest(outbox, () => ++this.#interestSent);
-    this.#settleNextWaiter();
+    for (const port of dirty) port.writeInterest(outbox, () => this.#syncWaiters.nextSequence());
+    this.#onInterestWritten();
   }
 
-  /** Everybody who waited for interest that was not on the wire waits for the last frame now. */
-  #settleNextWaiter(): void {
-    const waiter = this.#nextWaiter;
+  #onInterestWritten(): void {
     // A namespace that the hub does not know yet has still to report its rooms.
-    if (!waiter || this.#portsByToken.size > 0) return;
-    this.#nextWaiter = undefined;
-    if (this.#interestSent === this.#interestSynced) waiter.resolve();
-    else this.#waiters.push({ ...waiter, sequence: this.#interestSent });
+    if (this.#portsByToken.size === 0) this.#syncWaiters.written();
   }
 
   #onBacklogFull(): void {
@@ -390,10 +381,9 @@ export class Member {
     this.#portsById.clear();
     this.#portsByToken.clear();
     this.#dirty = [];
-    this.#interestSynced = this.#interestSent;
-    for (const { resolve } of this.#waiters.splice(0)) resolve();
-    this.#nextWaiter?.resolve();
-    this.#nextWaiter = undefined;
+    clearTimeout(this.#lateFlush);
+    this.#lateFlush = undefined;
+    this.#syncWaiters.release();
     for (const port of this.#ports.values()) port.onUnlinked();
   }
 
@@ -411,12 +401,4 @@ function readMembers(fields: FieldReader): MemberInfo[] {
   const members: MemberInfo[] = [];
   while (!fields.done) members.push({ id: fields.u32(), workerId: fields.u32(), pid: fields.u32() });
   return members;
-}
-
-function newWaiter(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

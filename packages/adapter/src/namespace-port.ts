@@ -126,14 +126,18 @@ export class NamespacePort {
     return this.#report;
   }
 
-  /** Call after a change of `report`. @returns what `socket.join()` returns */
+  /** Call after a change of `report`. */
+  changed(): void {
+    if (this.#dirty || (this.#report?.isEmpty ?? true)) return;
+    this.#dirty = true;
+    this.#member.markDirty(this);
+  }
+
+  /** Call after rooms were added to `report`. @returns what `socket.join()` returns */
   reported(): Promise<void> | undefined {
     // The hub need not know the rooms, only the namespace.
     if (this.#openFlags !== 0) return this.#id === 0 ? this.#member.synced() : undefined;
-    if (!this.#dirty && this.#report?.isEmpty === false) {
-      this.#dirty = true;
-      this.#member.markDirty(this);
-    }
+    this.changed();
     return this.#member.synced();
   }
 

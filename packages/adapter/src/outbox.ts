@@ -7,6 +7,7 @@
  * again when the system has taken what is in it: copying 64 KiB costs less than having V8 collect them. Only
  * slices that are larger are passed on as they are.
  */
+import { charCode } from "./char-code.js";
 import { HEADER_BYTES, NUMBER_BIT } from "./frame.js";
 import { REUSED_BYTES } from "./frame-reader.js";
 import type { Link } from "./link.js";
@@ -157,7 +158,7 @@ export class Outbox {
     if (length > SHORT_CHARS) return 0;
     const buffer = this.#buffer;
     for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i);
+      const code = charCode(text, i);
       if (code > 0x7f) return 0;
       buffer[at + i] = code;
     }
