@@ -3,6 +3,8 @@
  * Each part is kept as the WebSocket frame that carries it (RFC 6455 §5.2), which is also its form on the
  * link; the encoded form that long-polling needs is the frame's payload. Runs in: workers.
  */
+// Imported, because the global is a getter, and this is the hot path.
+import { Buffer } from "node:buffer";
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags } from "socket.io-adapter";
 import { HoldfastError } from "./errors.js";
@@ -22,14 +24,11 @@ import {
   type WriteOptions,
   writesFrames,
 } from "./socketio.js";
+import { binaryFrame, binaryOf, isAscii, textFrame, textOf } from "./websocket-frame.js";
 import { hold, isWritable } from "./write-batch.js";
 
-/** "message" in Engine.IO's protocol: goes before text, not before binary. */
-const ENGINE_MESSAGE = 0x34;
 /** What {@link PreparedPacket.write} puts before each part: flags and length. */
 const PART_HEAD_BYTES = 5;
-const FIN_TEXT = 0x81;
-const FIN_BINARY = 0x82;
 
 export class PreparedPacket {
   readonly #nsp: Namespace;
@@ -165,8 +164,8 @@ export class PreparedPacket {
     hold(connection);
     const plainBinary = takesPlainBinary(connection);
     // What came from another worker has no text yet, and it may be long: only who needs it has it made.
-    const framesOnly = plainBinary && writesFrames(connection);
-    const parts = this.#encoded ?? (framesOnly ? this.#frames : this.encoded);
+    const needsEncoded = this.#encoded !== undefined || !plainBinary || !writesFrames(connection);
+    const parts = needsEncoded ? this.encoded : this.#frames;
     for (let i = 0; i < parts.length; i++) {
       const part = parts[i] as string | Buffer;
       const own = options[i] as WriteOptions;
@@ -199,56 +198,11 @@ function normalize(part: EncodedPart): string | Buffer {
   );
 }
 
-function textFrame(text: string): Buffer {
-  const bytes = Buffer.byteLength(text);
-  const head = headBytes(bytes + 1);
-  const frame = Buffer.allocUnsafe(head + 1 + bytes);
-  writeHead(frame, FIN_TEXT, bytes + 1);
-  frame[head] = ENGINE_MESSAGE;
-  frame.write(text, head + 1, bytes === text.length ? "latin1" : "utf8");
-  return frame;
-}
-
 function textFlags(text: string, frame: Buffer): number {
-  const ascii = frame.length - payloadStart(frame) - 1 === text.length;
-  return ascii ? PartFlag.text | PartFlag.ascii : PartFlag.text;
-}
-
-function binaryFrame(bytes: Buffer): Buffer {
-  const head = headBytes(bytes.length);
-  const frame = Buffer.allocUnsafe(head + bytes.length);
-  writeHead(frame, FIN_BINARY, bytes.length);
-  bytes.copy(frame, head);
-  return frame;
+  return isAscii(frame, text) ? PartFlag.text | PartFlag.ascii : PartFlag.text;
 }
 
 function payloadOf(frame: Buffer, flags: number): string | Buffer {
-  const payload = payloadStart(frame);
-  if ((flags & PartFlag.text) === 0) return frame.subarray(payload);
-  if ((flags & PartFlag.ascii) !== 0) return frame.toString("latin1", payload + 1);
-  return frame.toString("utf8", payload + 1);
-}
-
-function payloadStart(frame: Buffer): number {
-  const length = (frame[1] as number) & 0x7f;
-  return length === 127 ? 10 : length === 126 ? 4 : 2;
-}
-
-/** Bytes of a WebSocket frame's header for an unmasked payload of this length. */
-function headBytes(length: number): number {
-  return length < 126 ? 2 : length < 65536 ? 4 : 10;
-}
-
-function writeHead(frame: Buffer, first: number, length: number): void {
-  frame[0] = first;
-  if (length < 126) {
-    frame[1] = length;
-  } else if (length < 65536) {
-    frame[1] = 126;
-    frame.writeUInt16BE(length, 2);
-  } else {
-    frame[1] = 127;
-    frame.writeUInt32BE(0, 2);
-    frame.writeUInt32BE(length, 6);
-  }
+  if ((flags & PartFlag.text) === 0) return binaryOf(frame);
+  return textOf(frame, (flags & PartFlag.ascii) !== 0 ? "latin1" : "utf8");
 }
