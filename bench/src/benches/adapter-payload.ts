@@ -16,7 +16,13 @@ function carrying(
   pace: { burst: number; window: number },
   comparisons: readonly Comparison[],
 ): Case {
-  const work: Work = { workers: 4, options: { payload, rooms: 1 }, pace: { ms: 600, rate: 0, ...pace } };
+  const quick = { rate: 0, ...pace };
+  const work: Work = {
+    workers: 4,
+    options: { payload, rooms: 1 },
+    pace: { ms: 600, ...quick },
+    warmUp: { ms: 1500, ...quick },
+  };
   // JSON turns a Buffer into something else, so the peer's default takes no part there.
   const peers = payload.kind === "buffer" ? ["peer-advanced"] : ["peer", "peer-advanced"];
   return {

@@ -38,6 +38,33 @@ class FakeLink implements Link {
   close(): void {}
 }
 
+/** A link over a full pipe: it holds on to the bytes that it was given until `take()`. */
+class FullLink extends FakeLink {
+  readonly #held: Buffer[] = [];
+  /** Memory that it was ever given. */
+  readonly memory = new Set<ArrayBufferLike>();
+
+  constructor() {
+    super(true);
+  }
+
+  override write(chunks: readonly Buffer[]): void {
+    for (const chunk of chunks) {
+      this.#held.push(chunk);
+      this.pendingBytes += chunk.length;
+      this.memory.add(chunk.buffer);
+    }
+  }
+
+  /** The system takes so many of the chunks that were written. */
+  take(chunks: number): void {
+    for (const chunk of this.#held.splice(0, chunks)) {
+      this.written.push(Buffer.from(chunk));
+      this.pendingBytes -= chunk.length;
+    }
+  }
+}
+
 interface Sent {
   readonly namespace: number;
   readonly keys: readonly number[];
@@ -128,6 +155,48 @@ describe("Outbox", () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  test("what a slow link holds on to stays as it was until the system has taken it", () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: sent },
+      { weight: 1, arbitrary: fc.constant("flush" as const) },
+      { weight: 1, arbitrary: fc.nat(4) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const link = new FullLink();
+        const outbox = new Outbox(link, 2 ** 31, never);
+        for (const action of steps) {
+          if (action === "flush") outbox.flush();
+          else if (typeof action === "number") link.take(action);
+          else build(outbox, action);
+        }
+        outbox.flush();
+        link.take(Number.POSITIVE_INFINITY);
+        expect(read(link.written)).toEqual(steps.filter((action) => typeof action === "object"));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("a backlog that stays is no reason for new memory", () => {
+    const link = new FullLink();
+    const outbox = new Outbox(link, 2 ** 31, never);
+    const frame = { namespace: 1, keys: [], body: "x".repeat(10_000) };
+    const BACKLOG_CHUNKS = 20;
+    for (let i = 0; i < BACKLOG_CHUNKS; i++) {
+      build(outbox, frame);
+      outbox.flush();
+    }
+    for (let i = 0; i < 1_000; i++) {
+      build(outbox, frame);
+      outbox.flush();
+      link.take(1);
+    }
+    expect(link.pendingBytes).toBeGreaterThan(0);
+    // 20 frames are less than two buffers, wherever they begin and end.
+    expect(link.memory.size).toBeLessThanOrEqual(4);
   });
 
   test("one turn of the event loop is one write", async () => {

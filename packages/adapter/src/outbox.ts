@@ -15,6 +15,8 @@ import type { Link } from "./link.js";
 /** A turn that produces more than this does not wait for its end: memory stays small, the receiver starts. */
 const BATCH_BYTES = 128 * 1024;
 const LARGE_BYTES = 1024 * 1024;
+/** Buffers that an idle link keeps: V8 marks the whole heap for every few hundred that are thrown away. */
+const MAX_SPARE = 8;
 const MAX_KEYS = 0xffff;
 const SHORT_CHARS = 32;
 
@@ -33,9 +35,13 @@ export class Outbox {
   #scheduled: NodeJS.Immediate | undefined;
 
   /** The batch: `[#from, #to)` is complete and not handed to the link. */
-  #buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  #buffer: Buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
   #from = 0;
   #to = 0;
+  /** Full buffers, in order, and how many bytes the system must have taken before each is used again. */
+  readonly #full: { readonly buffer: Buffer; readonly upTo: number }[] = [];
+  /** Bytes that the link was ever given. */
+  #given = 0;
   /** Slices that go before the batch. */
   #chunks: Buffer[] = [];
   #chunkBytes = 0;
@@ -50,7 +56,7 @@ export class Outbox {
   #keys = 0;
 
   /** Whether `onFull` has been called for the backlog that waits. */
-  #full = false;
+  #reported = false;
 
   /** Frames and bytes that went this way, for `stats()`. */
   frames = 0;
@@ -211,9 +217,9 @@ export class Outbox {
     this.#write();
     const { pendingBytes } = this.#link;
     if (pendingBytes === 0) this.#reuse();
-    const wasFull = this.#full;
-    this.#full = pendingBytes > this.#maxBacklogBytes;
-    if (this.#full && !wasFull) this.#events.onFull();
+    const wasReported = this.#reported;
+    this.#reported = pendingBytes > this.#maxBacklogBytes;
+    if (this.#reported && !wasReported) this.#events.onFull();
   }
 
   /** Copies what is being relayed: its chunk may be overwritten. */
@@ -245,6 +251,7 @@ export class Outbox {
     this.#runChunk = undefined;
     this.#runFrom = this.#runTo = 0;
     this.#from = this.#to;
+    this.#full.length = 0;
   }
 
   /** Flushes at the end of this turn of the event loop. */
@@ -278,6 +285,7 @@ export class Outbox {
     this.#endBatch();
     if (this.#chunks.length === 0) return;
     const chunks = this.#chunks;
+    this.#given += this.#chunkBytes;
     this.#chunks = [];
     this.#chunkBytes = 0;
     this.#link.write(chunks);
@@ -287,6 +295,7 @@ export class Outbox {
   #reuse(): void {
     this.#from = this.#to = 0;
     if (this.#buffer.length > LARGE_BYTES) this.#buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
+    if (this.#full.length > MAX_SPARE) this.#full.length = MAX_SPARE;
   }
 
   /** Makes room for `bytes` more of the frame at `#to`, which moves when the buffer is at its end. */
@@ -297,10 +306,20 @@ export class Outbox {
     const frameFrom = this.#to;
     this.#write();
     if (this.#link.pendingBytes > 0 || begun + bytes > old.length) {
-      this.#buffer = Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, 2 * (begun + bytes)));
+      this.#buffer = this.#otherBuffer(begun + bytes);
     }
     old.copy(this.#buffer, 0, frameFrom, frameFrom + begun);
     this.#from = this.#to = 0;
     this.#at = begun;
+  }
+
+  /** A buffer to go on with, while what is in this one waits in the link. */
+  #otherBuffer(bytes: number): Buffer {
+    if (this.#buffer.length === BATCH_BYTES) this.#full.push({ buffer: this.#buffer, upTo: this.#given });
+    const taken = this.#given - this.#link.pendingBytes;
+    if (bytes <= BATCH_BYTES && this.#full[0] && this.#full[0].upTo <= taken) {
+      return (this.#full.shift() as { buffer: Buffer }).buffer;
+    }
+    return Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, 2 * bytes));
   }
 }
