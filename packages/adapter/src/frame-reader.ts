@@ -18,7 +18,8 @@ export interface FrameReaderOptions {
 }
 
 /** Memory for more than this is never used twice. */
-export const REUSED_BYTES = 64 * 1024;
+export const REUSED_BYTES = 128 * 1024;
+const MIN_ASSEMBLY_BYTES = 64 * 1024;
 const LENGTH_BYTES = 4;
 
 export class FrameReader {
@@ -107,7 +108,10 @@ export class FrameReader {
 
   #memoryFor(size: number): Buffer {
     if (!this.#inPlace || size > REUSED_BYTES) return Buffer.allocUnsafe(size);
-    const memory = this.#nextAssembly ?? Buffer.allocUnsafeSlow(REUSED_BYTES);
+    let memory = this.#nextAssembly;
+    if (!memory || memory.length < size) {
+      memory = Buffer.allocUnsafeSlow(size > MIN_ASSEMBLY_BYTES ? REUSED_BYTES : MIN_ASSEMBLY_BYTES);
+    }
     this.#nextAssembly = this.#assembly;
     this.#assembly = memory;
     return memory;

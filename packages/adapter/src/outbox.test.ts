@@ -108,7 +108,7 @@ const sent = fc.record({
       unit: fc.integer({ min: 0, max: 255 }).map((byte) => String.fromCharCode(byte)),
       maxLength: 200,
     }),
-    fc.integer({ min: 9_000, max: 70_000 }).map((size) => String.fromCharCode(size % 256).repeat(size)),
+    fc.integer({ min: 9_000, max: 200_000 }).map((size) => String.fromCharCode(size % 256).repeat(size)),
   ),
 });
 

@@ -3,9 +3,9 @@
  * Owns: the batch buffer and the flush that is scheduled. Runs in: primary and workers.
  *
  * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read.
- * Neighbouring frames of one chunk are relayed as one slice. All is copied into one buffer, which is used
- * again when the system has taken what is in it: copying 64 KiB costs less than having V8 collect them. Only
- * slices that are larger are passed on as they are.
+ * Neighbouring frames of one chunk are relayed as one slice. All is copied into buffers that are used again
+ * when the system has taken what is in them: a copy costs less than to have V8 mark the heap for new ones.
+ * Only large slices are passed on as they are.
  */
 import { charCode } from "./char-code.js";
 import { HEADER_BYTES, NUMBER_BIT } from "./frame.js";
