@@ -115,6 +115,7 @@ async function keepBusy(worker: RemoteWorker): Promise<Blocked> {
 }
 
 interface HubView {
+  readonly unanswered: number | undefined;
   readonly backlogBytes: number;
   readonly dropped: number;
   readonly members: number;
@@ -129,6 +130,7 @@ async function look(worker: RemoteWorker): Promise<HubView> {
     const member = members.find(({ workerId }: { workerId: number }) => workerId === id);
     const { heapUsed, external } = process.memoryUsage();
     return {
+      unanswered: member?.unanswered,
       backlogBytes: member?.backlogBytes ?? 0,
       dropped: member?.dropped ?? 0,
       members: members.length,
@@ -203,6 +205,19 @@ for (const link of ["pipe", "ipc"] as const) {
           .catch((error: { code: string }) => error.code);
       });
       await asked;
+      await b.run((ctx) => {
+        ctx.io.on("later", (answer: (value: string) => void) => {
+          ctx.store.answer = answer;
+          ctx.emit("asked");
+        });
+      });
+      await c.run((ctx) => void ctx.io.on("later", (answer: (value: string) => void) => answer("now")));
+      const askedLater = b.next("asked");
+      await a.run((ctx) => {
+        ctx.store.request = ctx.io.serverSideEmitWithAck("later");
+      });
+      await askedLater;
+      expect((await look(b)).unanswered).toBe(1);
       const stalled = cluster.primary.next("stalled");
       const blocked = await stop(b);
       await flood(a, 6_000, atC);
@@ -219,6 +234,13 @@ for (const link of ["pipe", "ipc"] as const) {
         ),
       ).toBe("HOLDFAST_ERR_LINK_LOST");
       await untilServers([a, b, c], 3);
+      // Nobody waits for the answer to a question of before.
+      expect(await a.run((ctx) => ctx.store.request)).toEqual(["now"]);
+      await b.run(async (ctx) => {
+        ctx.store.answer("late");
+        await ctx.io.of("/").adapter.serverCount();
+      });
+      expect((await look(b)).unanswered).toBe(0);
       // What it got before it was cut off came in order; what was sent while it was away is lost.
       const early = received(atB);
       expect(early).toEqual(numbers(early.length));

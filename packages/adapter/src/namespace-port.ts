@@ -352,13 +352,16 @@ export class NamespacePort {
   }
 
   #responder(asker: number, request: number): Responder {
+    const { id } = this.#member;
     const send = (flags: number, value?: { of: unknown }) => {
       const bytes = value && packValue(value.of);
+      // The hub has cut this worker off since, and told the asker.
+      if (this.#member.id !== id) return;
       const outbox = this.#member.beginFrame(FrameKind.response, flags, this.#id);
       if (!outbox) return;
       outbox.u32(asker);
       outbox.u32(request);
-      outbox.u32(this.#member.id);
+      outbox.u32(id);
       if (bytes) outbox.raw(bytes);
       this.#end(outbox);
     };
