@@ -461,6 +461,41 @@ describe("order on one worker", () => {
     expect(other.received).toEqual([["kept"], ["last"]]);
   });
 
+  test.each([true, false])("so with what is to be acknowledged; to this worker only: %s", async (local) => {
+    const [leaving, joining, ended] = [await connect(urlA), await connect(urlA), await connect(urlA)];
+    for (const [i, { socket }] of [leaving, joining, ended].entries()) {
+      socket.on("question", (answer: (from: number) => void) => answer(i));
+    }
+    const end = ended.next("disconnect");
+    const answers = a.run(
+      async (ctx, ids, isLocal) => {
+        const [goes, comes, isEnded] = ids.map((id) => ctx.io.sockets.sockets.get(id));
+        const io = isLocal ? ctx.io.local : ctx.io;
+        await goes?.join("r");
+        await isEnded?.join("q");
+        ctx.io.emit("before");
+        const asked = io.to("r").timeout(20_000).emitWithAck("question");
+        goes?.leave("r");
+        comes?.join("r");
+        io.to("q")
+          .timeout(20_000)
+          .emit("question", () => {});
+        isEnded?.disconnect(true);
+        ctx.io.emit("after");
+        return await asked;
+      },
+      [leaving, joining, ended].map(({ id }) => id),
+      local,
+    );
+    expect(await answers).toEqual([0]);
+    await end;
+    await Promise.all([leaving.has("after"), joining.has("after")]);
+    const events = (client: typeof ended) => client.received.map(([event]) => event);
+    expect(events(leaving)).toEqual(["before", "question", "after"]);
+    expect(events(joining)).toEqual(["before", "after"]);
+    expect(events(ended)).toEqual(["before", "question"]);
+  });
+
   test("acknowledgements and volatile packets keep their place among events", async () => {
     const client = await connect(urlA);
     await a.run((ctx, id) => {

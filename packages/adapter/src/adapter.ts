@@ -23,7 +23,16 @@ import { PreparedPacket } from "./packet.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
 import { RoomMembers } from "./room-members.js";
-import { connectionOf, engineOf, forgetAcks, onServerSideEmit, type Packet, pathOf } from "./socketio.js";
+import {
+  connectionOf,
+  engineOf,
+  expectAck,
+  forgetAcks,
+  nextPacketId,
+  onServerSideEmit,
+  type Packet,
+  pathOf,
+} from "./socketio.js";
 import { fromTable, type SocketDetails, type SocketsTable, toTable } from "./sockets-table.js";
 import { packValue } from "./values.js";
 import { workerMember } from "./worker-connector.js";
@@ -212,33 +221,56 @@ export class HoldfastAdapter extends Adapter {
     ack: (...args: unknown[]) => void,
   ): void {
     const { flags, ...selection } = complete(options);
-    if (flags.local) {
-      const servers = this.serverCount();
-      const onCount = async (count: number) => reportCounts(await servers, count, clientCountCallback);
-      return super.broadcastWithAck(packet, options, onCount, ack);
-    }
-    // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
-    const prepared = PreparedPacket.encode(this.nsp, packet);
     const servers = this.serverCount();
-    let clients = 0;
-    this.#port.broadcastWithAck(prepared, selection, flags, {
-      timeoutMs: flags.timeout ?? this.#options.requestsTimeout,
-      onResponse: (value) => {
-        clients++;
-        ack(value);
-      },
-      onSettled: async (error) => {
-        // Socket.IO's own timer ends what is not complete by then, with its own error.
-        if (error?.code === "HOLDFAST_ERR_REQUEST_TIMEOUT") return;
-        reportCounts(await servers, clients, clientCountCallback);
-      },
-    });
-    const onCount = (count: number) => {
-      clients += count;
-    };
-    const askOwn = () => super.broadcastWithAck(packet, options, onCount, ack);
-    if (this.#recovery) this.#recovery.inOrder(askOwn);
-    else askOwn();
+    const own = this.#connected(selection);
+    let clients = own.size;
+    const reportAll = async () => reportCounts(await servers, clients, clientCountCallback);
+    if (flags.local) {
+      void reportAll();
+    } else {
+      // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
+      const prepared = PreparedPacket.encode(this.nsp, packet);
+      this.#port.broadcastWithAck(prepared, selection, flags, {
+        timeoutMs: flags.timeout ?? this.#options.requestsTimeout,
+        onResponse: (value) => {
+          clients++;
+          ack(value);
+        },
+        onSettled: (error) => {
+          // Socket.IO's own timer ends what is not complete by then, with its own error.
+          if (error?.code !== "HOLDFAST_ERR_REQUEST_TIMEOUT") void reportAll();
+        },
+      });
+    }
+    const ask = (sids: ReadonlySet<SocketId>) => this.#ask(packet, sids, flags, ack);
+    if (this.#recovery) this.#recovery.inOrderFor(own, ask);
+    else ask(own);
+  }
+
+  /** The sockets of this worker, as broadcasts reach them. */
+  #connected({ rooms, except }: Selection): Set<SocketId> {
+    const connected = new Set<SocketId>();
+    for (const id of this.#select(rooms, except)) if (this.nsp.sockets.has(id)) connected.add(id);
+    return connected;
+  }
+
+  /** Writes to these sockets and waits for their acknowledgements. */
+  #ask(
+    packet: Packet,
+    sids: ReadonlySet<SocketId>,
+    flags: BroadcastFlags,
+    ack: (...args: unknown[]) => void,
+  ): void {
+    if (sids.size === 0) return;
+    const id = nextPacketId(this.nsp);
+    const prepared = PreparedPacket.encode(this.nsp, { ...packet, id });
+    const writeOptions = prepared.writeOptions(flags);
+    for (const sid of sids) {
+      const socket = this.nsp.sockets.get(sid);
+      if (!socket) continue;
+      expectAck(socket, id, ack);
+      prepared.writeTo(socket, writeOptions);
+    }
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {

@@ -59,7 +59,7 @@ test("rooms count as they were when the packet was made", () => {
 
 test("a socket that is closed by the server gets what is for it, once", () => {
   push("1");
-  inFlight.after(() => log.push("its ack"), "s");
+  inFlight.afterFor(new Set(["s"]), () => log.push("its ack"));
   push("2", "elsewhere");
   push("3");
   expect(inFlight.concerns("s")).toBe(true);
@@ -68,6 +68,20 @@ test("a socket that is closed by the server gets what is for it, once", () => {
   expect(inFlight.concerns("s")).toBe(false);
   for (let i = 0; i < 3; i++) inFlight.placed(deliver);
   expect(log.slice(3)).toEqual(["1-s", "2", "3-s"]);
+});
+
+test("what goes to several sockets waits for those that stay, and runs for one that is closed by the server", () => {
+  const ask = (sids: ReadonlySet<string>) => log.push(`asked ${[...sids]}`);
+  inFlight.afterFor(new Set(["s", "t"]), ask);
+  expect(log.splice(0)).toEqual(["asked s,t"]);
+  push("1", "elsewhere");
+  inFlight.afterFor(new Set(["s", "t", "u"]), ask);
+  inFlight.afterFor(new Set(["s"]), ask);
+  inFlight.flush("s", () => log.push("flushed"));
+  expect(log.splice(0)).toEqual(["asked s", "asked s"]);
+  inFlight.placed(deliver);
+  expect(log).toEqual(["1", "asked t,u"]);
+  expect(inFlight.isEmpty).toBe(true);
 });
 
 test("a packet that was refused holds nobody up", () => {

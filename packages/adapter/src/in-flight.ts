@@ -19,9 +19,9 @@ export interface Unplaced {
 }
 
 interface Waiting {
-  /** Whose order it keeps; undefined for everybody's. */
-  readonly sid: SocketId | undefined;
-  run: (() => void) | undefined;
+  /** Whose order it keeps, without those for whom it has run; undefined for everybody's. */
+  readonly sids: Set<SocketId> | undefined;
+  run(sids: ReadonlySet<SocketId>): void;
 }
 
 /** `deliver` is set where the hub places nothing: it runs when everything before has been placed. */
@@ -51,9 +51,15 @@ export class InFlight {
   }
 
   /** Runs `run` when everything before it has been placed: at once, if nothing waits. */
-  after(run: () => void, sid?: SocketId): void {
+  after(run: () => void): void {
     if (this.isEmpty) run();
-    else this.#items.push({ waiting: { sid, run } });
+    else this.#items.push({ waiting: { sids: undefined, run } });
+  }
+
+  /** As {@link after}, for these sockets; for one that is closed by the server before, it runs before. */
+  afterFor(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
+    if (this.isEmpty) run(sids);
+    else this.#items.push({ waiting: { sids: new Set(sids), run } });
   }
 
   /** Call before a socket joins or leaves rooms: packets that were made before go by what was before. */
@@ -99,8 +105,8 @@ export class InFlight {
         write(item.record);
         item.record.decided ??= new Map();
         item.record.decided.set(sid, false);
-      } else if (item.waiting.sid === sid) {
-        runOnce(item.waiting);
+      } else if (item.waiting.sids?.delete(sid)) {
+        item.waiting.run(new Set([sid]));
       }
     }
   }
@@ -122,7 +128,7 @@ export class InFlight {
     for (let item = this.#items[0]; item && !isToBePlaced(item); item = this.#items[0]) {
       this.#items.shift();
       if ("record" in item) item.deliver?.(item.record);
-      else runOnce(item.waiting);
+      else runRest(item.waiting);
     }
   }
 }
@@ -131,8 +137,9 @@ function isToBePlaced(item: Item): boolean {
   return "record" in item && !item.deliver;
 }
 
-function runOnce(waiting: Waiting): void {
-  const { run } = waiting;
-  waiting.run = undefined;
-  run?.();
+function runRest({ sids, run }: Waiting): void {
+  if (!sids) run(NOBODY);
+  else if (sids.size > 0) run(sids);
 }
+
+const NOBODY: ReadonlySet<SocketId> = new Set();

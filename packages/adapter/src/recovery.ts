@@ -112,6 +112,11 @@ export class Recovery implements RecoveryHandlers {
     this.#inFlight.after(run);
   }
 
+  /** Runs what this worker sends to these sockets, behind what it has sent. */
+  inOrderFor(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
+    this.#inFlight.afterFor(sids, run);
+  }
+
   /** Gets a session back for a client. */
   restore(privateId: string, offset: string): Promise<RestoredSession | null> {
     return this.#restores?.ask(privateId, offset) ?? Promise.resolve(null);
@@ -269,7 +274,7 @@ export class Recovery implements RecoveryHandlers {
       });
       write();
     } else if (type === SocketPacket.ack && this.#inFlight.concerns(id)) {
-      this.#inFlight.after(write, id);
+      this.#inFlight.afterFor(new Set([id]), write);
     } else {
       write();
     }

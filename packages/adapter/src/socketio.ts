@@ -249,6 +249,16 @@ export function onServerSideEmit(nsp: Namespace, args: unknown[]): void {
   (nsp as unknown as { _onServerSideEmit(args: unknown[]): void })._onServerSideEmit(args);
 }
 
+/** A number for a packet that wants acknowledgements; Socket.IO's adapter takes its own from here. */
+export function nextPacketId(nsp: Namespace): number {
+  return (nsp as unknown as { _ids: number })._ids++;
+}
+
+/** Calls `ack` with what the client acknowledges the packet with. */
+export function expectAck(socket: Socket, packetId: number, ack: (...args: unknown[]) => void): void {
+  (socket as unknown as { acks: Map<number, unknown> }).acks.set(packetId, ack);
+}
+
 /** Forgets an acknowledgement that nobody waits for any more. */
 export function forgetAcks(nsp: Namespace, packetId: number): void {
   for (const socket of nsp.sockets.values()) {
