@@ -106,9 +106,12 @@ describe.each<[string, ClusterConfig]>([
     await worker.run(async (ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
       await socket?.join(["a", "b"]);
-      await socket?.leave("a");
     }, client.id);
+    const { framesOut } = await traffic(worker);
+    await worker.run((ctx, id) => void ctx.io.sockets.sockets.get(id)?.leave("a"), client.id);
     await roomsBecome(before + 1);
+    // Nobody waits for an answer.
+    expect((await traffic(worker)).framesOut).toBe(framesOut);
     // One that is joined meanwhile does not wait for those that are left.
     await worker.run(async (ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);

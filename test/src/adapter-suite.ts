@@ -536,6 +536,8 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
       const events = await workerA.run(async (ctx, id) => {
         const seen: unknown[][] = [];
         const { adapter } = ctx.io.of("/");
+        // An application may have cleaned up before.
+        adapter.removeAllListeners();
         for (const event of ["create-room", "join-room", "leave-room", "delete-room"]) {
           adapter.on(event, (...args: unknown[]) => seen.push([event, ...args]));
         }

@@ -338,6 +338,12 @@ export class HoldfastAdapter extends Adapter {
     });
   }
 
+  /** Takes what watches for new listeners away, too. */
+  override removeAllListeners(event?: string | symbol): this {
+    this.#isObserved = true;
+    return event === undefined ? super.removeAllListeners() : super.removeAllListeners(event);
+  }
+
   /** Writes to this worker's sockets. */
   #deliver(
     packet: PreparedPacket,

@@ -8,7 +8,7 @@ export interface Link {
   readonly kind: LinkKind;
   /** Bytes that were written here and that the system has not taken yet. */
   readonly pendingBytes: number;
-  /** Writes the chunks in order; they must not change until `pendingBytes` is 0. */
+  /** Writes the chunks in order; what `pendingBytes` still counts of them must not change. */
   write(chunks: readonly Buffer[]): void;
   /** Sends what waits, then closes; nothing is received any more. */
   end(): void;
