@@ -7,16 +7,13 @@
  * when the system has taken what is in them: a copy costs less than to have V8 mark the heap for new ones.
  * Only large slices are passed on as they are.
  */
+import { BATCH_BYTES, giveBack, takeBuffer } from "./batch-buffers.js";
 import { charCode } from "./char-code.js";
 import { HEADER_BYTES, NUMBER_BIT } from "./frame.js";
 import { REUSED_BYTES } from "./frame-reader.js";
 import type { Link } from "./link.js";
 
-/** A turn that produces more than this does not wait for its end: memory stays small, the receiver starts. */
-const BATCH_BYTES = 128 * 1024;
 const LARGE_BYTES = 1024 * 1024;
-/** Buffers that an idle link keeps: V8 marks the whole heap for every few hundred that are thrown away. */
-const MAX_SPARE = 8;
 const MAX_KEYS = 0xffff;
 const SHORT_CHARS = 32;
 
@@ -35,10 +32,10 @@ export class Outbox {
   #scheduled: NodeJS.Immediate | undefined;
 
   /** The batch: `[#from, #to)` is complete and not handed to the link. */
-  #buffer: Buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
+  #buffer = takeBuffer();
   #from = 0;
   #to = 0;
-  /** Full buffers, in order, and how many bytes the system must have taken before each is used again. */
+  /** Full buffers, in order, and how many bytes the system must have taken before each is free. */
   readonly #full: { readonly buffer: Buffer; readonly upTo: number }[] = [];
   /** Bytes that the link was ever given. */
   #given = 0;
@@ -216,6 +213,7 @@ export class Outbox {
     this.endRun();
     this.#write();
     const { pendingBytes } = this.#link;
+    this.#giveBackTaken();
     if (pendingBytes === 0) this.#reuse();
     const wasReported = this.#reported;
     this.#reported = pendingBytes > this.#maxBacklogBytes;
@@ -269,6 +267,7 @@ export class Outbox {
   }
 
   #schedule(): void {
+    // What is more does not wait for the end of the turn: memory stays small, and the receiver starts.
     if (this.#to - this.#from + this.#chunkBytes > BATCH_BYTES) this.flush();
     else this.schedule();
   }
@@ -294,8 +293,7 @@ export class Outbox {
   /** What the system has taken at once can be overwritten; a large message leaves no large buffer behind. */
   #reuse(): void {
     this.#from = this.#to = 0;
-    if (this.#buffer.length > LARGE_BYTES) this.#buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
-    if (this.#full.length > MAX_SPARE) this.#full.length = MAX_SPARE;
+    if (this.#buffer.length > LARGE_BYTES) this.#buffer = takeBuffer();
   }
 
   /** Makes room for `bytes` more of the frame at `#to`, which moves when the buffer is at its end. */
@@ -315,11 +313,15 @@ export class Outbox {
 
   /** A buffer to go on with, while what is in this one waits in the link. */
   #otherBuffer(bytes: number): Buffer {
-    if (this.#buffer.length === BATCH_BYTES) this.#full.push({ buffer: this.#buffer, upTo: this.#given });
+    this.#full.push({ buffer: this.#buffer, upTo: this.#given });
+    this.#giveBackTaken();
+    return bytes <= BATCH_BYTES ? takeBuffer() : Buffer.allocUnsafeSlow(2 * bytes);
+  }
+
+  #giveBackTaken(): void {
     const taken = this.#given - this.#link.pendingBytes;
-    if (bytes <= BATCH_BYTES && this.#full[0] && this.#full[0].upTo <= taken) {
-      return (this.#full.shift() as { buffer: Buffer }).buffer;
+    while (this.#full[0] && this.#full[0].upTo <= taken) {
+      giveBack((this.#full.shift() as { buffer: Buffer }).buffer);
     }
-    return Buffer.allocUnsafeSlow(Math.max(BATCH_BYTES, 2 * bytes));
   }
 }
