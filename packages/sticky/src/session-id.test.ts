@@ -5,9 +5,17 @@ import { sessionIdOf } from "../dist/session-id.js";
 /** What Engine.IO 6 does in `prepare()`; an empty value is falsy to all that follows. */
 function asEngineIo(target: string): string | undefined {
   const query: Record<string, string> = {};
-  if (!URL.canParse(target, "https://socket.io")) return undefined;
-  for (const [key, value] of new URL(target, "https://socket.io").searchParams.entries()) query[key] = value;
+  for (const [key, value] of parse(target)?.searchParams.entries() ?? []) query[key] = value;
   return query.sid || undefined;
+}
+
+/** Not with `URL.canParse()`: once it is compiled, that of Node.js 20 refuses hosts that are not ASCII. */
+function parse(target: string): URL | undefined {
+  try {
+    return new URL(target, "https://socket.io");
+  } catch {
+    return undefined;
+  }
 }
 
 const CASES = [
