@@ -496,6 +496,19 @@ describe("order on one worker", () => {
     expect(events(ended)).toEqual(["before", "question"]);
   });
 
+  test("what a socket is asked before it is disconnected is asked in its place", async () => {
+    const client = await connect(urlA);
+    const end = client.next("disconnect");
+    await a.run((ctx, id) => {
+      const socket = ctx.io.sockets.sockets.get(id);
+      ctx.io.emit("before");
+      socket?.emit("question", () => {});
+      socket?.disconnect(true);
+    }, client.id);
+    await end;
+    expect(client.received.map(([event]) => event)).toEqual(["before", "question"]);
+  });
+
   test("acknowledgements and volatile packets keep their place among events", async () => {
     const client = await connect(urlA);
     await a.run((ctx, id) => {

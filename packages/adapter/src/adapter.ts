@@ -210,8 +210,9 @@ export class HoldfastAdapter extends Adapter {
     }
     const prepared = PreparedPacket.encode(this.nsp, packet);
     if (!flags.local) this.#port.broadcast(prepared, rooms, except, flags);
-    if (recovery) recovery.inOrder(() => this.#deliver(prepared, rooms, except, flags));
-    else this.#deliver(prepared, rooms, except, flags);
+    if (!recovery) return this.#deliver(prepared, rooms, except, flags);
+    const write = (sids: ReadonlySet<SocketId>) => this.#write(prepared, sids, flags);
+    recovery.inOrder(this.#connected({ rooms, except }), write);
   }
 
   override broadcastWithAck(
@@ -243,7 +244,7 @@ export class HoldfastAdapter extends Adapter {
       });
     }
     const ask = (sids: ReadonlySet<SocketId>) => this.#ask(packet, sids, flags, ack);
-    if (this.#recovery) this.#recovery.inOrderFor(own, ask);
+    if (this.#recovery) this.#recovery.inOrder(own, ask);
     else ask(own);
   }
 
@@ -264,13 +265,11 @@ export class HoldfastAdapter extends Adapter {
     if (sids.size === 0) return;
     const id = nextPacketId(this.nsp);
     const prepared = PreparedPacket.encode(this.nsp, { ...packet, id });
-    const writeOptions = prepared.writeOptions(flags);
     for (const sid of sids) {
       const socket = this.nsp.sockets.get(sid);
-      if (!socket) continue;
-      expectAck(socket, id, ack);
-      prepared.writeTo(socket, writeOptions);
+      if (socket) expectAck(socket, id, ack);
     }
+    this.#write(prepared, sids, flags);
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
@@ -352,13 +351,16 @@ export class HoldfastAdapter extends Adapter {
     flags: BroadcastFlags,
     decided?: ReadonlyMap<SocketId, boolean>,
   ): void {
-    const { sockets } = this.nsp;
     const isPlain = rooms.size === 1 && except.size === 0 && !decided;
-    const members = isPlain ? this.#onlyRoom(rooms) : this.#select(rooms, except, decided);
-    if (members.size === 0) return;
+    this.#write(packet, isPlain ? this.#onlyRoom(rooms) : this.#select(rooms, except, decided), flags);
+  }
+
+  #write(packet: PreparedPacket, sids: ReadonlySet<SocketId>, flags: BroadcastFlags): void {
+    if (sids.size === 0) return;
+    const { sockets } = this.nsp;
     const writeOptions = packet.writeOptions(flags);
-    for (const id of members) {
-      const socket = sockets.get(id);
+    for (const sid of sids) {
+      const socket = sockets.get(sid);
       if (socket) packet.writeTo(socket, writeOptions);
     }
   }

@@ -5,6 +5,7 @@ import { InFlight, type Unplaced } from "../dist/in-flight.js";
 let rooms: Map<string, Set<string>>;
 let inFlight: InFlight;
 let log: string[];
+const SOMEBODY = new Set(["somebody"]);
 
 beforeEach(() => {
   rooms = new Map([["s", new Set(["r"])]]);
@@ -23,11 +24,11 @@ const deliver = ({ packet, decided }: Unplaced) =>
   void log.push(`${packet}${decided?.has("s") ? (decided.get("s") ? "+s" : "-s") : ""}`);
 
 test("packets are placed first in, first out; what comes after them waits for them", () => {
-  inFlight.after(() => log.push("at once"));
+  inFlight.after(SOMEBODY, () => log.push("at once"));
   push("1");
-  inFlight.after(() => log.push("after 1"));
+  inFlight.after(SOMEBODY, () => log.push("after 1"));
   push("2");
-  inFlight.after(() => log.push("after 2"));
+  inFlight.after(SOMEBODY, () => log.push("after 2"));
   inFlight.placed(deliver);
   expect(log).toEqual(["at once", "1", "after 1"]);
   inFlight.placed(deliver);
@@ -37,10 +38,10 @@ test("packets are placed first in, first out; what comes after them waits for th
 
 test("what is sent while a packet is delivered goes behind what waits", () => {
   push("1");
-  inFlight.after(() => log.push("waited"));
+  inFlight.after(SOMEBODY, () => log.push("waited"));
   inFlight.placed((record) => {
     deliver(record);
-    inFlight.after(() => log.push("from a listener"));
+    inFlight.after(SOMEBODY, () => log.push("from a listener"));
   });
   expect(log).toEqual(["1", "waited", "from a listener"]);
 });
@@ -59,7 +60,7 @@ test("rooms count as they were when the packet was made", () => {
 
 test("a socket that is closed by the server gets what is for it, once", () => {
   push("1");
-  inFlight.afterFor(new Set(["s"]), () => log.push("its ack"));
+  inFlight.after(new Set(["s"]), () => log.push("its ack"));
   push("2", "elsewhere");
   push("3");
   expect(inFlight.concerns("s")).toBe(true);
@@ -72,11 +73,11 @@ test("a socket that is closed by the server gets what is for it, once", () => {
 
 test("what goes to several sockets waits for those that stay, and runs for one that is closed by the server", () => {
   const ask = (sids: ReadonlySet<string>) => log.push(`asked ${[...sids]}`);
-  inFlight.afterFor(new Set(["s", "t"]), ask);
+  inFlight.after(new Set(["s", "t"]), ask);
   expect(log.splice(0)).toEqual(["asked s,t"]);
   push("1", "elsewhere");
-  inFlight.afterFor(new Set(["s", "t", "u"]), ask);
-  inFlight.afterFor(new Set(["s"]), ask);
+  inFlight.after(new Set(["s", "t", "u"]), ask);
+  inFlight.after(new Set(["s"]), ask);
   inFlight.flush("s", () => log.push("flushed"));
   expect(log.splice(0)).toEqual(["asked s", "asked s"]);
   inFlight.placed(deliver);
@@ -86,7 +87,7 @@ test("what goes to several sockets waits for those that stay, and runs for one t
 
 test("a packet that was refused holds nobody up", () => {
   const refused = push("1");
-  inFlight.after(() => log.push("after 1"));
+  inFlight.after(SOMEBODY, () => log.push("after 1"));
   push("2");
   inFlight.remove(refused);
   expect(log).toEqual(["after 1"]);

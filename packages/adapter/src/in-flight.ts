@@ -19,8 +19,8 @@ export interface Unplaced {
 }
 
 interface Waiting {
-  /** Whose order it keeps, without those for whom it has run; undefined for everybody's. */
-  readonly sids: Set<SocketId> | undefined;
+  /** Whose order it keeps, without those for whom it has run. */
+  readonly sids: Set<SocketId>;
   run(sids: ReadonlySet<SocketId>): void;
 }
 
@@ -50,14 +50,11 @@ export class InFlight {
     else this.#items.push({ record, deliver });
   }
 
-  /** Runs `run` when everything before it has been placed: at once, if nothing waits. */
-  after(run: () => void): void {
-    if (this.isEmpty) run();
-    else this.#items.push({ waiting: { sids: undefined, run } });
-  }
-
-  /** As {@link after}, for these sockets; for one that is closed by the server before, it runs before. */
-  afterFor(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
+  /**
+   * Runs `run` for these sockets when everything before it has been placed: at once, if nothing waits. For a
+   * socket that is closed by the server it runs before that.
+   */
+  after(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
     if (this.isEmpty) run(sids);
     else this.#items.push({ waiting: { sids: new Set(sids), run } });
   }
@@ -105,7 +102,7 @@ export class InFlight {
         write(item.record);
         item.record.decided ??= new Map();
         item.record.decided.set(sid, false);
-      } else if (item.waiting.sids?.delete(sid)) {
+      } else if (item.waiting.sids.delete(sid)) {
         item.waiting.run(new Set([sid]));
       }
     }
@@ -128,7 +125,7 @@ export class InFlight {
     for (let item = this.#items[0]; item && !isToBePlaced(item); item = this.#items[0]) {
       this.#items.shift();
       if ("record" in item) item.deliver?.(item.record);
-      else runRest(item.waiting);
+      else if (item.waiting.sids.size > 0) item.waiting.run(item.waiting.sids);
     }
   }
 }
@@ -136,10 +133,3 @@ export class InFlight {
 function isToBePlaced(item: Item): boolean {
   return "record" in item && !item.deliver;
 }
-
-function runRest({ sids, run }: Waiting): void {
-  if (!sids) run(NOBODY);
-  else if (sids.size > 0) run(sids);
-}
-
-const NOBODY: ReadonlySet<SocketId> = new Set();

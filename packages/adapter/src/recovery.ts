@@ -107,14 +107,9 @@ export class Recovery implements RecoveryHandlers {
     this.#port.record(prepared, rooms, except, flags, echo, () => this.#inFlight.remove(record));
   }
 
-  /** Runs what this worker sends otherwise, behind what it has sent. */
-  inOrder(run: () => void): void {
-    this.#inFlight.after(run);
-  }
-
-  /** Runs what this worker sends to these sockets, behind what it has sent. */
-  inOrderFor(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
-    this.#inFlight.afterFor(sids, run);
+  /** Runs what this worker sends otherwise, to these sockets, behind what it has sent. */
+  inOrder(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
+    this.#inFlight.after(sids, run);
   }
 
   /** Gets a session back for a client. */
@@ -274,7 +269,7 @@ export class Recovery implements RecoveryHandlers {
       });
       write();
     } else if (type === SocketPacket.ack && this.#inFlight.concerns(id)) {
-      this.#inFlight.afterFor(new Set([id]), write);
+      this.#inFlight.after(new Set([id]), write);
     } else {
       write();
     }
