@@ -4,14 +4,14 @@
  * W = 4, 8. Windows of 1.2 s, the first dropped, after 1.5 s of emits as fast as the loop allows.
  */
 import type { Bench, Case } from "../lib/bench.js";
-import { BROADCAST_MEASURES, openBroadcast, type Work } from "./broadcast-session.js";
+import { BROADCAST_MEASURES, openBroadcast, WARM_UP_MS, type Work } from "./broadcast-session.js";
 
 function paced(workers: number): Case {
   const work: Work = {
     workers,
     options: { payload: { kind: "text", bytes: 100 }, rooms: 1 },
     pace: { ms: 1200, burst: 1, window: 2048, rate: 1000 },
-    warmUp: { ms: 1500, burst: 20, window: 2048, rate: 0 },
+    warmUp: { ms: WARM_UP_MS, burst: 20, window: 2048, rate: 0 },
   };
   const peer = { of: "holdfast", to: "peer" };
   return {

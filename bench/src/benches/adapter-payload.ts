@@ -1,11 +1,11 @@
 /**
  * Question: how does the cost of a broadcast grow with what it carries?
  * 2 KB of JSON, a 2 KB Buffer, 64 KB of JSON to a room with one member on each of 4 workers, as fast as the
- * loop allows (64 emits a turn and 2048 on their way; for 64 KB 4 and 64). Windows of 600 ms, the first dropped.
+ * loop allows (64 emits a turn and 2048 on their way; for 64 KB 4 and 64). Windows of 600 ms, the first dropped, after 1.5 s of the same.
  */
 import type { Bench, Case, Comparison } from "../lib/bench.js";
 import type { Payload } from "../scenarios/payload.js";
-import { BROADCAST_MEASURES, openBroadcast, type Work } from "./broadcast-session.js";
+import { BROADCAST_MEASURES, openBroadcast, WARM_UP_MS, type Work } from "./broadcast-session.js";
 
 const SMALL = { burst: 64, window: 2048 };
 const LARGE = { burst: 4, window: 64 };
@@ -21,7 +21,7 @@ function carrying(
     workers: 4,
     options: { payload, rooms: 1 },
     pace: { ms: 600, ...quick },
-    warmUp: { ms: 1500, ...quick },
+    warmUp: { ms: WARM_UP_MS, ...quick },
   };
   // JSON turns a Buffer into something else, so the peer's default takes no part there.
   const peers = payload.kind === "buffer" ? ["peer-advanced"] : ["peer", "peer-advanced"];

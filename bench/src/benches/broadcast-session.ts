@@ -30,6 +30,8 @@ export const BROADCAST_MEASURES: readonly Measure[] = [
   { key: "rate", title: "deliveries per second", unit: "/s", better: "higher" },
 ];
 
+/** After this code is as hot as in a server that has run for a while. */
+export const WARM_UP_MS = 1500;
 /** How long what was emitted may take to arrive. */
 const DRAIN_MS = 5_000;
 

@@ -1,6 +1,6 @@
 /**
- * Memory for what waits in links, used again and again by all links of the process: for every few dozen
- * buffers of this size that are thrown away, V8 marks the whole heap.
+ * Memory for what comes from links and waits in them, used again and again by all links of the process: for
+ * every few dozen buffers of this size that are thrown away, V8 marks the whole heap.
  * Owns: the buffers that nobody uses, 8 MiB at most. Runs in: primary and workers.
  */
 

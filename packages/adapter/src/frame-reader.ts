@@ -2,6 +2,7 @@
  * Cuts a stream of bytes into frames.
  * Owns: the bytes of a frame that is not complete yet. Runs in: primary and workers.
  */
+import { BATCH_BYTES, takeBuffer } from "./batch-buffers.js";
 import { HoldfastError } from "./errors.js";
 import { frameLength, HEADER_BYTES } from "./frame.js";
 
@@ -18,8 +19,7 @@ export interface FrameReaderOptions {
 }
 
 /** Memory for more than this is never used twice. */
-export const REUSED_BYTES = 128 * 1024;
-const MIN_ASSEMBLY_BYTES = 64 * 1024;
+export const REUSED_BYTES = BATCH_BYTES;
 const LENGTH_BYTES = 4;
 
 export class FrameReader {
@@ -108,10 +108,7 @@ export class FrameReader {
 
   #memoryFor(size: number): Buffer {
     if (!this.#inPlace || size > REUSED_BYTES) return Buffer.allocUnsafe(size);
-    let memory = this.#nextAssembly;
-    if (!memory || memory.length < size) {
-      memory = Buffer.allocUnsafeSlow(size > MIN_ASSEMBLY_BYTES ? REUSED_BYTES : MIN_ASSEMBLY_BYTES);
-    }
+    const memory = this.#nextAssembly ?? takeBuffer();
     this.#nextAssembly = this.#assembly;
     this.#assembly = memory;
     return memory;

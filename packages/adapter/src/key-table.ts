@@ -31,12 +31,7 @@ export class KeyTable {
     return this.#values[this.#find(key)] as number;
   }
 
-  /** @param value 32 bits, signed; 0 makes the key absent */
-  set(key: number, value: number): void {
-    this.#put(key, this.#find(key), value);
-  }
-
-  /** @returns the sum, which is the key's value from now on */
+  /** @returns the sum, 32 bits and signed, which is the key's value from now on */
   add(key: number, change: number): number {
     const at = this.#find(key);
     const value = (this.#values[at] as number) + change;
@@ -44,7 +39,6 @@ export class KeyTable {
     return value;
   }
 
-  /** Sets bits of a key's value, or clears them. */
   setBits(key: number, bits: number): void {
     const at = this.#find(key);
     this.#put(key, at, (this.#values[at] as number) | bits);

@@ -1,6 +1,6 @@
 /**
  * What is on its way to one link: frames gathered over a turn of the event loop and written at its end.
- * Owns: the batch buffer and the flush that is scheduled. Runs in: primary and workers.
+ * Owns: the batch buffers in use and the flush that is scheduled. Runs in: primary and workers.
  *
  * Frames are either built here (`begin()` … `end()`) or relayed from a chunk that another link read.
  * Neighbouring frames of one chunk are relayed as one slice. All is copied into buffers that are used again

@@ -36,7 +36,7 @@ export function roomKeys(namespaceId: number, rooms: readonly string[]): Int32Ar
   return keys;
 }
 
-/** How many rooms, from this one on, have names that fit into a batch. */
+/** The end of the rooms, from this one on, whose names fit into a batch together. */
 function endOfBatch(rooms: readonly string[], from: number): number {
   let to = from;
   for (let length = 0; to < rooms.length; to++) {
