@@ -4,10 +4,10 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Server } from "socket.io";
 import { describe, expect, test } from "vitest";
-import { FrameKind } from "../../packages/adapter/dist/frame.js";
-import { Outbox } from "../../packages/adapter/dist/outbox.js";
-import { PreparedPacket } from "../../packages/adapter/dist/packet.js";
-import { roomKey } from "../../packages/adapter/dist/room-key.js";
+import { Outbox } from "../../packages/adapter/dist/link/outbox.js";
+import { PreparedPacket } from "../../packages/adapter/dist/socketio/prepared-packet.js";
+import { FrameKind } from "../../packages/adapter/dist/wire/frame.js";
+import { roomKey } from "../../packages/adapter/dist/wire/room-key.js";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
@@ -18,6 +18,12 @@ function markdownFiles(folder = ROOT): string[] {
     if (entry.isDirectory()) return /^(node_modules|dist|\.git)$/.test(entry.name) ? [] : markdownFiles(path);
     return entry.name.endsWith(".md") ? [path] : [];
   });
+}
+
+/** Files of a package, without its tests, as paths below `folder`. */
+function sourceFiles(folder: string): string[] {
+  const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" });
+  return files.filter((file) => file.endsWith(".ts") && !file.includes(".test"));
 }
 
 /** What stands in code font in the first cell of a row of some table. */
@@ -44,7 +50,7 @@ function about(name: string, page: string): string {
 }
 
 const PACKAGES = [
-  { name: "adapter", optionFiles: ["options.ts", "emitter.ts"] },
+  { name: "adapter", optionFiles: ["options.ts", "host/emitter.ts"] },
   { name: "sticky", optionFiles: ["options.ts"] },
 ];
 
@@ -67,7 +73,7 @@ describe.each(PACKAGES)("@holdfast/$name", ({ name, optionFiles }) => {
 
   test("every error code is given somewhere", () => {
     const folder = `packages/${name}/src`;
-    const files = readdirSync(join(ROOT, folder)).filter((file) => !/^errors\.ts$|\.test/.test(file));
+    const files = sourceFiles(folder).filter((file) => file !== "errors.ts");
     const sources = files.map((file) => read(join(folder, file))).join("\n");
     expect(codes.filter((code) => !sources.includes(`"${code}"`))).toEqual([]);
   });
@@ -84,8 +90,7 @@ test.each(PACKAGES)("CONTRIBUTING.md has every source file of @holdfast/$name, a
   const folder = `packages/${name}/src`;
   const [, chapter = ""] = read("CONTRIBUTING.md").split(`### \`${folder}\`\n`);
   const [table = ""] = chapter.split(/^##/m);
-  const files = readdirSync(join(ROOT, folder)).filter((file) => !file.includes(".test"));
-  expect(tableNames(table).sort()).toEqual(files.sort());
+  expect(tableNames(table).sort()).toEqual(sourceFiles(folder).sort());
 });
 
 test("every relative link leads somewhere", () => {

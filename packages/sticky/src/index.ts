@@ -1,4 +1,3 @@
-export type { ForwardedHeader } from "./client-address.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type {
   ConnectionInfo,
@@ -7,7 +6,8 @@ export type {
   WorkerInfo,
   WorkerOptions,
 } from "./options.js";
-export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary.js";
+export type { ForwardedHeader } from "./primary/client-address.js";
+export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary/set-up.js";
 export type {
   PrimaryEvents,
   PrimaryStats,
@@ -15,4 +15,4 @@ export type {
   WorkerProcessStats,
   WorkerStats,
 } from "./stats.js";
-export { type SocketIoServer, type StickyWorker, setupWorker } from "./worker.js";
+export { type SocketIoServer, type StickyWorker, setupWorker } from "./worker/set-up.js";

@@ -1,6 +1,6 @@
 /** The options of `setupPrimary()` and `setupWorker()`, as users give them. Runs in: primary and workers. */
 
-import type { ForwardedHeader } from "./client-address.js";
+import type { ForwardedHeader } from "./primary/client-address.js";
 
 /** How a connection that belongs to no session gets its worker. */
 export type LoadBalancingMethod = "least-connection" | "round-robin" | "random" | "hash";

@@ -2,9 +2,10 @@
  * Checks options once, at the edge, and fills in the defaults.
  * Owns: the defaults and the ranges. Runs in: primary and workers.
  */
-import { createTrust, type ForwardedHeader, type IsTrusted } from "./client-address.js";
+
 import { HoldfastError } from "./errors.js";
 import type { ConnectionInfo, LoadBalancingMethod, PrimaryOptions, WorkerOptions } from "./options.js";
+import { createTrust, type ForwardedHeader, type IsTrusted } from "./primary/client-address.js";
 
 export interface ResolvedPrimaryOptions {
   readonly loadBalancingMethod: LoadBalancingMethod;

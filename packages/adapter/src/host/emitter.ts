@@ -1,0 +1,108 @@
+/**
+ * Socket.IO's server side for the primary, which has no sockets of its own: a namespace whose adapter is a
+ * member of the hub within the process.
+ * Owns: a server without connections, and the member. Runs in: primary.
+ */
+import { type Namespace, Server, type ServerOptions } from "socket.io";
+import type { Hub } from "../hub/hub.js";
+import { LocalLink } from "../link/local.js";
+import { type Connector, Member } from "../member/member.js";
+import { resolveAdapterOptions } from "../options.js";
+import { HoldfastAdapter } from "../socketio/adapter.js";
+import { OpenFlag } from "../wire/frame.js";
+
+/**
+ * What `emitter()` of the primary's handle offers: a namespace's methods that need no socket of this process.
+ */
+export type Emitter = Pick<
+  Namespace,
+  | "emit"
+  | "send"
+  | "write"
+  | "to"
+  | "in"
+  | "except"
+  | "volatile"
+  | "compress"
+  | "timeout"
+  | "socketsJoin"
+  | "socketsLeave"
+  | "disconnectSockets"
+  | "fetchSockets"
+  | "serverSideEmit"
+  | "serverSideEmitWithAck"
+>;
+
+/** Options of `emitter()`. */
+export interface EmitterOptions {
+  /**
+   * The scope of the workers' servers, as in the options of `createAdapter()`.
+   * @default "/socket.io", the path that servers have unless changed
+   */
+  scope?: string;
+  /**
+   * The parser of the workers' servers, if it is not Socket.IO's own.
+   * @see https://socket.io/docs/v4/custom-parser/
+   */
+  parser?: ServerOptions["parser"];
+}
+
+/** The worker id of members that live in the primary. */
+export const PRIMARY_WORKER_ID = 0;
+
+/** Everything that the primary emits, by one member. */
+export class Emitters {
+  readonly #hub: Hub;
+  readonly #member: Member;
+  readonly #namespaces = new Map<string, Namespace>();
+
+  constructor(hub: Hub) {
+    this.#hub = hub;
+    const connector: Connector = {
+      connect: (member) => this.#join(member),
+      disconnect: () => {},
+      connected: true,
+    };
+    this.#member = new Member(connector);
+  }
+
+  /** The namespace's emitter; opened on the first call. */
+  get(name: string, { scope, parser }: EmitterOptions): Emitter {
+    const key = `${scope ?? ""}\n${name}`;
+    const known = this.#namespaces.get(key);
+    if (known) return known;
+    const adapterOptions = resolveAdapterOptions({ interest: false, ...(scope !== undefined && { scope }) });
+    const [hub, member] = [this.#hub, this.#member];
+    class EmitterAdapter extends HoldfastAdapter {
+      constructor(nsp: Namespace) {
+        super(nsp, adapterOptions, member, OpenFlag.emitter, (portName) => hub.hasRecovery(portName));
+      }
+    }
+    // Only the namespace that was asked for opens a way to the hub; a server always makes "/" as well.
+    const server = new Server(parser === undefined ? {} : { parser });
+    const nsp = server.of(name);
+    nsp.adapter = new EmitterAdapter(nsp);
+    this.#namespaces.set(key, nsp);
+    return nsp;
+  }
+
+  close(): void {
+    for (const nsp of this.#namespaces.values()) void nsp.adapter.close();
+    this.#namespaces.clear();
+  }
+
+  #join(member: Member): boolean {
+    const identity = { workerId: PRIMARY_WORKER_ID, pid: process.pid };
+    let hubEnd: LocalLink | undefined;
+    const { id } = this.#hub.admit(identity, (events) => {
+      hubEnd = new LocalLink(events);
+      return hubEnd;
+    });
+    member.join({ member: id, ...this.#hub.limits }, (events) => {
+      const memberEnd = new LocalLink(events);
+      if (hubEnd) LocalLink.connect(hubEnd, memberEnd);
+      return memberEnd;
+    });
+    return true;
+  }
+}

@@ -1,0 +1,397 @@
+/**
+ * The hub: knows the members, routes frames between them.
+ * Owns: the members and their links, the namespaces' ids, the interest table. Runs in: primary.
+ * Knows nothing of `node:cluster`; whoever admits a member brings its link.
+ */
+import debugModule from "debug";
+import { HoldfastError, type MemberInfo } from "../errors.js";
+import { FieldReader } from "../wire/field-reader.js";
+import {
+  BroadcastFlag,
+  FrameKind,
+  frameFields,
+  frameFlags,
+  frameKey,
+  frameKeyCount,
+  frameKind,
+  frameNamespace,
+  interestEntry,
+  KEY_BYTES,
+  OpenFlag,
+  ResponseFlag,
+  VOLATILE_SHARE,
+} from "../wire/frame.js";
+import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
+import { Interest, slotOf } from "./interest.js";
+import { HubRecovery, type RecoveryLimits, type RecoveryStats } from "./recovery.js";
+
+const debug = debugModule("holdfast:adapter:hub");
+
+interface HubNamespace {
+  readonly id: number;
+  readonly name: string;
+  readonly members: Set<HubMember>;
+  /** Members that only send; the namespace keeps its id for them. */
+  readonly emitters: Set<HubMember>;
+  /** Members that report no interest and get everything. */
+  readonly wildcards: Set<HubMember>;
+}
+
+export type HubLimits = MemberLimits & RecoveryLimits;
+
+/** What the hub tells its owner. */
+export interface HubEvents {
+  onJoin(member: MemberInfo): void;
+  onLeave(member: MemberInfo): void;
+  onStalled(member: MemberInfo, backlogBytes: number): void;
+  onJournalFull(): void;
+  onError(error: HoldfastError): void;
+}
+
+export class Hub {
+  readonly #limits: HubLimits;
+  readonly #events: HubEvents;
+  readonly #members = new Map<number, HubMember>();
+  readonly #bySlot: (HubMember | undefined)[] = [];
+  readonly #namespaces = new Map<number, HubNamespace>();
+  readonly #namespacesByName = new Map<string, HubNamespace>();
+  readonly #interest = new Interest();
+  readonly #recovery: HubRecovery;
+  /** Reused by `#collect`. */
+  readonly #targets: HubMember[] = [];
+  #lastMember = 0;
+  #lastNamespace = 0;
+
+  constructor(limits: HubLimits, events: HubEvents) {
+    this.#limits = limits;
+    this.#events = events;
+    this.#recovery = new HubRecovery(limits, {
+      collect: (buffer, start) => this.#collect(undefined, buffer, start),
+      onJournalFull: () => events.onJournalFull(),
+      onIdle: (namespaceId) => {
+        const namespace = this.#namespaces.get(namespaceId);
+        if (namespace) this.#forgetIfUnused(namespace);
+      },
+    });
+  }
+
+  get limits(): MemberLimits {
+    const { maxMessageBytes, maxBacklogBytes } = this.#limits;
+    return { maxMessageBytes, maxBacklogBytes };
+  }
+
+  get members(): IterableIterator<HubMember> {
+    return this.#members.values();
+  }
+
+  has(member: HubMember): boolean {
+    return this.#members.get(member.id) === member;
+  }
+
+  get namespaceCount(): number {
+    return this.#namespaces.size;
+  }
+
+  get interestSize(): number {
+    return this.#interest.size;
+  }
+
+  /** Whether a worker's server with this namespace has `connectionStateRecovery`. */
+  hasRecovery(name: string): boolean {
+    const namespace = this.#namespacesByName.get(name);
+    return namespace !== undefined && this.#recovery.has(namespace.id);
+  }
+
+  get recoveryStats(): RecoveryStats {
+    return this.#recovery.stats;
+  }
+
+  /** Takes in a worker that asked to join. */
+  admit(worker: { readonly workerId: number; readonly pid: number }, makeLink: MakeLink): HubMember {
+    const slot = this.#interest.allot();
+    const member = new HubMember(++this.#lastMember, worker, slot, makeLink, this.#limits, this.#interest, {
+      onFrame: (from, buffer, start, end) => this.#onFrame(from, buffer, start, end),
+      onChunkEnd: () => this.#endRuns(),
+      onEnd: (gone) => this.remove(gone),
+      onBroken: (broken, cause) => this.#onBroken(broken, cause),
+      onStalled: (stalled) => this.#onStalled(stalled),
+    });
+    this.#members.set(member.id, member);
+    this.#bySlot[slot] = member;
+    debug(
+      "member %d (worker %d, pid %d) joined over %s",
+      member.id,
+      member.workerId,
+      member.pid,
+      member.link.kind,
+    );
+    this.#events.onJoin(member.info);
+    return member;
+  }
+
+  /** The member's process is gone, or it left. Waiting requests everywhere are told at once. */
+  remove(member: HubMember): void {
+    if (!this.#members.delete(member.id)) return;
+    this.#bySlot[member.slot] = undefined;
+    member.close();
+    this.#recovery.release(member);
+    this.#interest.release(member.slot);
+    for (const namespace of this.#namespaces.values()) this.#leaveNamespace(member, namespace);
+    for (const { outbox } of this.#members.values()) {
+      outbox.begin(FrameKind.left, 0, 0);
+      outbox.u32(member.id);
+      outbox.end();
+    }
+    debug("member %d (worker %d) left", member.id, member.workerId);
+    this.#events.onLeave(member.info);
+  }
+
+  /** Releases every link. */
+  close(): void {
+    for (const member of this.#members.values()) member.close();
+    this.#members.clear();
+    this.#recovery.close();
+  }
+
+  #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    switch (frameKind(buffer, start)) {
+      case FrameKind.broadcast:
+        return this.#onBroadcast(from, buffer, start, end);
+      case FrameKind.record:
+        return this.#recovery.onRecord(from, buffer, start, end);
+      case FrameKind.command:
+        return this.#onCommand(from, buffer, start, end);
+      case FrameKind.request:
+        return this.#onRequest(from, buffer, start, end);
+      case FrameKind.response:
+        return this.#onResponse(from, buffer, start, end);
+      case FrameKind.interest:
+        return this.#onInterest(from, buffer, start, end);
+      case FrameKind.settled:
+        return from.settleClaim();
+      case FrameKind.open:
+        return this.#onOpen(from, buffer, start, end);
+      case FrameKind.close:
+        return this.#onClose(from, buffer, start);
+      case FrameKind.count:
+        return this.#onCount(from, buffer, start);
+      case FrameKind.leave:
+        if (buffer.readUInt32LE(frameFields(buffer, start)) === from.id) this.remove(from);
+        return;
+      default:
+        return this.#onSessionFrame(from, buffer, start, end);
+    }
+  }
+
+  #endRuns(): void {
+    for (const { outbox } of this.#members.values()) outbox.endRun();
+  }
+
+  #onSessionFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const namespaceId = frameNamespace(buffer, start);
+    const fields = new FieldReader(buffer, frameFields(buffer, start), end);
+    switch (frameKind(buffer, start)) {
+      case FrameKind.sessionOpen:
+        return this.#recovery.onSessionOpen(from, namespaceId, fields);
+      case FrameKind.sessionRooms:
+        return this.#recovery.onSessionRooms(from, fields);
+      case FrameKind.sessionData:
+        return this.#recovery.onSessionData(from, fields);
+      case FrameKind.sessionEnd:
+        return this.#recovery.onSessionEnd(from, frameFlags(buffer, start), fields);
+      case FrameKind.sessionRestored:
+        return this.#recovery.onSessionRestored(from, fields);
+      case FrameKind.restore:
+        return this.#recovery.onRestore(from, namespaceId, fields);
+      default:
+        throw new HoldfastError(
+          "HOLDFAST_ERR_BROKEN_FRAME",
+          `Worker ${from.workerId} sent a frame of the unknown kind ${frameKind(buffer, start)}.`,
+        );
+    }
+  }
+
+  #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const targets = this.#collect(from, buffer, start);
+    const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i] as HubMember;
+      if (isVolatile && this.#isCongested(target)) target.dropped++;
+      else target.outbox.relay(buffer, start, end);
+    }
+  }
+
+  #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const fields = frameFields(buffer, start);
+    const claims = readKeys(buffer, fields + 4, buffer.readUInt32LE(fields));
+    for (const target of this.#collect(from, buffer, start)) {
+      if (claims.length > 0) target.claim(claims);
+      target.outbox.relay(buffer, start, end);
+    }
+  }
+
+  #onRequest(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const targets = this.#collect(from, buffer, start);
+    from.outbox.begin(FrameKind.asked, 0, frameNamespace(buffer, start));
+    from.outbox.u32(buffer.readUInt32LE(frameFields(buffer, start) + 4));
+    for (const target of targets) {
+      from.outbox.u32(target.id);
+      from.outbox.u32(target.workerId);
+      from.outbox.u32(target.pid);
+    }
+    from.outbox.end();
+    for (const target of targets) {
+      target.unanswered++;
+      target.outbox.relay(buffer, start, end);
+    }
+  }
+
+  #onResponse(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    if ((frameFlags(buffer, start) & ResponseFlag.final) !== 0) from.unanswered--;
+    const asker = this.#members.get(buffer.readUInt32LE(frameFields(buffer, start)));
+    asker?.outbox.relay(buffer, start, end);
+  }
+
+  #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const fields = frameFields(buffer, start);
+    for (let at = fields + 4; at < end; at += KEY_BYTES) {
+      const entry = interestEntry(buffer, at);
+      if ((entry & 1) === 1) this.#interest.add(from.slot, entry >>> 1);
+      else this.#interest.remove(from.slot, entry >>> 1);
+    }
+    const sequence = buffer.readUInt32LE(fields);
+    if (sequence === 0) return;
+    from.outbox.begin(FrameKind.synced, 0, 0);
+    from.outbox.u32(sequence);
+    from.outbox.end();
+  }
+
+  #onOpen(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const fields = new FieldReader(buffer, frameFields(buffer, start), end);
+    const flags = frameFlags(buffer, start);
+    const token = fields.u32();
+    const recovery = (flags & OpenFlag.recovery) === 0 ? undefined : ([fields.u32(), fields.u32()] as const);
+    const namespace = this.#namespace(fields.rest().toString());
+    if ((flags & OpenFlag.emitter) !== 0) {
+      namespace.emitters.add(from);
+    } else {
+      namespace.members.add(from);
+      if ((flags & OpenFlag.everything) !== 0) namespace.wildcards.add(from);
+    }
+    if (recovery) this.#recovery.openNamespace(namespace.id, ...recovery);
+    from.outbox.begin(FrameKind.opened, 0, namespace.id);
+    from.outbox.u32(token);
+    from.outbox.latin1(this.#recovery.lastOffset);
+    from.outbox.end();
+  }
+
+  #onCount(from: HubMember, buffer: Buffer, start: number): void {
+    const namespaceId = frameNamespace(buffer, start);
+    from.outbox.begin(FrameKind.counted, 0, namespaceId);
+    from.outbox.u32(buffer.readUInt32LE(frameFields(buffer, start)));
+    from.outbox.u32(this.#namespaces.get(namespaceId)?.members.size ?? 0);
+    from.outbox.end();
+  }
+
+  #onClose(from: HubMember, buffer: Buffer, start: number): void {
+    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+    if (namespace) this.#leaveNamespace(from, namespace);
+  }
+
+  #namespace(name: string): HubNamespace {
+    const known = this.#namespacesByName.get(name);
+    if (known) return known;
+    const fresh = {
+      id: ++this.#lastNamespace,
+      name,
+      members: new Set<HubMember>(),
+      emitters: new Set<HubMember>(),
+      wildcards: new Set<HubMember>(),
+    };
+    this.#namespaces.set(fresh.id, fresh);
+    this.#namespacesByName.set(name, fresh);
+    return fresh;
+  }
+
+  #leaveNamespace(member: HubMember, namespace: HubNamespace): void {
+    namespace.members.delete(member);
+    namespace.emitters.delete(member);
+    namespace.wildcards.delete(member);
+    this.#recovery.release(member, namespace.id);
+    this.#forgetIfUnused(namespace);
+  }
+
+  #forgetIfUnused(namespace: HubNamespace): void {
+    if (namespace.members.size > 0 || namespace.emitters.size > 0) return;
+    if (this.#recovery.keeps(namespace.id)) return;
+    this.#recovery.forgetNamespace(namespace.id);
+    this.#namespaces.delete(namespace.id);
+    this.#namespacesByName.delete(namespace.name);
+  }
+
+  /** The members that the frame's keys lead to, but not `from`. Valid until the next call. */
+  #collect(from: HubMember | undefined, buffer: Buffer, start: number): HubMember[] {
+    const targets = this.#targets;
+    targets.length = 0;
+    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+    if (!namespace) return targets;
+    const keys = frameKeyCount(buffer, start);
+    if (keys === 0) {
+      for (const member of namespace.members) if (member !== from) targets.push(member);
+      return targets;
+    }
+    const { bankCount } = this.#interest;
+    for (let bank = 0; bank < bankCount; bank++) {
+      let mask = 0;
+      for (let i = 0; i < keys; i++) {
+        mask |= this.#interest.mask(bank, frameKey(buffer, start, i));
+      }
+      while (mask !== 0) {
+        const bit = mask & -mask;
+        mask ^= bit;
+        const member = this.#bySlot[slotOf(bank, bit)];
+        if (member && member !== from) targets.push(member);
+      }
+    }
+    for (const member of namespace.wildcards) {
+      // A claim may have put it there already.
+      if (member !== from && !targets.includes(member)) targets.push(member);
+    }
+    return targets;
+  }
+
+  #isCongested({ outbox }: HubMember): boolean {
+    return outbox.backlogBytes > this.#limits.maxBacklogBytes * VOLATILE_SHARE;
+  }
+
+  #onStalled(member: HubMember): void {
+    // Not at once: it shows while a frame is on its way to several members. Sessions that others get at the
+    // member's end come with everything that is placed, and the rest of them would get this frame once more.
+    queueMicrotask(() => this.#cutOff(member));
+  }
+
+  #cutOff(member: HubMember): void {
+    if (!this.has(member)) return;
+    const { backlogBytes } = member.outbox;
+    debug("member %d (worker %d) stalled with %d bytes waiting", member.id, member.workerId, backlogBytes);
+    this.remove(member);
+    this.#events.onStalled(member.info, backlogBytes);
+  }
+
+  #onBroken(member: HubMember, cause: unknown): void {
+    this.remove(member);
+    this.#events.onError(
+      new HoldfastError(
+        "HOLDFAST_ERR_BROKEN_FRAME",
+        `Worker ${member.workerId} (pid ${member.pid}) was cut off from the others: ${(cause as Error).message}`,
+        { cause },
+      ),
+    );
+  }
+}
+
+function readKeys(buffer: Buffer, at: number, count: number): number[] {
+  const keys = new Array<number>(count);
+  for (let i = 0; i < count; i++) keys[i] = buffer.readUInt32LE(at + i * KEY_BYTES);
+  return keys;
+}

@@ -1,0 +1,309 @@
+/**
+ * The hub's part in connection state recovery: places recoverable packets, keeps sessions, gives them to
+ * whoever the client comes back to. Owns: the journal, the sessions, the fences that owners have not
+ * answered. Runs in: primary. The hub hands it the frames; it decides, and writes to members' outboxes.
+ */
+import debugModule from "debug";
+import type { FieldReader } from "../wire/field-reader.js";
+import {
+  BroadcastFlag,
+  FrameKind,
+  frameFields,
+  frameFlags,
+  frameNamespace,
+  SessionFlag,
+} from "../wire/frame.js";
+import { roomKey } from "../wire/room-key.js";
+import type { HubMember } from "./hub-member.js";
+import { Journal, type JournalEntry, type JournalStats } from "./journal.js";
+import { type Session, Sessions } from "./sessions.js";
+
+const debug = debugModule("holdfast:adapter:recovery");
+
+/** An owner that is silent for longer is passed over: its last snapshot has to do. */
+const FENCE_MS = 1_000;
+const SWEEP_MS = 1_000;
+/** Restores wait while this part of the allowed backlog is on its way to the worker, and need no more. */
+const RESTORE_SHARE = 1 / 4;
+const RETRY_MS = 5;
+
+export interface RecoveryLimits {
+  readonly journalBytes: number;
+  readonly maxMessageBytes: number;
+  readonly maxBacklogBytes: number;
+}
+
+export interface RecoveryEvents {
+  /** Members that have sockets in the rooms that the frame's keys stand for. Valid until the next call. */
+  collect(buffer: Buffer, start: number): readonly HubMember[];
+  /** The journal drops packets before their time. */
+  onJournalFull(): void;
+  /** Nothing of the namespace is kept any more. */
+  onIdle(namespaceId: number): void;
+}
+
+export interface RecoveryStats extends JournalStats {
+  /** Sessions with and without a socket. */
+  readonly sessions: number;
+  /** Those without. */
+  readonly suspended: number;
+}
+
+/** A worker's question for a session. */
+interface Restore {
+  readonly from: HubMember;
+  readonly request: number;
+  readonly handle: number;
+  readonly offset: string;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export class HubRecovery {
+  readonly #limits: RecoveryLimits;
+  readonly #events: RecoveryEvents;
+  readonly #journal: Journal;
+  readonly #sessions = new Sessions();
+  /** Restores that wait, for the session's owner or for room in the asker's backlog. */
+  readonly #restores = new Map<Session, Restore>();
+  readonly #namespaces = new Set<number>();
+  #sweep: NodeJS.Timeout | undefined;
+
+  constructor(limits: RecoveryLimits, events: RecoveryEvents) {
+    this.#limits = limits;
+    this.#events = events;
+    this.#journal = new Journal(limits.journalBytes, () => events.onJournalFull());
+  }
+
+  /** The offset of the last packet: what a worker's volatile packets carry until it has seen a newer one. */
+  get lastOffset(): string {
+    return this.#journal.lastOffset;
+  }
+
+  get stats(): RecoveryStats {
+    const { size, suspendedSize } = this.#sessions;
+    return { ...this.#journal.stats(), sessions: size, suspended: suspendedSize };
+  }
+
+  has(namespaceId: number): boolean {
+    return this.#namespaces.has(namespaceId);
+  }
+
+  /** Whether the namespace has to keep its id although no worker has it. */
+  keeps(namespaceId: number): boolean {
+    return this.has(namespaceId) && this.#sessions.hasAny(namespaceId);
+  }
+
+  openNamespace(namespaceId: number, durationMs: number, retainMs: number): void {
+    this.#namespaces.add(namespaceId);
+    this.#sessions.openNamespace(namespaceId, durationMs);
+    this.#journal.retain(retainMs);
+    this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS).unref();
+  }
+
+  /** The member's sockets of the namespace, or of all, are gone without a word. */
+  release(member: HubMember, namespaceId?: number): void {
+    // Nor does it wait for a session any more.
+    for (const [session, { from }] of this.#restores) {
+      const isConcerned = namespaceId === undefined || session.namespaceId === namespaceId;
+      if (from === member && isConcerned) this.#takeRestore(session);
+    }
+    for (const session of this.#sessions.of(member, namespaceId)) this.#suspend(session);
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+    for (const { timer } of this.#restores.values()) clearTimeout(timer);
+    this.#restores.clear();
+  }
+
+  onRecord(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const targets = this.#events.collect(buffer, start);
+    const fromEnd = buffer.readUInt32LE(frameFields(buffer, start));
+    const entry = this.#journal.append(buffer, start, end, fromEnd);
+    const echo = (frameFlags(buffer, start) & BroadcastFlag.echo) !== 0;
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i] as HubMember;
+      if (target !== from || !echo) target.outbox.relay(entry.buffer, entry.start, entry.end);
+    }
+    if (!echo) return;
+    from.outbox.begin(FrameKind.placed, 0, frameNamespace(buffer, start));
+    from.outbox.latin1(this.#journal.lastOffset);
+    from.outbox.end();
+  }
+
+  onSessionOpen(from: HubMember, namespaceId: number, fields: FieldReader): void {
+    const handle = fields.u32();
+    const [privateId, sid] = [fields.text(), fields.text()];
+    const known = this.#sessions.find(namespaceId, privateId);
+    // A worker that was cut off still has the socket of a session that is wanted, or went, elsewhere.
+    const isWanted = known !== undefined && this.#restores.has(known);
+    const opened = isWanted ? undefined : this.#sessions.open(from, handle, { namespaceId, privateId, sid });
+    if (opened) opened.rooms = fields.names();
+    else this.#fence(from, namespaceId, handle);
+  }
+
+  onSessionRooms(from: HubMember, fields: FieldReader): void {
+    const session = this.#sessions.owned(from, fields.u32());
+    if (!session) return;
+    const joined = fields.u8() === 1;
+    for (const room of fields.names()) {
+      if (joined) session.rooms.add(room);
+      else session.rooms.delete(room);
+    }
+  }
+
+  onSessionData(from: HubMember, fields: FieldReader): void {
+    const session = this.#sessions.owned(from, fields.u32());
+    if (session) session.data = new Uint8Array(fields.rest());
+  }
+
+  onSessionEnd(from: HubMember, flags: number, fields: FieldReader): void {
+    const session = this.#sessions.owned(from, fields.u32());
+    // One that was passed over has no say any more.
+    if (!session) return;
+    if ((flags & SessionFlag.recoverable) !== 0) return this.#suspend(session);
+    this.#releaseClaim(session);
+    this.#sessions.forget(session);
+    const restore = this.#takeRestore(session);
+    if (restore) this.#decline(restore, session.namespaceId);
+  }
+
+  onSessionRestored(from: HubMember, fields: FieldReader): void {
+    const session = this.#sessions.owned(from, fields.u32());
+    if (!session) return;
+    this.#releaseClaim(session);
+    session.rooms = fields.names();
+    session.state = "live";
+  }
+
+  onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {
+    const [request, handle] = [fields.u32(), fields.u32()];
+    const session = this.#sessions.find(namespaceId, fields.text());
+    const restore: Restore = { from, request, handle, offset: fields.text(), timer: undefined };
+    // An owner is not fenced in vain.
+    if (!session || (session.state !== "suspended" && !this.#missed(session, restore))) {
+      return this.#decline(restore, namespaceId);
+    }
+    // The newest connection is the one that the client has.
+    const earlier = this.#takeRestore(session);
+    if (earlier) this.#decline(earlier, namespaceId);
+    this.#restores.set(session, restore);
+    if (session.state === "suspended") return this.#finish(session, restore);
+    this.#fence(session.owner as HubMember, namespaceId, session.handle);
+    restore.timer = setTimeout(() => this.#suspend(session), FENCE_MS);
+  }
+
+  #fence(owner: HubMember, namespaceId: number, handle: number): void {
+    owner.outbox.begin(FrameKind.fence, 0, namespaceId);
+    owner.outbox.u32(handle);
+    owner.outbox.end();
+  }
+
+  /** Nobody has the session's socket; whoever waits for it gets it. */
+  #suspend(session: Session): void {
+    this.#releaseClaim(session);
+    this.#sessions.suspend(session);
+    const restore = this.#restores.get(session);
+    if (restore) this.#finish(session, restore);
+  }
+
+  #releaseClaim(session: Session): void {
+    if (session.state === "claimed") (session.owner as HubMember).release(keysOf(session));
+  }
+
+  /** Hands the session over in one step: what is placed from now on follows on the same link. */
+  #finish(session: Session, restore: Restore): void {
+    clearTimeout(restore.timer);
+    const { from } = restore;
+    const { namespaceId, privateId } = session;
+    const isThere = this.#sessions.find(namespaceId, privateId) === session;
+    const missed = isThere ? this.#missed(session, restore) : undefined;
+    if (!from.isMember || !missed) {
+      this.#restores.delete(session);
+      return this.#decline(restore, namespaceId);
+    }
+    if (from.outbox.backlogBytes > this.#limits.maxBacklogBytes * RESTORE_SHARE) {
+      restore.timer = setTimeout(() => this.#finish(session, restore), RETRY_MS);
+      return;
+    }
+    this.#restores.delete(session);
+    if (!this.#answer(session, restore, missed)) return this.#decline(restore, namespaceId);
+    this.#sessions.claim(session, from, restore.handle);
+    from.hold(keysOf(session));
+    debug(
+      "session of socket %s restored on worker %d with %d packets",
+      session.sid,
+      from.workerId,
+      missed.length,
+    );
+  }
+
+  /** @returns false when the session has grown, bit by bit, beyond what one message may hold */
+  #answer(session: Session, { from, request, handle }: Restore, missed: readonly JournalEntry[]): boolean {
+    const { outbox } = from;
+    const data = session.data ?? NO_DATA;
+    outbox.begin(FrameKind.restored, 0, session.namespaceId);
+    outbox.u32(request);
+    outbox.u32(handle);
+    outbox.latin1(this.#journal.lastOffset);
+    outbox.text(session.sid);
+    outbox.names(session.rooms);
+    outbox.u32(data.length);
+    outbox.raw(data);
+    outbox.u32(missed.length);
+    if (outbox.builtBytes > this.#limits.maxMessageBytes) {
+      outbox.abort();
+      return false;
+    }
+    outbox.end();
+    for (const { buffer, start, end } of missed) outbox.relay(buffer, start, end);
+    return true;
+  }
+
+  #decline({ from, request, handle }: Restore, namespaceId: number): void {
+    if (!from.isMember) return;
+    from.outbox.begin(FrameKind.restored, 0, namespaceId);
+    from.outbox.u32(request);
+    from.outbox.u32(handle);
+    from.outbox.latin1(this.#journal.lastOffset);
+    from.outbox.end();
+  }
+
+  /** What the client has missed; undefined if that is not known any more, or too much for the link. */
+  #missed(session: Session, { offset }: Restore): JournalEntry[] | undefined {
+    const { namespaceId, rooms } = session;
+    const missed = this.#journal.missed(offset, { namespaceId, rooms, keys: keysOf(session) });
+    let bytes = 0;
+    for (const { start, end } of missed ?? []) bytes += end - start;
+    return bytes > this.#limits.maxBacklogBytes * RESTORE_SHARE ? undefined : missed;
+  }
+
+  #takeRestore(session: Session): Restore | undefined {
+    const restore = this.#restores.get(session);
+    clearTimeout(restore?.timer);
+    this.#restores.delete(session);
+    return restore;
+  }
+
+  #expire(): void {
+    this.#journal.expire();
+    this.#sessions.expire();
+    for (const namespaceId of this.#namespaces) {
+      if (!this.#sessions.hasAny(namespaceId)) this.#events.onIdle(namespaceId);
+    }
+  }
+
+  /** The namespace is gone from the hub. */
+  forgetNamespace(namespaceId: number): void {
+    this.#namespaces.delete(namespaceId);
+    this.#sessions.forgetNamespace(namespaceId);
+  }
+}
+
+const NO_DATA = new Uint8Array(0);
+
+function keysOf({ namespaceId, rooms }: Session): Set<number> {
+  const keys = new Set<number>();
+  for (const room of rooms) keys.add(roomKey(namespaceId, String(room)));
+  return keys;
+}

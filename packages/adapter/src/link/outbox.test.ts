@@ -1,0 +1,264 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Link } from "../../dist/link/contract.js";
+import { Outbox } from "../../dist/link/outbox.js";
+import { NamesMemo } from "../../dist/member/names-memo.js";
+import { FieldReader } from "../../dist/wire/field-reader.js";
+import {
+  FrameKind,
+  frameFields,
+  frameFlags,
+  frameKey,
+  frameKeyCount,
+  frameKind,
+  frameNamespace,
+} from "../../dist/wire/frame.js";
+import { FrameReader } from "../../dist/wire/frame-reader.js";
+
+/** A link that takes everything at once, or keeps it as a slow one does. */
+class FakeLink implements Link {
+  readonly kind = "pipe";
+  readonly written: Buffer[] = [];
+  writes = 0;
+  pendingBytes = 0;
+  readonly #slow: boolean;
+
+  constructor(slow: boolean) {
+    this.#slow = slow;
+  }
+
+  write(chunks: readonly Buffer[]): void {
+    this.writes++;
+    // A slow link holds on to the very bytes it was given; a fast one is done with them.
+    for (const chunk of chunks) this.written.push(this.#slow ? chunk : Buffer.from(chunk));
+    if (this.#slow) for (const chunk of chunks) this.pendingBytes += chunk.length;
+  }
+
+  end(): void {}
+  close(): void {}
+}
+
+/** A link over a full pipe: it holds on to the bytes that it was given until `take()`. */
+class FullLink extends FakeLink {
+  readonly #held: Buffer[] = [];
+  /** Memory that it was ever given. */
+  readonly memory = new Set<ArrayBufferLike>();
+
+  constructor() {
+    super(true);
+  }
+
+  override write(chunks: readonly Buffer[]): void {
+    for (const chunk of chunks) {
+      this.#held.push(chunk);
+      this.pendingBytes += chunk.length;
+      this.memory.add(chunk.buffer);
+    }
+  }
+
+  /** The system takes so many of the chunks that were written. */
+  take(chunks: number): void {
+    for (const chunk of this.#held.splice(0, chunks)) {
+      this.written.push(Buffer.from(chunk));
+      this.pendingBytes -= chunk.length;
+    }
+  }
+}
+
+interface Sent {
+  readonly namespace: number;
+  readonly keys: readonly number[];
+  /** latin1: compared faster than arrays of numbers. */
+  readonly body: string;
+}
+
+function build(outbox: Outbox, { namespace, keys, body }: Sent): void {
+  outbox.begin(FrameKind.broadcast, 5, namespace);
+  for (const key of keys) outbox.key(key);
+  outbox.raw(Buffer.from(body, "latin1"));
+  outbox.end();
+}
+
+function read(written: readonly Buffer[]): Sent[] {
+  const frames: Sent[] = [];
+  const reader = new FrameReader((buffer, start, end) => {
+    expect([frameKind(buffer, start), frameFlags(buffer, start)]).toEqual([FrameKind.broadcast, 5]);
+    const count = frameKeyCount(buffer, start);
+    frames.push({
+      namespace: frameNamespace(buffer, start),
+      keys: Array.from({ length: count }, (_, i) => frameKey(buffer, start, i)),
+      body: buffer.toString("latin1", frameFields(buffer, start), end),
+    });
+  }, 10_000_000);
+  for (const chunk of written) reader.push(chunk);
+  return frames;
+}
+
+const never = {
+  onFull: () => {
+    throw new Error("full");
+  },
+};
+
+const sent = fc.record({
+  namespace: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+  keys: fc.array(fc.integer({ min: 0, max: 2 ** 31 - 1 }), { maxLength: 5 }),
+  body: fc.oneof(
+    fc.string({
+      unit: fc.integer({ min: 0, max: 255 }).map((byte) => String.fromCharCode(byte)),
+      maxLength: 200,
+    }),
+    fc.integer({ min: 9_000, max: 200_000 }).map((size) => String.fromCharCode(size % 256).repeat(size)),
+  ),
+});
+
+describe("Outbox", () => {
+  test.each([false, true])("what was built arrives in order, over a slow link: %s", (slow) => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(sent, fc.constant("flush" as const)), { maxLength: 25 }), (steps) => {
+        const link = new FakeLink(slow);
+        const outbox = new Outbox(link, 2 ** 31, never);
+        for (const step of steps) {
+          if (step === "flush") outbox.flush();
+          else build(outbox, step);
+        }
+        outbox.flush();
+        expect(read(link.written)).toEqual(steps.filter((step) => step !== "flush"));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("relayed and built frames keep their order, whatever was left out between them", () => {
+    const step = fc.record({ action: fc.constantFrom("relay", "skip", "build", "flush"), frame: sent });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const source = new FakeLink(false);
+        const from = new Outbox(source, 2 ** 31, never);
+        for (const { frame } of steps) build(from, frame);
+        from.flush();
+        const chunk = Buffer.concat(source.written);
+
+        const link = new FakeLink(true);
+        const outbox = new Outbox(link, 2 ** 31, never);
+        let at = 0;
+        for (const { action, frame } of steps) {
+          const end = at + chunk.readUInt32LE(at);
+          if (action === "relay") outbox.relay(chunk, at, end);
+          else if (action === "build") build(outbox, frame);
+          else if (action === "flush") outbox.flush();
+          at = end;
+        }
+        outbox.flush();
+        const expected = steps.filter(({ action }) => action === "relay" || action === "build");
+        expect(read(link.written)).toEqual(expected.map(({ frame }) => frame));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("what a slow link holds on to stays as it was until the system has taken it", () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: sent },
+      { weight: 1, arbitrary: fc.constant("flush" as const) },
+      { weight: 1, arbitrary: fc.nat(4) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const link = new FullLink();
+        const outbox = new Outbox(link, 2 ** 31, never);
+        for (const action of steps) {
+          if (action === "flush") outbox.flush();
+          else if (typeof action === "number") link.take(action);
+          else build(outbox, action);
+        }
+        outbox.flush();
+        link.take(Number.POSITIVE_INFINITY);
+        expect(read(link.written)).toEqual(steps.filter((action) => typeof action === "object"));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("a backlog that stays is no reason for new memory", () => {
+    const link = new FullLink();
+    const outbox = new Outbox(link, 2 ** 31, never);
+    const frame = { namespace: 1, keys: [], body: "x".repeat(10_000) };
+    const BACKLOG_CHUNKS = 20;
+    for (let i = 0; i < BACKLOG_CHUNKS; i++) {
+      build(outbox, frame);
+      outbox.flush();
+    }
+    for (let i = 0; i < 1_000; i++) {
+      build(outbox, frame);
+      outbox.flush();
+      link.take(1);
+    }
+    expect(link.pendingBytes).toBeGreaterThan(0);
+    // 20 frames are less than two buffers, wherever they begin and end.
+    expect(link.memory.size).toBeLessThanOrEqual(4);
+  });
+
+  test("one turn of the event loop is one write", async () => {
+    const link = new FakeLink(false);
+    const outbox = new Outbox(link, 2 ** 31, never);
+    for (let i = 0; i < 100; i++) build(outbox, { namespace: 1, keys: [], body: "0123456789" });
+    expect(link.writes).toBe(0);
+    await new Promise(setImmediate);
+    expect(link.writes).toBe(1);
+  });
+
+  test("counts what waits, and tells when it is too much", () => {
+    const link = new FakeLink(true);
+    let full = 0;
+    const outbox = new Outbox(link, 1000, { onFull: () => full++ });
+    build(outbox, { namespace: 1, keys: [], body: "x".repeat(488) });
+    expect(outbox.backlogBytes).toBe(500);
+    outbox.flush();
+    expect([outbox.backlogBytes, full]).toEqual([500, 0]);
+    build(outbox, { namespace: 1, keys: [], body: "x".repeat(489) });
+    outbox.flush();
+    expect([outbox.backlogBytes, full]).toEqual([1001, 1]);
+  });
+
+  test("an aborted frame leaves no trace", () => {
+    const link = new FakeLink(false);
+    const outbox = new Outbox(link, 2 ** 31, never);
+    const kept = { namespace: 2, keys: [3], body: "\x01" };
+    build(outbox, kept);
+    outbox.begin(FrameKind.broadcast, 0, 9);
+    outbox.raw(new Uint8Array(100_000));
+    outbox.abort();
+    build(outbox, kept);
+    outbox.flush();
+    expect(read(link.written)).toEqual([kept, kept]);
+  });
+
+  test("names and texts come back as they were, numbers as numbers", () => {
+    const names = fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.double({ noNaN: true })), {
+      maxLength: 10,
+    });
+    const memo = new NamesMemo();
+    fc.assert(
+      fc.property(names, (list) => {
+        // Lone surrogates have no utf8 form.
+        const set = new Set(list.filter((name) => typeof name === "number" || name.isWellFormed()));
+        const link = new FakeLink(false);
+        const outbox = new Outbox(link, 2 ** 31, never);
+        outbox.begin(FrameKind.broadcast, 0, 1);
+        outbox.names(set as Set<string>);
+        outbox.u32(77);
+        outbox.end();
+        outbox.flush();
+        const frame = Buffer.concat(link.written);
+        const expected = [...set].map((name) => (name === 0 ? 0 : name));
+        for (const source of [undefined, memo, memo]) {
+          const fields = new FieldReader(frame, frameFields(frame, 0), frame.length);
+          const back: ReadonlySet<unknown> = source ? source.read(fields) : fields.names();
+          expect([...back]).toEqual(expected);
+          expect([fields.u32(), fields.done]).toEqual([77, true]);
+        }
+      }),
+    );
+  });
+});

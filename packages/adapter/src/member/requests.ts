@@ -1,0 +1,131 @@
+/**
+ * Requests that this worker has sent and that are not settled.
+ * Owns: the map and one deadline timer per entry. Runs in: workers.
+ * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
+ */
+import { type HoldfastErrorCode, type MemberInfo, RequestError } from "../errors.js";
+
+export interface RequestOptions {
+  /** Milliseconds until the request ends without the missing answers. */
+  readonly timeoutMs: number;
+  /** Called for each answer. */
+  onResponse(value: unknown): void;
+  /** Called once: without an error when every member that was asked has answered or is gone. */
+  onSettled(error: RequestError | undefined): void;
+}
+
+interface Entry extends RequestOptions {
+  readonly owner: object;
+  /** Members whose final answer is missing; undefined until the hub has said whom it asked. */
+  missing: Map<number, MemberInfo> | undefined;
+  /** Members that failed, with their messages. */
+  readonly failures: string[];
+  readonly responses: unknown[];
+  readonly timer: NodeJS.Timeout;
+}
+
+export class Requests {
+  readonly #entries = new Map<number, Entry>();
+  #lastId = 0;
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Starts the deadline; returns the id that goes on the wire. */
+  open(owner: object, options: RequestOptions): number {
+    // The field on the wire has 32 bits; after that many requests the first are long settled.
+    this.#lastId = (this.#lastId + 1) >>> 0;
+    const id = this.#lastId;
+    const timer = setTimeout(() => this.#onDeadline(id), options.timeoutMs);
+    this.#entries.set(id, { ...options, owner, missing: undefined, failures: [], responses: [], timer });
+    return id;
+  }
+
+  /** The hub has passed the request on to these members. */
+  asked(id: number, members: readonly MemberInfo[]): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    entry.missing = new Map(members.map((member) => [member.id, member]));
+    this.#settleIfComplete(id, entry);
+  }
+
+  /** The hub itself has answered. */
+  answeredByHub(id: number, value: unknown): void {
+    this.answered(id, value);
+    this.asked(id, []);
+  }
+
+  answered(id: number, value: unknown): void {
+    const entry = this.#entries.get(id);
+    entry?.responses.push(value);
+    entry?.onResponse(value);
+  }
+
+  /** The member has no more to say. */
+  finished(id: number, member: number): void {
+    const entry = this.#entries.get(id);
+    if (entry?.missing?.delete(member)) this.#settleIfComplete(id, entry);
+  }
+
+  /** The member could not carry the request out. */
+  failed(id: number, member: number, message: string): void {
+    this.#entries.get(id)?.failures.push(message);
+    this.finished(id, member);
+  }
+
+  /** The member is gone: no request waits for it any more. */
+  left(member: number): void {
+    for (const id of [...this.#entries.keys()]) this.finished(id, member);
+  }
+
+  /** Ends one request without an outcome. */
+  forget(id: number): void {
+    const entry = this.#entries.get(id);
+    if (entry) this.#remove(id, entry);
+  }
+
+  /** Ends the owner's requests with an error; every owner's by default. */
+  fail(code: HoldfastErrorCode, message: string, owner?: object): void {
+    for (const [id, entry] of [...this.#entries]) {
+      if (owner !== undefined && entry.owner !== owner) continue;
+      this.#settle(id, entry, new RequestError(code, message, missingOf(entry), entry.responses));
+    }
+  }
+
+  #onDeadline(id: number): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    const missing = missingOf(entry);
+    const who = missing.map(({ workerId, pid }) => `worker ${workerId} (pid ${pid})`).join(", ");
+    const message = entry.missing
+      ? `No answer within ${entry.timeoutMs} ms from ${who}.`
+      : `The primary did not pass the request on within ${entry.timeoutMs} ms. Is its event loop blocked?`;
+    const { responses } = entry;
+    this.#settle(id, entry, new RequestError("HOLDFAST_ERR_REQUEST_TIMEOUT", message, missing, responses));
+  }
+
+  #settleIfComplete(id: number, entry: Entry): void {
+    if (entry.missing?.size !== 0) return;
+    const { failures, responses } = entry;
+    const error =
+      failures.length === 0
+        ? undefined
+        : new RequestError("HOLDFAST_ERR_REQUEST_FAILED", failures.join(" "), [], responses);
+    this.#settle(id, entry, error);
+  }
+
+  #settle(id: number, entry: Entry, error: RequestError | undefined): void {
+    this.#remove(id, entry);
+    entry.onSettled(error);
+  }
+
+  #remove(id: number, entry: Entry): void {
+    this.#entries.delete(id);
+    clearTimeout(entry.timer);
+  }
+}
+
+function missingOf({ missing }: Entry): MemberInfo[] {
+  return [...(missing?.values() ?? [])];
+}

@@ -1,0 +1,172 @@
+/** Fails when a private field of Socket.IO or Engine.IO that the adapter uses has moved. */
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { Server, type Socket } from "socket.io";
+import { expect, test } from "vitest";
+import * as privates from "../../dist/socketio/private-fields.js";
+
+test("the namespace and its server have what the adapter reaches for", async () => {
+  const io = new Server({ path: "/custom" });
+  const nsp = io.of("/");
+  expect(privates.pathOf(nsp)).toBe("/custom");
+  const encoded = privates.encoderOf(nsp).encode({ type: 2, data: ["event", Buffer.from([1])], nsp: "/" });
+  expect(encoded).toEqual(['51-["event",{"_placeholder":true,"num":0}]', Buffer.from([1])]);
+  expect(privates.decodePacket(nsp, encoded as (string | Buffer)[])).toMatchObject({
+    type: 2,
+    data: ["event", Buffer.from([1])],
+  });
+  const heard: unknown[] = [];
+  io.on("sse" as never, (...args: unknown[]) => void heard.push(...args));
+  privates.onServerSideEmit(nsp, ["sse", 1, 2]);
+  expect(heard).toEqual([1, 2]);
+});
+
+test("sockets have outgoing listeners, acknowledgements and a connection with write()", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer);
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as { port: number };
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
+  ws.onOpen(() => ws.send("40"));
+  const socket = await connected;
+  expect(privates.hasOutgoingListeners(socket)).toBe(false);
+  const told: unknown[] = [];
+  socket.onAnyOutgoing((...args) => told.push(args));
+  expect(privates.hasOutgoingListeners(socket)).toBe(true);
+  privates.notifyOutgoingListeners(socket, { type: 2, data: ["event", 1] });
+  expect(told).toEqual([["event", 1]]);
+
+  socket.emit("ask", () => {});
+  const { acks } = socket as unknown as { acks: Map<number, unknown> };
+  expect(acks.size).toBe(1);
+  privates.forgetAcks(io.of("/"), [...acks.keys()][0] as number);
+  expect(acks.size).toBe(0);
+
+  const frame = Buffer.concat([Buffer.from([0x81, 6]), Buffer.from('42["x"')]);
+  const received = ws.next((text) => text === '42["x"');
+  expect(privates.connectionOf(socket).transport.writable).toBeTypeOf("boolean");
+  privates.connectionOf(socket).write("not this: the frame goes out as it is", {
+    volatile: undefined,
+    compress: undefined,
+    wsPreEncodedFrame: [frame],
+  });
+  await received;
+
+  const connection = privates.connectionOf(socket);
+  expect(privates.writesFrames(connection)).toBe(true);
+  socket.conn.once("packetCreate", () => {});
+  expect(privates.writesFrames(connection)).toBe(false);
+  socket.conn.removeAllListeners("packetCreate");
+  privates.holdConnection(connection);
+  const held = ws.next((text) => text === '42["held"]');
+  socket.emit("held");
+  expect(privates.isHeld(connection)).toBe(true);
+  expect(privates.rawSocketOf(connection)?.writableLength).toBe(0);
+  privates.flushConnection(connection);
+  await held;
+  const openGate = privates.gateConnection(connection);
+  const gated = ws.next((text) => text === '42["gated"]');
+  socket.emit("gated");
+  expect((socket.conn as unknown as { writeBuffer: unknown[] }).writeBuffer).toHaveLength(1);
+  openGate();
+  await gated;
+  expect(privates.engineOf(io.of("/"))).toBe(io.engine);
+  ws.close();
+  await io.close();
+});
+
+test("recovery: options, private ids, messages, what a socket writes itself, and sockets that are connecting", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer, {
+    connectionStateRecovery: { maxDisconnectionDuration: 5_000 },
+    pingInterval: 1_000,
+  });
+  const nsp = io.of("/");
+  expect(privates.recoveryOptionsOf(nsp)).toEqual({ maxDisconnectionDuration: 5_000, unnoticedMs: 21_000 });
+  expect(privates.recoveryOptionsOf(new Server().of("/"))).toBeUndefined();
+
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as { port: number };
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
+  ws.onOpen(() => ws.send("40"));
+  const said = ws.next((text) => text.startsWith("40") && text.includes('"pid"'));
+  const socket = await connected;
+  await said;
+  expect(privates.privateIdOf(socket)).toMatch(/^[\w-]{20}$/);
+  expect(privates.canRecover(socket)).toBe(true);
+
+  const messages = new Promise<void>((resolve) => {
+    const stop = privates.onMessage(socket, () => {
+      stop();
+      resolve();
+    });
+  });
+  const types: number[] = [];
+  privates.interceptPackets(socket, (type, write) => {
+    types.push(type);
+    write();
+  });
+  socket.on("ask", (answer: () => void) => answer());
+  const acknowledged = ws.next((text) => text.startsWith("430"));
+  ws.send('420["ask"]');
+  await Promise.all([messages, acknowledged]);
+  const disconnected = ws.next((text) => text === "41");
+  socket.disconnect();
+  await disconnected;
+  expect(types).toEqual([privates.SocketPacket.ack, privates.SocketPacket.disconnect]);
+
+  // A second client, whose middleware does not end.
+  const asked = new Promise<Socket>((resolve) => io.use((fresh) => resolve(fresh)));
+  const waiting = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
+  waiting.onOpen(() => waiting.send("40"));
+  const fresh = await asked;
+  const { id } = fresh;
+  expect(privates.connectingSocket(nsp, id)).toBe(fresh);
+  privates.abandonSocket(fresh);
+  expect(privates.connectingSocket(nsp, id)).toBeUndefined();
+  expect(fresh.id).not.toBe(id);
+  expect((fresh.conn as unknown as { readyState: string }).readyState).toBe("closed");
+  ws.close();
+  await io.close();
+});
+
+/** Node.js 20 has no WebSocket of its own without a flag; engine.io brings `ws`. */
+interface RawWebSocket {
+  on(event: string, listener: (...args: unknown[]) => void): void;
+  send(text: string): void;
+  close(): void;
+}
+
+class WebSocketClient {
+  readonly #socket: RawWebSocket;
+
+  constructor(url: string) {
+    const require = createRequire(createRequire(import.meta.url).resolve("socket.io"));
+    const { WebSocket } = createRequire(require.resolve("engine.io"))("ws") as {
+      WebSocket: new (url: string) => RawWebSocket;
+    };
+    this.#socket = new WebSocket(url);
+  }
+
+  onOpen(listener: () => void): void {
+    this.#socket.on("open", listener);
+  }
+
+  send(text: string): void {
+    this.#socket.send(text);
+  }
+
+  next(matches: (text: string) => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#socket.on("message", (data) => {
+        if (matches(String(data))) resolve();
+      });
+    });
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}

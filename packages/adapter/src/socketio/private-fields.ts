@@ -1,0 +1,272 @@
+/**
+ * The fields of Socket.IO and Engine.IO that are not in their public types and that the adapter needs.
+ * Nothing else in this package reaches into them; `private-fields.test.ts` fails when one moves.
+ * Tried with socket.io 4.8 and engine.io 6.6. Runs in: workers.
+ */
+import type { Duplex } from "node:stream";
+import type { Namespace, Server, Socket } from "socket.io";
+
+/** A packet of the Socket.IO protocol, before encoding. */
+export interface Packet {
+  type: number;
+  data: unknown[];
+  nsp?: string;
+  id?: number;
+}
+
+/** What a Socket.IO parser makes of a packet: one part, or a text with binary attachments. */
+export type EncodedPart = string | Uint8Array | ArrayBuffer;
+
+interface Encoder {
+  encode(packet: Packet): EncodedPart[];
+}
+
+interface Decoder {
+  on(event: "decoded", listener: (packet: Packet) => void): void;
+  add(part: string | Buffer): void;
+}
+
+interface Parser {
+  readonly Decoder: new () => Decoder;
+}
+
+/** Options that Engine.IO's WebSocket transport understands besides its public ones. */
+export interface WriteOptions {
+  volatile: boolean | undefined;
+  compress: boolean | undefined;
+  /** A complete WebSocket frame; written as it is where no compression was negotiated. */
+  wsPreEncodedFrame?: Buffer[];
+}
+
+/** An Engine.IO connection. */
+export interface Connection {
+  readonly transport: { readonly writable: boolean };
+  /** The revision of the Engine.IO protocol. */
+  readonly protocol: number;
+  write(data: string | Buffer, options: WriteOptions): void;
+}
+
+interface ConnectionPrivates {
+  readonly readyState: string;
+  readonly transport: {
+    readonly name: string;
+    writable: boolean;
+    /** Set where frames are compressed. */
+    readonly perMessageDeflate?: unknown;
+    /** False for clients that asked for base64. */
+    readonly supportsBinary: boolean;
+    /** The `ws` object of a WebSocket transport. */
+    readonly socket?: { readonly _socket?: Duplex | null };
+  };
+  flush(): void;
+  listenerCount(event: "packetCreate"): number;
+}
+
+/** An Engine.IO server; the events come right before and right after a transport's `send()`. */
+export interface EngineServer {
+  on(event: "flush", listener: (connection: Connection, buffer: readonly unknown[]) => void): void;
+  on(event: "drain", listener: (connection: Connection) => void): void;
+}
+
+/** The server's encoder: the parser that the application chose. */
+export function encoderOf(nsp: Namespace): Encoder {
+  return (nsp.server as unknown as { encoder: Encoder }).encoder;
+}
+
+/** Decodes what the server's parser encoded; undefined when it makes no packet of it. */
+export function decodePacket(nsp: Namespace, parts: readonly (string | Buffer)[]): Packet | undefined {
+  const { Decoder } = (nsp.server as unknown as { _parser: Parser })._parser;
+  const decoder = new Decoder();
+  let decoded: Packet | undefined;
+  decoder.on("decoded", (packet) => {
+    decoded = packet;
+  });
+  for (const part of parts) decoder.add(part);
+  return decoded;
+}
+
+export function connectionOf(socket: Socket): Connection {
+  return socket.client.conn as unknown as Connection;
+}
+
+/**
+ * Whether binary goes to the connection as a WebSocket message of its own. Revision 3 puts a byte before it,
+ * and clients without binary get base64.
+ */
+export function takesPlainBinary(connection: Connection): boolean {
+  const { supportsBinary } = (connection as unknown as ConnectionPrivates).transport;
+  return connection.protocol !== 3 && supportsBinary;
+}
+
+/** Makes the engine gather packets for the connection instead of sending them. */
+export function holdConnection(connection: Connection): void {
+  (connection as unknown as ConnectionPrivates).transport.writable = false;
+}
+
+/** Whether the connection that was held can still be let go. */
+export function isHeld(connection: Connection): boolean {
+  const { readyState, transport } = connection as unknown as ConnectionPrivates;
+  return readyState !== "closed" && !transport.writable;
+}
+
+/** Lets go of a held connection: what was gathered is sent. */
+export function flushConnection(connection: Connection): void {
+  const { transport } = connection as unknown as ConnectionPrivates;
+  transport.writable = true;
+  (connection as unknown as ConnectionPrivates).flush();
+}
+
+/**
+ * Makes the engine gather packets for the connection, over whatever transport, until the result is called.
+ * The engine calls `flush()` by its name, for packets as for a transport that has become ready.
+ */
+export function gateConnection(connection: Connection): () => void {
+  const gated = connection as unknown as { flush?: () => void };
+  gated.flush = () => {};
+  return () => {
+    delete gated.flush;
+    (connection as unknown as ConnectionPrivates).flush();
+  };
+}
+
+/** The TCP socket below a WebSocket; undefined for other transports. */
+export function rawSocketOf(connection: Connection): Duplex | undefined {
+  return (connection as unknown as ConnectionPrivates).transport.socket?._socket ?? undefined;
+}
+
+/**
+ * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it: a WebSocket
+ * without compression, of which nobody watches the packets. A transport is upgraded to WebSocket, never back.
+ */
+export function writesFrames(connection: Connection): boolean {
+  const { transport, listenerCount } = connection as unknown as ConnectionPrivates;
+  return (
+    transport.name === "websocket" &&
+    !transport.perMessageDeflate &&
+    listenerCount.call(connection, "packetCreate") === 0
+  );
+}
+
+export function engineOf(nsp: Namespace): EngineServer | undefined {
+  return (nsp.server as unknown as { engine?: EngineServer }).engine;
+}
+
+export function hasOutgoingListeners(socket: Socket): boolean {
+  const { _anyOutgoingListeners: listeners } = socket as unknown as { _anyOutgoingListeners?: unknown[] };
+  return listeners !== undefined && listeners.length > 0;
+}
+
+export function notifyOutgoingListeners(socket: Socket, packet: Packet): void {
+  (socket as unknown as { notifyOutgoingListeners(packet: Packet): void }).notifyOutgoingListeners(packet);
+}
+
+/** What the application set as `connectionStateRecovery`, and how long a dead connection may go unnoticed. */
+export function recoveryOptionsOf(
+  nsp: Namespace,
+): { maxDisconnectionDuration: number; unnoticedMs: number } | undefined {
+  const { opts } = nsp.server as unknown as { opts: RecoveryOptions };
+  if (!opts.connectionStateRecovery) return undefined;
+  const { maxDisconnectionDuration = 120_000 } = opts.connectionStateRecovery;
+  return {
+    maxDisconnectionDuration,
+    unnoticedMs: (opts.pingInterval ?? 25_000) + (opts.pingTimeout ?? 20_000),
+  };
+}
+
+interface RecoveryOptions {
+  readonly connectionStateRecovery?: { readonly maxDisconnectionDuration?: number };
+  readonly pingInterval?: number;
+  readonly pingTimeout?: number;
+}
+
+/** The id that a client proves by that it is the same one; Socket.IO calls it `pid`. */
+export function privateIdOf(socket: Socket): string {
+  return (socket as unknown as { pid: string }).pid;
+}
+
+/** Clients of protocol 3 (Socket.IO 2) know nothing of recovery. */
+export function canRecover(socket: Socket): boolean {
+  return (socket.conn as unknown as { protocol: number }).protocol !== 3;
+}
+
+/** Calls `listener` for each message of the client. @returns what stops it */
+export function onMessage(socket: Socket, listener: () => void): () => void {
+  const conn = socket.conn as unknown as {
+    on(event: "data", listener: () => void): void;
+    off(event: "data", listener: () => void): void;
+  };
+  conn.on("data", listener);
+  return () => conn.off("data", listener);
+}
+
+/** Closes the client's connection now, without waiting for what is still to be sent. */
+export function closeConnection(socket: Socket): void {
+  try {
+    (socket.conn as unknown as { close(discard: boolean): void }).close(true);
+  } catch (error) {
+    // Listeners of the application run in here. What they throw is uncaught, as anywhere; the caller goes on.
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+}
+
+/** A socket whose middlewares are running. */
+export function connectingSocket(nsp: Namespace, sid: string): Socket | undefined {
+  return (nsp as unknown as { _preConnectSockets: Map<string, Socket> })._preConnectSockets.get(sid);
+}
+
+/**
+ * Gives up a socket whose middlewares are running. Socket.IO cleans up after it by its id whenever they are
+ * done; that must not hit the socket that has the id by then.
+ */
+export function abandonSocket(socket: Socket): void {
+  (socket as unknown as { leaveAll(): void }).leaveAll();
+  (socket.nsp as unknown as { _remove(socket: Socket): void })._remove(socket);
+  Object.assign(socket, { id: `${socket.id} (abandoned)` });
+  closeConnection(socket);
+}
+
+/**
+ * Packets that a socket writes itself, not through the adapter, and that keep their order with broadcasts.
+ */
+export const SocketPacket = { connect: 0, disconnect: 1, ack: 3 } as const;
+
+/**
+ * Puts `onPacket` between the socket and its connection, for everything but events.
+ * There is no event for them before they are written.
+ */
+export function interceptPackets(socket: Socket, onPacket: (type: number, write: () => void) => void): void {
+  const target = socket as unknown as { packet(packet: Packet, options?: object): void };
+  const write = target.packet;
+  target.packet = (packet, options) => {
+    onPacket(packet.type, () => write.call(socket, packet, options));
+  };
+}
+
+/** Hands an event of `serverSideEmit()` to the namespace's listeners. */
+export function onServerSideEmit(nsp: Namespace, args: unknown[]): void {
+  (nsp as unknown as { _onServerSideEmit(args: unknown[]): void })._onServerSideEmit(args);
+}
+
+/** A number for a packet that wants acknowledgements; Socket.IO's adapter takes its own from here. */
+export function nextPacketId(nsp: Namespace): number {
+  return (nsp as unknown as { _ids: number })._ids++;
+}
+
+/** Calls `ack` with what the client acknowledges the packet with. */
+export function expectAck(socket: Socket, packetId: number, ack: (...args: unknown[]) => void): void {
+  (socket as unknown as { acks: Map<number, unknown> }).acks.set(packetId, ack);
+}
+
+/** Forgets an acknowledgement that nobody waits for any more. */
+export function forgetAcks(nsp: Namespace, packetId: number): void {
+  for (const socket of nsp.sockets.values()) {
+    (socket as unknown as { acks: Map<number, unknown> }).acks.delete(packetId);
+  }
+}
+
+/** The path that the server answers at; servers with the same path hear each other. */
+export function pathOf(nsp: Namespace): string {
+  return (nsp.server as unknown as Server).path();
+}

@@ -1,0 +1,150 @@
+/**
+ * Writes the frames of connection state recovery for one namespace, and reads the hub's answer to `restore`.
+ * Owns: nothing. Runs in: workers.
+ */
+import type { BroadcastFlags, Room } from "socket.io-adapter";
+import type { Member } from "../member/member.js";
+import { flagBits, type NamespacePort } from "../member/namespace-port.js";
+import type { FieldReader } from "../wire/field-reader.js";
+import { BroadcastFlag, FrameKind, SessionFlag } from "../wire/frame.js";
+import { OFFSET_BYTES } from "../wire/offset.js";
+import type { PreparedPacket } from "./prepared-packet.js";
+
+/** What the hub gave for a private id and an offset. */
+export interface Restored {
+  readonly sid: string;
+  readonly rooms: Set<Room>;
+  readonly data: Buffer;
+  /** How many missed packets follow. */
+  readonly missed: number;
+}
+
+export class RecoveryPort {
+  readonly #port: NamespacePort;
+  readonly #member: Member;
+
+  constructor(port: NamespacePort, member: Member) {
+    this.#port = port;
+    this.#member = member;
+  }
+
+  /** Whether a packet can be placed: there is a hub, or one may still answer, and it takes what is sent. */
+  get canPlace(): boolean {
+    return this.#member.state !== "alone" && !this.#member.isFull();
+  }
+
+  /** Whether the hub knows the namespace, so that what is said of sessions gets there. */
+  get isOpen(): boolean {
+    return this.#port.id !== 0;
+  }
+
+  /** Runs `send` when the hub knows the namespace, or at once if there is no hub. */
+  whenOpen(send: () => void): void {
+    this.#port.whenOpen(send);
+  }
+
+  /** A handle that no session of this process has. */
+  nextHandle(): number {
+    return this.#member.nextHandle();
+  }
+
+  /**
+   * Sends a packet to be placed, as soon as the hub knows the namespace.
+   * @param onRefused it was too large, which is thrown, or reported if this call has returned by then
+   */
+  record(
+    packet: PreparedPacket,
+    rooms: Set<Room>,
+    except: Set<Room>,
+    flags: BroadcastFlags,
+    echo: boolean,
+    onRefused: () => void,
+  ): void {
+    this.#port.whenOpen(() => {
+      try {
+        this.#port.send(
+          FrameKind.record,
+          flagBits(flags) | (echo ? BroadcastFlag.echo : 0),
+          rooms,
+          (outbox) => {
+            outbox.u32(packet.offsetFromEnd);
+            outbox.names(rooms);
+            outbox.names(except);
+            packet.write(outbox);
+          },
+        );
+      } catch (error) {
+        onRefused();
+        throw error;
+      }
+    });
+  }
+
+  sessionOpen(handle: number, privateId: string, sid: string, rooms: ReadonlySet<Room>): void {
+    this.#port.send(FrameKind.sessionOpen, 0, undefined, (outbox) => {
+      outbox.u32(handle);
+      outbox.text(privateId);
+      outbox.text(sid);
+      outbox.names(rooms);
+    });
+  }
+
+  sessionRooms(handle: number, joined: boolean, rooms: ReadonlySet<Room>): void {
+    this.#port.send(FrameKind.sessionRooms, 0, undefined, (outbox) => {
+      outbox.u32(handle);
+      outbox.u8(joined ? 1 : 0);
+      outbox.names(rooms);
+    });
+  }
+
+  sessionData(handle: number, data: Uint8Array): void {
+    this.#port.send(FrameKind.sessionData, 0, undefined, (outbox) => {
+      outbox.u32(handle);
+      outbox.raw(data);
+    });
+  }
+
+  sessionEnd(handle: number, recoverable: boolean): void {
+    const flags = recoverable ? SessionFlag.recoverable : 0;
+    this.#port.send(FrameKind.sessionEnd, flags, undefined, (outbox) => outbox.u32(handle));
+  }
+
+  sessionRestored(handle: number, rooms: ReadonlySet<Room>): void {
+    this.#port.send(FrameKind.sessionRestored, 0, undefined, (outbox) => {
+      outbox.u32(handle);
+      outbox.names(rooms);
+    });
+  }
+
+  /** Asks for a session; `onSettled` is called once, with an error if the hub does not answer. */
+  restore(
+    handle: number,
+    privateId: string,
+    offset: string,
+    timeoutMs: number,
+    onSettled: (error?: Error) => void,
+  ): void {
+    this.#port.whenOpen(() => {
+      const sent = this.#port.send(FrameKind.restore, 0, undefined, (outbox) => {
+        const call = { timeoutMs, onResponse: () => {}, onSettled };
+        outbox.u32(this.#member.requests.open(this.#port, call));
+        outbox.u32(handle);
+        outbox.text(privateId);
+        outbox.text(offset);
+      });
+      if (!sent) onSettled(this.#member.aloneBecause);
+    });
+  }
+
+  /** Reads the answer; the request is settled by it. */
+  readRestored(fields: FieldReader): { handle: number; offset: string; restored: Restored | undefined } {
+    this.#member.requests.answeredByHub(fields.u32(), undefined);
+    const handle = fields.u32();
+    const offset = fields.bytes(OFFSET_BYTES).toString("latin1");
+    if (fields.done) return { handle, offset, restored: undefined };
+    const sid = fields.text();
+    const rooms = fields.names();
+    const data = Buffer.from(fields.bytes(fields.u32()));
+    return { handle, offset, restored: { sid, rooms, data, missed: fields.u32() } };
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its
+ * sessions are known there, and sessions of other workers are restored here.
+ * Owns: the packets in flight, the live sessions, the restores. Runs in: workers.
+ */
+import type { Namespace, Socket } from "socket.io";
+import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
+import type { HoldfastError } from "../errors.js";
+import type { RecoveryHandlers } from "../member/namespace-port.js";
+import type { FieldReader } from "../wire/field-reader.js";
+import { FrameKind } from "../wire/frame.js";
+import { OFFSET_BYTES, sameHub } from "../wire/offset.js";
+import { InFlight, type Unplaced } from "./in-flight.js";
+import { LiveSessions } from "./live-sessions.js";
+import { PreparedPacket } from "./prepared-packet.js";
+import {
+  canRecover,
+  closeConnection,
+  interceptPackets,
+  type Packet,
+  recoveryOptionsOf,
+  SocketPacket,
+} from "./private-fields.js";
+import type { RecoveryPort } from "./recovery-port.js";
+import { type RestoredSession, Restores } from "./restores.js";
+
+/** No hub ever said where we are; no hub takes it for one of its own. */
+const NOWHERE = "0".repeat(OFFSET_BYTES);
+const MAX_MS = 2 ** 31 - 1;
+
+/** What the adapter does for recovery. */
+export interface RecoveryContext {
+  readonly nsp: Namespace;
+  readonly requestsTimeout: number;
+  roomsOf(sid: SocketId): ReadonlySet<Room>;
+  /** Whether a socket is in the room. */
+  hasRoom(room: Room): boolean;
+  /** Writes to this worker's sockets; for those in `decided` it says whether they get it. */
+  deliver(
+    packet: PreparedPacket,
+    rooms: Set<Room>,
+    except: Set<Room>,
+    flags: BroadcastFlags,
+    decided?: ReadonlyMap<SocketId, boolean>,
+  ): void;
+  /** Sends a packet that is not kept to the other workers. */
+  send(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void;
+  onError(error: HoldfastError): void;
+}
+
+export class Recovery implements RecoveryHandlers {
+  readonly durationMs: number;
+  readonly retainMs: number;
+  readonly #context: RecoveryContext;
+  readonly #inFlight: InFlight;
+  #port: RecoveryPort | undefined;
+  #live: LiveSessions | undefined;
+  #restores: Restores | undefined;
+  /** Offset of the newest packet that has been delivered here: what packets carry that are not kept. */
+  #newest = NOWHERE;
+
+  private constructor(context: RecoveryContext, durationMs: number, unnoticedMs: number) {
+    this.#context = context;
+    this.durationMs = Math.min(durationMs, MAX_MS);
+    // A connection that is lost unnoticed misses packets before its session is suspended.
+    this.retainMs = Math.min(durationMs + unnoticedMs, MAX_MS);
+    this.#inFlight = new InFlight((record, sid) => matches(record, context.roomsOf(sid)));
+  }
+
+  /** @returns undefined where the server has no `connectionStateRecovery` */
+  static of(context: RecoveryContext): Recovery | undefined {
+    const options = recoveryOptionsOf(context.nsp);
+    return options && new Recovery(context, options.maxDisconnectionDuration, options.unnoticedMs);
+  }
+
+  /** For a server without sockets whose packets are kept for those of others. */
+  static forEmitter(context: RecoveryContext): Recovery {
+    return new Recovery(context, 0, 0);
+  }
+
+  /** Must be called before anything else. */
+  connect(port: RecoveryPort): void {
+    const { nsp, requestsTimeout, onError } = this.#context;
+    this.#port = port;
+    this.#live = new LiveSessions(port, onError);
+    this.#restores = new Restores(nsp, port, requestsTimeout);
+  }
+
+  close(): void {
+    this.#inFlight.clear();
+    this.#live?.close();
+    this.#restores?.close();
+  }
+
+  /** Broadcasts an event that wants no acknowledgement. */
+  broadcast(packet: Packet, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
+    const { nsp, send } = this.#context;
+    const prepared = PreparedPacket.encodeWithOffset(nsp, packet);
+    const record: Unplaced = { packet: prepared, rooms, except, flags, decided: undefined };
+    if (flags.volatile || flags.local) {
+      if (!flags.local) send(prepared, rooms, except, flags);
+      return this.#inFlight.follow(record, this.#deliverUnplaced);
+    }
+    if (!this.#port?.canPlace) return this.#inFlight.follow(record, this.#deliverUnplaced);
+    const echo = this.#hasAudience(rooms);
+    if (echo) this.#inFlight.push(record);
+    this.#port.record(prepared, rooms, except, flags, echo, () => this.#inFlight.remove(record));
+  }
+
+  /** Runs what this worker sends otherwise, to these sockets, behind what it has sent. */
+  inOrder(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
+    this.#inFlight.after(sids, run);
+  }
+
+  /** Gets a session back for a client. */
+  restore(privateId: string, offset: string): Promise<RestoredSession | null> {
+    return this.#restores?.ask(privateId, offset) ?? Promise.resolve(null);
+  }
+
+  /** Whether the socket gets a session back, whose rooms the hub knows. */
+  isReturning(sid: SocketId): boolean {
+    return this.#restores?.has(sid) === true;
+  }
+
+  /** Call before a socket's rooms change. */
+  beforeRooms(sid: SocketId): void {
+    if (!this.isReturning(sid)) this.#inFlight.decide(sid);
+  }
+
+  /** A socket has joined rooms; its first join after the middlewares is how Socket.IO connects it. */
+  onJoin(sid: SocketId, rooms: ReadonlySet<Room>): void {
+    if (this.#live?.has(sid)) return this.#live.changed(sid, true, rooms);
+    const socket = this.#context.nsp.sockets.get(sid);
+    // One with a closed connection is what a throwing listener left behind of an earlier socket.
+    if (socket?.conn.readyState === "open") this.#onConnect(socket);
+    else this.#restores?.onMade(sid);
+  }
+
+  onLeave(sid: SocketId, room: Room): void {
+    this.#live?.changed(sid, false, new Set([room]));
+  }
+
+  /** The socket is gone, or will never be connected. */
+  onGone(sid: SocketId): void {
+    this.#live?.forget(sid);
+    this.#restores?.abandon(sid);
+  }
+
+  /** The socket is gone; its client may come back. */
+  persist(sid: SocketId, data: unknown): void {
+    this.#live?.suspend(sid, data, this.#context.roomsOf(sid));
+  }
+
+  onFrame(kind: number, flags: BroadcastFlags, fields: FieldReader): void {
+    if (kind === FrameKind.record) this.#onRecord(flags, fields);
+    else if (kind === FrameKind.placed) this.#onPlaced(fields.rest().toString("latin1"));
+    else if (kind === FrameKind.restored) this.#onRestored(fields);
+    else if (kind === FrameKind.fence) this.#onFence(fields.u32());
+  }
+
+  complete(place: Buffer): void {
+    place.write(this.#newest, "latin1");
+  }
+
+  onOpened(offset: string): void {
+    const wasCutOff = sameHub(offset, this.#newest);
+    this.#newest = offset;
+    this.#live?.report(this.#context.roomsOf);
+    // They have missed what the hub placed meanwhile, and get it when they come back.
+    if (wasCutOff) for (const socket of this.#live?.sockets ?? []) this.#sendAway(socket);
+    this.#restores?.onOpened();
+  }
+
+  onUnlinked(): void {
+    this.#restores?.onUnlinked();
+  }
+
+  onAlone(): void {
+    this.#inFlight.drain(this.#deliverUnplaced);
+  }
+
+  #hasAudience(rooms: ReadonlySet<Room>): boolean {
+    if (rooms.size === 0) return this.#context.nsp.sockets.size > 0 || this.#restores?.isEmpty === false;
+    for (const room of rooms) if (this.#context.hasRoom(room)) return true;
+    return false;
+  }
+
+  readonly #deliverUnplaced = ({ packet, rooms, except, flags, decided }: Unplaced): void => {
+    packet.setOffset(this.#newest);
+    this.#context.deliver(packet, rooms, except, flags, decided);
+  };
+
+  #onRecord(flags: BroadcastFlags, fields: FieldReader): void {
+    const offset = fields.tail(fields.u32(), OFFSET_BYTES).toString("latin1");
+    const [rooms, except] = [fields.names(), fields.names()];
+    const packet = PreparedPacket.read(this.#context.nsp, fields, true);
+    if (this.#restores?.takeMissed(packet, flags)) return;
+    this.#deliverPlaced(offset, { packet, rooms, except, flags, decided: undefined });
+  }
+
+  #onPlaced(offset: string): void {
+    this.#inFlight.placed((record) => {
+      record.packet.setOffset(offset);
+      this.#deliverPlaced(offset, record);
+    });
+  }
+
+  #deliverPlaced(offset: string, record: Unplaced): void {
+    const { packet, rooms, except, flags, decided } = record;
+    this.#newest = offset;
+    if (this.#restores?.isEmpty === false) {
+      this.#restores.offer(packet, flags, (sid, given) => {
+        const current = this.#context.roomsOf(sid);
+        return matches(record, current.size > 0 ? current : given);
+      });
+    }
+    this.#context.deliver(packet, rooms, except, flags, decided);
+  }
+
+  #onRestored(fields: FieldReader): void {
+    const answer = this.#port?.readRestored(fields);
+    if (!answer) return;
+    // Everything up to here that is for a socket of this worker has come before.
+    this.#newest = answer.offset;
+    this.#restores?.onAnswer(answer.handle, answer.restored);
+  }
+
+  #onFence(handle: number): void {
+    if (this.#restores?.fence(handle)) return;
+    const socket = this.#live?.socketOf(handle);
+    if (socket) this.#sendAway(socket);
+  }
+
+  #sendAway(socket: Socket): void {
+    closeConnection(socket);
+    // Whatever keeps Socket.IO from saying so: the hub need not wait for it.
+    this.persist(socket.id, socket.data);
+  }
+
+  #onConnect(socket: Socket): void {
+    if (!canRecover(socket)) return;
+    const rooms = this.#context.roomsOf(socket.id);
+    const arrival = this.#restores?.arrive(socket.id);
+    const missed = arrival?.packets ?? [];
+    interceptPackets(socket, (type, write) => this.#onSocketPacket(socket, type, write, missed));
+    if (arrival) this.#live?.adopt(arrival.handle, socket, rooms, arrival.data);
+    else this.#live?.open(socket, rooms);
+  }
+
+  /**
+   * What was missed follows CONNECT. Before it, the client would put it aside without taking note of the
+   * offset, and get it again if the connection broke in between. Acknowledgements keep their place among the
+   * events of their socket; nothing is lost to a disconnection.
+   */
+  #onSocketPacket(
+    socket: Socket,
+    type: number,
+    write: () => void,
+    missed: readonly { packet: PreparedPacket; flags: BroadcastFlags }[],
+  ): void {
+    const { id } = socket;
+    if (type === SocketPacket.connect) {
+      write();
+      for (const { packet, flags } of missed) packet.writeTo(socket, packet.writeOptions(flags));
+    } else if (type === SocketPacket.disconnect) {
+      this.#inFlight.flush(id, ({ packet, flags }) => {
+        packet.setOffset(this.#newest);
+        packet.writeTo(socket, packet.writeOptions(flags));
+      });
+      write();
+    } else if (type === SocketPacket.ack && this.#inFlight.concerns(id)) {
+      this.#inFlight.after(new Set([id]), write);
+    } else {
+      write();
+    }
+  }
+}
+
+function matches({ rooms, except }: Unplaced, joined: ReadonlySet<Room>): boolean {
+  if (joined.size === 0) return false;
+  for (const room of except) if (joined.has(room)) return false;
+  if (rooms.size === 0) return true;
+  for (const room of rooms) if (joined.has(room)) return true;
+  return false;
+}

@@ -1,0 +1,25 @@
+/** A connection on its way to a worker. Runs in: primary. */
+
+import { encodeToWorker, type Peer } from "../wire/messages.js";
+import { NO_OWNER } from "../wire/owner-mark.js";
+import type { Handle } from "./node-internals.js";
+
+export interface Connection {
+  /** Nobody reads from it. */
+  readonly handle: Handle;
+  /** Name of the server that it came to. */
+  readonly name: string;
+  /** Bytes that were read of it, as latin1. */
+  readonly head: string;
+  /** Address of the client, if it is not the handle's. */
+  readonly peer: Peer | undefined;
+  /** The worker that owns its session; `NO_OWNER` if none does. */
+  readonly owner: number;
+  /** How many workers could not take it. */
+  attempts: number;
+}
+
+export function toMessage({ name, head, peer, owner }: Connection, workerId: number): object {
+  const settled = owner !== NO_OWNER && owner !== workerId;
+  return encodeToWorker({ kind: "connection", name, head, settled, peer });
+}

@@ -1,0 +1,165 @@
+/** What this package uses of Node.js, Engine.IO and Socket.IO undocumented: fails when one of them moves. */
+import { once } from "node:events";
+import http, { createServer } from "node:http";
+import { type AddressInfo, connect, createServer as createNetServer, type Socket } from "node:net";
+import { Server } from "socket.io";
+import { expect, test } from "vitest";
+import {
+  addressOf,
+  adoptHandle,
+  detachHandle,
+  type Handle,
+  httpConnectionListeners,
+  interceptAccept,
+  overridePeerName,
+  trackHttpConnections,
+} from "../../dist/handle/node-internals.js";
+
+async function listen(server: import("node:net").Server): Promise<number> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+test("a connection is taken before a net.Socket is built, read at the handle, and adopted", async () => {
+  const server = createNetServer();
+  const port = await listen(server);
+  const accepted = new Promise<Handle>((resolve) => {
+    expect(interceptAccept(server, resolve, () => true)).toBeTypeOf("function");
+  });
+  const client = connect(port, "127.0.0.1");
+  client.write("first");
+  const handle = await accepted;
+  expect(addressOf(handle)).toBe("127.0.0.1");
+  const chunk = new Promise<ArrayBuffer | undefined>((resolve) => {
+    handle.onread = (bytes) => {
+      expect(handle.readStop()).toBe(0);
+      resolve(bytes);
+    };
+  });
+  expect(handle.readStart()).toBe(0);
+  // Exactly what was read: no offset, no rest of a pool.
+  expect(Buffer.from((await chunk) as ArrayBuffer).toString()).toBe("first");
+  client.write("second");
+  const socket = adoptHandle(handle, server);
+  expect(String((await once(socket, "data"))[0])).toBe("second");
+  const ended = new Promise((resolve) => socket.once("end", () => resolve("end")));
+  client.end();
+  expect(await ended).toBe("end");
+  socket.destroy();
+  server.close();
+});
+
+test("at the end of the stream a handle reads nothing", async () => {
+  const server = createNetServer();
+  const port = await listen(server);
+  const accepted = new Promise<Handle>((resolve) => void interceptAccept(server, resolve, () => true));
+  connect(port, "127.0.0.1").end();
+  const handle = await accepted;
+  const read = new Promise((resolve) => {
+    handle.onread = resolve;
+  });
+  handle.readStart();
+  expect(await read).toBeUndefined();
+  handle.close();
+  server.close();
+});
+
+test("what is not wanted takes the server's own way, and so does all after the release", async () => {
+  const server = createNetServer();
+  const port = await listen(server);
+  const release = interceptAccept(
+    server,
+    () => expect.unreachable(),
+    () => false,
+  );
+  const first = once(server, "connection");
+  const client = connect(port, "127.0.0.1");
+  ((await first)[0] as Socket).destroy();
+  release?.();
+  const second = once(server, "connection");
+  const other = connect(port, "127.0.0.1");
+  ((await second)[0] as Socket).destroy();
+  client.destroy();
+  other.destroy();
+  server.close();
+});
+
+test("the listener that starts the HTTP parser is found, and no other", () => {
+  const server = createServer();
+  const mine = () => {};
+  server.on("connection", mine);
+  expect(httpConnectionListeners(server)).toHaveLength(1);
+  expect(httpConnectionListeners(server)[0]).not.toBe(mine);
+  expect(httpConnectionListeners(server)[0]).toBe(
+    (http as unknown as { _connectionListener: unknown })._connectionListener,
+  );
+  expect(httpConnectionListeners(createNetServer())).toEqual([]);
+});
+
+test("a socket is separated from its handle with what it has buffered, and reads no more", async () => {
+  const server = createNetServer({ pauseOnConnect: false });
+  const port = await listen(server);
+  const connected = once(server, "connection");
+  const client = connect(port, "127.0.0.1");
+  const [socket] = (await connected) as [Socket];
+  client.write("buffered");
+  await once(socket, "readable");
+  const detached = detachHandle(socket);
+  expect(detached?.buffered?.toString()).toBe("buffered");
+  socket.destroy();
+  client.write("later");
+  const adopted = adoptHandle(detached?.handle as Handle);
+  expect(String((await once(adopted, "data"))[0])).toBe("later");
+  expect(await new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
+  adopted.destroy();
+  client.destroy();
+  server.close();
+});
+
+test("a reported address is the socket's", async () => {
+  const server = createNetServer();
+  const port = await listen(server);
+  const accepted = new Promise<Handle>((resolve) => void interceptAccept(server, resolve, () => true));
+  const client = connect(port, "127.0.0.1");
+  const handle = await accepted;
+  overridePeerName(handle, { address: "192.0.2.1", port: 7, family: "IPv4" });
+  const socket = adoptHandle(handle, server);
+  expect([socket.remoteAddress, socket.remotePort, socket.remoteFamily]).toEqual(["192.0.2.1", 7, "IPv4"]);
+  socket.destroy();
+  client.destroy();
+  server.close();
+});
+
+test("a server that does not listen can track its connections", () => {
+  const server = createServer();
+  const before = Object.getOwnPropertySymbols(server).length;
+  trackHttpConnections(server);
+  expect(Object.getOwnPropertySymbols(server).length).toBeGreaterThan(before);
+  server.close();
+});
+
+test("Engine.IO calls generateId, handleRequest and handleUpgrade on the instance", async () => {
+  const server = createServer();
+  const io = new Server(server);
+  const called: string[] = [];
+  for (const name of ["generateId", "handleRequest", "handleUpgrade"] as const) {
+    const original = io.engine[name] as (...args: unknown[]) => unknown;
+    io.engine[name] = ((...args: unknown[]) => {
+      called.push(name);
+      return original.apply(io.engine, args);
+    }) as never;
+  }
+  const port = await listen(server);
+  const url = `http://127.0.0.1:${port}/socket.io/?EIO=4&transport=`;
+  await (await fetch(`${url}polling`)).text();
+  const client = connect(port, "127.0.0.1");
+  client.write(
+    "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  await once(client, "data");
+  client.destroy();
+  expect(called).toEqual(["handleRequest", "generateId", "handleUpgrade", "generateId"]);
+  await io.close();
+});

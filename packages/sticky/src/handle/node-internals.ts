@@ -1,0 +1,211 @@
+/**
+ * Everything of Node.js that this package uses and Node.js does not document.
+ * Owns: nothing. Runs in: primary and workers.
+ *
+ * A `net.Socket` costs the primary more than all the rest of a handover, and cannot be sent to another
+ * process without losing bytes (see {@link detachHandle}), so the router works on the handle beneath it.
+ * `node-internals.test.ts` fails when one of these moves. Tried with Node.js 20, 22 and 24.
+ */
+import http from "node:http";
+import { type Server as NetServer, Socket } from "node:net";
+
+/** The object beneath a `net.Socket`: Node's binding to libuv (`TCP` or `Pipe`). */
+export interface Handle {
+  /** Called with what was read, with nothing at the end of the stream and on errors. */
+  onread: (chunk?: ArrayBuffer) => void;
+  /** Whether a `net.Socket` believes that it is being read. */
+  reading?: boolean;
+  readStart(): number;
+  readStop(): number;
+  close(callback?: () => void): void;
+  setNoDelay?(enable: boolean): number;
+  setKeepAlive?(enable: boolean, initialDelaySeconds: number): number;
+  getpeername?(out: Partial<PeerName>): number;
+}
+
+/** What `getpeername` fills in. */
+export interface PeerName {
+  address: string;
+  port: number;
+  family: string;
+}
+
+/** One end of the cluster's IPC channel: `worker.process` in the primary, `process` in a worker. */
+export interface IpcChannel extends NodeJS.EventEmitter {
+  send?: unknown;
+}
+
+interface WithHandle {
+  _handle: Handle | null;
+}
+
+interface ListenHandle {
+  onconnection: (error: number, handle?: Handle) => void;
+}
+
+const ignore = () => {};
+
+/**
+ * Takes connections of a listening server before Node.js builds a `net.Socket` for them.
+ * Returns the function that gives them back, or `undefined` if this Node.js has no such place; then the
+ * server's "connection" event has to do.
+ *
+ * Field: `server._handle.onconnection(error, handle)`, set anew by each `listen()`.
+ */
+export function interceptAccept(
+  server: NetServer,
+  onHandle: (handle: Handle) => void,
+  wanted: () => boolean,
+): (() => void) | undefined {
+  const listenHandle = (server as unknown as { _handle: ListenHandle | null })._handle;
+  const original = listenHandle?.onconnection;
+  if (!listenHandle || typeof original !== "function") return undefined;
+  listenHandle.onconnection = function intercepted(error, handle) {
+    if (error || !handle || !wanted()) original.call(this, error, handle);
+    else onHandle(handle);
+  };
+  return () => {
+    listenHandle.onconnection = original;
+  };
+}
+
+/**
+ * The listener with which an `http.Server` starts an HTTP parser on each connection.
+ * Field: `http._connectionListener`; by name in case a release stops exporting it.
+ */
+export function httpConnectionListeners(server: NetServer): ((...args: unknown[]) => void)[] {
+  if (!(server instanceof http.Server)) return [];
+  const own = (http as unknown as { _connectionListener?: unknown })._connectionListener;
+  return (server.listeners("connection") as ((...args: unknown[]) => void)[]).filter(
+    (listener) => listener === own || listener.name === "connectionListener",
+  );
+}
+
+/**
+ * Separates a socket from its handle, stops the handle's reading at once and returns it with all that the
+ * socket has buffered. `socket.pause()` would let libuv go on reading, and `process.send(message, socket)`
+ * drops what arrives until the handle has left: both lose bytes.
+ *
+ * Fields: `socket._handle` (as `child_process` does it), `handle.reading`, `socket._server._connections`.
+ */
+export function detachHandle(socket: Socket): { handle: Handle; buffered: Buffer | undefined } | undefined {
+  const owner = socket as unknown as WithHandle & { _server?: { _connections: number } | null };
+  const handle = owner._handle;
+  if (!handle || socket.destroyed) return undefined;
+  handle.readStop();
+  handle.onread = ignore;
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) break;
+    chunks.push(chunk);
+  }
+  // read() may have asked for more. The flag is what the next socket over this handle goes by.
+  handle.readStop();
+  handle.reading = false;
+  owner._handle = null;
+  socket.setTimeout(0);
+  if (owner._server) owner._server._connections--;
+  owner._server = null;
+  return { handle, buffered: chunks.length === 0 ? undefined : Buffer.concat(chunks) };
+}
+
+/** The handle beneath a socket, for reading it in place. */
+export function handleOf(socket: Socket): Handle | null {
+  return (socket as unknown as WithHandle)._handle;
+}
+
+/**
+ * Builds the socket of a handle, as `net.Server` does for a connection that it accepted itself.
+ * Fields: the `handle` option of `net.Socket`; `noDelay`, `keepAlive`, `allowHalfOpen` of `net.Server`.
+ * The socket must not get its `_server`: a server that does not listen emits "close" whenever the last
+ * connection that it counts is gone, and Engine.IO takes that for the end.
+ */
+export function adoptHandle(handle: Handle, server?: NetServer): Socket {
+  const options = server as
+    | (NetServer & {
+        noDelay?: boolean;
+        keepAlive?: boolean;
+        keepAliveInitialDelay?: number;
+        allowHalfOpen?: boolean;
+        highWaterMark?: number;
+      })
+    | undefined;
+  if (options?.noDelay) handle.setNoDelay?.(true);
+  if (options?.keepAlive) handle.setKeepAlive?.(true, options.keepAliveInitialDelay ?? 0);
+  return new Socket({
+    handle,
+    allowHalfOpen: options?.allowHalfOpen ?? true,
+    readable: true,
+    writable: true,
+    ...(options?.highWaterMark !== undefined && {
+      readableHighWaterMark: options.highWaterMark,
+      writableHighWaterMark: options.highWaterMark,
+    }),
+  } as ConstructorParameters<typeof Socket>[0]);
+}
+
+/**
+ * Makes `socket.remoteAddress` and its kin tell the address that a proxy has reported, for the plain socket
+ * as for a TLS socket over it (both ask the handle).
+ * Field: `handle.getpeername(out)`.
+ */
+export function overridePeerName(handle: Handle, peer: PeerName): void {
+  handle.getpeername = (out) => {
+    Object.assign(out, peer);
+    return 0;
+  };
+}
+
+/** The address at the other end; `undefined` for a Unix socket and when it is gone. */
+export function addressOf(handle: Handle): string | undefined {
+  const out: Partial<PeerName> = {};
+  return handle.getpeername?.(out) === 0 ? out.address : undefined;
+}
+
+/**
+ * Starts what `listen()` would start on an `http.Server`: the list of its connections, which
+ * `closeIdleConnections()`, `headersTimeout` and `requestTimeout` need. A worker's server never listens.
+ * Field: the "listening" listener `setupConnectionsTracking`.
+ */
+export function trackHttpConnections(server: NetServer): void {
+  const listener = server.listeners("listening").find(({ name }) => name === "setupConnectionsTracking");
+  listener?.call(server);
+}
+
+/** Whether a handle is on its way over this channel; then the next one must wait for its acknowledgement. */
+export function isHandleInFlight(channel: IpcChannel): boolean {
+  // Node's own queue of messages behind an unacknowledged handle: null when there is none.
+  const queue = (channel as unknown as { _handleQueue?: unknown[] | null })._handleQueue;
+  return queue !== null && queue !== undefined;
+}
+
+/**
+ * Tells when the receiver has taken the handle that was in flight (`true`) or could not (`false`, it has no
+ * file descriptor left). Returns the function that stops it.
+ * Fields: event "internalMessage", commands `NODE_HANDLE_ACK` and `NODE_HANDLE_NACK`.
+ */
+export function onHandleSettled(channel: IpcChannel, settled: (taken: boolean) => void): () => void {
+  const listener = (message: { cmd?: string }) => {
+    if (message.cmd === "NODE_HANDLE_ACK") settled(true);
+    else if (message.cmd === "NODE_HANDLE_NACK") settled(false);
+  };
+  channel.on("internalMessage", listener);
+  return () => void channel.off("internalMessage", listener);
+}
+
+/** Gives a handle to the other end of an IPC channel. The caller closes its own copy. */
+export function sendHandle(
+  channel: IpcChannel,
+  message: object,
+  handle: Handle,
+  callback: (error: Error | null) => void,
+): void {
+  const send = channel.send as (
+    message: object,
+    handle: Handle,
+    options: object,
+    callback: (error: Error | null) => void,
+  ) => void;
+  send.call(channel, message, handle, {}, callback);
+}

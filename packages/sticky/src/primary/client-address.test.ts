@@ -1,0 +1,75 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { clientKey, createTrust, reportedAddress } from "../../dist/primary/client-address.js";
+
+test.each([
+  ["192.0.2.1", "192.0.2.1"],
+  ["::ffff:192.0.2.1", "192.0.2.1"],
+  ["0:0:0:0:0:ffff:c000:201", "192.0.2.1"],
+])("%s counts as %s", (address, key) => {
+  expect(clientKey(address, 64)).toBe(key);
+});
+
+test("IPv6 addresses count by their prefix", () => {
+  expect(clientKey("2001:db8:1:2:3:4:5:6", 64)).toBe(clientKey("2001:db8:1:2::", 64));
+  expect(clientKey("2001:db8:1:2:3:4:5:6", 64)).not.toBe(clientKey("2001:db8:1:3::", 64));
+  expect(clientKey("2001:db8:1:2:3:4:5:6", 48)).toBe(clientKey("2001:db8:1:3::", 48));
+  expect(clientKey("2001:db8::1", 128)).not.toBe(clientKey("2001:db8::2", 128));
+  expect(clientKey("2001:db8::8000", 113)).toBe(clientKey("2001:db8::ffff", 113));
+  expect(clientKey("fe80::1%eth0", 64)).toBe(clientKey("fe80::2", 64));
+});
+
+const isTrusted = createTrust(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
+
+test("trust", () => {
+  for (const address of ["10.1.2.3", "::ffff:10.1.2.3", "192.0.2.7", "2001:db8:ffff::1"])
+    expect(isTrusted(address)).toBe(true);
+  for (const address of ["11.1.2.3", "192.0.2.8", "2001:db9::1", "", "nonsense"])
+    expect(isTrusted(address)).toBe(false);
+  for (const range of ["10.0.0.0/33", "nonsense", "10.0.0/8x", ""]) {
+    expect(() => createTrust([range])).toThrow(
+      expect.objectContaining({ code: "HOLDFAST_ERR_INVALID_OPTION" }),
+    );
+  }
+});
+
+test.each([
+  ["10.0.0.1", "198.51.100.1", "198.51.100.1"],
+  ["10.0.0.1", "203.0.113.9, 198.51.100.1", "198.51.100.1"],
+  ["10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"],
+  ["10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"],
+  ["10.0.0.1", "198.51.100.1:4711", "198.51.100.1"],
+  ["10.0.0.1", "[2001:db9::1]:4711", "2001:db9::1"],
+  ["10.0.0.1", "", "10.0.0.1"],
+  ["10.0.0.1", "unknown", "10.0.0.1"],
+  ["10.0.0.1", "198.51.100.1, nonsense, 10.0.0.2", "10.0.0.2"],
+  ["203.0.113.1", "198.51.100.1", "203.0.113.1"],
+])("from %s, X-Forwarded-For: %s means %s", (own, value, client) => {
+  expect(reportedAddress(own, value, "x-forwarded-for", isTrusted)).toBe(client);
+});
+
+test.each([
+  ["for=198.51.100.1", "198.51.100.1"],
+  ['For="[2001:db9::1]:4711";proto=https', "2001:db9::1"],
+  ["for=203.0.113.9;by=10.0.0.1, for=198.51.100.1;proto=http", "198.51.100.1"],
+  ["for=203.0.113.9, for=10.0.0.2", "203.0.113.9"],
+  ['proto="a,b;for=6.6.6.6", for=198.51.100.1', "198.51.100.1"],
+  ["for=_hidden", "10.0.0.1"],
+  ["proto=http", "10.0.0.1"],
+  ["for=198.51.100.1, =", "10.0.0.1"],
+])("Forwarded: %s means %s", (value, client) => {
+  expect(reportedAddress("10.0.0.1", value, "forwarded", isTrusted)).toBe(client);
+});
+
+test("no report makes it throw, and none of an untrusted client counts", () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: "binary" }),
+      fc.constantFrom("forwarded", "x-forwarded-for"),
+      (value, header) => {
+        reportedAddress("10.0.0.1", value, header as "forwarded", isTrusted);
+        expect(reportedAddress("203.0.113.1", value, header as "forwarded", isTrusted)).toBe("203.0.113.1");
+      },
+    ),
+  );
+});

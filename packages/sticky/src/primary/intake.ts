@@ -1,0 +1,127 @@
+/**
+ * Connections whose head is being read.
+ * Owns: their handles, the bytes read so far, one timer for all deadlines. Runs in: primary.
+ * Knows nothing of HTTP or workers; callers pass in `read`, which says when there is enough.
+ */
+import type { Handle } from "../handle/node-internals.js";
+
+/** Why a connection did not get through. */
+export type IntakeFailure = "client-closed" | "evicted" | "silent" | "timeout" | "too-long";
+
+export interface IntakeHooks<Result> {
+  /** Looks at all bytes so far; nothing before `from` is new. `undefined`: more is needed. */
+  read(head: Buffer, from: number): Result | undefined;
+  /** The head is there; reading has stopped, and the handle is the callee's. */
+  done(handle: Handle, head: Buffer, result: Result): void;
+  /** The head will not come; reading has stopped, and the handle is the callee's. */
+  failed(handle: Handle, why: IntakeFailure): void;
+}
+
+export interface IntakeLimits {
+  readonly headTimeoutMs: number;
+  readonly maxHeadBytes: number;
+  readonly maxPendingConnections: number;
+}
+
+interface Entry {
+  readonly handle: Handle;
+  readonly deadline: number;
+  head: Buffer | undefined;
+}
+
+const NOTHING = Buffer.alloc(0);
+const ignore = () => {};
+
+export class Intake<Result> {
+  readonly #limits: IntakeLimits;
+  readonly #hooks: IntakeHooks<Result>;
+  /** In order of arrival, which is the order of deadlines. */
+  readonly #entries = new Set<Entry>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limits: IntakeLimits, hooks: IntakeHooks<Result>) {
+    this.#limits = limits;
+    this.#hooks = hooks;
+  }
+
+  /** Connections whose head is not complete. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** @param buffered what was read of the connection before */
+  add(handle: Handle, buffered?: Buffer): void {
+    if (this.#entries.size >= this.#limits.maxPendingConnections) this.#evictOldest();
+    const entry: Entry = { handle, deadline: Date.now() + this.#limits.headTimeoutMs, head: undefined };
+    this.#entries.add(entry);
+    handle.onread = (chunk) => {
+      if (chunk === undefined) this.#fail(entry, "client-closed");
+      else this.#onBytes(entry, Buffer.from(chunk));
+    };
+    if (buffered) this.#onBytes(entry, buffered);
+    if (!this.#entries.has(entry)) return;
+    if (handle.readStart() !== 0) this.#fail(entry, "client-closed");
+    else this.#watch();
+  }
+
+  /** Gives up every connection; `failed` is not called. */
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const entry of this.#entries) {
+      this.#release(entry);
+      entry.handle.close();
+    }
+  }
+
+  #onBytes(entry: Entry, bytes: Buffer): void {
+    const { head } = entry;
+    const from = head?.length ?? 0;
+    const all = head ? Buffer.concat([head, bytes]) : bytes;
+    const result = this.#hooks.read(all, from);
+    if (result !== undefined) {
+      this.#release(entry);
+      this.#hooks.done(entry.handle, all, result);
+    } else if (all.length >= this.#limits.maxHeadBytes) {
+      this.#fail(entry, "too-long");
+    } else {
+      entry.head = all;
+    }
+  }
+
+  #fail(entry: Entry, why: IntakeFailure): void {
+    this.#release(entry);
+    this.#hooks.failed(entry.handle, why);
+  }
+
+  /** Stops reading in this very turn: what comes later must be read by the worker. */
+  #release(entry: Entry): void {
+    this.#entries.delete(entry);
+    entry.handle.readStop();
+    entry.handle.onread = ignore;
+  }
+
+  #evictOldest(): void {
+    const [oldest] = this.#entries;
+    if (oldest) this.#fail(oldest, "evicted");
+  }
+
+  /** One timer for the earliest deadline: arming one for each connection would cost more than its head. */
+  #watch(): void {
+    if (this.#timer !== undefined) return;
+    const [oldest] = this.#entries;
+    if (!oldest) return;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, oldest.deadline - Date.now()));
+    this.#timer.unref();
+  }
+
+  #expire(): void {
+    this.#timer = undefined;
+    const now = Date.now();
+    for (const entry of this.#entries) {
+      if (entry.deadline > now) break;
+      this.#fail(entry, (entry.head ?? NOTHING).length === 0 ? "silent" : "timeout");
+    }
+    this.#watch();
+  }
+}

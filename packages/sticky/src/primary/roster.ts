@@ -1,0 +1,241 @@
+/**
+ * The workers that take connections.
+ * Owns: one member per ready worker with its lane, slot and counts; the listeners on `cluster`.
+ * Runs in: primary, one for all routers of the process.
+ */
+import cluster, { type Worker } from "node:cluster";
+import { EventEmitter } from "node:events";
+import createDebug from "debug";
+import { HoldfastError } from "../errors.js";
+import type { Connection } from "../handle/connection.js";
+import type { Handle } from "../handle/node-internals.js";
+import {
+  decodeToPrimary,
+  encodeToWorker,
+  PROTOCOL_VERSION,
+  type ToPrimary,
+  type ToWorker,
+} from "../wire/messages.js";
+import { clusterSecrets } from "./cluster-secrets.js";
+import { Member } from "./routed-worker.js";
+
+const debug = createDebug("holdfast:sticky:roster");
+
+/** How long after a worker's exit its IPC channel may still hold acknowledgements. */
+const CHANNEL_DRAIN_MS = 1_000;
+
+export interface RosterEvents {
+  /** A worker's server of that name takes connections. */
+  ready: [member: Member, name: string];
+  /** A worker's server of that name takes no connections any more. */
+  gone: [member: Member, name: string];
+  /** A worker runs another version of this package. */
+  mismatch: [warning: HoldfastError];
+}
+
+/** Finds a worker for a connection that came back: its worker died, could not take it, or gave it away. */
+export type Placer = (connection: Connection) => void;
+
+export class Roster extends EventEmitter<RosterEvents> {
+  static #shared: Roster | undefined;
+  static #users = 0;
+
+  /** The roster of this process; made for its first user. Give it back with {@link release}. */
+  static acquire(): Roster {
+    Roster.#shared ??= new Roster();
+    Roster.#users++;
+    return Roster.#shared;
+  }
+
+  readonly #secrets = clusterSecrets();
+  readonly #members = new Map<number, Member>();
+  readonly #welcomed = new Set<number>();
+  readonly #candidates = new Map<string, Member[]>();
+  readonly #placers = new Map<string, Set<Placer>>();
+  /** One for each worker whose process is gone and whose channel may not be. */
+  readonly #drains = new Set<NodeJS.Timeout>();
+  readonly #releases: (() => void)[] = [];
+
+  private constructor() {
+    super();
+    this.setMaxListeners(0);
+    const onMessage = (worker: Worker, message: unknown, handle: unknown) => {
+      const decoded = decodeToPrimary(message);
+      if (decoded) this.#onMessage(worker, decoded, handle as Handle | undefined);
+    };
+    const onDisconnect = (worker: Worker) => this.#remove(worker);
+    const onProcessExit = (worker: Worker) => {
+      this.#members.get(worker.id)?.retire();
+      const drain = setTimeout(() => {
+        this.#drains.delete(drain);
+        this.#remove(worker);
+      }, CHANNEL_DRAIN_MS).unref();
+      this.#drains.add(drain);
+    };
+    this.#own(() => {
+      for (const drain of this.#drains) clearTimeout(drain);
+    });
+    cluster.on("message", onMessage);
+    cluster.on("disconnect", onDisconnect);
+    cluster.on("exit", onProcessExit);
+    this.#own(() => void cluster.off("message", onMessage));
+    this.#own(() => void cluster.off("disconnect", onDisconnect));
+    this.#own(() => void cluster.off("exit", onProcessExit));
+    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#welcome(worker);
+  }
+
+  /** The cluster's tag in session ids. */
+  get tag(): string {
+    return this.#secrets.tag;
+  }
+
+  /** Gives the roster back; its last user ends it. */
+  release(): void {
+    if (--Roster.#users > 0) return;
+    Roster.#shared = undefined;
+    for (const member of this.#members.values()) for (const { handle } of member.close()) handle.close();
+    for (const release of this.#releases.splice(0)) release();
+  }
+
+  /** The workers that take connections of that name, ordered by id. */
+  candidates(name: string): readonly Member[] {
+    let candidates = this.#candidates.get(name);
+    if (!candidates) {
+      candidates = [...this.#members.values()].filter((member) => member.names.has(name));
+      candidates.sort((a, b) => a.workerId - b.workerId);
+      this.#candidates.set(name, candidates);
+    }
+    return candidates.every((member) => member.isUsable())
+      ? candidates
+      : candidates.filter((m) => m.isUsable());
+  }
+
+  /** The worker with that id, if it takes connections of that name. */
+  member(workerId: number, name: string): Member | undefined {
+    const member = this.#members.get(workerId);
+    return member?.names.has(name) && member.isUsable() ? member : undefined;
+  }
+
+  /** Gives connections of that name that come back to `place`. Returns the function that ends it. */
+  register(name: string, place: Placer): () => void {
+    const placers = this.#placers.get(name) ?? new Set();
+    this.#placers.set(name, placers);
+    placers.add(place);
+    return () => void placers.delete(place);
+  }
+
+  #place(connection: Connection): void {
+    const [place] = this.#placers.get(connection.name) ?? [];
+    if (place) place(connection);
+    else connection.handle.close();
+  }
+
+  #own(release: () => void): void {
+    this.#releases.push(release);
+  }
+
+  #welcome(worker: Worker): void {
+    if (this.#welcomed.has(worker.id)) return;
+    this.#welcomed.add(worker.id);
+    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#secrets });
+  }
+
+  #send(worker: Worker, message: ToWorker): void {
+    if (!worker.isConnected()) return;
+    worker.process.send?.(encodeToWorker(message), (error: Error | null) => {
+      if (error) debug("worker %d cannot be reached: %s", worker.id, error.message);
+    });
+  }
+
+  #onMessage(worker: Worker, message: ToPrimary, handle: Handle | undefined): void {
+    const member = this.#members.get(worker.id);
+    switch (message.kind) {
+      case "ready":
+        this.#onReady(worker, message.name, message.version);
+        return;
+      case "leaving":
+        if (member) this.#onLeaving(member, message.name);
+        // Node.js sends this after the handle that may be in flight.
+        this.#send(worker, { kind: "left", name: message.name });
+        return;
+      case "report":
+        member?.onReport(message);
+        return;
+      case "move": {
+        const { name, head, peer, owner } = message;
+        // The handle is missing if the client was gone before it could be sent.
+        if (handle) this.#place({ handle, name, head, peer, owner, attempts: 0 });
+      }
+    }
+  }
+
+  #onLeaving(member: Member, name: string): void {
+    if (!member.names.has(name)) return;
+    const recalled = member.leave(name);
+    this.#candidates.clear();
+    this.emit("gone", member, name);
+    for (const connection of recalled) this.#place(connection);
+  }
+
+  #onReady(worker: Worker, name: string, version: number): void {
+    if (version !== PROTOCOL_VERSION) {
+      const text =
+        `Worker ${worker.id} runs another version of @holdfast/sticky (protocol ${version}, here ` +
+        `${PROTOCOL_VERSION}) and gets no connections. Install the same version for both and restart the ` +
+        "primary.";
+      this.emit("mismatch", new HoldfastError("HOLDFAST_ERR_VERSION_MISMATCH", text));
+      return;
+    }
+    this.#welcome(worker);
+    let member = this.#members.get(worker.id);
+    if (!member) {
+      member = new Member(worker, this.#freeSlot(), this.#leastLoad(), (connection) =>
+        this.#place(connection),
+      );
+      this.#members.set(worker.id, member);
+    }
+    if (member.names.has(name)) return;
+    member.names.add(name);
+    this.#candidates.clear();
+    debug('worker %d is ready for "%s" in slot %d', worker.id, name, member.slot);
+    this.emit("ready", member, name);
+  }
+
+  #remove(worker: Worker): void {
+    this.#welcomed.delete(worker.id);
+    const member = this.#members.get(worker.id);
+    if (!member) return;
+    this.#members.delete(worker.id);
+    this.#candidates.clear();
+    if (worker.exitedAfterDisconnect) this.#fillSlot(member.slot);
+    const connections = member.close();
+    debug("worker %d is gone; %d connections go elsewhere", worker.id, connections.length);
+    for (const name of member.names) this.emit("gone", member, name);
+    for (const connection of connections) this.#place(connection);
+  }
+
+  #freeSlot(): number {
+    const taken = new Set([...this.#members.values()].map(({ slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot++;
+    return slot;
+  }
+
+  /**
+   * A reload has old and new workers side by side. When the old ones are sent away, the new ones move down
+   * into their slots, so that there are as many as before. A crashed worker leaves its slot to its successor.
+   */
+  #fillSlot(free: number): void {
+    const members = [...this.#members.values()];
+    const last = members.reduce<Member | undefined>(
+      (highest, member) => (member.slot > (highest?.slot ?? free) ? member : highest),
+      undefined,
+    );
+    if (last && last.slot >= members.length) last.slot = free;
+  }
+
+  #leastLoad(): number {
+    const loads = [...this.#members.values()].map(({ load }) => load);
+    return loads.length === 0 ? 0 : Math.min(...loads);
+  }
+}

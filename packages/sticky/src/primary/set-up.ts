@@ -1,0 +1,67 @@
+/**
+ * `setupPrimary()`: the primary's entry. Runs in: primary.
+ */
+import cluster from "node:cluster";
+import type { EventEmitter } from "node:events";
+import { Server as NetServer } from "node:net";
+import { Server as TlsServer } from "node:tls";
+import { HoldfastError } from "../errors.js";
+import type { PrimaryOptions } from "../options.js";
+import { resolvePrimaryOptions } from "../resolve-options.js";
+import type { PrimaryEvents, PrimaryStats } from "../stats.js";
+import { Router } from "./router.js";
+
+/** What `setupPrimary()` returns. */
+export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
+  /** What goes on now and went on so far. */
+  stats(): PrimaryStats;
+  /**
+   * Gives the server back as it was. Connections whose worker is not chosen yet are closed, those that
+   * workers have stay. Calling it again changes nothing.
+   */
+  close(): Promise<void>;
+}
+
+/** Servers that have a router. */
+const servers = new WeakSet<NetServer>();
+
+/**
+ * Hands every connection of `server` to the worker that its session lives on. The server may listen already
+ * or later; call it in the primary, for each server of the cluster once.
+ *
+ * @throws {HoldfastError} `HOLDFAST_ERR_NOT_PRIMARY` in a worker
+ * @throws {HoldfastError} `HOLDFAST_ERR_TLS_SERVER` for an `https.Server` or `tls.Server`
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_SERVER` for anything else that is not a `net.Server`
+ * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` for a server that has a router
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ */
+export function setupPrimary(server: NetServer, options?: PrimaryOptions): StickyPrimary {
+  if (!cluster.isPrimary) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_NOT_PRIMARY",
+      "setupPrimary() was called in a worker. Call it in the primary, and setupWorker(io) here.",
+    );
+  }
+  if (server instanceof TlsServer) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_TLS_SERVER",
+      "setupPrimary() takes no https.Server: TLS ends in the workers. Give it an http.Server or a net.Server, " +
+        "and create the https.Server, with its key and certificate, in the workers.",
+    );
+  }
+  if (!(server instanceof NetServer)) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_SERVER",
+      "The first argument of setupPrimary() must be an http.Server or a net.Server.",
+    );
+  }
+  if (servers.has(server)) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_ALREADY_SET_UP",
+      "setupPrimary() was called for this server before.",
+    );
+  }
+  const router = new Router(server, resolvePrimaryOptions(options), () => servers.delete(server));
+  servers.add(server);
+  return router;
+}

@@ -1,0 +1,80 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  decodeToPrimary,
+  decodeToWorker,
+  encodeToPrimary,
+  encodeToWorker,
+  type ToPrimary,
+  type ToWorker,
+} from "../../dist/wire/messages.js";
+
+const TO_WORKER: [ToWorker, unknown][] = [
+  [{ kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s" }, [1, 1, "xy", "/tmp/d", "s"]],
+  [
+    { kind: "connection", name: "default", head: "GET", settled: false, peer: undefined },
+    [2, "default", "GET", 0],
+  ],
+  [
+    { kind: "connection", name: "default", head: "", settled: true, peer: { address: "::1", port: 9 } },
+    [2, "default", "", 1, "::1", 9],
+  ],
+  [{ kind: "left", name: "default" }, [3, "default"]],
+];
+
+const TO_PRIMARY: [ToPrimary, unknown][] = [
+  [{ kind: "ready", version: 1, name: "default" }, [16, 1, "default"]],
+  [{ kind: "leaving", name: "default" }, [17, "default"]],
+  [{ kind: "report", closed: 1, forwardedOut: 2, forwardedIn: 3 }, [18, 1, 2, 3]],
+  [{ kind: "move", name: "a", owner: -1, head: "x", peer: undefined }, [19, "a", -1, "x"]],
+  [
+    { kind: "move", name: "a", owner: 7, head: "x", peer: { address: "1.2.3.4", port: 5 } },
+    [19, "a", 7, "x", "1.2.3.4", 5],
+  ],
+];
+
+test("literal messages", () => {
+  for (const [message, fields] of TO_WORKER) {
+    expect(encodeToWorker(message)).toEqual({ "holdfast:sticky": fields });
+    expect(decodeToWorker(JSON.parse(JSON.stringify(encodeToWorker(message))))).toEqual(message);
+  }
+  for (const [message, fields] of TO_PRIMARY) {
+    expect(encodeToPrimary(message)).toEqual({ "holdfast:sticky": fields });
+    expect(decodeToPrimary(JSON.parse(JSON.stringify(encodeToPrimary(message))))).toEqual(message);
+  }
+});
+
+test("other traffic is not ours, and nothing throws", () => {
+  for (const message of [
+    null,
+    undefined,
+    1,
+    "x",
+    [],
+    {},
+    { type: "sticky:connection" },
+    { "holdfast:sticky": 1 },
+  ]) {
+    expect(decodeToWorker(message)).toBeUndefined();
+    expect(decodeToPrimary(message)).toBeUndefined();
+  }
+  fc.assert(
+    fc.property(fc.array(fc.oneof(fc.integer({ min: -2, max: 20 }), fc.anything())), (fields) => {
+      decodeToWorker({ "holdfast:sticky": fields });
+      decodeToPrimary({ "holdfast:sticky": fields });
+    }),
+  );
+});
+
+test("all bytes survive as latin1 under JSON", () => {
+  const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
+  const sent = encodeToWorker({
+    kind: "connection",
+    name: "n",
+    head: bytes.toString("latin1"),
+    settled: false,
+    peer: undefined,
+  });
+  const received = decodeToWorker(JSON.parse(JSON.stringify(sent))) as ToWorker & { kind: "connection" };
+  expect(Buffer.from(received.head, "latin1")).toEqual(bytes);
+});

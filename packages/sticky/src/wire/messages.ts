@@ -1,0 +1,152 @@
+/**
+ * Messages between the router (primary) and the workers, on the cluster's IPC channel.
+ * Owns: the format; pure. Runs in: primary and workers.
+ *
+ * A message is `{ "holdfast:sticky": [kind, …fields] }`: one key tells it from everybody else's traffic.
+ * Bytes travel as latin1 strings, which are exact under both `serialization` settings of `node:cluster`.
+ */
+
+import { NO_OWNER } from "./owner-mark.js";
+
+/** Version of these messages; both ends say theirs first. */
+export const PROTOCOL_VERSION = 1;
+
+const KEY = "holdfast:sticky";
+
+/** Message kinds; the numbers are part of protocol version 1. */
+const Kind = {
+  /** primary → worker: the router is here. [version, tag, directory, secret] */
+  welcome: 1,
+  /** primary → worker, with a handle. [name, head, settled, peer address?, peer port?] */
+  connection: 2,
+  /** primary → worker: answers `leaving`; no connection of that name comes after it. [name] */
+  left: 3,
+  /** worker → primary: a server takes connections. [version, name] */
+  ready: 16,
+  /** worker → primary: a server takes no more. [name] */
+  leaving: 17,
+  /** worker → primary: its counts so far. [closed, forwarded out, forwarded in] */
+  report: 18,
+  /**
+   * worker → primary, with a handle: give it to that worker, -1 for any. [name, owner, head, address, port]
+   */
+  move: 19,
+} as const;
+
+/** An address that replaces the connection's own, as a proxy reported it. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+}
+
+export type ToWorker =
+  | {
+      readonly kind: "welcome";
+      readonly version: number;
+      readonly tag: string;
+      readonly directory: string;
+      readonly secret: string;
+    }
+  | {
+      readonly kind: "connection";
+      readonly name: string;
+      readonly head: string;
+      /** The connection must not move on: the owner that it wants cannot be reached. */
+      readonly settled: boolean;
+      readonly peer: Peer | undefined;
+    }
+  | { readonly kind: "left"; readonly name: string };
+
+export type ToPrimary =
+  | { readonly kind: "ready"; readonly version: number; readonly name: string }
+  | { readonly kind: "leaving"; readonly name: string }
+  | {
+      readonly kind: "report";
+      /** Connections that it was given and that are closed. */
+      readonly closed: number;
+      readonly forwardedOut: number;
+      readonly forwardedIn: number;
+    }
+  | {
+      readonly kind: "move";
+      readonly name: string;
+      readonly owner: number;
+      readonly head: string;
+      readonly peer: Peer | undefined;
+    };
+
+export function encodeToWorker(message: ToWorker): object {
+  if (message.kind === "left") return { [KEY]: [Kind.left, message.name] };
+  if (message.kind === "connection") {
+    const { name, head, settled, peer } = message;
+    const fields = [Kind.connection, name, head, settled ? 1 : 0];
+    return { [KEY]: peer ? [...fields, peer.address, peer.port] : fields };
+  }
+  return { [KEY]: [Kind.welcome, message.version, message.tag, message.directory, message.secret] };
+}
+
+export function encodeToPrimary(message: ToPrimary): object {
+  switch (message.kind) {
+    case "ready":
+      return { [KEY]: [Kind.ready, message.version, message.name] };
+    case "leaving":
+      return { [KEY]: [Kind.leaving, message.name] };
+    case "report":
+      return { [KEY]: [Kind.report, message.closed, message.forwardedOut, message.forwardedIn] };
+    case "move": {
+      const { name, owner, head, peer } = message;
+      return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
+    }
+  }
+}
+
+/** What the message says; `undefined` if it is not one of ours. Never throws. */
+export function decodeToWorker(message: unknown): ToWorker | undefined {
+  const fields = fieldsOf(message);
+  if (!fields) return undefined;
+  const [kind, a, b, c, d, e] = fields;
+  if (kind === Kind.connection && typeof a === "string" && typeof b === "string") {
+    return { kind: "connection", name: a, head: b, settled: c === 1, peer: peerOf(d, e) };
+  }
+  if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
+  if (kind === Kind.welcome && isCount(a)) {
+    if (typeof b !== "string" || typeof c !== "string" || typeof d !== "string") return undefined;
+    return { kind: "welcome", version: a, tag: b, directory: c, secret: d };
+  }
+  return undefined;
+}
+
+/** What the message says; `undefined` if it is not one of ours. Never throws. */
+export function decodeToPrimary(message: unknown): ToPrimary | undefined {
+  const fields = fieldsOf(message);
+  if (!fields) return undefined;
+  const [kind, a, b, c, d, e] = fields;
+  if (kind === Kind.report && isCount(a) && isCount(b) && isCount(c)) {
+    return { kind: "report", closed: a, forwardedOut: b, forwardedIn: c };
+  }
+  if (kind === Kind.ready && isCount(a) && typeof b === "string")
+    return { kind: "ready", version: a, name: b };
+  if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
+  if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {
+    return { kind: "move", name: a, owner: b, head: c, peer: peerOf(d, e) };
+  }
+  return undefined;
+}
+
+function fieldsOf(message: unknown): readonly unknown[] | undefined {
+  if (typeof message !== "object" || message === null) return undefined;
+  const fields = (message as Record<string, unknown>)[KEY];
+  return Array.isArray(fields) ? fields : undefined;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isOwner(value: unknown): value is number {
+  return value === NO_OWNER || isCount(value);
+}
+
+function peerOf(address: unknown, port: unknown): Peer | undefined {
+  return typeof address === "string" && isCount(port) ? { address, port } : undefined;
+}

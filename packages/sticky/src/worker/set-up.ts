@@ -1,0 +1,117 @@
+/**
+ * `setupWorker()`: the worker's entry. Runs in: workers.
+ */
+import cluster from "node:cluster";
+import { Server as NetServer } from "node:net";
+import type { Server } from "socket.io";
+import { HoldfastError } from "../errors.js";
+import type { WorkerOptions } from "../options.js";
+import { type ResolvedWorkerOptions, resolveWorkerOptions } from "../resolve-options.js";
+import type { WorkerProcessStats } from "../stats.js";
+import { forwardStrays } from "./forwarder.js";
+import { Receiver } from "./receiver.js";
+import { type Engine, markSessionIds } from "./session-marks.js";
+
+/** The part of a Socket.IO server that this package uses. */
+export type SocketIoServer = Pick<Server, "engine" | "httpServer">;
+
+/** What `setupWorker()` returns. */
+export interface StickyWorker {
+  /** What goes on now and went on so far in this process, for all its servers together. */
+  stats(): WorkerProcessStats;
+  /**
+   * Takes no connections any more. Those that are on their way go to other workers, those that are open stay,
+   * and sessions stay reachable through the other workers until their server is closed.
+   * Settles when nothing more comes. Calling it again changes nothing.
+   */
+  close(): Promise<void>;
+}
+
+const setups = new WeakMap<Engine, Setup>();
+
+/** One Socket.IO server that is set up. */
+class Setup implements StickyWorker {
+  readonly #releases: (() => void)[] = [];
+  readonly #receiver: Receiver;
+  readonly #name: string;
+  #closed: Promise<void> | undefined;
+
+  constructor(engine: Engine, server: NetServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
+    const { neighbours } = receiver;
+    const onServerClose = () => {
+      this.undo();
+      void this.close();
+      receiver.forget(name, server);
+    };
+    server.once("close", onServerClose);
+    this.#receiver = receiver;
+    this.#name = name;
+    this.#releases.push(
+      () => server.off("close", onServerClose),
+      markSessionIds(engine, () => neighbours.mark),
+      forwardStrays(engine, name, {
+        ownerElsewhere: (sessionId) => neighbours.ownerElsewhere(sessionId),
+        door: (owner) => neighbours.door(owner),
+        move: (socket, ...where) => receiver.move(socket, ...where),
+        relay: neighbours.relay,
+      }),
+    );
+  }
+
+  stats(): WorkerProcessStats {
+    return this.#receiver.stats();
+  }
+
+  isOpen(): boolean {
+    return this.#closed === undefined;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#receiver.close(this.#name);
+    return this.#closed;
+  }
+
+  /** Gives the engine back as it was: when its server is closed. Open sessions need it until then. */
+  undo(): void {
+    for (const release of this.#releases.splice(0)) release();
+  }
+}
+
+/**
+ * Lets the connections of the cluster reach `io`, which must be attached to a server of this worker that
+ * does not listen itself. With several Socket.IO servers in a worker, call it for each.
+ *
+ * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER` outside a worker of `node:cluster`
+ * @throws {HoldfastError} `HOLDFAST_ERR_NOT_ATTACHED` if `io` is not attached to a server yet
+ * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if it was called for this `io` before, or if another
+ *   server of the worker has the same name
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ */
+export function setupWorker(io: SocketIoServer, options?: WorkerOptions): StickyWorker {
+  if (!cluster.isWorker) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_NOT_WORKER",
+      "setupWorker() was called outside a worker. Call it in a process started by cluster.fork().",
+    );
+  }
+  const engine: Engine | undefined = io.engine;
+  const httpServer: unknown = io.httpServer;
+  if (!engine || !(httpServer instanceof NetServer)) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_NOT_ATTACHED",
+      "setupWorker(io) needs an io that is attached to an http.Server or https.Server: " +
+        "call new Server(httpServer) or io.attach(httpServer) first.",
+    );
+  }
+  const previous = setups.get(engine);
+  if (previous?.isOpen()) {
+    throw new HoldfastError("HOLDFAST_ERR_ALREADY_SET_UP", "setupWorker() was called for this io before.");
+  }
+  const resolved = resolveWorkerOptions(options);
+  const receiver = Receiver.get();
+  receiver.open(resolved.name, httpServer);
+  previous?.undo();
+  const setup = new Setup(engine, httpServer, resolved, receiver);
+  setups.set(engine, setup);
+  return setup;
+}
