@@ -5,6 +5,7 @@
  */
 import debugModule from "debug";
 import { HoldfastError, type MemberInfo } from "../errors.js";
+import type { RecoveryStats } from "../stats.js";
 import { FieldReader } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
@@ -23,7 +24,7 @@ import {
 } from "../wire/frame.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Interest, slotOf } from "./interest.js";
-import { HubRecovery, type RecoveryLimits, type RecoveryStats } from "./recovery.js";
+import { HubRecovery, type RecoveryLimits } from "./recovery.js";
 
 const debug = debugModule("holdfast:adapter:hub");
 

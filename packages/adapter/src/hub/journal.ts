@@ -4,6 +4,7 @@
  * Owns: slabs of memory that frames are copied into one after the other, so that a frame costs what it
  * weighs, neighbours can be relayed as one slice, and a whole slab is given back at once.
  */
+import type { JournalStats } from "../stats.js";
 import { FieldReader } from "../wire/field-reader.js";
 import { frameFields, frameKey, frameKeyCount, frameNamespace } from "../wire/frame.js";
 import { Offsets } from "../wire/offset.js";
@@ -36,16 +37,6 @@ interface Slab {
   readonly starts: number[];
   /** When the last frame was placed. */
   newestAt: number;
-}
-
-export interface JournalStats {
-  readonly packets: number;
-  /** Memory that the packets take. */
-  readonly bytes: number;
-  /** Age of the oldest packet, milliseconds. */
-  readonly ageMs: number;
-  /** Packets that were dropped before their time because there were too many bytes. */
-  readonly cut: number;
 }
 
 export class Journal {

@@ -4,6 +4,7 @@
  * answered. Runs in: primary. The hub hands it the frames; it decides, and writes to members' outboxes.
  */
 import debugModule from "debug";
+import type { RecoveryStats } from "../stats.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
@@ -15,7 +16,7 @@ import {
 } from "../wire/frame.js";
 import { roomKey } from "../wire/room-key.js";
 import type { HubMember } from "./hub-member.js";
-import { Journal, type JournalEntry, type JournalStats } from "./journal.js";
+import { Journal, type JournalEntry } from "./journal.js";
 import { type Session, Sessions } from "./sessions.js";
 
 const debug = debugModule("holdfast:adapter:recovery");
@@ -40,13 +41,6 @@ export interface RecoveryEvents {
   onJournalFull(): void;
   /** Nothing of the namespace is kept any more. */
   onIdle(namespaceId: number): void;
-}
-
-export interface RecoveryStats extends JournalStats {
-  /** Sessions with and without a socket. */
-  readonly sessions: number;
-  /** Those without. */
-  readonly suspended: number;
 }
 
 /** A worker's question for a session. */

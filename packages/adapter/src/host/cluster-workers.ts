@@ -1,0 +1,223 @@
+/**
+ * The workers of `node:cluster`, as the hub's host deals with them: the handshake, and each worker's link.
+ * Owns: one object a worker, the listeners on `cluster`. Runs in: primary.
+ */
+import cluster, { type Worker } from "node:cluster";
+import type { Socket } from "node:net";
+import debugModule from "debug";
+import type { Hub } from "../hub/hub.js";
+import type { HubMember } from "../hub/hub-member.js";
+import type { Link, LinkEvents } from "../link/contract.js";
+import { IpcLink } from "../link/ipc.js";
+import { PipeLink } from "../link/pipe.js";
+import { VERSION } from "../version.js";
+import { PROTOCOL_VERSION } from "../wire/frame.js";
+import {
+  type Hello,
+  type IpcFrames,
+  MESSAGE_KEY,
+  ours,
+  type PipeFds,
+  type PrimaryMessage,
+  type WorkerMessage,
+} from "../wire/handshake.js";
+import { StdioPipes } from "./stdio-pipes.js";
+
+const debug = debugModule("holdfast:adapter:primary");
+
+/** A pipe's end arrives in order behind its data; this is for a pipe that something else holds open. */
+const EXIT_GRACE_MS = 1_000;
+
+export class ClusterWorkers {
+  readonly #hub: Hub;
+  readonly #pipes: StdioPipes | undefined;
+  readonly #workers = new Map<number, ClusterWorker>();
+  readonly #releases: (() => void)[] = [];
+
+  /** @param withPipes whether workers that are forked from now on get pipes */
+  constructor(hub: Hub, withPipes: boolean) {
+    this.#hub = hub;
+    this.#pipes = withPipes ? new StdioPipes() : undefined;
+    this.#listen("fork", (worker) => this.#add(worker, this.#pipes?.of(worker)));
+    this.#listen("message", (worker, message) => this.#of(worker)?.onMessage(message));
+    this.#listen("disconnect", (worker) => this.#of(worker)?.onDisconnect());
+    this.#listen("exit", (worker) => this.#of(worker)?.onExit());
+    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#add(worker)?.invite();
+  }
+
+  #listen(event: string, listener: (worker: Worker, message: unknown) => void): void {
+    cluster.on(event, listener);
+    this.#releases.push(() => void cluster.off(event, listener));
+  }
+
+  #add(worker: Worker, pipes?: PipeFds): ClusterWorker {
+    const added = new ClusterWorker(worker, this.#hub, pipes, () => this.#workers.delete(worker.id));
+    this.#workers.set(worker.id, added);
+    return added;
+  }
+
+  #of(worker: Worker): ClusterWorker | undefined {
+    return this.#workers.get(worker.id);
+  }
+
+  /** The member of this worker has left the hub, by its own word or not. */
+  onLeave(workerId: number): void {
+    this.#workers.get(workerId)?.onLeave();
+  }
+
+  /** Asks the worker's adapter to join. */
+  invite(workerId: number): void {
+    this.#workers.get(workerId)?.invite();
+  }
+
+  /** Ends the process with SIGKILL: one that is blocked hears no other signal. */
+  kill(workerId: number): void {
+    this.#workers.get(workerId)?.kill();
+  }
+
+  /** Releases the listeners and the cluster's settings; members and links are the hub's. */
+  close(): void {
+    for (const release of this.#releases.splice(0)) release();
+    for (const worker of this.#workers.values()) worker.close();
+    this.#workers.clear();
+    this.#pipes?.release();
+  }
+}
+
+/**
+ * out: its adapter has not joined, or has left. in: it is a member of the hub. returning: it has said hello
+ * anew while the end of its earlier link is still to be read.
+ *
+ * out → in → out; in → returning → in
+ */
+type State =
+  | { readonly kind: "out" }
+  | { readonly kind: "in"; readonly member: HubMember }
+  | { readonly kind: "returning"; readonly member: HubMember; readonly hello: Hello };
+
+class ClusterWorker {
+  readonly #worker: Worker;
+  readonly #hub: Hub;
+  readonly #onGone: () => void;
+  /** The descriptors of its pipes, until a link has used them up. */
+  #pipes: PipeFds | undefined;
+  /** Its link, if that is the cluster's IPC channel, on which this object listens. */
+  #ipcLink: IpcLink | undefined;
+  #state: State = { kind: "out" };
+  #exitTimer: NodeJS.Timeout | undefined;
+
+  constructor(worker: Worker, hub: Hub, pipes: PipeFds | undefined, onGone: () => void) {
+    this.#worker = worker;
+    this.#hub = hub;
+    this.#pipes = pipes;
+    this.#onGone = onGone;
+  }
+
+  invite(): void {
+    this.#send({ [MESSAGE_KEY]: "invite" });
+  }
+
+  kill(): void {
+    this.#worker.process.kill("SIGKILL");
+  }
+
+  onMessage(raw: unknown): void {
+    const message = ours<WorkerMessage>(raw);
+    if (!message) return;
+    switch (message[MESSAGE_KEY]) {
+      case "hello":
+        return this.#onHello(message);
+      case "no-pipe":
+        this.#pipes = undefined;
+        return this.invite();
+      case "frames":
+        return this.#ipcLink?.receive(message);
+    }
+  }
+
+  /** The channel is gone: the end of an `ipc` link, while a pipe lives as long as the process. */
+  onDisconnect(): void {
+    this.#ipcLink?.lost();
+  }
+
+  onExit(): void {
+    this.#pipes = undefined;
+    const state = this.#state;
+    if (state.kind === "out") return this.#onGone();
+    this.#state = { kind: "in", member: state.member };
+    this.#exitTimer = setTimeout(() => this.#hub.remove(state.member), EXIT_GRACE_MS);
+    this.#exitTimer.unref();
+  }
+
+  /** The link is closed, and with it the pipes: the next one of this worker uses the IPC channel. */
+  onLeave(): void {
+    const state = this.#state;
+    this.#pipes = undefined;
+    this.#ipcLink = undefined;
+    this.#state = { kind: "out" };
+    if (state.kind === "returning") this.#onHello(state.hello);
+    else if (this.#worker.isDead()) this.#onGone();
+  }
+
+  close(): void {
+    clearTimeout(this.#exitTimer);
+  }
+
+  #onHello(hello: Hello): void {
+    const { protocol, version, probe } = hello;
+    if (protocol !== PROTOCOL_VERSION) {
+      debug("worker %d speaks protocol %d, not %d", this.#worker.id, protocol, PROTOCOL_VERSION);
+      return this.#send({ [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION });
+    }
+    const state = this.#state;
+    if (state.kind !== "out" && !this.#leaveEarlier(state.member, hello)) return;
+    debug("worker %d (version %s) says hello", this.#worker.id, version);
+    const identity = { workerId: this.#worker.id, pid: this.#worker.process.pid ?? 0 };
+    const binary = probe instanceof Uint8Array;
+    const member = this.#hub.admit(identity, (events) => this.#makeLink(binary, events));
+    this.#state = { kind: "in", member };
+    this.#welcome(member);
+  }
+
+  /** @returns whether the worker can be admitted anew now */
+  #leaveEarlier(earlier: HubMember, hello: Hello): boolean {
+    if (!this.#ipcLink) {
+      this.#state = { kind: "returning", member: earlier, hello };
+      return false;
+    }
+    // Said twice before the welcome was there, unasked and because it was invited: it takes either.
+    if (earlier.framesIn === 0) {
+      this.#welcome(earlier);
+      return false;
+    }
+    this.#hub.remove(earlier);
+    return true;
+  }
+
+  #welcome({ id }: HubMember): void {
+    const { maxMessageBytes, maxBacklogBytes } = this.#hub.limits;
+    const link = this.#ipcLink
+      ? ({ kind: "ipc", binary: this.#ipcLink.binary } as const)
+      : ({ kind: "pipe", fds: this.#pipes as PipeFds } as const);
+    this.#send({ [MESSAGE_KEY]: "welcome", member: id, link, maxMessageBytes, maxBacklogBytes });
+  }
+
+  #makeLink(binary: boolean, events: LinkEvents): Link {
+    if (this.#pipes) {
+      const { stdio } = this.#worker.process;
+      const { toHub, fromHub } = this.#pipes;
+      return PipeLink.ofWorker(stdio[toHub] as Socket, stdio[fromHub] as Socket, events);
+    }
+    const send = (message: IpcFrames, done: (error: Error | null) => void) =>
+      this.#worker.send(message as never, done);
+    this.#ipcLink = new IpcLink(send, binary, events);
+    return this.#ipcLink;
+  }
+
+  #send(message: PrimaryMessage): void {
+    if (!this.#worker.isConnected()) return;
+    this.#worker.send(message as never, (error) => {
+      if (error) debug("no word to worker %d: %s", this.#worker.id, error.message);
+    });
+  }
+}
