@@ -1,6 +1,7 @@
 export { HoldfastError, type HoldfastErrorCode, type MemberInfo, RequestError } from "./errors.js";
+export { createAdapter } from "./host/create-adapter.js";
 export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
 export type { AdapterOptions, PrimaryOptions } from "./options.js";
-export { createAdapter, HoldfastAdapter } from "./socketio/adapter.js";
+export { HoldfastAdapter } from "./socketio/adapter.js";
 export type { MemberStats, PrimaryEvents, PrimaryStats, RecoveryStats } from "./stats.js";

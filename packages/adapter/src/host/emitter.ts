@@ -8,8 +8,7 @@ import type { Hub } from "../hub/hub.js";
 import { LocalLink } from "../link/local.js";
 import { type Connector, Member } from "../member/member.js";
 import { resolveAdapterOptions } from "../options.js";
-import { HoldfastAdapter } from "../socketio/adapter.js";
-import { OpenFlag } from "../wire/frame.js";
+import { EmitterAdapter } from "../socketio/emitter-adapter.js";
 
 /**
  * What `emitter()` of the primary's handle offers: a namespace's methods that need no socket of this process.
@@ -71,17 +70,13 @@ export class Emitters {
     const key = `${scope ?? ""}\n${name}`;
     const known = this.#namespaces.get(key);
     if (known) return known;
-    const adapterOptions = resolveAdapterOptions({ interest: false, ...(scope !== undefined && { scope }) });
-    const [hub, member] = [this.#hub, this.#member];
-    class EmitterAdapter extends HoldfastAdapter {
-      constructor(nsp: Namespace) {
-        super(nsp, adapterOptions, member, OpenFlag.emitter, (portName) => hub.hasRecovery(portName));
-      }
-    }
+    const adapterOptions = resolveAdapterOptions(scope === undefined ? {} : { scope });
     // Only the namespace that was asked for opens a way to the hub; a server always makes "/" as well.
     const server = new Server(parser === undefined ? {} : { parser });
     const nsp = server.of(name);
-    nsp.adapter = new EmitterAdapter(nsp);
+    nsp.adapter = new EmitterAdapter(nsp, adapterOptions, this.#member, (portName) =>
+      this.#hub.hasRecovery(portName),
+    );
     this.#namespaces.set(key, nsp);
     return nsp;
   }

@@ -8,6 +8,7 @@ import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
 import { arePipes, PipeLink } from "../link/pipe.js";
 import { type Connector, Member } from "../member/member.js";
+import { batchWrites } from "../socketio/write-batch.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import {
@@ -147,6 +148,6 @@ export function workerMember(): Member {
         "started; a server in a single process needs no adapter.",
     );
   }
-  current ??= new Member(new WorkerConnector());
+  current ??= new Member(new WorkerConnector(), batchWrites);
   return current;
 }

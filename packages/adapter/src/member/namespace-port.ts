@@ -1,103 +1,35 @@
 /**
- * One namespace's way to its siblings in other workers: writes and reads the frames of that namespace.
- * Owns: frames that wait until the hub has opened the namespace, and the interest report. Runs in: workers.
+ * One namespace's way to its siblings in other workers: sends the frames of that namespace.
+ * Owns: frames that wait until the hub has opened the namespace, and the interest report.
+ * Runs in: workers; in the primary for its emitters.
  */
-import type { Namespace } from "socket.io";
 import type { BroadcastFlags, Room } from "socket.io-adapter";
-import { HoldfastError, type RequestError } from "../errors.js";
+import type { HoldfastError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
-import { PreparedPacket } from "../socketio/prepared-packet.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import {
-  BroadcastFlag,
-  FrameKind,
-  HEADER_BYTES,
-  KEY_BYTES,
-  OpenFlag,
-  Operation,
-  ResponseFlag,
-} from "../wire/frame.js";
-import { OFFSET_BYTES } from "../wire/offset.js";
+import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, OpenFlag, Operation } from "../wire/frame.js";
 import { roomKey } from "../wire/room-key.js";
-import { packValue, unpackValue } from "../wire/values.js";
+import { packValue } from "../wire/values.js";
 import { InterestReport } from "./interest-report.js";
-import type { Member } from "./member.js";
-import { NamesMemo } from "./names-memo.js";
-import type { Requests } from "./requests.js";
+import type {
+  OperationCode,
+  PortHandlers,
+  PortHost,
+  RequestCall,
+  Selection,
+  WritablePacket,
+} from "./port-contract.js";
+import { flagBits, PortFrames } from "./port-frames.js";
 
 /** A frame names at most this many rooms; an operation on more goes to the whole namespace. */
 const MAX_ROOMS = 0xffff;
 
-export interface Selection {
-  readonly rooms: Set<Room>;
-  readonly except: Set<Room>;
-}
-
-export type OperationCode = (typeof Operation)[keyof typeof Operation];
-
-/** Answers one request of another worker. */
-export interface Responder {
-  /** One answer of possibly several. */
-  respond(value: unknown): void;
-  /** The last answer. */
-  finish(value: unknown): void;
-  /** There is no more to say. */
-  end(): void;
-  /** The request could not be carried out. */
-  fail(error: Error): void;
-}
-
-export interface PortHandlers {
-  readonly nsp: Namespace;
-  /** Another worker broadcasts. */
-  onBroadcast(
-    packet: PreparedPacket,
-    rooms: ReadonlySet<Room>,
-    except: ReadonlySet<Room>,
-    flags: BroadcastFlags,
-  ): void;
-  onCommand(operation: number, value: unknown): void;
-  onRequest(operation: number, value: unknown, responder: Responder): void;
-  /** A broadcast whose clients' acknowledgements the asker waits for. */
-  onBroadcastWithAck(
-    packet: PreparedPacket,
-    selection: Selection,
-    flags: BroadcastFlags,
-    responder: Responder,
-  ): void;
-  /** Fills the report with the rooms that exist now. */
-  reportRooms(report: InterestReport): void;
-  onError(error: HoldfastError): void;
-  /** Undefined where the server has no `connectionStateRecovery`. */
-  readonly recovery: RecoveryHandlers | undefined;
-}
-
-/** What connection state recovery does with the hub's word. */
-export interface RecoveryHandlers {
-  /** How long a session lives without a socket, and packets are kept. Milliseconds. */
-  readonly durationMs: number;
-  readonly retainMs: number;
-  /** The hub knows the namespace; `offset` is that of the last packet. */
-  onOpened(offset: string): void;
-  /** A frame that other workers' servers have no use for. */
-  onFrame(kind: number, flags: BroadcastFlags, fields: FieldReader): void;
-  /** Writes the newest offset over the placeholder of a packet that is not kept. */
-  complete(place: Buffer): void;
-  onUnlinked(): void;
-  onAlone(): void;
-}
-
-export interface RequestCall {
-  readonly timeoutMs: number;
-  onResponse(value: unknown): void;
-  onSettled(error: RequestError | HoldfastError | undefined): void;
-}
-
 export class NamespacePort {
   readonly name: string;
-  readonly #member: Member;
+  readonly #member: PortHost;
   readonly #openFlags: number;
   readonly #handlers: PortHandlers;
+  readonly #frames: PortFrames;
   /** The hub's id of the namespace; 0 until it is open. */
   #id = 0;
   /** Frames from before the namespace was open, in order. */
@@ -105,16 +37,15 @@ export class NamespacePort {
   #report: InterestReport | undefined;
   #dirty = false;
   #closed = false;
-  readonly #lastRooms = new NamesMemo();
-  readonly #lastExcept = new NamesMemo();
   /** The answer to every `serverCount()` of this turn. */
   #counting: Promise<number> | undefined;
 
-  constructor(member: Member, name: string, openFlags: number, handlers: PortHandlers) {
+  constructor(member: PortHost, name: string, openFlags: number, handlers: PortHandlers) {
     this.#member = member;
     this.name = name;
     this.#openFlags = openFlags;
     this.#handlers = handlers;
+    this.#frames = new PortFrames(member, handlers, () => this.#id);
   }
 
   get id(): number {
@@ -160,11 +91,11 @@ export class NamespacePort {
     const outbox = this.#begin(kind, flags, rooms);
     if (!outbox) return false;
     write(outbox);
-    this.#end(outbox);
+    this.#member.endFrame();
     return true;
   }
 
-  broadcast(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
+  broadcast(packet: WritablePacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
     if (this.#isWaiting) {
       this.#waiting.push(() => this.broadcast(packet, rooms, except, flags));
       return;
@@ -178,7 +109,7 @@ export class NamespacePort {
     outbox.names(rooms);
     outbox.names(except);
     packet.write(outbox);
-    this.#end(outbox);
+    this.#member.endFrame();
   }
 
   /**
@@ -201,7 +132,7 @@ export class NamespacePort {
       for (const room of claims) outbox.u32(roomKey(this.#id, String(room)));
       outbox.u8(operation);
       outbox.raw(bytes);
-      this.#end(outbox);
+      this.#member.endFrame();
     });
   }
 
@@ -213,7 +144,7 @@ export class NamespacePort {
 
   /** Broadcasts and asks for the clients' acknowledgements. */
   broadcastWithAck(
-    packet: PreparedPacket,
+    packet: WritablePacket,
     selection: Selection,
     flags: BroadcastFlags,
     call: RequestCall,
@@ -293,84 +224,7 @@ export class NamespacePort {
   }
 
   onFrame(kind: number, flags: number, fields: FieldReader): void {
-    if (kind === FrameKind.broadcast) this.#onBroadcast((flags & BroadcastFlag.offset) !== 0, flags, fields);
-    else if (kind === FrameKind.command) this.#onCommand(fields);
-    else if (kind === FrameKind.request) this.#onRequest(flags, fields);
-    else if (this.#handlers.recovery) this.#handlers.recovery.onFrame(kind, readFlags(flags), fields);
-    // Other workers' servers have recovery and this one has not.
-    else if (kind === FrameKind.record) this.#onBroadcast(true, flags, fields);
-  }
-
-  #onBroadcast(hasOffset: boolean, flags: number, fields: FieldReader): void {
-    const { nsp, recovery, onBroadcast } = this.#handlers;
-    const place = hasOffset ? fields.tail(fields.u32(), OFFSET_BYTES) : undefined;
-    if (place) recovery?.complete(place);
-    const rooms = this.#lastRooms.read(fields);
-    const except = this.#lastExcept.read(fields);
-    onBroadcast(PreparedPacket.read(nsp, fields, hasOffset), rooms, except, readFlags(flags));
-  }
-
-  /** Reads a response that came for one of `requests`. */
-  static readResponse(requests: Requests, flags: number, fields: FieldReader): void {
-    const id = fields.u32();
-    const member = fields.u32();
-    const value = fields.done ? undefined : { value: unpackValue(fields.rest()) };
-    if ((flags & ResponseFlag.error) !== 0) return requests.failed(id, member, String(value?.value));
-    if (value) requests.answered(id, value.value);
-    if ((flags & ResponseFlag.final) !== 0) requests.finished(id, member);
-  }
-
-  #onCommand(fields: FieldReader): void {
-    const claims = fields.u32();
-    fields.skip(claims * 4);
-    try {
-      this.#handlers.onCommand(fields.u8(), unpackValue(fields.rest()));
-    } finally {
-      // Whatever a listener of the application threw. Interest that came of the command goes before this on
-      // the link: `beginFrame` sees to it.
-      if (claims > 0) this.#member.beginFrame(FrameKind.settled, 0, this.#id)?.end();
-    }
-  }
-
-  #onRequest(flags: number, fields: FieldReader): void {
-    const asker = fields.u32();
-    const id = fields.u32();
-    const operation = fields.u8();
-    const responder = this.#responder(asker, id);
-    try {
-      if (operation !== Operation.broadcastWithAck) {
-        return this.#handlers.onRequest(operation, unpackValue(fields.rest()), responder);
-      }
-      const ackFlags = { ...readFlags(flags), timeout: fields.u32() };
-      const selection = { rooms: fields.names(), except: fields.names() };
-      const packet = PreparedPacket.read(this.#handlers.nsp, fields);
-      this.#handlers.onBroadcastWithAck(packet, selection, ackFlags, responder);
-    } catch (error) {
-      responder.fail(error as Error);
-      throw error;
-    }
-  }
-
-  #responder(asker: number, request: number): Responder {
-    const { id } = this.#member;
-    const send = (flags: number, value?: { of: unknown }) => {
-      const bytes = value && packValue(value.of);
-      // The hub has cut this worker off since, and told the asker.
-      if (this.#member.id !== id) return;
-      const outbox = this.#member.beginFrame(FrameKind.response, flags, this.#id);
-      if (!outbox) return;
-      outbox.u32(asker);
-      outbox.u32(request);
-      outbox.u32(id);
-      if (bytes) outbox.raw(bytes);
-      this.#end(outbox);
-    };
-    return {
-      respond: (value) => send(0, { of: value }),
-      finish: (value) => send(ResponseFlag.final, { of: value }),
-      end: () => send(ResponseFlag.final),
-      fail: (error) => send(ResponseFlag.final | ResponseFlag.error, { of: error.message }),
-    };
+    this.#frames.onFrame(kind, flags, fields);
   }
 
   #request(
@@ -390,7 +244,7 @@ export class NamespacePort {
       outbox.u8(operation);
       writeValue(outbox);
       try {
-        this.#end(outbox);
+        this.#member.endFrame();
       } catch (error) {
         this.#member.requests.forget(id);
         throw error;
@@ -442,32 +296,4 @@ export class NamespacePort {
     if (rooms.size <= MAX_ROOMS) for (const room of rooms) outbox.key(roomKey(this.#id, String(room)));
     return outbox;
   }
-
-  #end(outbox: Outbox): void {
-    if (outbox.builtBytes <= this.#member.maxMessageBytes) return outbox.end();
-    outbox.abort();
-    throw this.#tooLarge();
-  }
-
-  #tooLarge(): HoldfastError {
-    return new HoldfastError(
-      "HOLDFAST_ERR_MESSAGE_TOO_LARGE",
-      `The message is larger than ${this.#member.maxMessageBytes} bytes. Send less, or raise maxMessageBytes of ` +
-        "setupPrimary() of @holdfast/adapter.",
-    );
-  }
-}
-
-export function flagBits({ volatile, compress }: BroadcastFlags): number {
-  let bits = volatile ? BroadcastFlag.volatile : 0;
-  if (compress !== undefined) bits |= BroadcastFlag.compressSet;
-  if (compress) bits |= BroadcastFlag.compress;
-  return bits;
-}
-
-function readFlags(bits: number): BroadcastFlags {
-  const flags: BroadcastFlags = {};
-  if ((bits & BroadcastFlag.volatile) !== 0) flags.volatile = true;
-  if ((bits & BroadcastFlag.compressSet) !== 0) flags.compress = (bits & BroadcastFlag.compress) !== 0;
-  return flags;
 }

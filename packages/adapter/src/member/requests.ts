@@ -4,6 +4,9 @@
  * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
  */
 import { type HoldfastErrorCode, type MemberInfo, RequestError } from "../errors.js";
+import type { FieldReader } from "../wire/field-reader.js";
+import { ResponseFlag } from "../wire/frame.js";
+import { unpackValue } from "../wire/values.js";
 
 export interface RequestOptions {
   /** Milliseconds until the request ends without the missing answers. */
@@ -40,6 +43,26 @@ export class Requests {
     const timer = setTimeout(() => this.#onDeadline(id), options.timeoutMs);
     this.#entries.set(id, { ...options, owner, missing: undefined, failures: [], responses: [], timer });
     return id;
+  }
+
+  /** Reads whom the hub has passed a request on to. */
+  onAsked(fields: FieldReader): void {
+    const id = fields.u32();
+    const members: MemberInfo[] = [];
+    while (!fields.done) members.push({ id: fields.u32(), workerId: fields.u32(), pid: fields.u32() });
+    this.asked(id, members);
+  }
+
+  /** Reads an answer of a member. */
+  onResponse(flags: number, fields: FieldReader): void {
+    // The member that asked: this one.
+    fields.skip(4);
+    const id = fields.u32();
+    const member = fields.u32();
+    const value = fields.done ? undefined : { value: unpackValue(fields.rest()) };
+    if ((flags & ResponseFlag.error) !== 0) return this.failed(id, member, String(value?.value));
+    if (value) this.answered(id, value.value);
+    if ((flags & ResponseFlag.final) !== 0) this.finished(id, member);
   }
 
   /** The hub has passed the request on to these members. */

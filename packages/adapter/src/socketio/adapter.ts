@@ -1,7 +1,6 @@
 /**
- * The Socket.IO adapter: what one namespace does with its own sockets and with its siblings in other workers.
- * Owns: the namespace's port, and the timers of acknowledgements that other workers wait for.
- * Runs in: workers.
+ * The Socket.IO adapter: what one namespace does with its own sockets, and what it tells its siblings in other
+ * workers. Owns: the namespace's port, its operations and its part in recovery. Runs in: workers.
  */
 import type { Namespace, Socket } from "socket.io";
 import {
@@ -12,25 +11,23 @@ import {
   type Session,
   type SocketId,
 } from "socket.io-adapter";
-import { HoldfastError, RequestError } from "../errors.js";
-import { workerMember } from "../host/worker-connector.js";
 import type { InterestReport } from "../member/interest-report.js";
 import type { Member } from "../member/member.js";
-import type { NamespacePort, PortHandlers, Responder, Selection } from "../member/namespace-port.js";
+import type { NamespacePort } from "../member/namespace-port.js";
+import type { PortHandlers, Selection } from "../member/port-contract.js";
 import { RoomMembers } from "../member/room-members.js";
-import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions } from "../options.js";
-import { OpenFlag, Operation } from "../wire/frame.js";
-import { fromTable, type SocketDetails, type SocketsTable, toTable } from "../wire/sockets-table.js";
-import { packValue } from "../wire/values.js";
+import type { ResolvedAdapterOptions } from "../options.js";
+import { OpenFlag } from "../wire/frame.js";
+import { complete, NO_FLAGS, NO_ROOMS } from "./broadcast-options.js";
 import { holdUntil } from "./connect-gate.js";
+import { Operations } from "./operations.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
   connectionOf,
   engineOf,
   expectAck,
-  forgetAcks,
+  isPlainEvent,
   nextPacketId,
-  onServerSideEmit,
   type Packet,
   pathOf,
 } from "./private-fields.js";
@@ -38,91 +35,78 @@ import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
 import { corkFlushes } from "./write-batch.js";
 
-/** Socket.IO's flags as they reach an adapter; `timeout` comes from `io.timeout()`. */
-interface Options extends Selection {
-  readonly flags: BroadcastFlags;
-}
-
-/** What a command carries: whom it is for, and what is done to them. */
-interface CommandValue {
-  readonly rooms: Set<Room>;
-  readonly except: Set<Room>;
-  /** Rooms to join or to leave. */
-  readonly change?: Room[];
-  /** Whether to close the connection below. */
-  readonly close?: boolean;
-}
-
-type AckCallback = (error: Error | null, responses: unknown[]) => void;
-
 /**
- * Broadcasts and requests between the workers of a `node:cluster`. Made by {@link createAdapter}.
+ * Broadcasts and requests between the workers of a `node:cluster`. Made by `createAdapter()`.
  * @see https://socket.io/docs/v4/adapter/
  */
 export class HoldfastAdapter extends Adapter {
   declare readonly nsp: Namespace;
   declare rooms: Map<Room, RoomMembers>;
-  readonly #options: ResolvedAdapterOptions;
   readonly #port: NamespacePort;
+  readonly #operations: Operations;
+  readonly #requestsTimeout: number;
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly #recovery: Recovery | undefined;
-  /** What places this server's packets; for the primary's emitter that depends on the workers' servers. */
-  readonly #recoveryNow: () => Recovery | undefined;
-  readonly #ackTimers = new Set<NodeJS.Timeout>();
   /** Whether anybody has ever listened for rooms; mostly nobody does, and the events are many. */
   #isObserved = false;
 
-  constructor(
-    nsp: Namespace,
-    options: ResolvedAdapterOptions,
-    member: Member,
-    openFlags: number = options.interest ? 0 : OpenFlag.everything,
-    recoversElsewhere?: (portName: string) => boolean,
-  ) {
+  /** @internal `createAdapter()` knows the member. */
+  constructor(nsp: Namespace, options: ResolvedAdapterOptions, member: Member) {
     super(nsp);
     this.once("newListener", () => {
       this.#isObserved = true;
     });
-    this.#options = options;
-    const context: RecoveryContext = {
-      nsp,
-      requestsTimeout: options.requestsTimeout,
+    const { requestsTimeout, onError } = options;
+    this.#requestsTimeout = requestsTimeout;
+    this.#recovery = Recovery.of(this.#recoveryContext(options));
+    const scope = options.scope ?? pathOf(nsp);
+    const openFlags = options.interest ? 0 : OpenFlag.everything;
+    this.#port = member.open(`${scope}\n${nsp.name}`, openFlags, this.#handlers(onError));
+    this.#operations = new Operations(nsp, this.#port, requestsTimeout, {
+      addSockets: (...args) => super.addSockets(...args),
+      delSockets: (...args) => super.delSockets(...args),
+      disconnectSockets: (...args) => super.disconnectSockets(...args),
+      fetchSockets: (selection) => super.fetchSockets(selection) as Promise<Socket[]>,
+      broadcastWithAck: (...args) => super.broadcastWithAck(...args),
+    });
+    this.#recovery?.connect(new RecoveryPort(this.#port, member));
+  }
+
+  #recoveryContext({ requestsTimeout, onError }: ResolvedAdapterOptions): RecoveryContext {
+    return {
+      nsp: this.nsp,
+      requestsTimeout,
       roomsOf: (id) => this.sids.get(id) ?? NO_ROOMS,
       hasRoom: (room) => this.rooms.has(room),
       deliver: (...delivery) => this.#deliver(...delivery),
       send: (packet, rooms, except, flags) => this.#port.broadcast(packet, rooms, except, flags),
-      onError: (error) => options.onError(error),
+      onError,
     };
-    this.#recovery = Recovery.of(context);
-    const handlers: PortHandlers = {
-      nsp,
+  }
+
+  #handlers(onError: ResolvedAdapterOptions["onError"]): PortHandlers {
+    return {
       recovery: this.#recovery,
-      onBroadcast: (packet, rooms, except, flags) => this.#deliver(packet, rooms, except, flags),
-      onCommand: (operation, value) => this.#onCommand(operation, value),
-      onRequest: (operation, value, responder) => this.#onRequest(operation, value, responder),
-      onBroadcastWithAck: (...request) => this.#onBroadcastWithAck(...request),
+      onBroadcast: (rooms, except, flags, fields, hasOffset) =>
+        this.#deliver(PreparedPacket.read(this.nsp, fields, hasOffset), rooms, except, flags),
+      onCommand: (...command) => this.#operations.onCommand(...command),
+      onRequest: (...request) => this.#operations.onRequest(...request),
+      onBroadcastWithAck: (...request) => this.#operations.onBroadcastWithAck(...request),
       reportRooms: (report) => this.#reportRooms(report),
-      onError: (error) => options.onError(error),
+      onError,
     };
-    const scope = options.scope ?? pathOf(nsp);
-    this.#port = member.open(`${scope}\n${nsp.name}`, openFlags, handlers);
-    const recovery = recoversElsewhere ? Recovery.forEmitter(context) : this.#recovery;
-    recovery?.connect(new RecoveryPort(this.#port, member));
-    const isKept = recoversElsewhere ?? (() => true);
-    this.#recoveryNow = () => (recovery && isKept(this.#port.name) ? recovery : undefined);
   }
 
   /** Ends the namespace's part in the cluster: requests in flight are settled, siblings stop counting it. */
   override close(): void {
-    for (const timer of this.#ackTimers) clearTimeout(timer);
-    this.#ackTimers.clear();
+    this.#operations.close();
     this.#recovery?.close();
     this.#port.close();
   }
 
   /** The number of workers that have this namespace, this one included. */
   override serverCount(): Promise<number> {
-    return this.#port.serverCount(this.#options.requestsTimeout);
+    return this.#port.serverCount(this.#requestsTimeout);
   }
 
   /**
@@ -204,8 +188,8 @@ export class HoldfastAdapter extends Adapter {
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
     const { rooms, except = NO_ROOMS, flags = NO_FLAGS } = options;
-    const recovery = this.#recoveryNow();
-    if (recovery && packet.type === EVENT && packet.id === undefined) {
+    const recovery = this.#recovery;
+    if (recovery && isPlainEvent(packet)) {
       return recovery.broadcast(packet, rooms, except, flags);
     }
     const prepared = PreparedPacket.encode(this.nsp, packet);
@@ -222,27 +206,8 @@ export class HoldfastAdapter extends Adapter {
     ack: (...args: unknown[]) => void,
   ): void {
     const { flags, ...selection } = complete(options);
-    const servers = this.serverCount();
     const own = this.#connected(selection);
-    let clients = own.size;
-    const reportAll = async () => reportCounts(await servers, clients, clientCountCallback);
-    if (flags.local) {
-      void reportAll();
-    } else {
-      // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
-      const prepared = PreparedPacket.encode(this.nsp, packet);
-      this.#port.broadcastWithAck(prepared, selection, flags, {
-        timeoutMs: flags.timeout ?? this.#options.requestsTimeout,
-        onResponse: (value) => {
-          clients++;
-          ack(value);
-        },
-        onSettled: (error) => {
-          // Socket.IO's own timer ends what is not complete by then, with its own error.
-          if (error?.code !== "HOLDFAST_ERR_REQUEST_TIMEOUT") void reportAll();
-        },
-      });
-    }
+    this.#operations.broadcastWithAck(packet, selection, flags, own.size, clientCountCallback, ack);
     const ask = (sids: ReadonlySet<SocketId>) => this.#ask(packet, sids, flags, ack);
     if (this.#recovery) this.#recovery.inOrder(own, ask);
     else ask(own);
@@ -274,23 +239,19 @@ export class HoldfastAdapter extends Adapter {
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
-    if (!flags.local) {
-      this.#port.command(Operation.socketsJoin, selection.rooms, { ...selection, change: rooms }, rooms);
-    }
+    if (!flags.local) this.#operations.join(selection, rooms);
     super.addSockets(options, rooms);
   }
 
   override delSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
-    if (!flags.local)
-      this.#port.command(Operation.socketsLeave, selection.rooms, { ...selection, change: rooms });
+    if (!flags.local) this.#operations.leave(selection, rooms);
     super.delSockets(options, rooms);
   }
 
   override disconnectSockets(options: BroadcastOptions, close: boolean): void {
     const { flags, ...selection } = complete(options);
-    if (!flags.local)
-      this.#port.command(Operation.disconnectSockets, selection.rooms, { ...selection, close });
+    if (!flags.local) this.#operations.disconnect(selection, close);
     super.disconnectSockets(options, close);
   }
 
@@ -301,20 +262,7 @@ export class HoldfastAdapter extends Adapter {
   override async fetchSockets(options: BroadcastOptions): Promise<unknown[]> {
     const { flags, ...selection } = complete(options);
     const sockets: unknown[] = await super.fetchSockets(options);
-    if (flags.local) return sockets;
-    return new Promise((resolve, reject) => {
-      this.#port.request(Operation.fetchSockets, selection.rooms, selection, {
-        timeoutMs: flags.timeout ?? this.#options.requestsTimeout,
-        onResponse: (value) => {
-          for (const details of fromTable(value as SocketsTable)) sockets.push(details);
-        },
-        onSettled: (error) => {
-          if (!error) return resolve(sockets);
-          if (error instanceof RequestError) error.responses = sockets;
-          reject(error);
-        },
-      });
-    });
+    return flags.local ? sockets : this.#operations.fetchSockets(selection, flags.timeout, sockets);
   }
 
   /** The ids of the sockets in these rooms, on all workers. */
@@ -324,17 +272,7 @@ export class HoldfastAdapter extends Adapter {
   }
 
   override serverSideEmit(packet: unknown[]): void {
-    const ack = packet.at(-1);
-    if (typeof ack !== "function") {
-      this.#port.command(Operation.serverSideEmit, undefined, packet);
-      return;
-    }
-    const responses: unknown[] = [];
-    this.#port.request(Operation.serverSideEmit, undefined, packet.slice(0, -1), {
-      timeoutMs: this.#options.requestsTimeout,
-      onResponse: (value) => responses.push(value),
-      onSettled: (error) => (ack as AckCallback)(error ?? null, responses),
-    });
+    this.#operations.serverSideEmit(packet);
   }
 
   /** Takes what watches for new listeners away, too. */
@@ -386,140 +324,10 @@ export class HoldfastAdapter extends Adapter {
     return selected;
   }
 
-  #onCommand(operation: number, value: unknown): void {
-    if (operation === Operation.serverSideEmit) return onServerSideEmit(this.nsp, value as unknown[]);
-    const { rooms, except, change = [], close = false } = value as CommandValue;
-    const options = { rooms, except };
-    if (operation === Operation.socketsJoin) super.addSockets(options, change);
-    else if (operation === Operation.socketsLeave) super.delSockets(options, change);
-    else if (operation === Operation.disconnectSockets) super.disconnectSockets(options, close);
-  }
-
-  #onRequest(operation: number, value: unknown, responder: Responder): void {
-    if (operation === Operation.fetchSockets) void this.#onFetchSockets(value as Selection, responder);
-    else if (operation === Operation.serverSideEmit) this.#onServerSideEmit(value as unknown[], responder);
-    else responder.fail(new HoldfastError("HOLDFAST_ERR_BROKEN_FRAME", `Unknown operation ${operation}.`));
-  }
-
-  async #onFetchSockets(selection: Selection, responder: Responder): Promise<void> {
-    const sockets = ((await super.fetchSockets(selection)) as Socket[]).map(describe);
-    try {
-      responder.finish(toTable(sockets));
-    } catch (error) {
-      responder.fail(nameUnserializable(sockets) ?? (error as Error));
-    }
-  }
-
-  #onServerSideEmit(args: unknown[], responder: Responder): void {
-    let answered = false;
-    onServerSideEmit(this.nsp, [
-      ...args,
-      (response: unknown) => {
-        if (answered) return;
-        answered = true;
-        responder.finish(response);
-      },
-    ]);
-  }
-
-  #onBroadcastWithAck(
-    prepared: PreparedPacket,
-    { rooms, except }: Selection,
-    flags: BroadcastFlags,
-    responder: Responder,
-  ): void {
-    const { packet } = prepared;
-    if (!packet) return responder.end();
-    let missing = 0;
-    super.broadcastWithAck(
-      packet,
-      { rooms, except, flags },
-      (count) => {
-        missing = count;
-      },
-      (value: unknown) => {
-        if (--missing === 0) {
-          clearTimeout(timer);
-          this.#ackTimers.delete(timer);
-          responder.finish(value);
-        } else {
-          responder.respond(value);
-        }
-      },
-    );
-    if (missing === 0) return responder.end();
-    // The asker has stopped waiting by then.
-    const timer = setTimeout(() => {
-      this.#ackTimers.delete(timer);
-      if (packet.id !== undefined) forgetAcks(this.nsp, packet.id);
-      responder.end();
-    }, flags.timeout);
-    this.#ackTimers.add(timer);
-  }
-
   #reportRooms(report: InterestReport): void {
     for (const [room, members] of this.rooms) report.add(room, members);
   }
 }
 
-/**
- * Makes the adapter for `io.adapter()`. Call it in a worker.
- *
- * @example
- * const io = new Server(httpServer);
- * io.adapter(createAdapter());
- *
- * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER` outside a worker of `node:cluster`,
- *   `HOLDFAST_ERR_INVALID_OPTION`
- * @see https://socket.io/docs/v4/cluster-adapter/
- */
-export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => HoldfastAdapter {
-  const resolved = resolveAdapterOptions(options);
-  const member = workerMember();
-  // Socket.IO calls it with `new`, which an arrow function does not allow.
-  function adapterFor(nsp: Namespace): HoldfastAdapter {
-    return new HoldfastAdapter(nsp, resolved, member);
-  }
-  return adapterFor;
-}
-
 const NOBODY: ReadonlySet<SocketId> = new Set();
-const NO_ROOMS: Set<Room> = new Set();
-const NO_FLAGS: BroadcastFlags = {};
 const NOT_DECIDED: ReadonlyMap<SocketId, boolean> = new Map();
-/** "event" in Socket.IO's protocol. */
-const EVENT = 2;
-
-function complete({ rooms, except, flags }: BroadcastOptions): Options {
-  return { rooms, except: except ?? NO_ROOMS, flags: flags ?? NO_FLAGS };
-}
-
-/**
- * Tells Socket.IO's operator that every server has been counted. It compares with `serverCount()`, asked for
- * in the same turn as the broadcast, and expects one call for each server; all clients go into the first.
- */
-function reportCounts(servers: number, clients: number, clientCountCallback: (count: number) => void): void {
-  // The primary's emitter is none of the servers, and there may be no worker.
-  if (servers > 0) clientCountCallback(clients);
-  for (let i = 1; i < servers; i++) clientCountCallback(0);
-}
-
-/** What other workers may know of a socket; a session store is left out, it may hold on to anything. */
-function describe({ id, handshake, rooms, data }: Socket): SocketDetails {
-  const { sessionStore: _, ...rest } = handshake as typeof handshake & { sessionStore?: unknown };
-  return { id, handshake: rest, rooms: [...rooms], data };
-}
-
-/** The error for the first socket whose data has no encoded form. */
-function nameUnserializable(sockets: readonly SocketDetails[]): Error | undefined {
-  for (const { id, data } of sockets) {
-    for (const [key, value] of Object.entries(data as object)) {
-      try {
-        packValue(value);
-      } catch (error) {
-        return new Error(`socket.data.${key} of socket ${id}: ${(error as Error).message}`);
-      }
-    }
-  }
-  return undefined;
-}

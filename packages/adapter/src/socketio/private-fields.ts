@@ -3,8 +3,10 @@
  * Nothing else in this package reaches into them; `private-fields.test.ts` fails when one moves.
  * Tried with socket.io 4.8 and engine.io 6.6. Runs in: workers.
  */
+
 import type { Duplex } from "node:stream";
 import type { Namespace, Server, Socket } from "socket.io";
+import { throwUncaught } from "../faults.js";
 
 /** A packet of the Socket.IO protocol, before encoding. */
 export interface Packet {
@@ -12,6 +14,14 @@ export interface Packet {
   data: unknown[];
   nsp?: string;
   id?: number;
+}
+
+/** "event" in Socket.IO's protocol. */
+const EVENT = 2;
+
+/** Whether the packet is an event that wants no acknowledgement. */
+export function isPlainEvent({ type, id }: Packet): boolean {
+  return type === EVENT && id === undefined;
 }
 
 /** What a Socket.IO parser makes of a packet: one part, or a text with binary attachments. */
@@ -204,10 +214,8 @@ export function closeConnection(socket: Socket): void {
   try {
     (socket.conn as unknown as { close(discard: boolean): void }).close(true);
   } catch (error) {
-    // Listeners of the application run in here. What they throw is uncaught, as anywhere; the caller goes on.
-    process.nextTick(() => {
-      throw error;
-    });
+    // Listeners of the application run in here; the caller goes on.
+    throwUncaught(error);
   }
 }
 

@@ -3,8 +3,9 @@
  * Owns: nothing. Runs in: workers.
  */
 import type { BroadcastFlags, Room } from "socket.io-adapter";
-import type { Member } from "../member/member.js";
-import { flagBits, type NamespacePort } from "../member/namespace-port.js";
+import type { NamespacePort } from "../member/namespace-port.js";
+import type { PortHost } from "../member/port-contract.js";
+import { flagBits } from "../member/port-frames.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { BroadcastFlag, FrameKind, SessionFlag } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
@@ -21,9 +22,9 @@ export interface Restored {
 
 export class RecoveryPort {
   readonly #port: NamespacePort;
-  readonly #member: Member;
+  readonly #member: PortHost;
 
-  constructor(port: NamespacePort, member: Member) {
+  constructor(port: NamespacePort, member: PortHost) {
     this.#port = port;
     this.#member = member;
   }

@@ -6,9 +6,8 @@
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
-import type { RecoveryHandlers } from "../member/namespace-port.js";
+import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import { FrameKind } from "../wire/frame.js";
 import { OFFSET_BYTES, sameHub } from "../wire/offset.js";
 import { InFlight, type Unplaced } from "./in-flight.js";
 import { LiveSessions } from "./live-sessions.js";
@@ -71,11 +70,6 @@ export class Recovery implements RecoveryHandlers {
   static of(context: RecoveryContext): Recovery | undefined {
     const options = recoveryOptionsOf(context.nsp);
     return options && new Recovery(context, options.maxDisconnectionDuration, options.unnoticedMs);
-  }
-
-  /** For a server without sockets whose packets are kept for those of others. */
-  static forEmitter(context: RecoveryContext): Recovery {
-    return new Recovery(context, 0, 0);
   }
 
   /** Must be called before anything else. */
@@ -151,13 +145,6 @@ export class Recovery implements RecoveryHandlers {
     this.#live?.suspend(sid, data, this.#context.roomsOf(sid));
   }
 
-  onFrame(kind: number, flags: BroadcastFlags, fields: FieldReader): void {
-    if (kind === FrameKind.record) this.#onRecord(flags, fields);
-    else if (kind === FrameKind.placed) this.#onPlaced(fields.rest().toString("latin1"));
-    else if (kind === FrameKind.restored) this.#onRestored(fields);
-    else if (kind === FrameKind.fence) this.#onFence(fields.u32());
-  }
-
   complete(place: Buffer): void {
     place.write(this.#newest, "latin1");
   }
@@ -190,7 +177,7 @@ export class Recovery implements RecoveryHandlers {
     this.#context.deliver(packet, rooms, except, flags, decided);
   };
 
-  #onRecord(flags: BroadcastFlags, fields: FieldReader): void {
+  onRecord(flags: BroadcastFlags, fields: FieldReader): void {
     const offset = fields.tail(fields.u32(), OFFSET_BYTES).toString("latin1");
     const [rooms, except] = [fields.names(), fields.names()];
     const packet = PreparedPacket.read(this.#context.nsp, fields, true);
@@ -198,7 +185,8 @@ export class Recovery implements RecoveryHandlers {
     this.#deliverPlaced(offset, { packet, rooms, except, flags, decided: undefined });
   }
 
-  #onPlaced(offset: string): void {
+  onPlaced(fields: FieldReader): void {
+    const offset = fields.rest().toString("latin1");
     this.#inFlight.placed((record) => {
       record.packet.setOffset(offset);
       this.#deliverPlaced(offset, record);
@@ -217,7 +205,7 @@ export class Recovery implements RecoveryHandlers {
     this.#context.deliver(packet, rooms, except, flags, decided);
   }
 
-  #onRestored(fields: FieldReader): void {
+  onRestored(fields: FieldReader): void {
     const answer = this.#port?.readRestored(fields);
     if (!answer) return;
     // Everything up to here that is for a socket of this worker has come before.
@@ -225,7 +213,8 @@ export class Recovery implements RecoveryHandlers {
     this.#restores?.onAnswer(answer.handle, answer.restored);
   }
 
-  #onFence(handle: number): void {
+  onFence(fields: FieldReader): void {
+    const handle = fields.u32();
     if (this.#restores?.fence(handle)) return;
     const socket = this.#live?.socketOf(handle);
     if (socket) this.#sendAway(socket);

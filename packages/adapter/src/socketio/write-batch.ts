@@ -6,6 +6,7 @@
  * frames from the hub is worked off, connections are held: their packets gather, in order with whatever the
  * application writes meanwhile, and go when the chunk is done. No timer is involved.
  */
+import { throwUncaught } from "../faults.js";
 import type { Connection, EngineServer } from "./private-fields.js";
 import { flushConnection, holdConnection, isHeld, rawSocketOf } from "./private-fields.js";
 
@@ -48,10 +49,8 @@ function release(): void {
     try {
       if (isHeld(connection)) flushConnection(connection);
     } catch (error) {
-      // Listeners of the application run in here. What they throw is uncaught, as anywhere; the others go on.
-      process.nextTick(() => {
-        throw error;
-      });
+      // Listeners of the application run in here; the other connections go on.
+      throwUncaught(error);
     }
   }
   held.clear();

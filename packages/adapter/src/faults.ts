@@ -1,0 +1,20 @@
+/**
+ * Where failures go: the one place that says which input takes which route. Runs in: primary and workers.
+ *
+ * - What the application passes and what it calls at the wrong time is thrown to the caller, with a code.
+ * - What a call asks of others and does not get rejects its promise, or goes to its callback, with a code.
+ * - What the application's own listeners throw while a frame is worked off is theirs: {@link throwUncaught}
+ *   makes it uncaught, as it is anywhere in Node.js, and the link, the frame's other receivers and the next
+ *   frames go on.
+ * - All else (a lost link, a frame that nobody can read, a value that cannot be kept) has no caller: it goes to
+ *   `onError`, which the application sets with `createAdapter()`; in the primary it is a process warning.
+ *
+ * No promise of this package is left without somebody who handles its rejection.
+ */
+
+/** Throws the error outside of whatever is going on now. */
+export function throwUncaught(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * What a namespace's port needs from its member, and what it gives to whoever opened it. Types only.
+ */
+import type { BroadcastFlags, Room } from "socket.io-adapter";
+import type { HoldfastError, RequestError } from "../errors.js";
+import type { Outbox } from "../link/outbox.js";
+import type { FieldReader } from "../wire/field-reader.js";
+import type { Operation } from "../wire/frame.js";
+import type { InterestReport } from "./interest-report.js";
+import type { Requests } from "./requests.js";
+
+/**
+ * idle: no namespace is open. joining: the connector is at work. joined: frames flow. alone: there is no hub,
+ * or it is gone; broadcasts stay local until the connector finds one.
+ *
+ * idle → joining → joined → idle; joining and joined → alone → joining
+ */
+export type MemberState = "idle" | "joining" | "joined" | "alone";
+
+/** The member that a port belongs to, as the port sees it. */
+export interface PortHost {
+  /** The member's id in the hub. */
+  readonly id: number;
+  readonly state: MemberState;
+  readonly requests: Requests;
+  readonly maxMessageBytes: number;
+  /** Why there is no hub; what requests fail with while alone. */
+  readonly aloneBecause: HoldfastError;
+  /** A number for a session that no other session of this process has had. */
+  nextHandle(): number;
+  /** The outbox with everything on it that has to go before the next frame; undefined without a hub. */
+  beginFrame(kind: number, flags: number, namespaceId: number): Outbox | undefined;
+  /**
+   * Completes the frame that was begun.
+   * @throws {HoldfastError} `HOLDFAST_ERR_MESSAGE_TOO_LARGE`; the frame is dropped
+   */
+  endFrame(): void;
+  /** Whether more than the allowed backlog waits for the hub; volatile packets are allowed less. */
+  isFull(isVolatile?: boolean): boolean;
+  backlogFull(): HoldfastError;
+  /** The port has interest to report. */
+  markDirty(port: InterestReporter): void;
+  /** Settles when the hub acts on all interest up to now; undefined when it does already. */
+  synced(): Promise<void> | undefined;
+  /** The namespace is closed. */
+  close(port: InterestReporter & { readonly name: string; readonly id: number }): void;
+}
+
+export interface InterestReporter {
+  /** Writes what there is to report, in as many frames as the limit asks for. */
+  writeInterest(outbox: Outbox, nextSequence: () => number): void;
+}
+
+/** Whom a packet or an operation is for. */
+export interface Selection {
+  readonly rooms: Set<Room>;
+  readonly except: Set<Room>;
+}
+
+export type OperationCode = (typeof Operation)[keyof typeof Operation];
+
+/** A packet in the form in which it travels. */
+export interface WritablePacket {
+  /** How far before the end of what {@link write} writes the place of an offset is; 0 if there is none. */
+  readonly offsetFromEnd: number;
+  write(outbox: Outbox): void;
+}
+
+/** Answers one request of another worker. */
+export interface Responder {
+  /** One answer of possibly several. */
+  respond(value: unknown): void;
+  /** The last answer. */
+  finish(value: unknown): void;
+  /** There is no more to say. */
+  end(): void;
+  /** The request could not be carried out. */
+  fail(error: Error): void;
+}
+
+/** What one namespace does with what comes for it. Where a packet is next in `fields`, the handler reads it. */
+export interface PortHandlers {
+  /** Another worker broadcasts. @param hasOffset whether the packet's last argument is an offset */
+  onBroadcast(
+    rooms: ReadonlySet<Room>,
+    except: ReadonlySet<Room>,
+    flags: BroadcastFlags,
+    fields: FieldReader,
+    hasOffset: boolean,
+  ): void;
+  onCommand(operation: number, value: unknown): void;
+  onRequest(operation: number, value: unknown, responder: Responder): void;
+  /** A broadcast whose clients' acknowledgements the asker waits for. */
+  onBroadcastWithAck(
+    selection: Selection,
+    flags: BroadcastFlags,
+    fields: FieldReader,
+    responder: Responder,
+  ): void;
+  /** Fills the report with the rooms that exist now. */
+  reportRooms(report: InterestReport): void;
+  onError(error: HoldfastError): void;
+  /** Undefined where the server has no `connectionStateRecovery`. */
+  readonly recovery: RecoveryHandlers | undefined;
+}
+
+/** What connection state recovery does with the hub's word. */
+export interface RecoveryHandlers {
+  /** How long a session lives without a socket, and packets are kept. Milliseconds. */
+  readonly durationMs: number;
+  readonly retainMs: number;
+  /** The hub knows the namespace; `offset` is that of the last packet. */
+  onOpened(offset: string): void;
+  onRecord(flags: BroadcastFlags, fields: FieldReader): void;
+  onPlaced(fields: FieldReader): void;
+  onRestored(fields: FieldReader): void;
+  onFence(fields: FieldReader): void;
+  /** Writes the newest offset over the placeholder of a packet that is not kept. */
+  complete(place: Buffer): void;
+  onUnlinked(): void;
+  onAlone(): void;
+}
+
+export interface RequestCall {
+  readonly timeoutMs: number;
+  onResponse(value: unknown): void;
+  onSettled(error: RequestError | HoldfastError | undefined): void;
+}

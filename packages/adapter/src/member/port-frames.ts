@@ -1,0 +1,128 @@
+/**
+ * Reads the frames of one namespace that come from the hub, and gives them to its handlers.
+ * Owns: the names of the rooms that were read last. Runs in: workers; in the primary for its emitters.
+ */
+import type { BroadcastFlags } from "socket.io-adapter";
+import { HoldfastError } from "../errors.js";
+import type { FieldReader } from "../wire/field-reader.js";
+import { BroadcastFlag, FrameKind, Operation, ResponseFlag } from "../wire/frame.js";
+import { OFFSET_BYTES } from "../wire/offset.js";
+import { packValue, unpackValue } from "../wire/values.js";
+import { NamesMemo } from "./names-memo.js";
+import type { PortHandlers, PortHost, Responder } from "./port-contract.js";
+
+export class PortFrames {
+  readonly #host: PortHost;
+  readonly #handlers: PortHandlers;
+  readonly #namespaceId: () => number;
+  readonly #lastRooms = new NamesMemo();
+  readonly #lastExcept = new NamesMemo();
+
+  constructor(host: PortHost, handlers: PortHandlers, namespaceId: () => number) {
+    this.#host = host;
+    this.#handlers = handlers;
+    this.#namespaceId = namespaceId;
+  }
+
+  onFrame(kind: number, flags: number, fields: FieldReader): void {
+    const { recovery } = this.#handlers;
+    switch (kind) {
+      case FrameKind.broadcast:
+        return this.#onBroadcast(flags, fields, (flags & BroadcastFlag.offset) !== 0);
+      case FrameKind.command:
+        return this.#onCommand(fields);
+      case FrameKind.request:
+        return this.#onRequest(flags, fields);
+      case FrameKind.record:
+        // Other workers' servers may have recovery where this one has not.
+        if (!recovery) return this.#onBroadcast(flags, fields, true);
+        return recovery.onRecord(readFlags(flags), fields);
+      case FrameKind.placed:
+        return recovery?.onPlaced(fields);
+      case FrameKind.restored:
+        return recovery?.onRestored(fields);
+      case FrameKind.fence:
+        return recovery?.onFence(fields);
+      default:
+        throw new HoldfastError(
+          "HOLDFAST_ERR_BROKEN_FRAME",
+          `The hub sent a frame of the unknown kind ${kind}.`,
+        );
+    }
+  }
+
+  #onBroadcast(flags: number, fields: FieldReader, hasOffset: boolean): void {
+    const place = hasOffset ? fields.tail(fields.u32(), OFFSET_BYTES) : undefined;
+    if (place) this.#handlers.recovery?.complete(place);
+    const rooms = this.#lastRooms.read(fields);
+    const except = this.#lastExcept.read(fields);
+    this.#handlers.onBroadcast(rooms, except, readFlags(flags), fields, hasOffset);
+  }
+
+  #onCommand(fields: FieldReader): void {
+    const claims = fields.u32();
+    fields.skip(claims * 4);
+    try {
+      this.#handlers.onCommand(fields.u8(), unpackValue(fields.rest()));
+    } finally {
+      // Whatever a listener of the application threw. Interest that came of the command goes before this on
+      // the link: `beginFrame` sees to it.
+      if (claims > 0) this.#host.beginFrame(FrameKind.settled, 0, this.#namespaceId())?.end();
+    }
+  }
+
+  #onRequest(flags: number, fields: FieldReader): void {
+    const asker = fields.u32();
+    const id = fields.u32();
+    const operation = fields.u8();
+    const responder = this.#responder(asker, id);
+    try {
+      if (operation !== Operation.broadcastWithAck) {
+        return this.#handlers.onRequest(operation, unpackValue(fields.rest()), responder);
+      }
+      const ackFlags = { ...readFlags(flags), timeout: fields.u32() };
+      const selection = { rooms: fields.names(), except: fields.names() };
+      this.#handlers.onBroadcastWithAck(selection, ackFlags, fields, responder);
+    } catch (error) {
+      responder.fail(error as Error);
+      throw error;
+    }
+  }
+
+  #responder(asker: number, request: number): Responder {
+    const host = this.#host;
+    const { id } = host;
+    const send = (flags: number, value?: { of: unknown }) => {
+      const bytes = value && packValue(value.of);
+      // The hub has cut this worker off since, and told the asker.
+      if (host.id !== id) return;
+      const outbox = host.beginFrame(FrameKind.response, flags, this.#namespaceId());
+      if (!outbox) return;
+      outbox.u32(asker);
+      outbox.u32(request);
+      outbox.u32(id);
+      if (bytes) outbox.raw(bytes);
+      host.endFrame();
+    };
+    return {
+      respond: (value) => send(0, { of: value }),
+      finish: (value) => send(ResponseFlag.final, { of: value }),
+      end: () => send(ResponseFlag.final),
+      fail: (error) => send(ResponseFlag.final | ResponseFlag.error, { of: error.message }),
+    };
+  }
+}
+
+export function flagBits({ volatile, compress }: BroadcastFlags): number {
+  let bits = volatile ? BroadcastFlag.volatile : 0;
+  if (compress !== undefined) bits |= BroadcastFlag.compressSet;
+  if (compress) bits |= BroadcastFlag.compress;
+  return bits;
+}
+
+function readFlags(bits: number): BroadcastFlags {
+  const flags: BroadcastFlags = {};
+  if ((bits & BroadcastFlag.volatile) !== 0) flags.volatile = true;
+  if ((bits & BroadcastFlag.compressSet) !== 0) flags.compress = (bits & BroadcastFlag.compress) !== 0;
+  return flags;
+}
