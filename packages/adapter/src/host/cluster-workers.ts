@@ -16,10 +16,9 @@ import {
   type Hello,
   type IpcFrames,
   MESSAGE_KEY,
-  ours,
   type PipeFds,
   type PrimaryMessage,
-  type WorkerMessage,
+  readWorkerMessage,
 } from "../wire/handshake.js";
 import { StdioPipes } from "./stdio-pipes.js";
 
@@ -122,7 +121,7 @@ class ClusterWorker {
   }
 
   onMessage(raw: unknown): void {
-    const message = ours<WorkerMessage>(raw);
+    const message = readWorkerMessage(raw);
     if (!message) return;
     switch (message[MESSAGE_KEY]) {
       case "hello":

@@ -11,13 +11,7 @@ import { type Connector, Member } from "../member/member.js";
 import { batchWrites } from "../socketio/write-batch.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
-import {
-  MESSAGE_KEY,
-  ours,
-  type PrimaryMessage,
-  type Welcome,
-  type WorkerMessage,
-} from "../wire/handshake.js";
+import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } from "../wire/handshake.js";
 
 const debug = debugModule("holdfast:adapter:connector");
 
@@ -72,7 +66,7 @@ class WorkerConnector implements Connector {
   }
 
   readonly #onMessage = (raw: unknown) => {
-    const message = ours<PrimaryMessage>(raw);
+    const message = readPrimaryMessage(raw);
     if (!message) return;
     switch (message[MESSAGE_KEY]) {
       case "welcome":

@@ -10,12 +10,12 @@
 
 export const MESSAGE_KEY = "holdfast:adapter";
 
-/** The worker wants to join. `probe` arrives as a Uint8Array only where the channel carries binary. */
+/** The worker wants to join. Its `probe`, a Uint8Array, arrives as one only where the channel carries binary. */
 export interface Hello {
   readonly [MESSAGE_KEY]: "hello";
   readonly protocol: number;
   readonly version: string;
-  readonly probe: Uint8Array;
+  readonly probe: unknown;
 }
 
 /** The worker's ends of its pipes. */
@@ -59,8 +59,78 @@ export interface IpcFrames {
 export type WorkerMessage = Hello | NoPipe | IpcFrames;
 export type PrimaryMessage = Welcome | Refusal | Invite | IpcFrames;
 
-/** Ours, or undefined for what other libraries send on the same channel. */
-export function ours<M extends WorkerMessage | PrimaryMessage>(message: unknown): M | undefined {
-  if (typeof message !== "object" || message === null || !(MESSAGE_KEY in message)) return undefined;
-  return message as M;
+/** What a worker says; undefined for what is not ours, or not as this version says it. Never throws. */
+export function readWorkerMessage(raw: unknown): WorkerMessage | undefined {
+  const fields = ours(raw);
+  switch (fields?.[MESSAGE_KEY]) {
+    case "hello":
+      return isCount(fields.protocol) && typeof fields.version === "string"
+        ? {
+            [MESSAGE_KEY]: "hello",
+            protocol: fields.protocol,
+            version: fields.version,
+            probe: fields.probe,
+          }
+        : undefined;
+    case "no-pipe":
+      return isCount(fields.member) ? { [MESSAGE_KEY]: "no-pipe", member: fields.member } : undefined;
+    case "frames":
+      return readFrames(fields);
+    default:
+      return undefined;
+  }
+}
+
+/** What the primary says; undefined for what is not ours, or not as this version says it. Never throws. */
+export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
+  const fields = ours(raw);
+  switch (fields?.[MESSAGE_KEY]) {
+    case "welcome":
+      return readWelcome(fields);
+    case "refusal":
+      return isCount(fields.protocol) && typeof fields.version === "string"
+        ? { [MESSAGE_KEY]: "refusal", protocol: fields.protocol, version: fields.version }
+        : undefined;
+    case "invite":
+      return { [MESSAGE_KEY]: "invite" };
+    case "frames":
+      return readFrames(fields);
+    default:
+      return undefined;
+  }
+}
+
+function readWelcome(fields: Fields): Welcome | undefined {
+  const { member, maxMessageBytes, maxBacklogBytes } = fields;
+  const link = readLink(fields.link);
+  if (!link || !isCount(member) || !isCount(maxMessageBytes) || !isCount(maxBacklogBytes)) return undefined;
+  return { [MESSAGE_KEY]: "welcome", member, link, maxMessageBytes, maxBacklogBytes };
+}
+
+function readLink(raw: unknown): Welcome["link"] | undefined {
+  if (!isObject(raw)) return undefined;
+  if (raw.kind === "ipc" && typeof raw.binary === "boolean") return { kind: "ipc", binary: raw.binary };
+  if (raw.kind !== "pipe" || !isObject(raw.fds)) return undefined;
+  const { toHub, fromHub } = raw.fds;
+  return isCount(toHub) && isCount(fromHub) ? { kind: "pipe", fds: { toHub, fromHub } } : undefined;
+}
+
+function readFrames({ data }: Fields): IpcFrames | undefined {
+  return typeof data === "string" || data instanceof Uint8Array
+    ? { [MESSAGE_KEY]: "frames", data }
+    : undefined;
+}
+
+type Fields = Record<string, unknown>;
+
+function ours(raw: unknown): Fields | undefined {
+  return isObject(raw) && MESSAGE_KEY in raw ? raw : undefined;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
