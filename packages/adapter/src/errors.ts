@@ -67,7 +67,14 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_BROKEN_FRAME";
 
-/** Every error that this package throws, rejects with or reports. */
+/** Marks instances across packages, and across copies of one package. */
+const BRAND = Symbol.for("holdfast.error");
+const REQUEST_BRAND = Symbol.for("holdfast.request-error");
+
+/**
+ * Every error that this package throws, rejects with or reports. `instanceof` holds for the errors of
+ * `@holdfast/sticky` as well, and for those of another copy of this package in the same process.
+ */
 export class HoldfastError extends Error {
   override readonly name = "HoldfastError";
   readonly code: HoldfastErrorCode;
@@ -75,6 +82,7 @@ export class HoldfastError extends Error {
   constructor(code: HoldfastErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+    brand(this, BRAND);
   }
 }
 
@@ -105,5 +113,23 @@ export class RequestError extends HoldfastError {
     super(code, message, options);
     this.missing = missing;
     this.responses = responses;
+    brand(this, REQUEST_BRAND);
   }
 }
+
+/** `instanceof` of the class goes by the mark; that of classes derived from it by their prototypes, as usual. */
+function recogniseBy(mark: symbol, own: object): void {
+  Object.defineProperty(own, Symbol.hasInstance, {
+    value(this: object, value: unknown): boolean {
+      if (this !== own) return Function.prototype[Symbol.hasInstance].call(this, value);
+      return typeof value === "object" && value !== null && mark in value;
+    },
+  });
+}
+
+function brand(error: Error, mark: symbol): void {
+  Object.defineProperty(error, mark, { value: true });
+}
+
+recogniseBy(BRAND, HoldfastError);
+recogniseBy(REQUEST_BRAND, RequestError);

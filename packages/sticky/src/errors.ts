@@ -47,7 +47,13 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_VERSION_MISMATCH";
 
-/** Every error that this package throws, rejects with or reports. */
+/** Marks instances across packages, and across copies of one package. */
+const BRAND = Symbol.for("holdfast.error");
+
+/**
+ * Every error that this package throws, rejects with or reports. `instanceof` holds for the errors of
+ * `@holdfast/adapter` as well, and for those of another copy of this package in the same process.
+ */
 export class HoldfastError extends Error {
   override readonly name = "HoldfastError";
   readonly code: HoldfastErrorCode;
@@ -55,5 +61,22 @@ export class HoldfastError extends Error {
   constructor(code: HoldfastErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
+    brand(this, BRAND);
   }
 }
+
+/** `instanceof` of the class goes by the mark; that of classes derived from it by their prototypes, as usual. */
+function recogniseBy(mark: symbol, own: object): void {
+  Object.defineProperty(own, Symbol.hasInstance, {
+    value(this: object, value: unknown): boolean {
+      if (this !== own) return Function.prototype[Symbol.hasInstance].call(this, value);
+      return typeof value === "object" && value !== null && mark in value;
+    },
+  });
+}
+
+function brand(error: Error, mark: symbol): void {
+  Object.defineProperty(error, mark, { value: true });
+}
+
+recogniseBy(BRAND, HoldfastError);
