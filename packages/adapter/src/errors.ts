@@ -2,68 +2,81 @@
 
 /** What went wrong; stable across releases, to be matched instead of the message. */
 export type HoldfastErrorCode =
-  /** An option is unknown, of the wrong type or out of its range. The message says what would be right. */
+  /**
+   * Thrown: an option is unknown, of the wrong type or out of its range. The message says what would be
+   * right.
+   */
   | "HOLDFAST_ERR_INVALID_OPTION"
-  /** `setupPrimary()` was called in a worker. Call it in the primary, before `cluster.fork()`. */
+  /** Thrown: `setupPrimary()` was called in a worker. Call it in the primary, before `cluster.fork()`. */
   | "HOLDFAST_ERR_NOT_PRIMARY"
   /**
-   * `setupPrimary()` was called while an earlier hub of this process is still open. One hub serves all
+   * Thrown: `setupPrimary()` was called while an earlier hub of this process is open. One hub serves all
    * workers: keep the first handle, or `close()` it.
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**
-   * `createAdapter()` was called outside a worker of `node:cluster`. Call it in a process started by
+   * Thrown: `createAdapter()` was called outside a worker of `node:cluster`. Call it in a process started by
    * `cluster.fork()`; a server in a single process needs no adapter.
    */
   | "HOLDFAST_ERR_NOT_WORKER"
   /**
-   * The primary has no hub, or its hub does not answer; until it does, broadcasts reach this worker's own
-   * clients only. Call `setupPrimary()` in the primary.
+   * Given to `onError`, and to requests: the primary has no hub, or its hub does not answer. Until it does,
+   * this worker's broadcasts reach its own clients only. Call `setupPrimary()` in the primary.
    */
   | "HOLDFAST_ERR_NO_HUB"
   /**
-   * The primary and this worker run versions that do not understand each other. Install the same version for
-   * both and restart the primary.
+   * Given to `onError`, and to requests: the primary and this worker run versions that do not understand each
+   * other. Install the same version for both and restart the primary.
    */
   | "HOLDFAST_ERR_VERSION_MISMATCH"
   /**
-   * A second server of this process uses the same scope, which is its path if none is set, and namespace.
-   * Close the first one, or give one of them a `scope` of its own.
+   * Thrown: a second server of this process has the same namespace and the same scope, which is its path if
+   * none is set. Close the first one, or give one of them a `scope` of its own.
    */
   | "HOLDFAST_ERR_NAMESPACE_TAKEN"
   /**
-   * Some workers did not answer in time: `missing` names them, `responses` has the others' answers. Look for
-   * what blocks their event loops; `requestsTimeout` says how long they have.
+   * A request failed because some workers did not answer within `requestsTimeout`. `missing` names them (it
+   * is empty if the primary itself was silent), `responses` has the others' answers. Look for what blocks
+   * their event loops.
    */
   | "HOLDFAST_ERR_REQUEST_TIMEOUT"
-  /** A worker answered that it could not carry out a request. The message is that worker's. */
+  /**
+   * A request failed because a worker answered that it could not carry it out. The message is that worker's.
+   */
   | "HOLDFAST_ERR_REQUEST_FAILED"
-  /** The adapter was closed before the answers came. At the end of a process that is nothing to mend. */
+  /**
+   * A request failed because the adapter was closed before the answers came. When a process ends, ignore it.
+   */
   | "HOLDFAST_ERR_CLOSED"
   /**
-   * The link to the primary is gone: its hub was closed, or has cut this worker off, which the primary's
-   * stderr and `leave` event tell. The worker joins anew when there is a hub; look for why it was cut off.
+   * Given to `onError`, and to requests: the link to the primary is gone. Either the hub was closed, or it
+   * has cut this worker off; the primary's stderr and its events `leave` and `stalled` tell. The worker joins
+   * again as soon as there is a hub.
    */
   | "HOLDFAST_ERR_LINK_LOST"
   /**
-   * A value has no encoded form: a symbol, a Blob in a broadcast, or a getter that throws. Send plain data.
+   * Thrown: a value cannot be encoded, because it is a symbol, a `Blob` in a broadcast, or a getter that
+   * throws. Send plain data. With recovery, `onError` is told of keys of `socket.data` that cannot be kept.
    */
   | "HOLDFAST_ERR_UNSERIALIZABLE"
-  /** A message is larger than `maxMessageBytes`. Send less, or raise it. */
+  /**
+   * Thrown, or given to `onError` if the hub was not there yet: a message is larger than `maxMessageBytes`.
+   * Send less, or raise it.
+   */
   | "HOLDFAST_ERR_MESSAGE_TOO_LARGE"
   /**
-   * More than `maxBacklogBytes` waits for the primary; until it drains, this worker's broadcasts reach its
-   * own clients only. Look for what blocks the primary's event loop.
+   * Given to `onError`: more than `maxBacklogBytes` is waiting for the primary. Until it has taken some of
+   * it, this worker's broadcasts reach its own clients only. Look for what blocks the primary's event loop.
    */
   | "HOLDFAST_ERR_BACKLOG_FULL"
   /**
-   * `connectionStateRecovery` does not work with the server's parser, which does not keep the text of
-   * strings. Use another parser, or switch recovery off.
+   * Thrown by a broadcast: `connectionStateRecovery` does not work with the server's parser, because strings
+   * cannot be found again in what it makes of them. Use another parser, or switch recovery off.
    */
   | "HOLDFAST_ERR_UNSUPPORTED_PARSER"
   /**
-   * Bytes on a link are not frames of this protocol; the link is ended. Look for what else writes to its file
-   * descriptors.
+   * Given to `onError` in a worker, and a warning of the process in the primary: the bytes on a link are not
+   * frames of this protocol, and the link was ended. Something else writes to its file descriptors.
    */
   | "HOLDFAST_ERR_BROKEN_FRAME";
 

@@ -10,7 +10,7 @@ export interface AdapterOptions {
   /**
    * How long to wait for the other workers' answers.
    * Milliseconds, integer, 1–2147483647 (the Node.js timer limit).
-   * `io.timeout(ms)` overrides it for one `fetchSockets()`.
+   * `io.timeout(ms)` overrides it for `fetchSockets()` and for broadcasts with acknowledgements.
    * @default 5000
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` outside that range
    * @see https://nodejs.org/api/timers.html
@@ -23,13 +23,15 @@ export interface AdapterOptions {
    */
   scope?: string;
   /**
-   * Whether to tell the hub which rooms have a socket here, so that broadcasts go only where they matter.
-   * Off, this worker gets every broadcast of its namespaces and joining a room costs no message.
+   * Whether to tell the hub which rooms have a socket here, so that broadcasts go only to workers that need
+   * them. When it is off, this worker gets every broadcast of its namespaces, and joining a room costs no
+   * message.
    * @default true
    */
   interest?: boolean;
   /**
-   * Told of failures that no call can return: no hub in the primary, a lost link, a full backlog.
+   * Called with failures that no call can return: no hub in the primary, a lost link, a version that does not
+   * match, a full backlog. Each is reported once for the process, not once for each namespace.
    * @default `process.emitWarning(error)`
    */
   onError?: (error: HoldfastError) => void;
@@ -38,32 +40,32 @@ export interface AdapterOptions {
 /** Options of the adapter's `setupPrimary()`. */
 export interface PrimaryOptions {
   /**
-   * `"pipe"` adds a pipe to the `stdio` of workers forked from now on; `"ipc"` uses the cluster's IPC
-   * channel. Workers without the pipe (forked earlier, `stdio` replaced) use the IPC channel in either case.
+   * How messages travel. `"pipe"` adds two pipes to the `stdio` of workers that are forked from now on;
+   * `"ipc"` uses the cluster's IPC channel. Workers without the pipes (forked earlier, or with `stdio`
+   * replaced) use the IPC channel in either case.
    * @default "pipe"
    */
   link?: "pipe" | "ipc";
   /**
-   * How much may wait for one worker before it is declared stalled. Bytes, integer, 1 MiB–2147483647.
-   * Volatile packets are dropped from a sixteenth of it on.
+   * How much may wait for one worker before it counts as stalled. Bytes, integer, 1048576–2147483647.
+   * Volatile packets are dropped when more than a sixteenth of it is waiting.
    * @default 67108864 (64 MiB)
    */
   maxBacklogBytes?: number;
   /**
    * The largest message between workers. Bytes, integer, 65536–`maxBacklogBytes`.
-   * @default 33554432 (32 MiB)
+   * @default 33554432 (32 MiB), or `maxBacklogBytes` if that is less
    */
   maxMessageBytes?: number;
   /**
-   * How much memory the packets may take that are kept for clients to come back for
-   * (`connectionStateRecovery`). When more is sent within the time that they are to be kept, the oldest go
-   * first. Bytes, integer, 1 MiB–2147483647.
+   * How much memory the hub may use for packets that clients may come back for (`connectionStateRecovery`).
+   * When there are more, the oldest are dropped first. Bytes, integer, 1048576–2147483647.
    * @default 67108864 (64 MiB)
    */
   journalBytes?: number;
   /**
-   * Whether a stalled worker is ended (SIGKILL: a blocked process hears no other signal), so that its
-   * clients reconnect elsewhere. Off, it is only cut off from the other workers.
+   * Whether a stalled worker is killed (with SIGKILL: a blocked process reacts to no other signal), so that
+   * its clients reconnect elsewhere. When it is off, the worker is only cut off from the others.
    * @default true
    */
   killStalled?: boolean;

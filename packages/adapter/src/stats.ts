@@ -4,16 +4,17 @@ import type { LinkKind } from "./link/contract.js";
 
 /** What the hub knows of one worker. */
 export interface MemberStats extends MemberInfo {
+  /** The channel to it: `"pipe"` or `"ipc"`. */
   readonly link: LinkKind;
-  /** Frames and bytes that the hub got from it. */
+  /** Frames and bytes that the hub has received from it. */
   readonly framesIn: number;
   readonly bytesIn: number;
-  /** Frames and bytes that the hub sent to it. */
+  /** Frames and bytes that the hub has sent to it. */
   readonly framesOut: number;
   readonly bytesOut: number;
-  /** Bytes that wait for it. */
+  /** Bytes that are waiting for it now. */
   readonly backlogBytes: number;
-  /** Volatile packets that were dropped because too much was waiting. */
+  /** Volatile packets that were dropped because too much was waiting for it. */
   readonly dropped: number;
   /** Requests that wait for its answer. */
   readonly unanswered: number;
@@ -21,42 +22,49 @@ export interface MemberStats extends MemberInfo {
 
 /** The packets that are kept for clients to come back for. */
 export interface JournalStats {
+  /** Packets that the journal holds. */
   readonly packets: number;
-  /** Memory that the packets take. */
+  /** Memory that they use. */
   readonly bytes: number;
-  /** Age of the oldest packet, milliseconds. */
+  /** Age of the oldest one, in milliseconds. */
   readonly ageMs: number;
-  /** Packets that were dropped before their time because there were too many bytes. */
+  /**
+   * Packets that were dropped before their time because there was no room. If it rises, raise `journalBytes`.
+   */
   readonly cut: number;
 }
 
 /** Connection state recovery: the journal and the sessions. */
 export interface RecoveryStats extends JournalStats {
-  /** Sessions with and without a socket. */
+  /** All sessions, with and without a socket. */
   readonly sessions: number;
-  /** Those without. */
+  /** Sessions without a socket: their clients are away. */
   readonly suspended: number;
 }
 
+/** What `stats()` of the primary's handle returns. */
 export interface PrimaryStats {
+  /** The workers that have joined. */
   readonly members: MemberStats[];
-  /** Namespaces that some worker has. */
+  /** How many namespaces the workers have. */
   readonly namespaces: number;
   /** Entries in the table of rooms. */
   readonly rooms: number;
+  /** Connection state recovery: the journal and the sessions. */
   readonly recovery: RecoveryStats;
 }
 
+/** Events of the primary's handle. */
 export interface PrimaryEvents {
   /** A worker's adapter has joined. */
   join: [member: MemberInfo];
-  /** A worker's process is gone, its adapter was closed, or it was cut off; before `stalled` in that case. */
+  /** A worker's process is gone, its adapter was closed, or it was cut off (then `stalled` follows). */
   leave: [member: MemberInfo];
-  /** A worker took its messages too slowly and was cut off; more than `maxBacklogBytes` was waiting. */
+  /** A worker was cut off because more than `maxBacklogBytes` was waiting for it. */
   stalled: [member: MemberInfo, backlogBytes: number];
   /**
-   * More was sent than `journalBytes` keep for as long as clients may come back: some will not be recovered.
-   * Once a minute at most; `stats().recovery` has the numbers.
+   * More was sent than `journalBytes` can keep for as long as clients may come back, so some clients will not
+   * be recovered. Emitted once a minute at most; `stats().recovery` has the numbers.
    */
   journalFull: [recovery: RecoveryStats];
 }

@@ -3,47 +3,51 @@
 /** What went wrong; stable across releases, to be matched instead of the message. */
 export type HoldfastErrorCode =
   /**
-   * `setupPrimary()` was called for a server that has a router, `setupWorker()` for an `io` that is set up,
-   * or two HTTP servers of one worker have the same `name`. Keep the first handle, or `close()` it; give each
-   * server its own `name`, in the primary and in the workers.
+   * Thrown: `setupPrimary()` was called for a server that has a router, `setupWorker()` for an `io` that is
+   * set up, or two HTTP servers of one worker have the same `name`. Keep the first handle, or `close()` it;
+   * give each server its own `name`, in the primary and in the workers.
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
-  /** An option is unknown, of the wrong type or out of its range. The message says what would be right. */
+  /**
+   * Thrown: an option is unknown, of the wrong type or out of its range. The message says what would be
+   * right.
+   */
   | "HOLDFAST_ERR_INVALID_OPTION"
   /**
-   * `setupPrimary()` was given something that is no `net.Server`. Give it the `http.Server` or `net.Server`
-   * that listens, not an Express application or the Socket.IO server.
+   * Thrown: `setupPrimary()` was given something that is not a `net.Server`. Give it the `http.Server` or
+   * `net.Server` that listens, not an Express application or the Socket.IO server.
    */
   | "HOLDFAST_ERR_INVALID_SERVER"
   /**
-   * `setupWorker(io)` was called for an `io` without an `http.Server` or `https.Server`. Call
+   * Thrown: `setupWorker(io)` was called for an `io` without an `http.Server` or `https.Server`. Call
    * `new Server(httpServer)` or `io.attach(httpServer)` first, with a server that does not listen.
    */
   | "HOLDFAST_ERR_NOT_ATTACHED"
   /**
-   * `setupPrimary()` was called in a worker. Call it in the primary, and `setupWorker(io)` in the workers.
+   * Thrown: `setupPrimary()` was called in a worker. Call it in the primary, and `setupWorker(io)` in the
+   * workers.
    */
   | "HOLDFAST_ERR_NOT_PRIMARY"
   /**
-   * `setupWorker()` was called outside a worker of `node:cluster`. Call it in a process started by
+   * Thrown: `setupWorker()` was called outside a worker of `node:cluster`. Call it in a process started by
    * `cluster.fork()`; a server in a single process needs no sticky sessions.
    */
   | "HOLDFAST_ERR_NOT_WORKER"
   /**
-   * `selectWorker` threw (`cause` has what), or returned something else than `undefined` or the `workerId` of
-   * one of `info.workers`. Told by the event `warning`: the connection goes where `loadBalancingMethod` says.
-   * Return `undefined` when none of the workers is the right one.
+   * Event `warning`: `selectWorker` threw (`cause` has the error), or returned neither `undefined` nor the
+   * `workerId` of one of `info.workers`. The connection goes where `loadBalancingMethod` says. Return
+   * `undefined` when none of the workers is the right one.
    */
   | "HOLDFAST_ERR_SELECT_WORKER"
   /**
-   * `setupPrimary()` was given an `https.Server` or `tls.Server`. TLS ends in the workers: give it an
+   * Thrown: `setupPrimary()` was given an `https.Server` or `tls.Server`. TLS ends in the workers: give it an
    * `http.Server` or `net.Server`, and create the `https.Server`, with its key and certificate, in the
    * workers.
    */
   | "HOLDFAST_ERR_TLS_SERVER"
   /**
-   * A worker runs a version of this package that the primary does not understand. Told by the event
-   * `warning`: the worker gets no connections. Install the same version for both and restart the primary.
+   * Event `warning`: a worker runs a version of this package that the primary does not understand, and gets
+   * no connections. Install the same version for both and restart the primary.
    */
   | "HOLDFAST_ERR_VERSION_MISMATCH";
 

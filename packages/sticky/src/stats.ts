@@ -2,7 +2,7 @@
 
 /** Why a connection did not get a worker, and what it was answered. */
 export type RefusalReason =
-  /** The first line is no HTTP/1 request line: 400. */
+  /** The first line is not an HTTP/1 request line: 400. */
   | "bad-request"
   /** The PROXY protocol header is missing or malformed: closed. */
   | "bad-proxy-header"
@@ -12,7 +12,7 @@ export type RefusalReason =
   | "head-timeout"
   /** Nothing at all came within `headTimeout`: closed. */
   | "silent"
-  /** It was silent longest when `maxPendingConnections` were pending: closed. */
+  /** It had waited longest when `maxPendingConnections` were pending: closed. */
   | "evicted"
   /** The client closed it before its head was complete. */
   | "client-closed"
@@ -37,9 +37,9 @@ export const REFUSAL_REASONS: readonly RefusalReason[] = [
 export interface WorkerStats {
   /** `cluster.worker.id`. */
   readonly workerId: number;
-  /** Position in the cluster, 0 and up; kept over respawns. */
+  /** Position in the cluster, counted from 0. A worker that replaces another one takes its slot. */
   readonly slot: number;
-  /** Connections that are open there or on their way. */
+  /** Connections that are open there or on their way to it. */
   readonly connections: number;
   /** Connections handed over to it so far. */
   readonly handedOver: number;
@@ -65,14 +65,14 @@ export interface PrimaryStats {
 export interface PrimaryEvents {
   /** A worker takes connections. */
   "worker:ready": [worker: { readonly workerId: number; readonly slot: number }];
-  /** A worker takes no connections any more, because it is gone or being replaced. */
+  /** A worker has stopped taking connections, because it is gone or being replaced. */
   "worker:gone": [worker: { readonly workerId: number; readonly slot: number }];
   /** A connection got no worker. */
   refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
   /**
-   * Something is wrong that the router can live with; without a listener, Node.js prints it. A worker with
-   * another version of this package (`HOLDFAST_ERR_VERSION_MISMATCH`), a `selectWorker` that threw or named
-   * no ready worker (`HOLDFAST_ERR_SELECT_WORKER`).
+   * Something is wrong, but the router can go on: a worker has another version of this package
+   * (`HOLDFAST_ERR_VERSION_MISMATCH`), or `selectWorker` threw or named no worker that is ready
+   * (`HOLDFAST_ERR_SELECT_WORKER`). Without a listener, Node.js prints it.
    */
   warning: [error: Error];
 }

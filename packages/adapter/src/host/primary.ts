@@ -39,7 +39,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     this.#workers = new ClusterWorkers(this.#hub, options.link === "pipe");
   }
 
-  /** A snapshot of counters since the start. */
+  /** What the hub knows now: members, rooms, and the journal of recovery. */
   stats(): PrimaryStats {
     const members = [...this.#hub.members].filter(isWorker).map((member) => ({
       ...member.info,
@@ -57,9 +57,8 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   }
 
   /**
-   * Reaches the workers' sockets and servers from the primary itself, with the methods of a Socket.IO
-   * namespace: broadcast, `socketsJoin`, `socketsLeave`, `disconnectSockets`, `serverSideEmit`,
-   * `fetchSockets`. Calls for the same namespace and scope get the same emitter.
+   * Broadcasts and requests from the primary itself, with the methods of a Socket.IO namespace. Calls for the
+   * same namespace and scope return the same emitter.
    *
    * @param namespace its name; "/" by default
    * @see https://socket.io/docs/v4/server-instance/#utility-methods
@@ -69,8 +68,8 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   }
 
   /**
-   * Releases the links and listeners; workers deliver locally from then on. The workers themselves and the
-   * user's cluster settings stay. Idempotent.
+   * Releases links and listeners. From then on each worker's broadcasts reach its own clients only. The
+   * workers and your cluster settings stay. Calling it again changes nothing.
    */
   async close(): Promise<void> {
     if (this.#state === "closed") return;
@@ -107,12 +106,14 @@ export class Primary extends EventEmitter<PrimaryEvents> {
 }
 
 /**
- * Opens the hub that connects the workers' adapters. Call it in the primary, before the first fork if the
- * workers' messages are to travel on pipes, which cost less than the IPC channel and wait for no handles.
+ * Opens the hub that connects the workers' adapters. Call it in the primary, once, before the first fork.
+ * Workers that were forked earlier work too, but their messages travel on the IPC channel, which costs more
+ * than pipes and is shared with the connections that the primary hands over.
  *
- * @returns the hub's handle: `stats()`, events `join`, `leave` and `stalled`, `close()`
- * @throws {HoldfastError} `HOLDFAST_ERR_NOT_PRIMARY` in a worker, `HOLDFAST_ERR_ALREADY_SET_UP` when called
- *   twice, `HOLDFAST_ERR_INVALID_OPTION`
+ * @returns the hub's handle: `stats()`, `emitter()`, `close()`, and events
+ * @throws {HoldfastError} `HOLDFAST_ERR_NOT_PRIMARY` in a worker
+ * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` while an earlier hub of this process is open
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  * @see https://nodejs.org/api/cluster.html#clustersetupprimarysettings
  */
 export function setupPrimary(options?: PrimaryOptions): Primary {

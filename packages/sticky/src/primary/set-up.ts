@@ -13,11 +13,11 @@ import { Router } from "./router.js";
 
 /** What `setupPrimary()` returns. */
 export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
-  /** What goes on now and went on so far. */
+  /** What is going on now, and the counts so far. */
   stats(): PrimaryStats;
   /**
-   * Gives the server back as it was. Connections whose worker is not chosen yet are closed, those that
-   * workers have stay. Calling it again changes nothing.
+   * Gives the server back as it was. Connections that have no worker yet are closed; those that workers have
+   * stay. Calling it again changes nothing.
    */
   close(): Promise<void>;
 }
@@ -26,8 +26,8 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
 const servers = new WeakSet<NetServer>();
 
 /**
- * Hands every connection of `server` to the worker that its session lives on. The server may listen already
- * or later; call it in the primary, for each server of the cluster once.
+ * Hands every connection of `server` to the worker that holds its session. `server` is an `http.Server` or a
+ * `net.Server`, listening or not yet. Call it in the primary, once for each server of the cluster.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_PRIMARY` in a worker
  * @throws {HoldfastError} `HOLDFAST_ERR_TLS_SERVER` for an `https.Server` or `tls.Server`

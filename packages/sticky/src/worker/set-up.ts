@@ -17,12 +17,12 @@ export type SocketIoServer = Pick<Server, "engine" | "httpServer">;
 
 /** What `setupWorker()` returns. */
 export interface StickyWorker {
-  /** What goes on now and went on so far in this process, for all its servers together. */
+  /** What is going on now, and the counts so far, for all servers of this process together. */
   stats(): WorkerProcessStats;
   /**
-   * Takes no connections any more. Those that are on their way go to other workers, those that are open stay,
-   * and sessions stay reachable through the other workers until their server is closed.
-   * Settles when nothing more comes. Calling it again changes nothing.
+   * Stops taking connections. Those that are on their way go to other workers, those that are open stay, and
+   * sessions stay reachable through the other workers until their HTTP server is closed. Settles when nothing
+   * more can arrive. Calling it again changes nothing.
    */
   close(): Promise<void>;
 }
@@ -78,8 +78,9 @@ class Setup implements StickyWorker {
 }
 
 /**
- * Lets the connections of the cluster reach `io`, which must be attached to a server of this worker that
- * does not listen itself. With several Socket.IO servers in a worker, call it for each.
+ * Lets the connections of the cluster reach `io`, which must be attached to an HTTP server of this worker
+ * that does not listen itself. A worker gets connections from then on. With several Socket.IO servers in a
+ * worker, call it for each.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER` outside a worker of `node:cluster`
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_ATTACHED` if `io` is not attached to a server yet
