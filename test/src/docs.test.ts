@@ -1,115 +1,107 @@
-/** The words of the repository agree with its code: codes, options, links, numbers on the wire, snippets. */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+/** The pages agree with the code and with each other: names, links, tables, numbers on the wire, snippets. */
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Server } from "socket.io";
 import { describe, expect, test } from "vitest";
 import { Outbox } from "../../packages/adapter/dist/link/outbox.js";
 import { PreparedPacket } from "../../packages/adapter/dist/socketio/prepared-packet.js";
 import { FrameKind } from "../../packages/adapter/dist/wire/frame.js";
 import { roomKey } from "../../packages/adapter/dist/wire/room-key.js";
+import { anchorsOf, linksOf, pages, ROOT, read, tableFaults, withoutCode } from "./harness/markdown.js";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
+/** Written by the bench. */
+const GENERATED = "docs/benchmarks.md";
+const PACKAGES = ["adapter", "sticky"];
+const PAGES = pages();
 
-function markdownFiles(folder = ROOT): string[] {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) return /^(node_modules|dist|\.git)$/.test(entry.name) ? [] : markdownFiles(path);
-    return entry.name.endsWith(".md") ? [path] : [];
+test("the README is short", () => {
+  expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
+});
+
+test("the README's snippet is the example that the tests run", () => {
+  const [, path = "", snippet = ""] = read("README.md").match(/<!-- (\S+) -->\s+```js\n(.*?)```/s) ?? [];
+  expect(path).toBe("examples/cluster-esm/server.js");
+  expect(snippet).toBe(read(path).replace(/^(\/\/.*\n)+/, ""));
+});
+
+describe("tables", () => {
+  test.each(PAGES)("%s has as many cells in each row as in the header", (page) => {
+    expect(tableFaults(read(page))).toEqual([]);
   });
-}
 
-/** Files of a package, without its tests, as paths below `folder`. */
-function sourceFiles(folder: string): string[] {
-  const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" });
-  return files.filter((file) => file.endsWith(".ts") && !file.includes(".test"));
-}
-
-/** What stands in code font in the first cell of a row of some table. */
-function tableNames(markdown: string): string[] {
-  const cells = markdown.match(/^\| [^|]*/gm) ?? [];
-  return cells.flatMap((cell) => (cell.match(/`[^`]+`/g) ?? []).map((name) => name.slice(1, -1)));
-}
-
-/** Names of the fields of every exported interface that is called something with "Options". */
-function optionNames(source: string): string[] {
-  const bodies = [...source.matchAll(/^export interface \w*Options \{\n(.*?)^\}/gms)];
-  return bodies.flatMap(([, body = ""]) =>
-    [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name = ""]) => name),
+  test.each(PAGES.filter((page) => page !== GENERATED))(
+    "%s has tables that can be read as they are",
+    (page) => {
+      const rows = withoutCode(read(page)).match(/^ *\|.*/gm) ?? [];
+      expect(rows.filter((row) => row.length > 120)).toEqual([]);
+    },
   );
-}
 
-/** A page, or the part of the README that is about a package: both have codes and options of the same name. */
-function about(name: string, page: string): string {
-  const text = read(page);
-  if (page !== "README.md") return text;
-  const chapter = text.split(/^## /m).find((each) => each.split("\n", 1)[0]?.includes(`@holdfast/${name}`));
-  if (!chapter) throw new Error(`${page} has no chapter about @holdfast/${name}`);
-  return chapter;
-}
-
-const PACKAGES = [
-  { name: "adapter", optionFiles: ["options.ts", "host/emitter.ts"] },
-  { name: "sticky", optionFiles: ["options.ts"] },
-];
-
-describe.each(PACKAGES)("@holdfast/$name", ({ name, optionFiles }) => {
-  const pages = ["README.md", `packages/${name}/README.md`, `docs/${name}.md`];
-  const [union = ""] =
-    read(`packages/${name}/src/errors.ts`).match(/^export type HoldfastErrorCode =.*?;$/ms) ?? [];
-  const codes = union.match(/(?<=")HOLDFAST_ERR_\w+(?=")/g) ?? [];
-
-  test.each(pages)("%s has every error code, and no other", (page) => {
-    expect(codes.length).toBeGreaterThan(0);
-    const documented = tableNames(about(name, page)).filter((each) => each.startsWith("HOLDFAST_ERR_"));
-    expect(documented.sort()).toEqual(codes.toSorted());
+  test.each([
+    // Four cells as in the header, but the border that was part of the code has swallowed the meaning.
+    ["| `f` | `(a) => b \\   | undefined`   | none |", "a border cuts code in two"],
+    ["| `f` | `a | b` | none |", "a border cuts code in two"],
+    ["| `f` | 1 | none |", "3 cells under a header of 4"],
+    ["| `f` | 1 | none | text | more |", "5 cells under a header of 4"],
+  ])("%s is seen to be broken", (row, fault) => {
+    const table = `| name | type | default | meaning |\n| --- | --- | --- | --- |\n${row}\n`;
+    expect(tableFaults(table)).toEqual([expect.stringContaining(fault)]);
   });
 
-  test("every error code has a doc comment", () => {
-    const commented = [...union.matchAll(/\*\/\s+\| "(HOLDFAST_ERR_\w+)"/g)].map(([, code]) => code);
-    expect(commented).toEqual(codes);
-  });
-
-  test("every error code is given somewhere", () => {
-    const folder = `packages/${name}/src`;
-    const files = sourceFiles(folder).filter((file) => file !== "errors.ts");
-    const sources = files.map((file) => read(join(folder, file))).join("\n");
-    expect(codes.filter((code) => !sources.includes(`"${code}"`))).toEqual([]);
-  });
-
-  test.each(pages)("%s has every option", (page) => {
-    const names = optionFiles.flatMap((file) => optionNames(read(`packages/${name}/src/${file}`)));
-    expect(names.length).toBeGreaterThan(0);
-    // docs/sticky.md tells the one option of setupWorker() in a sentence; it is the primary's `name` as well.
-    expect(tableNames(about(name, page))).toEqual(expect.arrayContaining(names));
+  test("an escaped border is none", () => {
+    expect(tableFaults("| name | type |\n| --- | --- |\n| `f` | `a \\| b` |\n")).toEqual([]);
   });
 });
 
-test.each(PACKAGES)("CONTRIBUTING.md has every source file of @holdfast/$name, and no other", ({ name }) => {
-  const folder = `packages/${name}/src`;
-  const [, chapter = ""] = read("CONTRIBUTING.md").split(`### \`${folder}\`\n`);
-  const [table = ""] = chapter.split(/^##/m);
-  expect(tableNames(table).sort()).toEqual(sourceFiles(folder).sort());
-});
-
-test("every relative link leads somewhere", () => {
-  const broken = markdownFiles().flatMap((file) => {
-    const text = readFileSync(file, "utf8").replace(/^```.*?^```/gms, "");
-    const targets = [...text.matchAll(/\]\(([^)\s#]+)[^)]*\)/g)].map(([, target = ""]) => target);
-    return targets
-      .filter((target) => !/^\w+:/.test(target) && !existsSync(join(dirname(file), target)))
-      .map((target) => `${relative(ROOT, file)}: ${target}`);
+test.each(PAGES)("every link of %s leads somewhere", (page) => {
+  const broken = linksOf(read(page)).filter(({ path, anchor }) => {
+    const target = path === "" ? page : join(dirname(page), path);
+    if (!existsSync(join(ROOT, target))) return true;
+    return anchor !== "" && !(target.endsWith(".md") && anchorsOf(read(target)).includes(anchor));
   });
   expect(broken).toEqual([]);
 });
 
-test("a snippet under the name of a file is in that file", () => {
-  const snippets = [...read("README.md").matchAll(/<!-- (\S+) -->\s+```js\n(.*?)```/gs)];
-  expect(snippets.map(([, path]) => path)).toEqual(
-    ["esm", "cjs"].map((kind) => `examples/cluster-${kind}/server.js`),
+/** Where a page may mean a path from: the root, itself, or sources that it is about. */
+const BASES = ["", "test/src", "bench/src", ...PACKAGES.map((name) => `packages/${name}/src`)];
+
+test.each(PAGES.filter((page) => page !== GENERATED))("every source file that %s names exists", (page) => {
+  const files = /(?<![\w@./-])(?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|js)\b/g;
+  const folders = /(?<![\w@./-])packages\/\w+\/src(?:\/[\w-]+)*(?![\w./-]*\.ts)/g;
+  const named = [files, folders].flatMap((pattern) => read(page).match(pattern) ?? []);
+  const bases = [dirname(page), ...BASES];
+  // TypeScript imports sources by the names of what they are compiled to.
+  const isThere = (path: string) =>
+    [path, path.replace(/\.js$/, ".ts")].some((each) =>
+      bases.some((base) => existsSync(join(ROOT, base, each))),
+    );
+  expect([...new Set(named)].filter((path) => !isThere(path))).toEqual([]);
+});
+
+test.each(PAGES)("every error code that %s names exists", (page) => {
+  const codes = PACKAGES.flatMap(
+    (name) => read(`packages/${name}/src/errors.ts`).match(/(?<=")HOLDFAST_\w+/g) ?? [],
   );
-  for (const [, path = "", snippet = ""] of snippets) expect(read(path)).toContain(snippet);
+  const named = read(page).match(/HOLDFAST_ERR_\w+/g) ?? [];
+  expect(named.filter((code) => !codes.includes(code))).toEqual([]);
+});
+
+test.each(PACKAGES)("CONTRIBUTING.md describes every folder of @holdfast/%s, and no other", (name) => {
+  const folder = `packages/${name}/src`;
+  const [, chapter = ""] = read("CONTRIBUTING.md").split(`### \`${folder}\`\n`);
+  const [list = ""] = chapter.split(/^##/m);
+  const described = [...list.matchAll(/^- `([\w-]+)\/`:/gm)].map(([, each]) => each);
+  const entries = readdirSync(join(ROOT, folder), { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  expect(folders.length).toBeGreaterThan(0);
+  expect(described.sort()).toEqual(folders.sort());
+});
+
+test("CI runs on the oldest Node.js that is supported", () => {
+  const { engines } = JSON.parse(read("package.json"));
+  const oldest = engines.node.replace(">=", "");
+  expect(read(".github/workflows/ci.yml")).toMatch(new RegExp(`node: \\["${oldest}\\.0"`));
+  expect(withoutCode(read("README.md"))).toContain(`Node.js ${oldest} or later`);
 });
 
 describe("docs/protocol.md", () => {
@@ -117,8 +109,8 @@ describe("docs/protocol.md", () => {
 
   test("has every frame kind with its number", () => {
     const chapter = page.slice(page.indexOf("### Frame kinds"), page.indexOf("### Flags"));
-    const rows = [...chapter.matchAll(/^\| `(\w+)` +\| (\d+) /gm)];
-    expect(Object.fromEntries(rows.map(([, kind, number]) => [kind, Number(number)]))).toEqual({
+    const entries = [...chapter.matchAll(/^- \*\*`(\w+)`, (\d+)\*\*/gm)];
+    expect(Object.fromEntries(entries.map(([, kind, number]) => [kind, Number(number)]))).toEqual({
       ...FrameKind,
     });
   });
