@@ -1,5 +1,5 @@
 /**
- * What the journal has dropped, room by room: the last packet of each room that is not there any more.
+ * What the journal has dropped: for each room, the last packet that it no longer has.
  * It answers for a client whose offset is older than the journal: has it missed nothing, because its own
  * rooms were silent? Owns: one number a room, of the rooms that were dropped from last. Runs in: primary.
  */

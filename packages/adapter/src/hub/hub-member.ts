@@ -96,7 +96,9 @@ export class HubMember implements MemberInfo {
     this.hold(keys);
   }
 
-  /** The oldest command with claims has been carried out; what came of it the member has reported before. */
+  /**
+   * The oldest command with claims has been carried out; the member has reported before what changed by it.
+   */
   settleClaim(): void {
     this.release(this.#claimQueue.shift() ?? []);
   }

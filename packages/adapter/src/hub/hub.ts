@@ -366,8 +366,8 @@ export class Hub {
   }
 
   #onStalled(member: HubMember): void {
-    // Not at once: it shows while a frame is on its way to several members. Sessions that others get at the
-    // member's end come with everything that is placed, and the rest of them would get this frame once more.
+    // Not at once: it is noticed while a frame is being passed on to several members. When the member ends,
+    // others get its sessions with everything that is placed, and would then get this frame once more.
     queueMicrotask(() => this.#cutOff(member));
   }
 

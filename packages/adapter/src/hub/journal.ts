@@ -51,7 +51,7 @@ export class Journal {
   #lastSequence = 0;
   #cut = 0;
 
-  /** @param onCut the bound in bytes has cut into the time that packets are to be kept */
+  /** @param onCut packets are dropped before their time because there are too many bytes */
   constructor(maxBytes: number, onCut: () => void, now: () => number = Date.now) {
     this.#maxBytes = maxBytes;
     this.#onCut = onCut;
@@ -173,7 +173,7 @@ export class Journal {
   }
 }
 
-/** What stands for the rooms of a packet that names none; keys of rooms are not negative. */
+/** Stands for the rooms of a packet that names none. Keys of rooms are not negative. */
 function everybodyKey(namespaceId: number): number {
   return -namespaceId;
 }

@@ -21,10 +21,13 @@ import { type Session, Sessions } from "./sessions.js";
 
 const debug = debugModule("holdfast:adapter:recovery");
 
-/** An owner that is silent for longer is passed over: its last snapshot has to do. */
+/** An owner that stays silent for longer is passed over, and its last snapshot is used. */
 const FENCE_MS = 1_000;
 const SWEEP_MS = 1_000;
-/** Restores wait while this part of the allowed backlog is on its way to the worker, and need no more. */
+/**
+ * Restores wait while more than this share of the allowed backlog is on its way to the worker, and may not
+ * need more themselves.
+ */
 const RESTORE_SHARE = 1 / 4;
 const RETRY_MS = 5;
 
@@ -94,9 +97,9 @@ export class HubRecovery {
     this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS).unref();
   }
 
-  /** The member's sockets of the namespace, or of all, are gone without a word. */
+  /** The member's sockets of the namespace, or of all, are gone, and it has not said so. */
   release(member: HubMember, namespaceId?: number): void {
-    // Nor does it wait for a session any more.
+    // It no longer waits for sessions either.
     for (const [session, { from }] of this.#restores) {
       const isConcerned = namespaceId === undefined || session.namespaceId === namespaceId;
       if (from === member && isConcerned) this.#takeRestore(session);
@@ -153,7 +156,7 @@ export class HubRecovery {
 
   onSessionEnd(from: HubMember, flags: number, fields: FieldReader): void {
     const session = this.#sessions.owned(from, fields.u32());
-    // One that was passed over has no say any more.
+    // What an owner that was passed over says is ignored.
     if (!session) return;
     if ((flags & SessionFlag.recoverable) !== 0) return this.#suspend(session);
     this.#releaseClaim(session);
@@ -174,7 +177,7 @@ export class HubRecovery {
     const [request, handle] = [fields.u32(), fields.u32()];
     const session = this.#sessions.find(namespaceId, fields.text());
     const restore: Restore = { from, request, handle, offset: fields.text(), timer: undefined };
-    // An owner is not fenced in vain.
+    // An owner is not fenced for a session that the asker would not get.
     if (!session || (session.state !== "suspended" && !this.#missed(session, restore))) {
       return this.#decline(restore, namespaceId);
     }

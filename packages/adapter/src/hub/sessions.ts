@@ -30,13 +30,13 @@ export interface Session {
   /** The worker that has it, or had it last, and what it calls it by. */
   workerId: number;
   handle: number;
-  /** When it was suspended; a claim that comes to nothing does not start the time anew. */
+  /** When it was suspended. A claim that fails does not restart the time. */
   suspendedAt: number;
 }
 
 interface NamespaceSessions {
   readonly byPrivateId: Map<string, Session>;
-  /** In the order of `suspendedAt`, nearly: a claim that came to nothing comes back behind others. */
+  /** Nearly in the order of `suspendedAt`: a session whose claim has failed is put at the end. */
   readonly suspended: Set<Session>;
   durationMs: number;
 }
@@ -80,7 +80,7 @@ export class Sessions {
 
   /**
    * The session of a socket that has just connected, or that was there while its worker was cut off.
-   * @returns undefined when another worker has it, or has had it since: the socket is none of it any more
+   * @returns undefined when another worker has it, or has had it since: the socket no longer belongs to it
    */
   open(
     owner: Owner,
@@ -137,7 +137,7 @@ export class Sessions {
     this.#handlesOf(owner).set(handle, session);
   }
 
-  /** Takes the session from its owner, who is heard no more about it. */
+  /** Takes the session from its owner. What that owner says about it from now on is ignored. */
   suspend(session: Session): void {
     if (session.state === "suspended") return;
     if (session.state === "live") session.suspendedAt = this.#now();

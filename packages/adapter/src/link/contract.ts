@@ -10,7 +10,7 @@ export interface Link {
   readonly pendingBytes: number;
   /** Writes the chunks in order; what `pendingBytes` still counts of them must not change. */
   write(chunks: readonly Buffer[]): void;
-  /** Sends what waits, then closes; nothing is received any more. */
+  /** Sends what is waiting, then closes. Nothing is received from now on. */
   end(): void;
   /** Releases what the link opened; what still waits is dropped. Idempotent. */
   close(): void;

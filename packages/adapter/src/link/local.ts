@@ -23,7 +23,7 @@ export class LocalLink implements Link {
 
   write(chunks: readonly Buffer[]): void {
     const bytes = Buffer.concat(chunks);
-    // Not at once: who writes is in the middle of something.
+    // Not at once: the writer is in the middle of something.
     setImmediate(() => this.#peer?.receive(bytes));
   }
 

@@ -1,6 +1,6 @@
 /**
- * The one thing of Node.js that this package uses and Node.js does not document. `node-internals.test.ts` fails
- * when it moves; the link works without it, too, and costs more. Tried with Node.js 20.
+ * The one undocumented part of Node.js that this package uses. `node-internals.test.ts` fails when it moves.
+ * Links work without it, but cost more. Tried with Node.js 20.
  * Owns: nothing. Runs in: primary.
  */
 import type { Socket } from "node:net";

@@ -18,9 +18,9 @@ const MAX_KEYS = 0xffff;
 const SHORT_CHARS = 32;
 
 export interface OutboxEvents {
-  /** More than the allowed backlog waits after a flush; not said again before it has become less. */
+  /** More than the allowed backlog is waiting after a flush. Called again only after it has become less. */
   onFull(): void;
-  /** A flush begins: frames that were put off go with it. */
+  /** A flush begins: frames that were held back go with it. */
   onFlush?(): void;
 }
 
@@ -240,7 +240,7 @@ export class Outbox {
     }
   }
 
-  /** Forgets what waits; nothing is written any more. */
+  /** Forgets what is waiting. Nothing is written from now on. */
   discard(): void {
     if (this.#scheduled) clearImmediate(this.#scheduled);
     this.#scheduled = undefined;
@@ -257,7 +257,7 @@ export class Outbox {
     this.#scheduled ??= setImmediate(this.#flush);
   }
 
-  /** `writeUInt32LE` without its checks: the range is ours to know, and this is the hot path. */
+  /** `writeUInt32LE` without its checks: we know the range, and this is the hot path. */
   #putU32(at: number, value: number): void {
     const buffer = this.#buffer;
     buffer[at] = value;
@@ -267,7 +267,8 @@ export class Outbox {
   }
 
   #schedule(): void {
-    // What is more does not wait for the end of the turn: memory stays small, and the receiver starts.
+    // More than this does not wait for the end of the turn, so that memory stays small and the receiver can
+    // start.
     if (this.#to - this.#from + this.#chunkBytes > BATCH_BYTES) this.flush();
     else this.schedule();
   }

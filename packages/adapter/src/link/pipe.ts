@@ -27,7 +27,7 @@ export class PipeLink implements Link {
       events.onEnd();
     };
     incoming.on("close", this.#onClose);
-    // The other end's death is told by the incoming pipe, behind everything that was sent.
+    // The incoming pipe tells that the other end is gone, after everything that it has sent.
     incoming.on("error", ignore);
     outgoing.on("error", ignore);
   }
@@ -44,7 +44,7 @@ export class PipeLink implements Link {
    * servers are closed may end.
    */
   static toHub(fds: PipeFds, events: LinkEvents): PipeLink {
-    // An option of `new net.Socket()`, too, which the types have for `connect()` only.
+    // `new net.Socket()` has this option too, but the types have it for `connect()` only.
     const options = { fd: fds.fromHub, readable: true, writable: false, onread: readingInto(events) };
     const incoming = new Socket(options as SocketConstructorOpts).unref();
     const outgoing = new Socket({ fd: fds.toHub, readable: false, writable: true }).unref();

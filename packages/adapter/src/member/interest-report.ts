@@ -51,7 +51,7 @@ export class InterestReport {
     this.#removedKeys = [];
     const entries = new Uint32Array(added.length + removed.length + removedKeys.length);
     let count = 0;
-    // Joins first: a room that was left and joined anew since the last call is no news.
+    // Joins first: a room that was left and joined again since the last call has not changed.
     for (let i = 0; i < added.length; i++) {
       const key = added[i] as number;
       (members[i] as RoomMembers).key = key;

@@ -1,6 +1,6 @@
 /**
- * Names of rooms that are often the same as the last time: whoever reads a stream of broadcasts to one room
- * need not make strings and sets anew for each.
+ * Remembers room names, which are often the same as the last time: a stream of broadcasts to one room needs
+ * no new strings and sets for each of them.
  * Owns: the bytes of the names that were read last. Runs in: workers.
  */
 import type { FieldReader } from "../wire/field-reader.js";

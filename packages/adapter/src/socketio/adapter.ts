@@ -114,7 +114,7 @@ export class HoldfastAdapter extends Adapter {
    *   any worker makes from then on arrives here
    */
   override addAll(id: SocketId, rooms: Set<Room>): Promise<void> | void {
-    // The base class's bookkeeping in one pass: joining is a hot path, and new rooms are to be told.
+    // The base class's bookkeeping in one pass: joining is a hot path, and new rooms have to be reported.
     const { report } = this.#port;
     this.#recovery?.beforeRooms(id);
     if (this.sids.size === 0) corkFlushes(engineOf(this.nsp));
@@ -275,7 +275,7 @@ export class HoldfastAdapter extends Adapter {
     this.#operations.serverSideEmit(packet);
   }
 
-  /** Takes what watches for new listeners away, too. */
+  /** Also removes what watches for new listeners. */
   override removeAllListeners(event?: string | symbol): this {
     this.#isObserved = true;
     return event === undefined ? super.removeAllListeners() : super.removeAllListeners(event);

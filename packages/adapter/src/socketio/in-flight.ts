@@ -2,9 +2,9 @@
  * Recoverable packets of this worker that the hub has not placed yet, and what has to wait for them.
  * Owns: the queue. Runs in: workers. Knows nothing of Socket.IO's sockets; callers pass in what to do.
  *
- * A packet is delivered here only when the hub says where it stands among all others. To the application that
- * must not show: who gets it is decided when it is made, not when it is placed, and whatever this worker
- * sends later, on whatever way, goes after it.
+ * A packet is delivered here only when the hub says where it stands among all others. The application must
+ * not notice that: who gets a packet is decided when it is made, not when it is placed, and whatever this
+ * worker sends later, in whatever way, goes after it.
  */
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { PreparedPacket } from "./prepared-packet.js";
@@ -59,7 +59,10 @@ export class InFlight {
     else this.#items.push({ waiting: { sids: new Set(sids), run } });
   }
 
-  /** Call before a socket joins or leaves rooms: packets that were made before go by what was before. */
+  /**
+   * Call before a socket joins or leaves rooms: packets that were made before go by the rooms that it is in
+   * now.
+   */
   decide(sid: SocketId): void {
     if (this.isEmpty) return;
     for (const item of this.#items) {

@@ -1,6 +1,6 @@
 /**
  * The sessions of this worker's sockets in one namespace, as the hub has to know them.
- * Owns: one entry a socket, the listeners on connections, the timer of snapshots. Runs in: workers.
+ * Owns: one entry for each socket, the listeners on connections, the timer of snapshots. Runs in: workers.
  *
  * Rooms are told as they change. `socket.data` has no events: it is looked at when the connection handlers
  * have run, when the socket is gone, and at most every second while the client sends something.
@@ -49,7 +49,7 @@ export class LiveSessions {
     return this.#byHandle.get(handle)?.socket;
   }
 
-  /** A socket has connected that is nobody's successor. */
+  /** A socket has connected that continues no earlier session. */
   open(socket: Socket, rooms: ReadonlySet<Room>): void {
     const session = this.#add(this.#port.nextHandle(), socket, NOTHING);
     this.#port.sessionOpen(session.handle, privateIdOf(socket), socket.id, rooms);

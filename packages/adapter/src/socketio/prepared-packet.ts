@@ -163,7 +163,7 @@ export class PreparedPacket {
     if (options[0]?.volatile && !isWritable(connection)) return;
     hold(connection);
     const plainBinary = takesPlainBinary(connection);
-    // What came from another worker has no text yet, and it may be long: only who needs it has it made.
+    // What came from another worker has no text yet, and it may be long: it is made only when it is needed.
     const needsEncoded = this.#encoded !== undefined || !plainBinary || !writesFrames(connection);
     const parts = needsEncoded ? this.encoded : this.#frames;
     for (let i = 0; i < parts.length; i++) {

@@ -127,8 +127,8 @@ export function flushConnection(connection: Connection): void {
 }
 
 /**
- * Makes the engine gather packets for the connection, over whatever transport, until the result is called.
- * The engine calls `flush()` by its name, for packets as for a transport that has become ready.
+ * Makes the engine gather packets for the connection, over whatever transport, until the returned function is
+ * called. The engine calls `flush()` by its name, for packets as for a transport that has become ready.
  */
 export function gateConnection(connection: Connection): () => void {
   const gated = connection as unknown as { flush?: () => void };
@@ -189,7 +189,7 @@ interface RecoveryOptions {
   readonly pingTimeout?: number;
 }
 
-/** The id that a client proves by that it is the same one; Socket.IO calls it `pid`. */
+/** The id by which a client proves that it is the same one; Socket.IO calls it `pid`. */
 export function privateIdOf(socket: Socket): string {
   return (socket as unknown as { pid: string }).pid;
 }

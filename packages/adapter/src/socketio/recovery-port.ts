@@ -34,7 +34,7 @@ export class RecoveryPort {
     return this.#member.state !== "alone" && !this.#member.isFull();
   }
 
-  /** Whether the hub knows the namespace, so that what is said of sessions gets there. */
+  /** Whether the hub knows the namespace, so that it hears what is said about sessions. */
   get isOpen(): boolean {
     return this.#port.id !== 0;
   }

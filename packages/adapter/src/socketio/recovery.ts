@@ -23,7 +23,7 @@ import {
 import type { RecoveryPort } from "./recovery-port.js";
 import { type RestoredSession, Restores } from "./restores.js";
 
-/** No hub ever said where we are; no hub takes it for one of its own. */
+/** No hub has said where we are yet. No hub mistakes this for one of its own offsets. */
 const NOWHERE = "0".repeat(OFFSET_BYTES);
 const MAX_MS = 2 ** 31 - 1;
 
@@ -101,7 +101,7 @@ export class Recovery implements RecoveryHandlers {
     this.#port.record(prepared, rooms, except, flags, echo, () => this.#inFlight.remove(record));
   }
 
-  /** Runs what this worker sends otherwise, to these sockets, behind what it has sent. */
+  /** Runs what else this worker sends to these sockets, after what it has sent before. */
   inOrder(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
     this.#inFlight.after(sids, run);
   }
@@ -222,7 +222,7 @@ export class Recovery implements RecoveryHandlers {
 
   #sendAway(socket: Socket): void {
     closeConnection(socket);
-    // Whatever keeps Socket.IO from saying so: the hub need not wait for it.
+    // Socket.IO may be kept from saying so, and the hub need not wait for that.
     this.persist(socket.id, socket.data);
   }
 

@@ -150,7 +150,7 @@ export class Restores {
     if (restore) restore.state = "making";
   }
 
-  /** The socket is connected: what waits for it is the caller's now. */
+  /** The socket is connected: what has waited for it belongs to the caller now. */
   arrive(sid: SocketId): Arrival | undefined {
     const restore = this.#bySid.get(sid);
     if (!restore?.restored) return undefined;
@@ -187,9 +187,9 @@ export class Restores {
       restore.state = "asked";
       restore.restored = undefined;
       restore.packets = [];
-      // That the earlier question has failed does not count.
+      // A failure of the earlier question no longer counts.
       restore.attempts++;
-      // Behind the change of the member's state, which says whether the question waits for a hub.
+      // After the change of the member's state, which says whether the question waits for a hub.
       queueMicrotask(() => this.#ask(restore));
     }
   }
@@ -214,7 +214,7 @@ export class Restores {
     if (!replay || replay.left > 0) return;
     this.#replay = undefined;
     const { restore } = replay;
-    // Behind what has come in the same chunk: it may be a fence.
+    // After what has come in the same chunk: it may be a fence.
     if (restore) queueMicrotask(() => this.#give(restore));
   }
 

@@ -3,14 +3,16 @@
  * Owns: the connections that are held back during one read of the link. Runs in: workers.
  *
  * Engine.IO sends the first packet at once and gathers the rest until the next tick. So while one chunk of
- * frames from the hub is worked off, connections are held: their packets gather, in order with whatever the
+ * frames from the hub is handled, connections are held: their packets gather, in order with whatever the
  * application writes meanwhile, and go when the chunk is done. No timer is involved.
  */
 import { throwUncaught } from "../faults.js";
 import type { Connection, EngineServer } from "./private-fields.js";
 import { flushConnection, holdConnection, isHeld, rawSocketOf } from "./private-fields.js";
 
-/** Held connections are let go after this many packets: the first shall not wait for all of a large chunk. */
+/**
+ * Held connections are let go after this many packets: the first should not wait for all of a large chunk.
+ */
 const MAX_PACKETS = 512;
 
 const held = new Set<Connection>();

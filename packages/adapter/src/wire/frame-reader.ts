@@ -12,8 +12,8 @@ export type OnFrame = (buffer: Buffer, start: number, end: number) => void;
 
 export interface FrameReaderOptions {
   /**
-   * Frames of up to {@link REUSED_BYTES} are given where they were read and are overwritten after `push()`:
-   * for who copies what it needs. Otherwise frames may be kept.
+   * Frames of up to {@link REUSED_BYTES} are passed on in the memory that they were read into, which is
+   * overwritten after `push()`: for receivers that copy what they need. Otherwise frames may be kept.
    * @default false
    */
   readonly inPlace?: boolean;

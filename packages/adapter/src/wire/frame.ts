@@ -8,7 +8,7 @@
  * `length` counts the whole frame. The hub reads the header and the keys; what follows is for workers.
  */
 
-/** Agreed in the handshake; any change of what is below is a change of this number. */
+/** Agreed in the handshake. Whoever changes anything below changes this number. */
 export const PROTOCOL_VERSION = 1;
 
 /** Volatile packets are dropped once this part of the allowed backlog waits. */
@@ -28,8 +28,8 @@ export const FrameKind = {
   /** The worker's server closed the namespace. */
   close: 2,
   /**
-   * u32 sequence, or 0 if nobody waits for `synced`; then u32 × n: key × 2 + 1 for "a socket is in this room",
-   * key × 2 for "none is left".
+   * u32 sequence, or 0 if nobody waits for `synced`; then u32 × n: key × 2 + 1 for "a socket is in this
+   * room", key × 2 for "none is left".
    */
   interest: 3,
   /** A command with claims has been carried out. */

@@ -4,7 +4,8 @@
  *
  *     | epoch: 4 characters | sequence: 10 digits of base 36 |
  *
- * Each hub draws its epoch at its start: an offset of an earlier hub is not taken for a place in this one.
+ * Each hub draws its epoch when it starts, so that an offset of an earlier hub is not mistaken for a place in
+ * this one.
  */
 import { randomBytes } from "node:crypto";
 

@@ -1,7 +1,7 @@
 /**
  * Rooms as the hub knows them: 31-bit keys instead of names.
- * Two rooms may share a key; the hub then relays to a worker too many, never to one too few, and the
- * worker compares names. 31 bits because V8 keeps such integers unboxed. Runs in: primary and workers.
+ * Two rooms may share a key; the hub then relays to one worker too many, never to one too few, and the worker
+ * compares names. 31 bits because V8 keeps such integers unboxed. Runs in: primary and workers.
  */
 import { charCode } from "./char-code.js";
 
@@ -22,8 +22,8 @@ export function roomKey(namespaceId: number, room: string): number {
 }
 
 /**
- * The keys of many rooms of one namespace, in order. Names that code has put together are not flat in memory:
- * to copy all of them costs half of what it costs to go through each.
+ * The keys of many rooms of one namespace, in order. Names that were concatenated are not flat in memory:
+ * copying all of them costs half as much as going through each.
  */
 export function roomKeys(namespaceId: number, rooms: readonly string[]): Int32Array {
   const keys = new Int32Array(rooms.length);

@@ -30,7 +30,7 @@ export function textFrame(text: string): Buffer {
   return frame;
 }
 
-/** To write a short text and see how long it is costs less than to ask for its length first. */
+/** Writing a short text and seeing how long it is costs less than asking for its length first. */
 function shortTextFrame(text: string): Buffer {
   const most = SHORT_HEAD_BYTES + 1 + text.length * MAX_CHAR_BYTES;
   if (most > slab.length - used) {

@@ -1,5 +1,5 @@
 /**
- * The way of connections to another process.
+ * How connections get to another process.
  * Owns: the handles on their way until the receiver has taken them. Runs in: primary (one to each worker) and
  * workers (one to the primary).
  *

@@ -1,5 +1,5 @@
 /**
- * Everything of Node.js that this package uses and Node.js does not document.
+ * Every undocumented part of Node.js that this package uses.
  * Owns: nothing. Runs in: primary and workers.
  *
  * A `net.Socket` costs the primary more than all the rest of a handover, and cannot be sent to another

@@ -58,7 +58,7 @@ export class Chooser {
       this.#warn(
         new HoldfastError(
           "HOLDFAST_ERR_SELECT_WORKER",
-          `selectWorker() returned ${String(workerId)}, which is the workerId of none of info.workers.`,
+          `selectWorker() returned ${String(workerId)}, which is not the workerId of one of info.workers.`,
         ),
       );
     } catch (cause) {

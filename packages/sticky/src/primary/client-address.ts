@@ -15,7 +15,7 @@ const IPV4_MAPPED = "::ffff:";
 
 /**
  * The form under which addresses count as one client: IPv4-mapped ones as IPv4, IPv6 ones by their prefix.
- * What is no address stays as it is.
+ * What is not an address stays as it is.
  */
 export function clientKey(address: string, ipv6PrefixLength: number): string {
   if (!address.includes(":")) return address;

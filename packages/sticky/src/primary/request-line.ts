@@ -2,7 +2,7 @@
  * Finds the request line at the start of a connection, however its bytes are cut.
  * Owns: nothing; pure. Runs in: primary.
  *
- * It is no HTTP parser: it finds the request target and refuses what cannot be one, and leaves every other
+ * It is not an HTTP parser: it finds the request target, refuses what cannot be one, and leaves every other
  * judgement to the worker's parser. A wrong guess here would cost a relay, never a wrong answer.
  */
 
@@ -29,7 +29,7 @@ const METHOD_START = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+/;
 
 /**
  * Reads the request line of `head`.
- * @param from where no line feed can be before: the length of what was read at the last, fruitless call
+ * @param from before this, there is no line feed: the length of what was read at the last, fruitless call
  */
 export function readRequestLine(head: Buffer, from = 0): RequestLine {
   const first = head[0];

@@ -223,7 +223,8 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /**
    * A reload has old and new workers side by side. When the old ones are sent away, the new ones move down
-   * into their slots, so that there are as many as before. A crashed worker leaves its slot to its successor.
+   * into their slots, so that there are as many as before. A crashed worker leaves its slot to the worker
+   * that replaces it.
    */
   #fillSlot(free: number): void {
     const members = [...this.#members.values()];

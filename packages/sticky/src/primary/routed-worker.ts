@@ -31,7 +31,7 @@ export class Member implements Candidate {
   #state: "serving" | "retired" = "serving";
 
   /**
-   * @param handicap load of the least loaded worker when this one came: at first it counts as loaded as that
+   * @param handicap load of the least loaded worker when this one came: at first it counts as equally loaded
    */
   constructor(worker: Worker, slot: number, handicap: number, onReturned: (connection: Connection) => void) {
     this.worker = worker;
@@ -84,7 +84,7 @@ export class Member implements Candidate {
     this.#lane.push(connection);
   }
 
-  /** The worker takes none of that name any more; returns those that it was to get. */
+  /** The worker takes no more connections of that name. Returns those that it was about to get. */
   leave(name: string): Connection[] {
     this.names.delete(name);
     const recalled = this.#lane.recall(name);

@@ -58,7 +58,7 @@ export function setupPrimary(server: NetServer, options?: PrimaryOptions): Stick
   if (servers.has(server)) {
     throw new HoldfastError(
       "HOLDFAST_ERR_ALREADY_SET_UP",
-      "setupPrimary() was called for this server before.",
+      "setupPrimary() was called for this server before. Keep the handle of the first call, or close() it.",
     );
   }
   const router = new Router(server, resolvePrimaryOptions(options), () => servers.delete(server));

@@ -3,7 +3,7 @@
  *
  *     /<secret>/<name>/<client address>/<client port>/<"tls" or "tcp"><original target>
  *
- * It lies in the target and not in header fields, so that no field of a client can be taken for it.
+ * It is in the target and not in header fields, so that no field that a client sends can be mistaken for it.
  * Owns: the format; pure. Runs in: workers.
  */
 import { timingSafeEqual } from "node:crypto";

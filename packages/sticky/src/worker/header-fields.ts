@@ -13,7 +13,7 @@ const HOP_BY_HOP = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
-/** Fields that "Connection" must not take away: without them the message would be another one. */
+/** Fields that "Connection" must not take away: without them the message would mean something else. */
 const INDISPENSABLE = new Set(["content-length", "host"]);
 
 /**

@@ -58,7 +58,7 @@ export function openPrivateServer(
     else socket.destroy();
   });
   listener.on("error", (error) => debug("the private socket failed: %s", error.message));
-  // Exclusive: node:cluster would else open it in the primary.
+  // Exclusive: node:cluster would otherwise open it in the primary.
   listener.listen({ path, exclusive: true }).unref();
   return () => {
     listener.close();

@@ -61,7 +61,7 @@ export class Receiver {
   );
   /** The servers that take connections, by name. */
   readonly #targets = new Map<string, Target>();
-  /** Those and the ones that have ceased to, but have sessions yet. */
+  /** Those, and the ones that have stopped taking connections but still have sessions. */
   readonly #servers = new Map<string, NetServer>();
   readonly #events = new EventEmitter<{ left: [name: string] }>();
   /** Addresses that a proxy has reported; they must go with a connection that moves on. */
@@ -222,7 +222,7 @@ export class Receiver {
     this.#counts.received++;
     if (!handle || !server) {
       this.#count("closed");
-      // Without a handle the client went on the way, without a server we did.
+      // Without a handle, the client has left meanwhile; without a server, we have.
       if (handle) this.#giveBack({ handle, name, head, peer, owner: NO_OWNER, attempts: 0 });
       return;
     }

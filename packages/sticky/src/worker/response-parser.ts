@@ -16,7 +16,7 @@ export interface ResponseEvents {
 
 type State = "head" | "fixed" | "until-close" | "chunk-size" | "chunk" | "chunk-end" | "trailer" | "done";
 
-/** The owner's server limits what it reads, not what it writes; a head beyond this is none of its. */
+/** The owner's server limits what it reads, not what it writes; a longer head is not one of its. */
 const MAX_HEAD_BYTES = 1_048_576;
 const MAX_LINE_BYTES = 65_536;
 const STATUS_LINE = /^HTTP\/1\.1 (\d{3})(?: (.*))?$/;
@@ -37,7 +37,7 @@ export class ResponseParser {
     this.#isHead = isHead;
   }
 
-  /** Takes bytes; `false` if they are no answer, and then nothing more may be given. */
+  /** Takes bytes; `false` if they are not an answer, and then it must be given no more. */
   execute(bytes: Buffer): boolean {
     let input = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     this.#rest = NOTHING;
@@ -60,7 +60,7 @@ export class ResponseParser {
     return true;
   }
 
-  /** Consumes the start of `input`: how many bytes, 0 for want of more, -1 if it is malformed. */
+  /** Consumes the start of `input`: how many bytes, 0 if it needs more, -1 if it is malformed. */
   #step(input: Buffer): number {
     switch (this.#state) {
       case "head":

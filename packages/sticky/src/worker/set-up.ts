@@ -106,7 +106,10 @@ export function setupWorker(io: SocketIoServer, options?: WorkerOptions): Sticky
   }
   const previous = setups.get(engine);
   if (previous?.isOpen()) {
-    throw new HoldfastError("HOLDFAST_ERR_ALREADY_SET_UP", "setupWorker() was called for this io before.");
+    throw new HoldfastError(
+      "HOLDFAST_ERR_ALREADY_SET_UP",
+      "setupWorker() was called for this io before. Keep the handle of the first call, or close() it.",
+    );
   }
   const resolved = resolveWorkerOptions(options);
   const receiver = Receiver.get();
