@@ -75,7 +75,7 @@ export function startChat(io, slot) {
       return { message };
     });
 
-    // The rooms are left already, so nobody is asked to look at a client that is gone.
+    // It has left its rooms already, so nobody is asked to look at a client that is gone.
     socket.on("disconnecting", () => {
       const rooms = joined();
       socket.once("disconnect", () => rooms.forEach(presence.changed));
@@ -89,12 +89,12 @@ export function startChat(io, slot) {
     messagesTaken: () => taken,
     /** Rooms that have a client on this worker. */
     rooms: () => presence.localRooms(),
-    /** A worker died: its clients left their rooms without a word. */
+    /** A worker died: its clients left their rooms without saying so. */
     workerDied: () => presence.refreshAll(),
   };
 }
 
-/** The rooms that a client says it is in; whatever is no name of a room is none. */
+/** The rooms that a client says it is in; what is not a name of a room is left out. */
 function roomsOf(names) {
   if (!Array.isArray(names)) return [];
   return names.slice(0, MOST_ROOMS).flatMap((name) => {

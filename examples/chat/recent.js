@@ -1,6 +1,6 @@
 /**
  * The last messages of each room: what someone sees who joins, or who was away while a worker died.
- * Each worker keeps what was said through it, so nothing is copied around; who joins has all workers asked.
+ * Each worker keeps what was said through it, so nothing is copied around; for whoever joins, all workers are asked.
  * Runs in: workers.
  */
 const MESSAGES_PER_ROOM = 50;

@@ -1,5 +1,5 @@
-// The plain node:cluster set-up as CommonJS. Written for the two official packages, it differs from
-// what one would write for them in the two lines that name a package.
+// The smallest cluster with node:cluster, as CommonJS. With the two official packages it would look the same,
+// except for the two lines that name a package.
 const cluster = require("node:cluster");
 const { createServer } = require("node:http");
 const { availableParallelism } = require("node:os");

@@ -1,5 +1,5 @@
-// The plain node:cluster set-up as an ES module. Written for the two official packages, it differs from
-// what one would write for them in the two lines that name a package.
+// The smallest cluster with node:cluster, as an ES module. With the two official packages it would look the same,
+// except for the two lines that name a package.
 import cluster from "node:cluster";
 import { createServer } from "node:http";
 import { availableParallelism } from "node:os";

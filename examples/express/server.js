@@ -32,7 +32,7 @@ if (cluster.isPrimary) {
     response.json({ worker: process.pid });
   });
 
-  // Whoever is connected, to whichever worker, hears of every upload.
+  // Whoever is connected, to whichever worker, is told of every upload.
   app.post("/upload", async (request, response) => {
     const hash = createHash("sha256");
     let bytes = 0;

@@ -33,7 +33,7 @@ function add(name, line) {
   if (name === current && (atEnd || line.mine)) list.scrollTop = list.scrollHeight;
 }
 
-/** The servers' time of the last line: what has none of its own goes to the end, whatever this clock says. */
+/** The servers' time of the last line: a line without one goes to the end, whatever this clock says. */
 const now = (name) => roomNamed(name).lines.at(-1)?.at ?? 0;
 
 function addMessage(message) {
