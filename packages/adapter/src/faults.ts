@@ -3,7 +3,7 @@
  *
  * - What the application passes and what it calls at the wrong time is thrown to the caller, with a code.
  * - What a call asks of others and does not get rejects its promise, or goes to its callback, with a code.
- * - What the application's own listeners throw while a frame is worked off is theirs: {@link throwUncaught}
+ * - What the application's own listeners throw while a frame is handled is theirs: {@link throwUncaught}
  *   makes it uncaught, as it is anywhere in Node.js, and the link, the frame's other receivers and the next
  *   frames go on.
  * - All else (a lost link, a frame that nobody can read, a value that cannot be kept) has no caller: it goes to

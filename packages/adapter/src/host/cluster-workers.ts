@@ -1,6 +1,6 @@
 /**
  * The workers of `node:cluster`, as the hub's host deals with them: the handshake, and each worker's link.
- * Owns: one object a worker, the listeners on `cluster`. Runs in: primary.
+ * Owns: one object for each worker, the listeners on `cluster`. Runs in: primary.
  */
 import cluster, { type Worker } from "node:cluster";
 import type { Socket } from "node:net";
@@ -184,7 +184,7 @@ class ClusterWorker {
       this.#state = { kind: "returning", member: earlier, hello };
       return false;
     }
-    // Said twice before the welcome was there, unasked and because it was invited: it takes either.
+    // It said hello twice before its welcome, on its own and because it was invited: it takes either.
     if (earlier.framesIn === 0) {
       this.#welcome(earlier);
       return false;

@@ -11,7 +11,7 @@ import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { ClusterWorkers } from "./cluster-workers.js";
 import { type Emitter, type EmitterOptions, Emitters, PRIMARY_WORKER_ID } from "./emitter.js";
 
-/** `journalFull` is not told again within this time. */
+/** `journalFull` is emitted at most once in this time. */
 const JOURNAL_FULL_MS = 60_000;
 
 let current: Primary | undefined;

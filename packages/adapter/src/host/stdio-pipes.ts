@@ -12,7 +12,7 @@ export class StdioPipes {
   /** What the setting was before. */
   readonly #before: unknown;
 
-  /** Adds two pipes behind what the user has set, or would get by default. */
+  /** Adds two pipes after what the user has set, or would get by default. */
   constructor() {
     this.#before = cluster.settings.stdio;
     this.#stdio = stdioWithIpc(this.#before);

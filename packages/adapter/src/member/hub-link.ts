@@ -18,13 +18,13 @@ export interface Admission {
 
 export interface HubLinkEvents {
   onFrame: OnFrame;
-  /** The hub is gone, or what it sends cannot be read; the link is of no use any more. */
+  /** The hub is gone, or what it sends cannot be read. The link is useless from now on. */
   onLost(cause?: HoldfastError): void;
-  /** More than the allowed backlog waits; told once until it has gone down. */
+  /** More than the allowed backlog is waiting. Called again only after it has become less. */
   onFull(error: HoldfastError): void;
   /** What is on the outbox is about to be written. */
   onFlush(): void;
-  /** Is given the work on each chunk of frames: what comes of it can be put together. */
+  /** Gets the work on each chunk of frames to do, so that what it leads to can be put together. */
   workOff(work: () => void): void;
 }
 
@@ -53,7 +53,7 @@ export class HubLink {
     });
     this.outbox = new Outbox(this.#link, admission.maxBacklogBytes, {
       onFull: () => {
-        // Once until it has gone down, not at every flush.
+        // Once until the backlog has become less, not at every flush.
         if (this.#isFullTold) return;
         this.#isFullTold = true;
         events.onFull(this.fullError());

@@ -58,7 +58,7 @@ export class Member implements PortHost {
   /** Why there is no hub; what requests fail with while alone. */
   #aloneBecause: HoldfastError | undefined;
 
-  /** @param workOff is given the work on each chunk of frames: what comes of it can be put together */
+  /** @param workOff gets the work on each chunk of frames to do: what it leads to can be put together */
   constructor(connector: Connector, workOff: (work: () => void) => void = (work) => work()) {
     this.#connector = connector;
     this.#workOff = workOff;

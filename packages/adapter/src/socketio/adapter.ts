@@ -47,7 +47,7 @@ export class HoldfastAdapter extends Adapter {
   readonly #requestsTimeout: number;
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly #recovery: Recovery | undefined;
-  /** Whether anybody has ever listened for rooms; mostly nobody does, and the events are many. */
+  /** Whether anybody has ever listened for events of rooms. Mostly nobody does, and there are many. */
   #isObserved = false;
 
   /** @internal `createAdapter()` knows the member. */

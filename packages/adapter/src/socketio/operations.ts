@@ -219,7 +219,7 @@ export class Operations {
  * in the same turn as the broadcast, and expects one call for each server; all clients go into the first.
  */
 function reportCounts(servers: number, clients: number, clientCountCallback: (count: number) => void): void {
-  // The primary's emitter is none of the servers, and there may be no worker.
+  // The primary's emitter is not one of the servers, and there may be no worker.
   if (servers > 0) clientCountCallback(clients);
   for (let i = 1; i < servers; i++) clientCountCallback(0);
 }
