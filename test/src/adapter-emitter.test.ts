@@ -1,5 +1,5 @@
 /** What the primary itself can emit, ask and change, through `setupPrimary().emitter()`. */
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
 
@@ -97,4 +97,38 @@ test("a namespace that no worker has: nothing happens, and requests are answered
   const got = client.next("now");
   await cluster.primary.run((ctx) => void ctx.hub.emitter("/nobody").emit("now"));
   await got;
+});
+
+test("learns from the hub which namespaces keep their packets for recovery, whoever opened them first", async () => {
+  const recovering = await TestCluster.start({
+    workers: 1,
+    sticky: false,
+    io: { connectionStateRecovery: {} },
+  });
+  onTestFinished(() => recovering.close());
+  const kept = () => recovering.primary.run((ctx) => ctx.hub.stats().recovery.packets as number);
+  await recovering.primary.run(async (ctx) => {
+    ctx.store.late = ctx.hub.emitter("/late");
+    ctx.store.late.emit("m");
+    await ctx.store.late.fetchSockets();
+  });
+  expect(await kept()).toBe(0);
+  await recovering.worker(0).run((ctx) => ctx.io.of("/late").adapter.serverCount());
+  await recovering.primary.run(async (ctx) => {
+    await ctx.store.late.fetchSockets();
+    ctx.store.late.emit("m");
+    await ctx.store.late.fetchSockets();
+  });
+  expect(await kept()).toBe(1);
+
+  const client = await clients.connectTo(recovering.worker(0));
+  const got = client.next("list");
+  await recovering.primary.run((ctx) => {
+    const list = [1];
+    // The first call for "/": the hub has not said yet that its servers have recovery.
+    ctx.hub.emitter().emit("list", list);
+    list.push(2);
+  });
+  expect(await got).toEqual([[1]]);
+  expect(await kept()).toBe(2);
 });

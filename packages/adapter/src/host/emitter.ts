@@ -74,9 +74,7 @@ export class Emitters {
     // Only the namespace that was asked for opens a way to the hub; a server always makes "/" as well.
     const server = new Server(parser === undefined ? {} : { parser });
     const nsp = server.of(name);
-    nsp.adapter = new EmitterAdapter(nsp, adapterOptions, this.#member, (portName) =>
-      this.#hub.hasRecovery(portName),
-    );
+    nsp.adapter = new EmitterAdapter(nsp, adapterOptions, this.#member);
     this.#namespaces.set(key, nsp);
     return nsp;
   }

@@ -18,6 +18,7 @@ import {
   frameNamespace,
   interestEntry,
   KEY_BYTES,
+  OpenedFlag,
   OpenFlag,
   ResponseFlag,
   VOLATILE_SHARE,
@@ -95,12 +96,6 @@ export class Hub {
 
   get interestSize(): number {
     return this.#interest.size;
-  }
-
-  /** Whether a worker's server with this namespace has `connectionStateRecovery`. */
-  hasRecovery(name: string): boolean {
-    const namespace = this.#namespacesByName.get(name);
-    return namespace !== undefined && this.#recovery.has(namespace.id);
   }
 
   get recoveryStats(): RecoveryStats {
@@ -279,11 +274,22 @@ export class Hub {
       namespace.members.add(from);
       if ((flags & OpenFlag.everything) !== 0) namespace.wildcards.add(from);
     }
-    if (recovery) this.#recovery.openNamespace(namespace.id, ...recovery);
-    from.outbox.begin(FrameKind.opened, 0, namespace.id);
+    if (recovery) this.#openRecovery(namespace, ...recovery);
+    const isRecoverable = this.#recovery.has(namespace.id);
+    from.outbox.begin(FrameKind.opened, isRecoverable ? OpenedFlag.recoverable : 0, namespace.id);
     from.outbox.u32(token);
     from.outbox.latin1(this.#recovery.lastOffset);
     from.outbox.end();
+  }
+
+  #openRecovery(namespace: HubNamespace, durationMs: number, retainMs: number): void {
+    const isNew = !this.#recovery.has(namespace.id);
+    this.#recovery.openNamespace(namespace.id, durationMs, retainMs);
+    if (!isNew) return;
+    for (const { outbox } of namespace.emitters) {
+      outbox.begin(FrameKind.recoverable, 0, namespace.id);
+      outbox.end();
+    }
   }
 
   #onCount(from: HubMember, buffer: Buffer, start: number): void {

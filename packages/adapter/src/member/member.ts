@@ -232,7 +232,7 @@ export class Member implements PortHost {
       case FrameKind.response:
         return this.requests.onResponse(flags, fields);
       case FrameKind.opened:
-        return this.#onOpened(frameNamespace(buffer, start), fields);
+        return this.#onOpened(frameNamespace(buffer, start), flags, fields);
       case FrameKind.counted:
         return this.requests.answeredByHub(fields.u32(), fields.u32());
       case FrameKind.synced:
@@ -265,14 +265,14 @@ export class Member implements PortHost {
     outbox?.end();
   }
 
-  #onOpened(namespaceId: number, fields: FieldReader): void {
+  #onOpened(namespaceId: number, flags: number, fields: FieldReader): void {
     const token = fields.u32();
     const port = this.#portsByToken.get(token);
     this.#portsByToken.delete(token);
     this.#interest.onOpened(() => {
       if (port && this.#ports.get(port.name) === port) {
         this.#portsById.set(namespaceId, port);
-        port.onOpened(namespaceId, fields.rest().toString("latin1"));
+        port.onOpened(namespaceId, flags, fields.rest().toString("latin1"));
       } else {
         // Closed before the hub answered.
         this.#sendClose(namespaceId);

@@ -7,7 +7,15 @@ import type { BroadcastFlags, Room } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, OpenFlag, Operation } from "../wire/frame.js";
+import {
+  BroadcastFlag,
+  FrameKind,
+  HEADER_BYTES,
+  KEY_BYTES,
+  OpenedFlag,
+  OpenFlag,
+  Operation,
+} from "../wire/frame.js";
 import { roomKey } from "../wire/room-key.js";
 import { packValue } from "../wire/values.js";
 import { InterestReport } from "./interest-report.js";
@@ -179,8 +187,9 @@ export class NamespacePort {
     outbox?.end();
   }
 
-  onOpened(id: number, offset: string): void {
+  onOpened(id: number, flags: number, offset: string): void {
     this.#id = id;
+    if ((flags & OpenedFlag.recoverable) !== 0) this.#handlers.onRecoverable();
     if (this.#openFlags === 0) {
       this.#report = new InterestReport(id);
       this.#handlers.reportRooms(this.#report);

@@ -99,6 +99,8 @@ export interface PortHandlers {
   ): void;
   /** Fills the report with the rooms that exist now. */
   reportRooms(report: InterestReport): void;
+  /** To an emitter: servers of the namespace keep their packets for recovery from now on. */
+  onRecoverable(): void;
   onError(error: HoldfastError): void;
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly recovery: RecoveryHandlers | undefined;

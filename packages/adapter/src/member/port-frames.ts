@@ -43,6 +43,8 @@ export class PortFrames {
         return recovery?.onRestored(fields);
       case FrameKind.fence:
         return recovery?.onFence(fields);
+      case FrameKind.recoverable:
+        return this.#handlers.onRecoverable();
       default:
         throw new HoldfastError(
           "HOLDFAST_ERR_BROKEN_FRAME",

@@ -93,6 +93,7 @@ export class HoldfastAdapter extends Adapter {
       onRequest: (...request) => this.#operations.onRequest(...request),
       onBroadcastWithAck: (...request) => this.#operations.onBroadcastWithAck(...request),
       reportRooms: (report) => this.#reportRooms(report),
+      onRecoverable: () => {},
       onError,
     };
   }

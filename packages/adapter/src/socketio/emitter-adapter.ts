@@ -3,7 +3,7 @@
  * Owns: the namespace's port. Runs in: primary, for its emitters.
  */
 import type { Namespace } from "socket.io";
-import { Adapter, type BroadcastOptions, type Room } from "socket.io-adapter";
+import { Adapter, type BroadcastFlags, type BroadcastOptions, type Room } from "socket.io-adapter";
 import type { Member } from "../member/member.js";
 import type { NamespacePort } from "../member/namespace-port.js";
 import type { PortHandlers } from "../member/port-contract.js";
@@ -12,7 +12,7 @@ import { OpenFlag } from "../wire/frame.js";
 import { complete } from "./broadcast-options.js";
 import { Operations } from "./operations.js";
 import { PreparedPacket } from "./prepared-packet.js";
-import { isPlainEvent, type Packet, pathOf } from "./private-fields.js";
+import { decodePacket, isPlainEvent, type Packet, pathOf } from "./private-fields.js";
 import { RecoveryPort } from "./recovery-port.js";
 
 export class EmitterAdapter extends Adapter {
@@ -21,20 +21,20 @@ export class EmitterAdapter extends Adapter {
   readonly #port: NamespacePort;
   readonly #operations: Operations;
   readonly #recoveryPort: RecoveryPort;
-  readonly #isRecoverable: (portName: string) => boolean;
+  /** Whether servers of the namespace have `connectionStateRecovery`, as the hub says. */
+  #isRecoverable = false;
 
-  /** @param isRecoverable whether the workers' servers keep the namespace's packets for recovery */
-  constructor(
-    nsp: Namespace,
-    { requestsTimeout, scope, onError }: ResolvedAdapterOptions,
-    member: Member,
-    isRecoverable: (portName: string) => boolean,
-  ) {
+  constructor(nsp: Namespace, { requestsTimeout, scope, onError }: ResolvedAdapterOptions, member: Member) {
     super(nsp);
     this.#requestsTimeout = requestsTimeout;
-    this.#isRecoverable = isRecoverable;
     const name = `${scope ?? pathOf(nsp)}\n${nsp.name}`;
-    this.#port = member.open(name, OpenFlag.emitter, { ...HEARS_NOTHING, onError });
+    this.#port = member.open(name, OpenFlag.emitter, {
+      ...HEARS_NOTHING,
+      onRecoverable: () => {
+        this.#isRecoverable = true;
+      },
+      onError,
+    });
     this.#operations = new Operations(nsp, this.#port, requestsTimeout, {
       addSockets: () => {},
       delSockets: () => {},
@@ -58,9 +58,21 @@ export class EmitterAdapter extends Adapter {
   override broadcast(packet: Packet, options: BroadcastOptions): void {
     const { rooms, except, flags } = complete(options);
     if (flags.local) return;
-    if (!isPlainEvent(packet) || !this.#isRecoverable(this.#port.name)) {
-      return this.#port.broadcast(PreparedPacket.encode(this.nsp, packet), rooms, except, flags);
+    if (this.#port.id !== 0 && this.#isRecoverable && isPlainEvent(packet)) {
+      return this.#sendRecoverable(packet, rooms, except, flags);
     }
+    const prepared = PreparedPacket.encode(this.nsp, packet);
+    this.#port.whenOpen(() => {
+      if (!this.#isRecoverable || !isPlainEvent(packet)) {
+        return this.#port.broadcast(prepared, rooms, except, flags);
+      }
+      // The hub has just said so. The packet is as it was when it was emitted, whatever its arguments are now.
+      const emitted = decodePacket(this.nsp, prepared.encoded);
+      if (emitted) this.#sendRecoverable(emitted, rooms, except, flags);
+    });
+  }
+
+  #sendRecoverable(packet: Packet, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
     const prepared = PreparedPacket.encodeWithOffset(this.nsp, packet);
     if (flags.volatile) return this.#port.broadcast(prepared, rooms, except, flags);
     if (this.#recoveryPort.canPlace)
@@ -104,7 +116,7 @@ export class EmitterAdapter extends Adapter {
 }
 
 /** The hub sends a member that only emits neither broadcasts nor requests. */
-const HEARS_NOTHING: Omit<PortHandlers, "onError"> = {
+const HEARS_NOTHING: Omit<PortHandlers, "onRecoverable" | "onError"> = {
   recovery: undefined,
   onBroadcast: () => {},
   onCommand: () => {},

@@ -92,6 +92,11 @@ export const FrameKind = {
   restored: 38,
   /** u32 handle. The session is wanted elsewhere: close its connection and say `sessionEnd`. */
   fence: 39,
+  /**
+   * Servers of the namespace have `connectionStateRecovery` from now on. Only to members that opened it as
+   * emitters: what they broadcast are `record`s.
+   */
+  recoverable: 43,
 } as const;
 
 /** What a command or request asks for; the numbers are part of the protocol. */
@@ -112,6 +117,12 @@ export const OpenFlag = {
   emitter: 2,
   /** The server has `connectionStateRecovery`. */
   recovery: 4,
+} as const;
+
+/** Flags of `opened`. */
+export const OpenedFlag = {
+  /** To an emitter: as `recoverable` says. */
+  recoverable: 1,
 } as const;
 
 /** Flags of `sessionEnd`. */
