@@ -49,11 +49,18 @@ export interface EmitterOptions {
 /** The worker id of members that live in the primary. */
 export const PRIMARY_WORKER_ID = 0;
 
+/** A namespace that nothing was emitted to for as long, or for twice as long, is given back to the hub. */
+const REST_MS = 10_000;
+
 /** Everything that the primary emits, by one member. */
 export class Emitters {
   readonly #hub: Hub;
   readonly #member: Member;
-  readonly #namespaces = new Map<string, Namespace>();
+  /** An application may emit to a namespace for each of its users: only those that somebody holds are kept. */
+  readonly #entries = new Map<string, WeakRef<Namespace>>();
+  readonly #adapters = new WeakMap<Namespace, EmitterAdapter>();
+  readonly #dropped = new FinalizationRegistry<string>((key) => this.#forget(key));
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(hub: Hub) {
     this.#hub = hub;
@@ -68,20 +75,42 @@ export class Emitters {
   /** The namespace's emitter; opened on the first call. */
   get(name: string, { scope, parser }: EmitterOptions): Emitter {
     const key = `${scope ?? ""}\n${name}`;
-    const known = this.#namespaces.get(key);
+    const known = this.#entries.get(key)?.deref();
     if (known) return known;
     const adapterOptions = resolveAdapterOptions(scope === undefined ? {} : { scope });
     // Only the namespace that was asked for opens a way to the hub; a server always makes "/" as well.
     const server = new Server(parser === undefined ? {} : { parser });
     const nsp = server.of(name);
-    nsp.adapter = new EmitterAdapter(nsp, adapterOptions, this.#member);
-    this.#namespaces.set(key, nsp);
+    const adapter = new EmitterAdapter(nsp, adapterOptions, this.#member);
+    nsp.adapter = adapter;
+    this.#adapters.set(nsp, adapter);
+    this.#entries.set(key, new WeakRef(nsp));
+    this.#dropped.register(nsp, key);
+    this.#sweep ??= setInterval(() => this.#rest(), REST_MS).unref();
     return nsp;
   }
 
   close(): void {
-    for (const nsp of this.#namespaces.values()) void nsp.adapter.close();
-    this.#namespaces.clear();
+    clearInterval(this.#sweep);
+    for (const adapter of this.#living()) adapter.close();
+    this.#entries.clear();
+  }
+
+  #rest(): void {
+    for (const adapter of this.#living()) adapter.rest();
+  }
+
+  /** A new emitter may have taken the dropped one's place. */
+  #forget(key: string): void {
+    if (this.#entries.get(key)?.deref() === undefined) this.#entries.delete(key);
+  }
+
+  *#living(): IterableIterator<EmitterAdapter> {
+    for (const entry of this.#entries.values()) {
+      const nsp = entry.deref();
+      const adapter = nsp && this.#adapters.get(nsp);
+      if (adapter) yield adapter;
+    }
   }
 
   #join(member: Member): boolean {

@@ -60,6 +60,11 @@ export class NamespacePort {
     return this.#id;
   }
 
+  /** Whether nothing waits for the hub: neither frames nor answers to requests. */
+  get isIdle(): boolean {
+    return this.#waiting.length === 0 && !this.#member.requests.isWaitedForBy(this);
+  }
+
   /** What the namespace's rooms are reported to; undefined while nobody wants to know. */
   get report(): InterestReport | undefined {
     return this.#report;

@@ -35,6 +35,12 @@ export class Requests {
     return this.#entries.size;
   }
 
+  /** Whether the owner has requests that are not settled. */
+  isWaitedForBy(owner: object): boolean {
+    for (const entry of this.#entries.values()) if (entry.owner === owner) return true;
+    return false;
+  }
+
   /** Starts the deadline; returns the id that goes on the wire. */
   open(owner: object, options: RequestOptions): number {
     // The field on the wire has 32 bits; after that many requests the first are long settled.

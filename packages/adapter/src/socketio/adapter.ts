@@ -53,6 +53,8 @@ export class HoldfastAdapter extends Adapter {
   /** @internal `createAdapter()` knows the member. */
   constructor(nsp: Namespace, options: ResolvedAdapterOptions, member: Member) {
     super(nsp);
+    // Socket.IO replaces an adapter without a word to it; this one takes its place in the cluster, too.
+    if (nsp.adapter instanceof HoldfastAdapter) nsp.adapter.close();
     this.once("newListener", () => {
       this.#isObserved = true;
     });

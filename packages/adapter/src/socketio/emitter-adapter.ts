@@ -1,6 +1,6 @@
 /**
  * The adapter of a namespace that has no sockets in this process and only reaches those of the workers.
- * Owns: the namespace's port. Runs in: primary, for its emitters.
+ * Owns: the namespace's port, while it is in use. Runs in: primary, for its emitters.
  */
 import type { Namespace } from "socket.io";
 import { Adapter, type BroadcastFlags, type BroadcastOptions, type Room } from "socket.io-adapter";
@@ -10,73 +10,111 @@ import type { PortHandlers } from "../member/port-contract.js";
 import type { ResolvedAdapterOptions } from "../options.js";
 import { OpenFlag } from "../wire/frame.js";
 import { complete } from "./broadcast-options.js";
-import { Operations } from "./operations.js";
+import { type LocalSockets, Operations } from "./operations.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import { decodePacket, isPlainEvent, type Packet, pathOf } from "./private-fields.js";
 import { RecoveryPort } from "./recovery-port.js";
 
+/** What is open in the hub for the namespace. */
+interface Way {
+  readonly port: NamespacePort;
+  readonly operations: Operations;
+  readonly recoveryPort: RecoveryPort;
+  /** Whether servers of the namespace have `connectionStateRecovery`, as the hub says. */
+  isRecoverable: boolean;
+}
+
 export class EmitterAdapter extends Adapter {
   declare readonly nsp: Namespace;
-  readonly #requestsTimeout: number;
-  readonly #port: NamespacePort;
-  readonly #operations: Operations;
-  readonly #recoveryPort: RecoveryPort;
-  /** Whether servers of the namespace have `connectionStateRecovery`, as the hub says. */
-  #isRecoverable = false;
+  readonly #options: ResolvedAdapterOptions;
+  readonly #member: Member;
+  // resting ⇄ open; open, resting → closed, which keeps the way that it had: what is sent on it is refused.
+  #state: "resting" | "open" | "closed" = "resting";
+  #way: Way | undefined;
+  #wasUsed = false;
 
-  constructor(nsp: Namespace, { requestsTimeout, scope, onError }: ResolvedAdapterOptions, member: Member) {
+  constructor(nsp: Namespace, options: ResolvedAdapterOptions, member: Member) {
     super(nsp);
-    this.#requestsTimeout = requestsTimeout;
-    const name = `${scope ?? pathOf(nsp)}\n${nsp.name}`;
-    this.#port = member.open(name, OpenFlag.emitter, {
-      ...HEARS_NOTHING,
-      onRecoverable: () => {
-        this.#isRecoverable = true;
-      },
-      onError,
-    });
-    this.#operations = new Operations(nsp, this.#port, requestsTimeout, {
-      addSockets: () => {},
-      delSockets: () => {},
-      disconnectSockets: () => {},
-      fetchSockets: async () => [],
-      broadcastWithAck: () => {},
-    });
-    this.#recoveryPort = new RecoveryPort(this.#port, member);
+    this.#options = options;
+    this.#member = member;
   }
 
   override close(): void {
-    this.#operations.close();
-    this.#port.close();
+    const { port, operations } = this.#use();
+    this.#state = "closed";
+    operations.close();
+    port.close();
+  }
+
+  /**
+   * Call it every now and then: gives the namespace back to the hub if nothing has gone this way since the last
+   * call and nothing is to come. The next use opens it again.
+   */
+  rest(): void {
+    const way = this.#way;
+    const isIdle = !this.#wasUsed && way?.port.isIdle === true;
+    this.#wasUsed = false;
+    if (this.#state !== "open" || !way || !isIdle) return;
+    this.#state = "resting";
+    this.#way = undefined;
+    way.operations.close();
+    way.port.close();
+  }
+
+  #use(): Way {
+    this.#wasUsed = true;
+    if (this.#way) return this.#way;
+    this.#state = "open";
+    this.#way = this.#open();
+    return this.#way;
+  }
+
+  #open(): Way {
+    const { requestsTimeout, scope, onError } = this.#options;
+    const name = `${scope ?? pathOf(this.nsp)}\n${this.nsp.name}`;
+    const onRecoverable = () => {
+      way.isRecoverable = true;
+    };
+    const port = this.#member.open(name, OpenFlag.emitter, { ...HEARS_NOTHING, onRecoverable, onError });
+    const operations = new Operations(this.nsp, port, requestsTimeout, NO_SOCKETS);
+    const recoveryPort = new RecoveryPort(port, this.#member);
+    const way: Way = { port, operations, recoveryPort, isRecoverable: false };
+    return way;
   }
 
   /** The number of workers that have this namespace. */
   override serverCount(): Promise<number> {
-    return this.#port.serverCount(this.#requestsTimeout);
+    return this.#use().port.serverCount(this.#options.requestsTimeout);
   }
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
     const { rooms, except, flags } = complete(options);
     if (flags.local) return;
-    if (this.#port.id !== 0 && this.#isRecoverable && isPlainEvent(packet)) {
-      return this.#sendRecoverable(packet, rooms, except, flags);
+    const way = this.#use();
+    if (way.port.id !== 0 && way.isRecoverable && isPlainEvent(packet)) {
+      return this.#sendRecoverable(way, packet, rooms, except, flags);
     }
     const prepared = PreparedPacket.encode(this.nsp, packet);
-    this.#port.whenOpen(() => {
-      if (!this.#isRecoverable || !isPlainEvent(packet)) {
-        return this.#port.broadcast(prepared, rooms, except, flags);
+    way.port.whenOpen(() => {
+      if (!way.isRecoverable || !isPlainEvent(packet)) {
+        return way.port.broadcast(prepared, rooms, except, flags);
       }
       // The hub has just said so. The packet is as it was when it was emitted, whatever its arguments are now.
       const emitted = decodePacket(this.nsp, prepared.encoded);
-      if (emitted) this.#sendRecoverable(emitted, rooms, except, flags);
+      if (emitted) this.#sendRecoverable(way, emitted, rooms, except, flags);
     });
   }
 
-  #sendRecoverable(packet: Packet, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
+  #sendRecoverable(
+    { port, recoveryPort }: Way,
+    packet: Packet,
+    rooms: Set<Room>,
+    except: Set<Room>,
+    flags: BroadcastFlags,
+  ): void {
     const prepared = PreparedPacket.encodeWithOffset(this.nsp, packet);
-    if (flags.volatile) return this.#port.broadcast(prepared, rooms, except, flags);
-    if (this.#recoveryPort.canPlace)
-      this.#recoveryPort.record(prepared, rooms, except, flags, false, () => {});
+    if (flags.volatile) return port.broadcast(prepared, rooms, except, flags);
+    if (recoveryPort.canPlace) recoveryPort.record(prepared, rooms, except, flags, false, () => {});
   }
 
   override broadcastWithAck(
@@ -86,34 +124,42 @@ export class EmitterAdapter extends Adapter {
     ack: (...args: unknown[]) => void,
   ): void {
     const { flags, ...selection } = complete(options);
-    this.#operations.broadcastWithAck(packet, selection, flags, 0, clientCountCallback, ack);
+    this.#use().operations.broadcastWithAck(packet, selection, flags, 0, clientCountCallback, ack);
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
-    if (!flags.local) this.#operations.join(selection, rooms);
+    if (!flags.local) this.#use().operations.join(selection, rooms);
   }
 
   override delSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
-    if (!flags.local) this.#operations.leave(selection, rooms);
+    if (!flags.local) this.#use().operations.leave(selection, rooms);
   }
 
   override disconnectSockets(options: BroadcastOptions, close: boolean): void {
     const { flags, ...selection } = complete(options);
-    if (!flags.local) this.#operations.disconnect(selection, close);
+    if (!flags.local) this.#use().operations.disconnect(selection, close);
   }
 
   /** @throws {RequestError} as `fetchSockets()` of a worker's namespace */
   override async fetchSockets(options: BroadcastOptions): Promise<unknown[]> {
     const { flags, ...selection } = complete(options);
-    return flags.local ? [] : this.#operations.fetchSockets(selection, flags.timeout, []);
+    return flags.local ? [] : this.#use().operations.fetchSockets(selection, flags.timeout, []);
   }
 
   override serverSideEmit(packet: unknown[]): void {
-    this.#operations.serverSideEmit(packet);
+    this.#use().operations.serverSideEmit(packet);
   }
 }
+
+const NO_SOCKETS: LocalSockets = {
+  addSockets: () => {},
+  delSockets: () => {},
+  disconnectSockets: () => {},
+  fetchSockets: async () => [],
+  broadcastWithAck: () => {},
+};
 
 /** The hub sends a member that only emits neither broadcasts nor requests. */
 const HEARS_NOTHING: Omit<PortHandlers, "onRecoverable" | "onError"> = {

@@ -66,7 +66,10 @@ interface ConnectionPrivates {
     /** False for clients that asked for base64. */
     readonly supportsBinary: boolean;
     /** The `ws` object of a WebSocket transport. */
-    readonly socket?: { readonly _socket?: Duplex | null };
+    readonly socket?: {
+      readonly _socket?: Duplex | null;
+      readonly _sender?: { readonly sendFrame?: unknown };
+    };
   };
   flush(): void;
   listenerCount(event: "packetCreate"): number;
@@ -145,14 +148,16 @@ export function rawSocketOf(connection: Connection): Duplex | undefined {
 }
 
 /**
- * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it: a WebSocket
- * without compression, of which nobody watches the packets. A transport is upgraded to WebSocket, never back.
+ * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it: a WebSocket of `ws`
+ * without compression, of which nobody watches the packets. Other engines make their frames themselves, and
+ * Engine.IO asks the same of a transport. A transport is upgraded to WebSocket, never back.
  */
 export function writesFrames(connection: Connection): boolean {
   const { transport, listenerCount } = connection as unknown as ConnectionPrivates;
   return (
     transport.name === "websocket" &&
     !transport.perMessageDeflate &&
+    typeof transport.socket?._sender?.sendFrame === "function" &&
     listenerCount.call(connection, "packetCreate") === 0
   );
 }
