@@ -10,10 +10,10 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { findProgram } from "@holdfast/harness";
 import { io as connectClient, type Socket } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
 import { TestCluster, within } from "./harness/cluster.js";
-import { findProgram } from "./harness/program.js";
 
 const CLIENTS = 100;
 const NGINX = findProgram({

@@ -6,9 +6,9 @@ import { type ChildProcess, fork } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
+import { within } from "@holdfast/harness";
 import type { Usage } from "./agent.js";
 import { type Answer, ControlChannel, type ControlMessage, type Hello } from "./control.js";
-import { within } from "./within.js";
 
 /** A process under test or a load generator. Emits the notices that it sends. */
 export class RemoteProcess extends EventEmitter {

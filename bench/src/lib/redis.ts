@@ -6,8 +6,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { within } from "@holdfast/harness";
 import { createClient } from "redis";
-import { within } from "./within.js";
 
 type Client = ReturnType<typeof createClient>;
 

@@ -9,8 +9,8 @@ import { type AddressInfo, createServer, type Server as NetServer } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Answer, ControlChannel, type ControlMessage, type Hello, unpackError } from "@holdfast/harness";
 import type { ClusterConfig, PrimaryContext, WorkerContext } from "./context.js";
-import { type Answer, ControlChannel, type ControlMessage, type Hello, unpackError } from "./control.js";
 
 const FIXTURE = fileURLToPath(new URL("../../dist/fixtures/node.js", import.meta.url));
 const DEADLINE_MS = 30_000;
