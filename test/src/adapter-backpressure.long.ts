@@ -3,8 +3,9 @@
  * primary's memory, of the latency on the others, and of the blocked one. Takes a minute and two free cores, so it
  * runs only with HOLDFAST_LONG=1; it prints what it measured.
  */
+import { within } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 
 const MIB = 2 ** 20;
 const SECONDS = Number(process.env.HOLDFAST_SECONDS ?? 20);
@@ -143,7 +144,7 @@ describe(`${RATE} broadcasts of 1 KB a second for ${SECONDS} s`, () => {
 
   test("one worker blocked past the limit", { timeout }, async () => {
     await start(64 * MIB);
-    await victim.kill("SIGSTOP");
+    await victim.stop();
     const sent = await load();
     await within(victim.gone, "end of the stalled worker");
     const [atOther] = (await finish(other)) as [Heard];
@@ -156,9 +157,9 @@ describe(`${RATE} broadcasts of 1 KB a second for ${SECONDS} s`, () => {
   test("one worker blocked, awake before the limit", { timeout }, async () => {
     const limit = Math.ceil((RATE * SECONDS * 1_100) / MIB) * MIB * 2;
     await start(limit);
-    await victim.kill("SIGSTOP");
+    await victim.stop();
     const sent = await load();
-    await victim.kill("SIGCONT");
+    await victim.resume();
     const [atVictim, atOther] = (await finish(victim, other)) as [Heard, Heard];
     report(`blocked, ${limit / MIB} MiB allowed`, sent, atOther);
     for (const heard of [atVictim, atOther]) expect([heard.next, heard.gaps]).toEqual([sent.sent, 0]);

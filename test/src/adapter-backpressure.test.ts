@@ -4,12 +4,14 @@
  *
  * HOLDFAST_LONG=1 adds the same under load, for 20 seconds.
  */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { within } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
 import { Clients, type TestClient } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const MIB = 2 ** 20;
@@ -89,8 +91,8 @@ interface Blocked {
 }
 
 async function stop(worker: RemoteWorker): Promise<Blocked> {
-  await worker.kill("SIGSTOP");
-  return { wake: () => worker.kill("SIGCONT") };
+  await worker.stop();
+  return { wake: () => worker.resume() };
 }
 
 /** Runs a loop that only a file ends. */
@@ -290,7 +292,7 @@ for (const link of ["pipe", "ipc"] as const) {
       });
       await a.run((ctx) => ctx.io.sockets.sockets.values().next().value?.join("only a"));
       for (const episode of [1, 2]) {
-        await cluster.primary.kill("SIGSTOP");
+        await cluster.primary.stop();
         const own = [atA.next("last"), atC.next("own")];
         await a.run(async (ctx) => {
           const text = "x".repeat(1000);
@@ -314,7 +316,7 @@ for (const link of ["pipe", "ipc"] as const) {
         expect(await a.run((ctx) => ctx.store.codes)).toEqual(
           Array(episode).fill("HOLDFAST_ERR_BACKLOG_FULL"),
         );
-        await cluster.primary.kill("SIGCONT");
+        await cluster.primary.resume();
         await untilServers([a], 3);
         const reached = [atB.next("again"), atC.next("again")];
         await a.run((ctx) => void ctx.io.to("room").emit("again"));

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import msgpackParser from "socket.io-msgpack-parser";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { urlOf } from "./harness/clients.js";
+
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 import { openRaw, type RawClient, type RawOptions } from "./harness/raw-client.js";
@@ -133,7 +133,7 @@ test("a client that takes no packets misses what is volatile, and nothing else",
     try {
       await untilServers(cluster.workers, cluster.workers.length);
       const pollers = [];
-      for (const worker of cluster.workers) pollers.push(await openPolling(await urlOf(worker)));
+      for (const worker of cluster.workers) pollers.push(await openPolling(worker.url));
       await cluster.worker(0).run(({ io }) => {
         io.emit("first");
         io.volatile.emit("volatile", 1);
@@ -195,7 +195,7 @@ class Stage {
         socket.onAnyOutgoing((...args) => ctx.store.outgoing.push(args));
       });
     });
-    const url = await urlOf(worker);
+    const url = worker.url;
     const clients: Record<string, RawClient> = {};
     for (const room of ["first", "second"]) {
       for (const [kind, options] of Object.entries(CLIENTS)) {

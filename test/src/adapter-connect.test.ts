@@ -1,6 +1,6 @@
 /** What a client can rely on once it has heard that it is connected. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Clients, urlOf } from "./harness/clients.js";
+import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
@@ -49,7 +49,7 @@ describe("a client that has heard that it is connected", () => {
         socket.emit("hello");
       });
     });
-    const client = await openPolling(await urlOf(receiver));
+    const client = await openPolling(receiver.url);
     const [connect, ...rest] = client.first;
     expect(connect).toMatch(/^40/);
     expect(rest).toEqual(['42["to all"]', '42["hello"]']);
@@ -67,14 +67,14 @@ describe("a client of a worker whose primary is silent", () => {
 
   test("hears that it is connected as soon as the primary knows, and the rest after that", async () => {
     const worker = cluster.worker(0);
-    const url = await urlOf(worker);
+    const url = worker.url;
     await worker.run((ctx) => {
       ctx.io.on("connection", (socket) => {
         socket.conn.once("close", () => ctx.emit("closed"));
         ctx.emit("connection");
       });
     });
-    await cluster.primary.kill("SIGSTOP");
+    await cluster.primary.stop();
     const arrived = worker.next("connection");
     let heard = false;
     const opened = openPolling(url).finally(() => {
@@ -84,7 +84,7 @@ describe("a client of a worker whose primary is silent", () => {
     await worker.run((ctx) => void ctx.io.emit("news"));
     await worker.run((ctx) => ctx.io.disconnectSockets());
     expect(heard).toBe(false);
-    await cluster.primary.kill("SIGCONT");
+    await cluster.primary.resume();
     const client = await opened;
     expect(client.first.map((packet) => packet.slice(0, 2))).toEqual(["40", "42", "41"]);
     const closed = worker.next("closed");

@@ -1,7 +1,8 @@
 /** What the primary itself can emit, ask and change, through `setupPrimary().emitter()`. */
+import { within } from "@holdfast/harness";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 
 let cluster: TestCluster;
 let a: RemoteWorker;

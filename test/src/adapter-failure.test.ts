@@ -1,7 +1,8 @@
 /** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
+import { within } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 let cluster: TestCluster;
@@ -29,7 +30,7 @@ for (const link of ["pipe", "ipc"]) {
         RemoteWorker,
       ];
       const client = await clients.connectTo(c);
-      await b.kill("SIGSTOP");
+      await b.stop();
       const sockets = a.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
       // The stopped worker has been asked, for this answer comes behind the question on the same link.
       await a.run((ctx) => ctx.io.in("nowhere").fetchSockets());
@@ -47,7 +48,7 @@ for (const link of ["pipe", "ipc"]) {
           (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
         );
       }
-      await b.kill("SIGSTOP");
+      await b.stop();
       const answers = a.run((ctx) => ctx.io.serverSideEmitWithAck("pid"));
       await b.kill("SIGKILL");
       expect(await within(answers, "answers of the others")).toEqual([cluster.worker(1).pid]);
@@ -87,7 +88,7 @@ for (const link of ["pipe", "ipc"]) {
         );
       }
       const client = await clients.connectTo(c);
-      await b.kill("SIGSTOP");
+      await b.stop();
       const [fetched, emitted] = await a.run(async (ctx) => {
         const shape = (error: { code: string; missing: unknown; message: string; responses: unknown[] }) => ({
           code: error.code,
@@ -100,7 +101,7 @@ for (const link of ["pipe", "ipc"]) {
           await ctx.io.serverSideEmitWithAck("pid").catch(shape),
         ];
       });
-      await b.kill("SIGCONT");
+      await b.resume();
       const missing = [{ id: expect.any(Number), workerId: b.workerId, pid: b.pid }];
       expect(fetched).toEqual({
         code: "HOLDFAST_ERR_REQUEST_TIMEOUT",
@@ -116,9 +117,9 @@ for (const link of ["pipe", "ipc"]) {
         RemoteWorker,
         RemoteWorker,
       ];
-      await b.kill("SIGSTOP");
+      await b.stop();
       const error = await a.run((ctx) => ctx.io.timeout(300).fetchSockets()).catch((thrown) => thrown);
-      await b.kill("SIGCONT");
+      await b.resume();
       expect(error.message).toContain("within 300 ms");
     });
 
@@ -201,7 +202,7 @@ for (const link of ["pipe", "ipc"]) {
 
     test("closing the adapter settles its requests with an error", async () => {
       const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
-      await b.kill("SIGSTOP");
+      await b.stop();
       const error = await a.run(async (ctx) => {
         const request = ctx.io.fetchSockets().catch((thrown: { code: string }) => thrown.code);
         await new Promise(setImmediate);
@@ -209,7 +210,7 @@ for (const link of ["pipe", "ipc"]) {
         await ctx.io.of("/").adapter.close();
         return request;
       });
-      await b.kill("SIGCONT");
+      await b.resume();
       expect(error).toBe("HOLDFAST_ERR_CLOSED");
     });
   });
@@ -308,7 +309,7 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
       ctx.io.of("/closing").socketsJoin("y");
       await ctx.io.of("/closing").adapter.serverCount();
     });
-    await b.kill("SIGCONT");
+    await b.resume();
     await closed;
     // Claims are settled one after the other: none may be left over.
     await a.run(async (ctx) => {

@@ -1,7 +1,8 @@
 /** What joining costs on the link: one report for all rooms of a turn, in one write. */
+import { within } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 
 const ROOMS = 10_000;

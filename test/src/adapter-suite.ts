@@ -2,9 +2,10 @@
  * The adapter's behaviour on a real cluster, as a function of how the cluster is set up.
  * Workers have a port each, so that a test chooses where a client is.
  */
+import { within } from "@holdfast/harness";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Clients, type TestClient } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 export function adapterSuite(name: string, config: ClusterConfig): void {

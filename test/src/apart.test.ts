@@ -1,7 +1,8 @@
 /** Each package does its work beside the official counterpart of the other. */
+import { within } from "@holdfast/harness";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const PAIRS = [

@@ -2,9 +2,10 @@
  * Many real clients on real clusters: every broadcast reaches every member exactly once, and in order per sender,
  * while others come and go, with two clusters side by side.
  */
+import { within } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ClientOptions, Clients, type TestClient } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 
 const WORKERS = 4;
 const CLIENTS = 300;

@@ -1,6 +1,6 @@
 /** Connection state recovery when workers stop, are cut off, or more is sent than memory may hold. */
 import { afterEach, expect, test } from "vitest";
-import { urlOf } from "./harness/clients.js";
+
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 import { CutOff } from "./harness/cut-off.js";
@@ -21,7 +21,7 @@ async function start(config: ClusterConfig = {}): Promise<void> {
     ...config,
   });
   [a, b] = [cluster.worker(0), cluster.worker(1)];
-  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
+  [urlA, urlB] = [a.url, b.url];
   await untilServers(cluster.workers, 2);
 }
 
@@ -82,13 +82,13 @@ test("a worker that stops past the ping timeout and goes on: its clients are els
   const ids = people.map(({ id }) => id);
   for (const client of people) client.goesTo(urlB);
   const back = people.map((client) => client.connected());
-  await a.kill("SIGSTOP");
+  await a.stop();
   await b.run((ctx) => void ctx.io.to("r").emit("m", 1));
   const returns = await Promise.all(back);
   expect(returns).toEqual(ids.map((id) => ({ id, recovered: true })));
   await b.run((ctx) => void ctx.io.to("r").emit("m", 2));
   await Promise.all(people.map((client) => client.has("m", 2)));
-  await a.kill("SIGCONT");
+  await a.resume();
   await a.run(async (ctx, count) => {
     while (ctx.store.gone < count) await new Promise((done) => setTimeout(done, 10));
     ctx.io.to("r").emit("m", 3);
@@ -115,10 +115,10 @@ test("an owner that is silent is passed over, and what it says afterwards does n
   await a.run((ctx) => void ctx.io.emit("m", 0));
   await client.has("m", 0);
   const { id } = client;
-  await a.kill("SIGSTOP");
+  await a.stop();
   expect(await client.abandon(urlB)).toEqual({ id, recovered: true });
   await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.join("mine"), id);
-  await a.kill("SIGCONT");
+  await a.resume();
   await a.run(async (ctx) => {
     while (ctx.io.sockets.sockets.size > 0) await new Promise((done) => setTimeout(done, 10));
     await ctx.io.fetchSockets();
@@ -179,7 +179,7 @@ test("a worker that was cut off sends its clients away, and they come back with 
   await cluster.primary.run((ctx) => {
     ctx.store.stalled = new Promise<void>((resolve) => ctx.hub.once("stalled", () => resolve()));
   });
-  await a.kill("SIGSTOP");
+  await a.stop();
   await b.run(async (ctx) => {
     ctx.io.emit("m", 1);
     for (let i = 0; i < 3_000; i++) {
@@ -191,7 +191,7 @@ test("a worker that was cut off sends its clients away, and they come back with 
   await cluster.primary.run((ctx) => ctx.store.stalled);
   await b.run((ctx) => void ctx.io.emit("m", 2));
   const back = client.connected();
-  await a.kill("SIGCONT");
+  await a.resume();
   expect(await back).toEqual({ id, recovered: true });
   await client.has("m", 2);
   await b.run((ctx) => void ctx.io.emit("m", 3));
@@ -388,7 +388,7 @@ test("without a hub, packets reach the worker's own clients at once", async () =
     io: { connectionStateRecovery: {} },
   });
   a = cluster.worker(0);
-  const client = await connect(await urlOf(a));
+  const client = await connect(a.url);
   await a.run((ctx) => void ctx.io.emit("m", "before it is known that there is no hub"));
   await client.has("m", "before it is known that there is no hub");
   await a.run((ctx, id) => {

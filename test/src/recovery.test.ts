@@ -1,6 +1,6 @@
 /** Connection state recovery on real clusters: what comes back, from where, and what does not. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { urlOf } from "./harness/clients.js";
+
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 import { Manager, RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
@@ -20,7 +20,7 @@ async function start(config: ClusterConfig = {}): Promise<void> {
     ...config,
   });
   [a, b] = [cluster.worker(0), cluster.worker(1)];
-  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
+  [urlA, urlB] = [a.url, b.url];
   await untilServers(cluster.workers, 2);
   for (const worker of cluster.workers) {
     await worker.run((ctx) => {
@@ -189,7 +189,7 @@ describe("a session", () => {
     await a.kill("SIGKILL");
     await b.kill("SIGKILL");
     const fresh = await cluster.fork();
-    client.goesTo(await urlOf(fresh));
+    client.goesTo(fresh.url);
     expect(await back).toEqual({ id, recovered: true });
     await client.has("m", 1);
     expect(client.of("m")).toEqual([[0], [1]]);
@@ -630,7 +630,7 @@ test("a custom parser with binary packets", async () => {
     workerModule: new URL("../dist/fixtures/recovery-msgpack.js", import.meta.url).href,
   });
   [a, b] = [cluster.worker(0), cluster.worker(1)];
-  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
+  [urlA, urlB] = [a.url, b.url];
   const parser = (await import("socket.io-msgpack-parser")).default as never;
   const client = await connect(urlA, { parser });
   const got = client.next("m");

@@ -1,4 +1,5 @@
 /** Engine.IO's own options and the life of workers: all goes on as without a cluster. */
+
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -7,12 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
 import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { whenConnected } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const clusters: TestCluster[] = [];
@@ -306,7 +308,7 @@ test("what is closed ends by itself and leaves nothing behind", async () => {
 
 test("a primary that is killed leaves no sockets behind", async () => {
   const home = mkdtempSync(join(tmpdir(), "hf-"));
-  const cluster = await TestCluster.start({ workers: 2, adapter: false }, { TMPDIR: home });
+  const cluster = await TestCluster.start({ workers: 2, adapter: false, env: { TMPDIR: home } });
   clusters.push(cluster);
   await send(cluster, "/socket.io/?EIO=4&transport=polling", false);
   expect(readdirSync(home)).toHaveLength(1);

@@ -1,10 +1,12 @@
 /** Requests at the wrong worker: relayed or moved to the owner of their session. */
+
 import { once } from "node:events";
 import { Agent, type IncomingMessage, type RequestOptions, request } from "node:http";
 import { connect, type Socket } from "node:net";
+import { within } from "@holdfast/harness";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const clusters: TestCluster[] = [];

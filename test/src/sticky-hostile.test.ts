@@ -1,4 +1,5 @@
 /** Hostile input against live clusters: they survive it, go on serving, and keep their memory. */
+
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
@@ -6,9 +7,10 @@ import { get } from "node:http";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
 import { afterEach, expect, test } from "vitest";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const clusters: TestCluster[] = [];
@@ -19,8 +21,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
 
-async function start(config: ClusterConfig = {}, env: NodeJS.ProcessEnv = {}): Promise<TestCluster> {
-  const cluster = await TestCluster.start({ workers: 2, adapter: false, ...config }, env);
+async function start(config: ClusterConfig = {}): Promise<TestCluster> {
+  const cluster = await TestCluster.start({ workers: 2, adapter: false, ...config });
   clusters.push(cluster);
   await Promise.all(
     cluster.workers.map((worker) =>
@@ -220,7 +222,7 @@ test("every value of the owner's mark, forged, gets a plain answer", async () =>
 test("the private sockets are closed to other users and to peers without the secret", async () => {
   const home = mkdtempSync(join(tmpdir(), "hf-"));
   cleanups.push(() => rmSync(home, { recursive: true, force: true }));
-  const cluster = await start({}, { TMPDIR: home });
+  const cluster = await start({ env: { TMPDIR: home } });
   await expectService(cluster);
   const [name = ""] = readdirSync(home).filter((entry) => entry.startsWith("holdfast-"));
   const directory = join(home, name);

@@ -1,12 +1,14 @@
 /** The primary's options, handle, statistics and events, in real clusters. */
+
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, rmSync } from "node:fs";
 import { get } from "node:http";
 import { connect, type Socket } from "node:net";
+import { within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
 import { afterEach, expect, test } from "vitest";
-import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const clusters: TestCluster[] = [];
@@ -261,7 +263,7 @@ test("statistics and events tell what happens", async () => {
 test("connections on their way to a worker that dies go to another one", async () => {
   const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
   const victim = cluster.worker(0);
-  await victim.kill("SIGSTOP");
+  await victim.stop();
   const asked = Array.from({ length: 20 }, () => ask(cluster));
   await cluster.primary.run(async (ctx) => {
     const handedOver = () =>
@@ -276,7 +278,7 @@ test("connections on their way to a worker that dies go to another one", async (
 test("a worker that takes no connections gets no others that could go elsewhere", async () => {
   const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
   const stopped = cluster.worker(0);
-  await stopped.kill("SIGSTOP");
+  await stopped.stop();
   const stuck = [ask(cluster), ask(cluster)];
   await Promise.race(stuck);
   await cluster.primary.run(async (ctx) => {
@@ -288,7 +290,7 @@ test("a worker that takes no connections gets no others that could go elsewhere"
   });
   const served = await Promise.all(Array.from({ length: 6 }, () => ask(cluster)));
   for (const { workerId } of served) expect(workerId).not.toBe(stopped.workerId);
-  await stopped.kill("SIGCONT");
+  await stopped.resume();
   await Promise.all(stuck);
 });
 

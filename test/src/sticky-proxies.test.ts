@@ -2,18 +2,16 @@
  * Real nginx and real HAProxy in front of clusters, with the configuration files of the documentation.
  * Needs Debian's packages nginx-light and haproxy.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
-import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findProgram } from "@holdfast/harness";
+import { findProgram, freePort, Program, untilListening, within } from "@holdfast/harness";
 import { io as connectClient, type Socket } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 
 const CLIENTS = 100;
 const NGINX = findProgram({
@@ -50,15 +48,6 @@ async function startCluster(stickyOptions: object): Promise<TestCluster> {
   return cluster;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
 /** The documented file, with the ports and, for nginx, the places of its files that the test needs. */
 function configure(file: string, directory: string, port: number, cluster: TestCluster): string {
   const path = fileURLToPath(new URL(`../../docs/proxies/${file}`, import.meta.url));
@@ -85,37 +74,15 @@ async function startProxy(file: string, cluster: TestCluster): Promise<number> {
   const port = await freePort();
   const config = configure(file, directory, port, cluster);
   const foreground = ["-e", "stderr", "-g", "daemon off; master_process off;"];
-  const child: ChildProcess = isNginx(file)
-    ? spawn(String(NGINX), ["-c", config, "-p", directory, ...foreground])
-    : spawn(String(HAPROXY), ["-db", "-f", config]);
-  let output = "";
-  child.stderr?.on("data", (chunk) => {
-    output += chunk;
+  const proxy = isNginx(file)
+    ? new Program(String(NGINX), ["-c", config, "-p", directory, ...foreground])
+    : new Program(String(HAPROXY), ["-db", "-f", config]);
+  cleanups.push(() => proxy.close());
+  const ended = proxy.gone.then(() => {
+    throw new Error(`${file}: the proxy has ended: ${proxy.output}`);
   });
-  const exited = once(child, "exit").then(() => {
-    throw new Error(`${file}: the proxy has ended: ${output}`);
-  });
-  exited.catch(() => {});
-  cleanups.push(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  await within(Promise.race([exited, whenListening(port)]), `${file} to listen`);
+  await Promise.race([ended, untilListening(port)]);
   return port;
-}
-
-async function whenListening(port: number): Promise<void> {
-  for (;;) {
-    const socket = connect(port, "127.0.0.1");
-    const open = await new Promise((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    socket.destroy();
-    if (open) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 interface Identity {

@@ -1,11 +1,13 @@
 /** The router with real clusters and clients: every request reaches the worker that holds its session. */
+
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
+import { within } from "@holdfast/harness";
 import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
 import { whenConnected } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const clusters: TestCluster[] = [];

@@ -1,16 +1,18 @@
 /** TLS that ends in the workers, beside plain HTTP on another port of the same cluster. */
+
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { type RequestOptions, request } from "node:https";
 import { connect, type Socket as NetSocket } from "node:net";
 import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
+import { within } from "@holdfast/harness";
 import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { CERTIFICATE, KEY } from "./harness/certificate.js";
 import { whenConnected } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const clusters: TestCluster[] = [];
