@@ -1,12 +1,13 @@
 /** One HTTP request with its whole answer. Runs in: tests. */
-import { type IncomingHttpHeaders, type IncomingMessage, type RequestOptions, request } from "node:http";
+import { type IncomingHttpHeaders, type RequestOptions, request } from "node:http";
 import { within } from "./within.js";
 
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  readonly response: IncomingMessage;
+  /** Equal ports are one connection. */
+  readonly localPort: number;
 }
 
 /**
@@ -24,10 +25,11 @@ export async function httpRequest(
       response.setEncoding("utf8").on("data", (chunk: string) => {
         text += chunk;
       });
+      const { statusCode: status = 0, headers, socket } = response;
+      // It is given back when the answer has ended, and has no port then.
+      const { localPort = 0 } = socket;
       response.on("error", reject);
-      response.on("end", () => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, response });
-      });
+      response.on("end", () => resolve({ status, headers, text, localPort }));
     });
     outgoing.on("error", reject);
     outgoing.end(body);

@@ -11,7 +11,7 @@ const clients = new Clients();
 
 beforeAll(async () => {
   cluster = await TestCluster.start({ sticky: false, workers: 2 });
-  [a, b] = [cluster.worker(0), cluster.worker(1)];
+  ({ a, b } = cluster);
 });
 afterEach(() => {
   clients.close();

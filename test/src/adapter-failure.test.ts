@@ -1,34 +1,20 @@
 /** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
 import { within } from "@holdfast/harness";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { type TestCluster, untilServers } from "./harness/cluster.js";
 
-let cluster: TestCluster;
-const clients = new Clients();
-
-async function start(config: ClusterConfig = {}): Promise<RemoteWorker[]> {
-  cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
-  await untilServers([cluster.worker(0)], config.workers ?? 3);
-  return cluster.workers.slice();
-}
-
-afterEach(async () => {
-  clients.close();
-  await cluster?.close();
-});
+const start = startsClusters({ sticky: false, workers: 3 }, (cluster) => cluster.untilJoined());
+const startWithoutHub = startsClusters({ sticky: false, workers: 2, hub: false });
+const clients = closedAfterEach(new Clients());
 
 for (const link of ["pipe", "ipc"]) {
   const hubOptions = { link };
 
   describe(`over ${link}`, () => {
     test("a killed worker settles fetchSockets at once with the others' answers", async () => {
-      const [a, b, c] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const { a, b, c } = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });
       const client = await clients.connectTo(c);
       await b.stop();
       const sockets = a.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
@@ -39,10 +25,8 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a killed worker settles serverSideEmit with acknowledgement at once", async () => {
-      const [a, b] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });
+      const { a, b } = cluster;
       for (const worker of cluster.workers) {
         await worker.run(
           (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
@@ -55,7 +39,7 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a killed worker settles a broadcast with acknowledgement at once, its answers kept", async () => {
-      const [a, b, c] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker, RemoteWorker];
+      const { a, b, c } = await start({ hubOptions });
       const [answering, silent, other] = [
         await clients.connectTo(b),
         await clients.connectTo(b),
@@ -77,11 +61,8 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a silent worker ends requests at requestsTimeout, named, with the answers that came", async () => {
-      const [a, b, c] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 700 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 700 } });
+      const { a, b, c } = cluster;
       for (const worker of cluster.workers) {
         await worker.run(
           (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
@@ -113,10 +94,7 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("io.timeout() overrides requestsTimeout for fetchSockets", async () => {
-      const [a, b] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const { a, b } = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });
       await b.stop();
       const error = await a.run((ctx) => ctx.io.timeout(300).fetchSockets()).catch((thrown) => thrown);
       await b.resume();
@@ -124,7 +102,7 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("what a worker broadcast before it was killed arrives", async () => {
-      const [a, b] = (await start({ hubOptions, workers: 2 })) as [RemoteWorker, RemoteWorker];
+      const { a, b } = await start({ hubOptions, workers: 2 });
       const client = await clients.connectTo(a);
       await a.run((ctx) => ctx.io.sockets.sockets.values().next().value?.join("r"));
       const last = client.next("last");
@@ -143,7 +121,8 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("members come and go with their processes", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const cluster = await start({ hubOptions });
+      const { a, b } = cluster;
       await cluster.primary.run((ctx) => {
         ctx.hub.on("leave", (member: { workerId: number }) => ctx.emit("leave", member.workerId));
         ctx.hub.on("join", (member: { workerId: number }) => ctx.emit("join", member.workerId));
@@ -163,7 +142,8 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a worker that says hello twice is one member, and its requests are answered", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const cluster = await start({ hubOptions });
+      const { a, b } = cluster;
       const client = await clients.connectTo(b);
       const lost = b.next("warning");
       await b.run((ctx) => void process.once("warning", ({ message }) => ctx.emit("warning", message)));
@@ -184,14 +164,12 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("io.close() takes the worker out; a new server in the same process comes back", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const { a, b } = await start({ hubOptions });
       await b.run((ctx) => ctx.io.close());
       await untilServers([a], 2);
       await b.run(async (ctx) => {
-        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-        const { createAdapter } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { Server } = await ctx.import("socket.io");
+        const { createAdapter } = await ctx.import("@holdfast/adapter");
         ctx.store.io = new Server({ adapter: createAdapter() });
         ctx.store.heard = new Promise((resolve) => ctx.store.io.on("back", resolve));
       });
@@ -201,7 +179,7 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("closing the adapter settles its requests with an error", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const { a, b } = await start({ hubOptions });
       await b.stop();
       const error = await a.run(async (ctx) => {
         const request = ctx.io.fetchSockets().catch((thrown: { code: string }) => thrown.code);
@@ -217,7 +195,7 @@ for (const link of ["pipe", "ipc"]) {
 }
 
 test("an event listener that throws is uncaught in its worker, and the link goes on", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const { a, b } = await start({ workers: 2 });
   await b.run((ctx) => {
     ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
     ctx.store.heard = new Promise((resolve) => ctx.io.once("next", resolve));
@@ -234,7 +212,8 @@ test("an event listener that throws is uncaught in its worker, and the link goes
 });
 
 test("a connection's listener that throws is uncaught in its worker, and neither link nor clients notice", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
   const [one, two] = [await clients.connectTo(b), await clients.connectTo(b)];
   await b.run((ctx, id) => {
     ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
@@ -255,8 +234,9 @@ test("a connection's listener that throws is uncaught in its worker, and neither
 });
 
 describe("socketsJoin() that a worker could not carry out leaves no interest behind", () => {
-  /** Frames that the hub sends to `to` for a broadcast to a room that nobody is in. */
-  async function strayFrames(from: RemoteWorker, to: RemoteWorker, room: string): Promise<number> {
+  /** Frames that the hub sends to worker b for a broadcast of worker a to a room that nobody is in. */
+  async function strayFrames(cluster: TestCluster, room: string): Promise<number> {
+    const { a: from, b: to } = cluster;
     const framesOut = () =>
       cluster.primary.run(
         (ctx, id) =>
@@ -272,7 +252,8 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
   }
 
   test("because a listener threw", async () => {
-    const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+    const cluster = await start({ workers: 2 });
+    const { a, b } = cluster;
     await clients.connectTo(b);
     await b.run((ctx) => {
       ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
@@ -286,15 +267,16 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
       ctx.io.socketsLeave("x");
       await ctx.io.fetchSockets();
     });
-    expect(await strayFrames(a, b, "x")).toBe(0);
+    expect(await strayFrames(cluster, "x")).toBe(0);
   });
 
   test("because it closed the namespace meanwhile", async () => {
-    const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+    const cluster = await start({ workers: 2 });
+    const { a, b } = cluster;
     for (const worker of [a, b]) {
-      await worker.run(async (ctx) => {
+      await worker.run((ctx) => {
         const { adapter } = ctx.io.of("/closing");
-        while ((await adapter.serverCount()) === 0) await new Promise(setImmediate);
+        return ctx.until(async () => (await adapter.serverCount()) > 0);
       });
     }
     const stopping = b.next("stopping");
@@ -316,15 +298,13 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
       ctx.io.socketsJoin("x");
       await ctx.io.fetchSockets();
     });
-    expect(await strayFrames(a, b, "x")).toBe(0);
+    expect(await strayFrames(cluster, "x")).toBe(0);
   });
 });
 
 test("more rooms in one turn than a message holds are reported in several", async () => {
-  const [a, b] = (await start({ workers: 2, hubOptions: { maxMessageBytes: 65_536 } })) as [
-    RemoteWorker,
-    RemoteWorker,
-  ];
+  const cluster = await start({ workers: 2, hubOptions: { maxMessageBytes: 65_536 } });
+  const { a, b } = cluster;
   const client = await clients.connectTo(b);
   await b.run(async (ctx) => {
     const rooms = Array.from({ length: 50_000 }, (_, i) => `room-${i}`);
@@ -340,7 +320,7 @@ test("more rooms in one turn than a message holds are reported in several", asyn
 });
 
 test("socketsJoin takes more rooms than a frame has keys", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const { a, b } = await start({ workers: 2 });
   const client = await clients.connectTo(b);
   const got = client.next("last");
   await a.run((ctx) => {
@@ -354,22 +334,20 @@ test("socketsJoin takes more rooms than a frame has keys", async () => {
 });
 
 test("opening the pipes leaves later imports through symbolic links alone", async () => {
-  const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+  const { a } = await start({ workers: 1 });
   // Its own imports are found only where the link that pnpm made leads to.
   const keys = await a.run(async (ctx) => Object.keys(await ctx.import("socket.io-client")));
   expect(keys).toContain("io");
 });
 
 test("two servers of one process need different scopes, and are apart with them", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const { a, b } = await start({ workers: 2 });
   const results = [];
   for (const worker of [a, b]) {
     results.push(
       await worker.run(async (ctx) => {
-        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-        const { createAdapter } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { Server } = await ctx.import("socket.io");
+        const { createAdapter } = await ctx.import("@holdfast/adapter");
         let code: unknown;
         try {
           new Server({ adapter: createAdapter() });
@@ -387,7 +365,7 @@ test("two servers of one process need different scopes, and are apart with them"
   expect(results).toEqual(Array(2).fill("HOLDFAST_ERR_NAMESPACE_TAKEN"));
   await a.run(async (ctx) => {
     const { adapter } = ctx.store.admin.of("/");
-    while ((await adapter.serverCount()) !== 2) await new Promise(setImmediate);
+    await ctx.until(async () => (await adapter.serverCount()) === 2);
     ctx.store.admin.serverSideEmit("which");
     // An answer over the same link: what was sent before has arrived there.
     await ctx.store.admin.fetchSockets();
@@ -396,25 +374,21 @@ test("two servers of one process need different scopes, and are apart with them"
 });
 
 test("two clusters side by side do not hear each other", async () => {
-  const [a] = (await start({ workers: 2 })) as [RemoteWorker];
-  const other = await TestCluster.start({ sticky: false, workers: 2 });
-  try {
-    const mine = await clients.connectTo(cluster.worker(1));
-    const theirs = await clients.connectTo(other.worker(1));
-    const got = mine.next("hello");
-    await a.run((ctx) => void ctx.io.emit("hello"));
-    await got;
-    const fence = theirs.next("fence");
-    await other.worker(0).run((ctx) => void ctx.io.emit("fence"));
-    await fence;
-    expect(theirs.received("hello")).toEqual([]);
-  } finally {
-    await other.close();
-  }
+  const [one, other] = await Promise.all([start({ workers: 2 }), start({ workers: 2 })]);
+  const mine = await clients.connectTo(one.b);
+  const theirs = await clients.connectTo(other.b);
+  const got = mine.next("hello");
+  await one.a.run((ctx) => void ctx.io.emit("hello"));
+  await got;
+  const fence = theirs.next("fence");
+  await other.a.run((ctx) => void ctx.io.emit("fence"));
+  await fence;
+  expect(theirs.received("hello")).toEqual([]);
 });
 
 test("a worker whose servers are closed ends by itself", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
   const exit = cluster.primary.next("exit");
   await cluster.primary.run((ctx) => {
     ctx.cluster.on("exit", (worker, code, signal) => ctx.emit("exit", [worker.id, code, signal]));
@@ -430,7 +404,8 @@ test("a worker whose servers are closed ends by itself", async () => {
 });
 
 test("close() of the hub is idempotent and leaves workers delivering locally, told why", async () => {
-  const [a] = (await start({ workers: 2 })) as [RemoteWorker];
+  const cluster = await start({ workers: 2 });
+  const { a } = cluster;
   const client = await clients.connectTo(a);
   const warned = a.next("warning");
   await a.run((ctx) => void process.on("warning", (warning) => ctx.emit("warning", warning.message)));
@@ -447,29 +422,24 @@ test("close() of the hub is idempotent and leaves workers delivering locally, to
 
 describe("misuse", () => {
   test("createAdapter() outside a worker, setupPrimary() in one, and twice", async () => {
-    const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+    const cluster = await start({ workers: 1 });
+    const { a } = cluster;
     const codeOf = (error: { code: string }) => error.code;
     const inWorker = await a
       .run(async (ctx) => {
-        const { setupPrimary } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { setupPrimary } = await ctx.import("@holdfast/adapter");
         setupPrimary();
       })
       .catch(codeOf);
     const inPrimary = await cluster.primary
       .run(async (ctx) => {
-        const { createAdapter } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { createAdapter } = await ctx.import("@holdfast/adapter");
         createAdapter();
       })
       .catch(codeOf);
     const twice = await cluster.primary
       .run(async (ctx) => {
-        const { setupPrimary } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { setupPrimary } = await ctx.import("@holdfast/adapter");
         setupPrimary();
       })
       .catch(codeOf);
@@ -481,8 +451,8 @@ describe("misuse", () => {
   });
 
   test("a primary without a hub: an error that says what to call, and requests that fail with it", async () => {
-    cluster = await TestCluster.start({ sticky: false, workers: 2, hub: false });
-    const [a, b] = [cluster.worker(0), cluster.worker(1)];
+    const cluster = await startWithoutHub();
+    const { a, b } = cluster;
     const error = await a.run((ctx) => ctx.io.fetchSockets()).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: "HOLDFAST_ERR_NO_HUB" });
     expect(error.message).toContain("Call setupPrimary() of @holdfast/adapter in the primary");
@@ -503,7 +473,7 @@ describe("misuse", () => {
 
     // A hub that opens late invites the workers, over the IPC channel.
     await cluster.primary.run(async (ctx) => {
-      const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
+      const { setupPrimary } = await ctx.import("@holdfast/adapter");
       ctx.store.hub = setupPrimary();
     });
     await untilServers([a], 2);
@@ -518,7 +488,8 @@ describe("misuse", () => {
   });
 
   test("ends that speak different protocols are told so", async () => {
-    const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+    const cluster = await start({ workers: 1 });
+    const { a } = cluster;
     await cluster.primary.run((ctx) => {
       ctx.cluster.on("message", (_worker, message) => {
         const kind = (message as Record<string, unknown>)["holdfast:adapter"];

@@ -12,7 +12,7 @@ describe("packets that arrive in one batch", () => {
 
   beforeAll(async () => {
     cluster = await TestCluster.start({ sticky: false, workers: 2 });
-    [sender, receiver] = [cluster.worker(0), cluster.worker(1)];
+    ({ a: sender, b: receiver } = cluster);
   });
   afterAll(async () => {
     clients.close();

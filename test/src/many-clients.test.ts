@@ -100,17 +100,16 @@ describe("300 clients: polling, WebSocket and upgrading", () => {
 
   beforeAll(async () => {
     for (let i = 0; i < 2; i++) {
-      const cluster = await TestCluster.start({ workers: WORKERS });
-      for (const worker of cluster.workers) {
-        await worker.run((ctx) => {
-          ctx.io.on("connection", (socket) => {
+      const cluster = await TestCluster.start({
+        workers: WORKERS,
+        setUpWorker: ({ io }) =>
+          io.on("connection", (socket) => {
             socket.on("join", async (rooms: string[], done: () => void) => {
               await socket.join(rooms);
               done();
             });
-          });
-        });
-      }
+          }),
+      });
       clusters.push(cluster);
     }
   }, 120_000);

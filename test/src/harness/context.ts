@@ -31,11 +31,13 @@ interface Modules {
   readonly "@holdfast/adapter": typeof import("@holdfast/adapter");
   readonly "@holdfast/sticky": typeof import("@holdfast/sticky");
   readonly "socket.io": typeof import("socket.io");
+  readonly "node:crypto": typeof import("node:crypto");
   readonly "node:fs": typeof import("node:fs");
   readonly "node:http": typeof import("node:http");
   readonly "node:http2": typeof import("node:http2");
   readonly "node:https": typeof import("node:https");
   readonly "node:net": typeof import("node:net");
+  readonly "node:timers/promises": typeof import("node:timers/promises");
   readonly "node:v8": typeof import("node:v8");
   readonly "node:vm": typeof import("node:vm");
 }
