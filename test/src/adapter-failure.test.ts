@@ -107,14 +107,16 @@ for (const link of ["pipe", "ipc"]) {
       await a.run((ctx) => ctx.io.sockets.sockets.values().next().value?.join("r"));
       const last = client.next("last");
       await b
-        .run(async (ctx, ipc) => {
+        .run(async (ctx) => {
           for (let i = 0; i < 1000; i++) ctx.io.to("r").emit("n", i);
           ctx.io.to("r").emit("last");
-          // One turn, so that the frames are with the system; then the hardest end.
-          await new Promise((done) => setTimeout(done, ipc ? 200 : 0));
+          // One turn, so that the frames are with the system, and a message behind those that go over IPC.
+          await new Promise(setImmediate);
+          await new Promise((done) => process.send?.({}, undefined, undefined, done));
+          // Then the hardest end.
           process.kill(process.pid, "SIGKILL");
           await new Promise(() => {});
-        }, link === "ipc")
+        })
         .catch(() => {});
       await last;
       expect(client.received("n")).toEqual(Array.from({ length: 1000 }, (_, i) => [i]));

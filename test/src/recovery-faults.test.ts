@@ -67,8 +67,11 @@ test("a worker that stops past the ping timeout and goes on: its clients are els
   });
   await Promise.all(people.map((client) => client.has("m", 0)));
   // What the sockets' data is has to be told before the worker stops: a client's message makes it look.
+  await a.run((ctx) => {
+    ctx.store.told = Promise.all([...ctx.io.sockets.sockets.values()].map(ctx.dataTold));
+  });
   for (const client of people) client.socket.emit("hello");
-  await a.run(async () => new Promise((done) => setTimeout(done, 1_200)));
+  await a.run((ctx) => ctx.store.told);
   const ids = people.map(({ id }) => id);
   for (const client of people) client.goesTo(b.url);
   const back = people.map((client) => client.connected());
@@ -80,7 +83,7 @@ test("a worker that stops past the ping timeout and goes on: its clients are els
   await Promise.all(people.map((client) => client.has("m", 2)));
   await a.resume();
   await a.run(async (ctx, count) => {
-    while (ctx.store.gone < count) await new Promise((done) => setTimeout(done, 10));
+    await ctx.until(() => ctx.store.gone === count);
     ctx.io.to("r").emit("m", 3);
   }, people.length);
   await Promise.all(people.map((client) => client.has("m", 3)));
@@ -110,7 +113,7 @@ test("an owner that is silent is passed over, and what it says afterwards does n
   await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.join("mine"), id);
   await a.resume();
   await a.run(async (ctx) => {
-    while (ctx.io.sockets.sockets.size > 0) await new Promise((done) => setTimeout(done, 10));
+    await ctx.until(() => ctx.io.sockets.sockets.size === 0);
     await ctx.io.fetchSockets();
   });
   const { recovery } = await cluster.primary.run((ctx) => ctx.hub.stats());

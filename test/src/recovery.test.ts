@@ -139,17 +139,12 @@ describe("a session", () => {
     }, client.id);
     await tellAll("m", 0);
     const { id } = client;
-    // A snapshot is due a second after the client has sent something: before what waits as long from then on.
     await a.run((ctx, sid) => {
-      ctx.store.told = new Promise<void>((resolve) => {
-        ctx.io.sockets.sockets.get(sid)?.on("something", () => setTimeout(resolve, 1_000));
-      });
+      const socket = ctx.io.sockets.sockets.get(sid);
+      ctx.store.told = socket && ctx.dataTold(socket);
     }, id);
     client.socket.emit("something");
-    await a.run(async (ctx) => {
-      await ctx.store.told;
-      await ctx.io.of("/").adapter.serverCount();
-    });
+    await a.run((ctx) => ctx.store.told);
     const back = client.connected();
     client.goesTo(b.url);
     await a.kill("SIGKILL");
@@ -212,7 +207,7 @@ describe("a session", () => {
     await cluster.primary.run(async (ctx) => {
       const isTold = ({ sessions, suspended }: { sessions: number; suspended: number }) =>
         sessions === 1 && suspended === 0;
-      while (!isTold(ctx.hub.stats().recovery)) await new Promise((done) => setTimeout(done, 5));
+      await ctx.until(() => isTold(ctx.hub.stats().recovery));
     });
   });
 
@@ -562,10 +557,14 @@ describe("middlewares", () => {
       ctx.io.use((_socket, next) => {
         if (ctx.store.refuse) return next(new Error("refused"));
         ctx.io.emit("m", "while the middleware runs");
-        setTimeout(() => {
-          ctx.io.emit("m", "just before it is done");
-          next();
-        }, 50);
+        // The hub has placed that one when it answers.
+        void ctx.io
+          .of("/")
+          .adapter.serverCount()
+          .then(() => {
+            ctx.io.emit("m", "just before it is done");
+            next();
+          });
       });
     });
     const client = await clients.connect(a.url);
@@ -634,8 +633,8 @@ test("sessions that do not return are gone after the limit", async () => {
   client.goesTo("http://127.0.0.1:9");
   client.leave("http://127.0.0.1:9");
   await cluster.primary.run(async (ctx) => {
-    while (ctx.hub.stats().recovery.suspended === 0) await new Promise((done) => setTimeout(done, 10));
-    while (ctx.hub.stats().recovery.sessions > 0) await new Promise((done) => setTimeout(done, 10));
+    await ctx.until(() => ctx.hub.stats().recovery.suspended > 0);
+    await ctx.until(() => ctx.hub.stats().recovery.sessions === 0);
   });
   const back = client.connected();
   client.goesTo(b.url);

@@ -234,9 +234,9 @@ test("a worker that takes no connections gets no others that could go elsewhere"
   const stuck = [ask(cluster), ask(cluster)];
   await Promise.race(stuck);
   await cluster.primary.run(async (ctx) => {
-    const { setTimeout: delay } = await ctx.import("node:timers/promises");
-    // The limit beyond which a worker counts as stalled.
-    await delay(1_100);
+    await ctx.until(() => (ctx.router.stats() as PrimaryStats).workers.every((w) => w.handedOver === 1));
+    // Beyond the limit from which on a worker counts as stalled.
+    ctx.passTime(1_100);
   });
   const served = await Promise.all(Array.from({ length: 6 }, () => ask(cluster)));
   for (const { workerId } of served) expect(workerId).not.toBe(stopped.workerId);

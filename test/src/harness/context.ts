@@ -37,7 +37,6 @@ interface Modules {
   readonly "node:http2": typeof import("node:http2");
   readonly "node:https": typeof import("node:https");
   readonly "node:net": typeof import("node:net");
-  readonly "node:timers/promises": typeof import("node:timers/promises");
   readonly "node:v8": typeof import("node:v8");
   readonly "node:vm": typeof import("node:vm");
 }
