@@ -39,7 +39,7 @@ async function measure({ runs, full, cases, only }: Arguments): Promise<CaseResu
   const built = await presence();
   if (!built.redis) console.error("redis-server is not installed, so redis-streams takes no part.");
   const results: CaseResult[] = [];
-  const lab = await Lab.open();
+  const lab = new Lab();
   try {
     for (const bench of chosen()) {
       const ours = bench.name.startsWith("sticky") ? built.sticky : built.adapter;

@@ -3,8 +3,11 @@
  * primary's memory, of the latency on the others, and of the blocked one. Takes a minute and two free cores, so it
  * runs only with HOLDFAST_LONG=1; it prints what it measured.
  */
-import { afterEach, describe, expect, test } from "vitest";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { startsClusters } from "./harness/after-each.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
 
 const MIB = 2 ** 20;
 const SECONDS = Number(process.env.HOLDFAST_SECONDS ?? 20);
@@ -15,14 +18,12 @@ let sender: RemoteWorker;
 let victim: RemoteWorker;
 let other: RemoteWorker;
 
-afterEach(() => cluster?.close());
-
-async function start(maxBacklogBytes: number): Promise<void> {
-  cluster = await TestCluster.start({ sticky: false, workers: 3, hubOptions: { maxBacklogBytes } });
-  [sender, victim, other] = [cluster.worker(0), cluster.worker(1), cluster.worker(2)];
-  await untilServers(cluster.workers, 3);
+const start = startsClusters({ sticky: false, workers: 3 }, async (started) => {
+  cluster = started;
+  ({ a: sender, b: victim, c: other } = cluster);
+  await cluster.untilJoined();
   for (const worker of [victim, other]) await worker.run(listen);
-}
+});
 
 /** What the worker keeps in its store. */
 interface Heard {
@@ -33,7 +34,7 @@ interface Heard {
 }
 
 /** Counts in the worker what a client there would get, by a socket that needs no network. */
-async function listen(ctx: import("./harness/context.js").WorkerContext): Promise<void> {
+async function listen(ctx: WorkerContext): Promise<void> {
   const heard: Heard = { next: 0, gaps: 0, latencies: [] };
   ctx.store.heard = heard;
   const nsp = ctx.io.of("/");
@@ -134,7 +135,7 @@ describe(`${RATE} broadcasts of 1 KB a second for ${SECONDS} s`, () => {
   const timeout = 60_000 + SECONDS * 20_000;
 
   test("nobody blocked, for comparison", { timeout }, async () => {
-    await start(64 * MIB);
+    await start({ hubOptions: { maxBacklogBytes: 64 * MIB } });
     const sent = await load();
     const [atVictim, atOther] = (await finish(victim, other)) as [Heard, Heard];
     report("nobody blocked", sent, atOther);
@@ -142,8 +143,8 @@ describe(`${RATE} broadcasts of 1 KB a second for ${SECONDS} s`, () => {
   });
 
   test("one worker blocked past the limit", { timeout }, async () => {
-    await start(64 * MIB);
-    await victim.kill("SIGSTOP");
+    await start({ hubOptions: { maxBacklogBytes: 64 * MIB } });
+    await victim.stop();
     const sent = await load();
     await within(victim.gone, "end of the stalled worker");
     const [atOther] = (await finish(other)) as [Heard];
@@ -155,10 +156,10 @@ describe(`${RATE} broadcasts of 1 KB a second for ${SECONDS} s`, () => {
 
   test("one worker blocked, awake before the limit", { timeout }, async () => {
     const limit = Math.ceil((RATE * SECONDS * 1_100) / MIB) * MIB * 2;
-    await start(limit);
-    await victim.kill("SIGSTOP");
+    await start({ hubOptions: { maxBacklogBytes: limit } });
+    await victim.stop();
     const sent = await load();
-    await victim.kill("SIGCONT");
+    await victim.resume();
     const [atVictim, atOther] = (await finish(victim, other)) as [Heard, Heard];
     report(`blocked, ${limit / MIB} MiB allowed`, sent, atOther);
     for (const heard of [atVictim, atOther]) expect([heard.next, heard.gaps]).toEqual([sent.sent, 0]);

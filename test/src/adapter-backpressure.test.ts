@@ -4,20 +4,22 @@
  *
  * HOLDFAST_LONG=1 adds the same under load, for 20 seconds.
  */
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
 
 const MIB = 2 ** 20;
 /** A good deal less than the smallest backlog that is allowed. */
 const FLOOD_STEP = 300;
 
 let cluster: TestCluster;
-const clients = new Clients();
 /** The sender, the worker that will be blocked, and one that must not notice; a client in "room" on each. */
 let a: RemoteWorker;
 let b: RemoteWorker;
@@ -26,16 +28,10 @@ let atA: TestClient;
 let atB: TestClient;
 let atC: TestClient;
 
-async function start(config: ClusterConfig): Promise<void> {
-  cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
-  [a, b, c] = [cluster.worker(0), cluster.worker(1), cluster.worker(2)];
-  await untilServers(cluster.workers, 3);
-  for (const worker of cluster.workers) {
-    await worker.run((ctx) => {
-      ctx.store.joins = [];
-      ctx.io.on("connection", (socket) => ctx.store.joins.push(socket.join("room")));
-    });
-  }
+const start = startsClusters({ sticky: false, workers: 3, setUpWorker: joinRoom }, async (started) => {
+  cluster = started;
+  ({ a, b, c } = cluster);
+  await cluster.untilJoined();
   [atA, atB, atC] = [await clients.connectTo(a), await clients.connectTo(b), await clients.connectTo(c)];
   for (const worker of cluster.workers) await worker.run((ctx) => Promise.all(ctx.store.joins));
   await cluster.primary.run((ctx) => {
@@ -43,12 +39,14 @@ async function start(config: ClusterConfig): Promise<void> {
       ctx.emit("stalled", [member.workerId, bytes]);
     });
   });
-}
-
-afterEach(async () => {
-  clients.close();
-  await cluster?.close();
 });
+const startWithRouter = startsClusters({}, (started) => started.untilJoined());
+const clients = closedAfterEach(new Clients());
+
+function joinRoom({ io, store }: WorkerContext): void {
+  store.joins = [];
+  io.on("connection", (socket) => store.joins.push(socket.join("room")));
+}
 
 /** Broadcasts messages of 1 KB, numbered from 0, no faster than the client takes them: its worker must not stall. */
 async function flood(from: RemoteWorker, count: number, pace: TestClient): Promise<void> {
@@ -89,8 +87,8 @@ interface Blocked {
 }
 
 async function stop(worker: RemoteWorker): Promise<Blocked> {
-  await worker.kill("SIGSTOP");
-  return { wake: () => worker.kill("SIGCONT") };
+  await worker.stop();
+  return { wake: () => worker.resume() };
 }
 
 /** Runs a loop that only a file ends. */
@@ -99,7 +97,7 @@ async function keepBusy(worker: RemoteWorker): Promise<Blocked> {
   const file = join(directory, "wake");
   const began = worker.next("busy");
   const done = worker.run(async (ctx, path) => {
-    const { existsSync } = (await ctx.import("node:fs")) as typeof import("node:fs");
+    const { existsSync } = await ctx.import("node:fs");
     ctx.emit("busy");
     await new Promise(setImmediate);
     while (!existsSync(path));
@@ -290,7 +288,7 @@ for (const link of ["pipe", "ipc"] as const) {
       });
       await a.run((ctx) => ctx.io.sockets.sockets.values().next().value?.join("only a"));
       for (const episode of [1, 2]) {
-        await cluster.primary.kill("SIGSTOP");
+        await cluster.primary.stop();
         const own = [atA.next("last"), atC.next("own")];
         await a.run(async (ctx) => {
           const text = "x".repeat(1000);
@@ -314,7 +312,7 @@ for (const link of ["pipe", "ipc"] as const) {
         expect(await a.run((ctx) => ctx.store.codes)).toEqual(
           Array(episode).fill("HOLDFAST_ERR_BACKLOG_FULL"),
         );
-        await cluster.primary.kill("SIGCONT");
+        await cluster.primary.resume();
         await untilServers([a], 3);
         const reached = [atB.next("again"), atC.next("again")];
         await a.run((ctx) => void ctx.io.to("room").emit("again"));
@@ -326,8 +324,7 @@ for (const link of ["pipe", "ipc"] as const) {
 }
 
 test("the clients of a stalled worker reconnect elsewhere", async () => {
-  cluster = await TestCluster.start({ workers: 2, hubOptions: { maxBacklogBytes: MIB } });
-  await untilServers(cluster.workers, 2);
+  const cluster = await startWithRouter({ hubOptions: { maxBacklogBytes: MIB } });
   const client = await clients.connect(cluster.url, { reconnection: true, reconnectionDelay: 10 });
   const here: RemoteWorker[] = [];
   const others: RemoteWorker[] = [];

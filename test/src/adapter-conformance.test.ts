@@ -5,8 +5,8 @@
 import { createHash } from "node:crypto";
 import msgpackParser from "socket.io-msgpack-parser";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { urlOf } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
+
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 import { openRaw, type RawClient, type RawOptions } from "./harness/raw-client.js";
 import { openPolling } from "./harness/raw-polling.js";
@@ -131,10 +131,10 @@ test("a client that takes no packets misses what is volatile, and nothing else",
   for (const config of [{ workers: 1, adapter: false } as const, { workers: 2 }]) {
     const cluster = await TestCluster.start({ sticky: false, ...config });
     try {
-      await untilServers(cluster.workers, cluster.workers.length);
+      await cluster.untilJoined();
       const pollers = [];
-      for (const worker of cluster.workers) pollers.push(await openPolling(await urlOf(worker)));
-      await cluster.worker(0).run(({ io }) => {
+      for (const worker of cluster.workers) pollers.push(await openPolling(worker.url));
+      await cluster.a.run(({ io }) => {
         io.emit("first");
         io.volatile.emit("volatile", 1);
         io.volatile.emit("volatile", Buffer.from("2"));
@@ -169,7 +169,7 @@ class Stage {
 
   private constructor(cluster: TestCluster) {
     this.#cluster = cluster;
-    this.#workers = cluster.workers.slice();
+    this.#workers = cluster.workers;
   }
 
   static async open({ connectPacket, parser, io }: Setup, config: ClusterConfig): Promise<Stage> {
@@ -180,7 +180,7 @@ class Stage {
       ...(parser && { parser }),
       ...config,
     });
-    await untilServers(cluster.workers, cluster.workers.length);
+    await cluster.untilJoined();
     const stage = new Stage(cluster);
     for (const worker of stage.#workers) stage.#clients.push(await stage.#connect(worker, connectPacket));
     return stage;
@@ -195,7 +195,7 @@ class Stage {
         socket.onAnyOutgoing((...args) => ctx.store.outgoing.push(args));
       });
     });
-    const url = await urlOf(worker);
+    const { url } = worker;
     const clients: Record<string, RawClient> = {};
     for (const room of ["first", "second"]) {
       for (const [kind, options] of Object.entries(CLIENTS)) {

@@ -1,22 +1,18 @@
 /** What a client can rely on once it has heard that it is connected. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Clients, urlOf } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { beforeEach, describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import type { RemoteWorker } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
 describe("a client that has heard that it is connected", () => {
-  let cluster: TestCluster;
-  const clients = new Clients();
+  const start = startsClusters({ sticky: false });
+  const clients = closedAfterEach(new Clients());
   let sender: RemoteWorker;
   let receiver: RemoteWorker;
 
   beforeEach(async () => {
-    cluster = await TestCluster.start({ sticky: false, workers: 2 });
-    [sender, receiver] = [cluster.worker(0), cluster.worker(1)];
-  });
-  afterEach(async () => {
-    clients.close();
-    await cluster.close();
+    ({ a: sender, b: receiver } = await start());
   });
 
   for (const transport of ["websocket", "polling"]) {
@@ -49,7 +45,7 @@ describe("a client that has heard that it is connected", () => {
         socket.emit("hello");
       });
     });
-    const client = await openPolling(await urlOf(receiver));
+    const client = await openPolling(receiver.url);
     const [connect, ...rest] = client.first;
     expect(connect).toMatch(/^40/);
     expect(rest).toEqual(['42["to all"]', '42["hello"]']);
@@ -58,33 +54,27 @@ describe("a client that has heard that it is connected", () => {
 });
 
 describe("a client of a worker whose primary is silent", () => {
-  let cluster: TestCluster;
-
-  beforeEach(async () => {
-    cluster = await TestCluster.start({ sticky: false, workers: 1 });
-  });
-  afterEach(() => cluster.close());
+  const start = startsClusters({ sticky: false, workers: 1 });
 
   test("hears that it is connected as soon as the primary knows, and the rest after that", async () => {
-    const worker = cluster.worker(0);
-    const url = await urlOf(worker);
+    const { primary, a: worker } = await start();
     await worker.run((ctx) => {
       ctx.io.on("connection", (socket) => {
         socket.conn.once("close", () => ctx.emit("closed"));
         ctx.emit("connection");
       });
     });
-    await cluster.primary.kill("SIGSTOP");
+    await primary.stop();
     const arrived = worker.next("connection");
     let heard = false;
-    const opened = openPolling(url).finally(() => {
+    const opened = openPolling(worker.url).finally(() => {
       heard = true;
     });
     await arrived;
     await worker.run((ctx) => void ctx.io.emit("news"));
     await worker.run((ctx) => ctx.io.disconnectSockets());
     expect(heard).toBe(false);
-    await cluster.primary.kill("SIGCONT");
+    await primary.resume();
     const client = await opened;
     expect(client.first.map((packet) => packet.slice(0, 2))).toEqual(["40", "42", "41"]);
     const closed = worker.next("closed");

@@ -1,7 +1,8 @@
 /** What the primary itself can emit, ask and change, through `setupPrimary().emitter()`. */
+import { within } from "@holdfast/harness";
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 
 let cluster: TestCluster;
 let a: RemoteWorker;
@@ -10,7 +11,7 @@ const clients = new Clients();
 
 beforeAll(async () => {
   cluster = await TestCluster.start({ sticky: false, workers: 2 });
-  [a, b] = [cluster.worker(0), cluster.worker(1)];
+  ({ a, b } = cluster);
 });
 afterEach(() => {
   clients.close();

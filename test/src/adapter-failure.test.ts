@@ -1,35 +1,22 @@
 /** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
-import { afterEach, describe, expect, test } from "vitest";
+import { within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { type TestCluster, untilServers } from "./harness/cluster.js";
 
-let cluster: TestCluster;
-const clients = new Clients();
-
-async function start(config: ClusterConfig = {}): Promise<RemoteWorker[]> {
-  cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
-  await untilServers([cluster.worker(0)], config.workers ?? 3);
-  return cluster.workers.slice();
-}
-
-afterEach(async () => {
-  clients.close();
-  await cluster?.close();
-});
+const start = startsClusters({ sticky: false, workers: 3 }, (cluster) => cluster.untilJoined());
+const startWithoutHub = startsClusters({ sticky: false, workers: 2, hub: false });
+const clients = closedAfterEach(new Clients());
 
 for (const link of ["pipe", "ipc"]) {
   const hubOptions = { link };
 
   describe(`over ${link}`, () => {
     test("a killed worker settles fetchSockets at once with the others' answers", async () => {
-      const [a, b, c] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const { a, b, c } = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });
       const client = await clients.connectTo(c);
-      await b.kill("SIGSTOP");
+      await b.stop();
       const sockets = a.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
       // The stopped worker has been asked, for this answer comes behind the question on the same link.
       await a.run((ctx) => ctx.io.in("nowhere").fetchSockets());
@@ -38,23 +25,21 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a killed worker settles serverSideEmit with acknowledgement at once", async () => {
-      const [a, b] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });
+      const { a, b } = cluster;
       for (const worker of cluster.workers) {
         await worker.run(
           (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
         );
       }
-      await b.kill("SIGSTOP");
+      await b.stop();
       const answers = a.run((ctx) => ctx.io.serverSideEmitWithAck("pid"));
       await b.kill("SIGKILL");
       expect(await within(answers, "answers of the others")).toEqual([cluster.worker(1).pid]);
     });
 
     test("a killed worker settles a broadcast with acknowledgement at once, its answers kept", async () => {
-      const [a, b, c] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker, RemoteWorker];
+      const { a, b, c } = await start({ hubOptions });
       const [answering, silent, other] = [
         await clients.connectTo(b),
         await clients.connectTo(b),
@@ -76,18 +61,15 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a silent worker ends requests at requestsTimeout, named, with the answers that came", async () => {
-      const [a, b, c] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 700 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-        RemoteWorker,
-      ];
+      const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 700 } });
+      const { a, b, c } = cluster;
       for (const worker of cluster.workers) {
         await worker.run(
           (ctx) => void ctx.io.on("pid", (answer: (pid: number) => void) => answer(process.pid)),
         );
       }
       const client = await clients.connectTo(c);
-      await b.kill("SIGSTOP");
+      await b.stop();
       const [fetched, emitted] = await a.run(async (ctx) => {
         const shape = (error: { code: string; missing: unknown; message: string; responses: unknown[] }) => ({
           code: error.code,
@@ -100,7 +82,7 @@ for (const link of ["pipe", "ipc"]) {
           await ctx.io.serverSideEmitWithAck("pid").catch(shape),
         ];
       });
-      await b.kill("SIGCONT");
+      await b.resume();
       const missing = [{ id: expect.any(Number), workerId: b.workerId, pid: b.pid }];
       expect(fetched).toEqual({
         code: "HOLDFAST_ERR_REQUEST_TIMEOUT",
@@ -112,37 +94,37 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("io.timeout() overrides requestsTimeout for fetchSockets", async () => {
-      const [a, b] = (await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } })) as [
-        RemoteWorker,
-        RemoteWorker,
-      ];
-      await b.kill("SIGSTOP");
+      const { a, b } = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });
+      await b.stop();
       const error = await a.run((ctx) => ctx.io.timeout(300).fetchSockets()).catch((thrown) => thrown);
-      await b.kill("SIGCONT");
+      await b.resume();
       expect(error.message).toContain("within 300 ms");
     });
 
     test("what a worker broadcast before it was killed arrives", async () => {
-      const [a, b] = (await start({ hubOptions, workers: 2 })) as [RemoteWorker, RemoteWorker];
+      const { a, b } = await start({ hubOptions, workers: 2 });
       const client = await clients.connectTo(a);
       await a.run((ctx) => ctx.io.sockets.sockets.values().next().value?.join("r"));
       const last = client.next("last");
       await b
-        .run(async (ctx, ipc) => {
+        .run(async (ctx) => {
           for (let i = 0; i < 1000; i++) ctx.io.to("r").emit("n", i);
           ctx.io.to("r").emit("last");
-          // One turn, so that the frames are with the system; then the hardest end.
-          await new Promise((done) => setTimeout(done, ipc ? 200 : 0));
+          // One turn, so that the frames are with the system, and a message behind those that go over IPC.
+          await new Promise(setImmediate);
+          await new Promise((done) => process.send?.({}, undefined, undefined, done));
+          // Then the hardest end.
           process.kill(process.pid, "SIGKILL");
           await new Promise(() => {});
-        }, link === "ipc")
+        })
         .catch(() => {});
       await last;
       expect(client.received("n")).toEqual(Array.from({ length: 1000 }, (_, i) => [i]));
     });
 
     test("members come and go with their processes", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const cluster = await start({ hubOptions });
+      const { a, b } = cluster;
       await cluster.primary.run((ctx) => {
         ctx.hub.on("leave", (member: { workerId: number }) => ctx.emit("leave", member.workerId));
         ctx.hub.on("join", (member: { workerId: number }) => ctx.emit("join", member.workerId));
@@ -162,7 +144,8 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("a worker that says hello twice is one member, and its requests are answered", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const cluster = await start({ hubOptions });
+      const { a, b } = cluster;
       const client = await clients.connectTo(b);
       const lost = b.next("warning");
       await b.run((ctx) => void process.once("warning", ({ message }) => ctx.emit("warning", message)));
@@ -183,14 +166,12 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("io.close() takes the worker out; a new server in the same process comes back", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
+      const { a, b } = await start({ hubOptions });
       await b.run((ctx) => ctx.io.close());
       await untilServers([a], 2);
       await b.run(async (ctx) => {
-        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-        const { createAdapter } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { Server } = await ctx.import("socket.io");
+        const { createAdapter } = await ctx.import("@holdfast/adapter");
         ctx.store.io = new Server({ adapter: createAdapter() });
         ctx.store.heard = new Promise((resolve) => ctx.store.io.on("back", resolve));
       });
@@ -200,8 +181,8 @@ for (const link of ["pipe", "ipc"]) {
     });
 
     test("closing the adapter settles its requests with an error", async () => {
-      const [a, b] = (await start({ hubOptions })) as [RemoteWorker, RemoteWorker];
-      await b.kill("SIGSTOP");
+      const { a, b } = await start({ hubOptions });
+      await b.stop();
       const error = await a.run(async (ctx) => {
         const request = ctx.io.fetchSockets().catch((thrown: { code: string }) => thrown.code);
         await new Promise(setImmediate);
@@ -209,14 +190,14 @@ for (const link of ["pipe", "ipc"]) {
         await ctx.io.of("/").adapter.close();
         return request;
       });
-      await b.kill("SIGCONT");
+      await b.resume();
       expect(error).toBe("HOLDFAST_ERR_CLOSED");
     });
   });
 }
 
 test("an event listener that throws is uncaught in its worker, and the link goes on", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const { a, b } = await start({ workers: 2 });
   await b.run((ctx) => {
     ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
     ctx.store.heard = new Promise((resolve) => ctx.io.once("next", resolve));
@@ -233,7 +214,8 @@ test("an event listener that throws is uncaught in its worker, and the link goes
 });
 
 test("a connection's listener that throws is uncaught in its worker, and neither link nor clients notice", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
   const [one, two] = [await clients.connectTo(b), await clients.connectTo(b)];
   await b.run((ctx, id) => {
     ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
@@ -254,8 +236,9 @@ test("a connection's listener that throws is uncaught in its worker, and neither
 });
 
 describe("socketsJoin() that a worker could not carry out leaves no interest behind", () => {
-  /** Frames that the hub sends to `to` for a broadcast to a room that nobody is in. */
-  async function strayFrames(from: RemoteWorker, to: RemoteWorker, room: string): Promise<number> {
+  /** Frames that the hub sends to worker b for a broadcast of worker a to a room that nobody is in. */
+  async function strayFrames(cluster: TestCluster, room: string): Promise<number> {
+    const { a: from, b: to } = cluster;
     const framesOut = () =>
       cluster.primary.run(
         (ctx, id) =>
@@ -271,7 +254,8 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
   }
 
   test("because a listener threw", async () => {
-    const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+    const cluster = await start({ workers: 2 });
+    const { a, b } = cluster;
     await clients.connectTo(b);
     await b.run((ctx) => {
       ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
@@ -285,15 +269,16 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
       ctx.io.socketsLeave("x");
       await ctx.io.fetchSockets();
     });
-    expect(await strayFrames(a, b, "x")).toBe(0);
+    expect(await strayFrames(cluster, "x")).toBe(0);
   });
 
   test("because it closed the namespace meanwhile", async () => {
-    const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+    const cluster = await start({ workers: 2 });
+    const { a, b } = cluster;
     for (const worker of [a, b]) {
-      await worker.run(async (ctx) => {
+      await worker.run((ctx) => {
         const { adapter } = ctx.io.of("/closing");
-        while ((await adapter.serverCount()) === 0) await new Promise(setImmediate);
+        return ctx.until(async () => (await adapter.serverCount()) > 0);
       });
     }
     const stopping = b.next("stopping");
@@ -308,22 +293,20 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
       ctx.io.of("/closing").socketsJoin("y");
       await ctx.io.of("/closing").adapter.serverCount();
     });
-    await b.kill("SIGCONT");
+    await b.resume();
     await closed;
     // Claims are settled one after the other: none may be left over.
     await a.run(async (ctx) => {
       ctx.io.socketsJoin("x");
       await ctx.io.fetchSockets();
     });
-    expect(await strayFrames(a, b, "x")).toBe(0);
+    expect(await strayFrames(cluster, "x")).toBe(0);
   });
 });
 
 test("more rooms in one turn than a message holds are reported in several", async () => {
-  const [a, b] = (await start({ workers: 2, hubOptions: { maxMessageBytes: 65_536 } })) as [
-    RemoteWorker,
-    RemoteWorker,
-  ];
+  const cluster = await start({ workers: 2, hubOptions: { maxMessageBytes: 65_536 } });
+  const { a, b } = cluster;
   const client = await clients.connectTo(b);
   await b.run(async (ctx) => {
     const rooms = Array.from({ length: 50_000 }, (_, i) => `room-${i}`);
@@ -339,7 +322,7 @@ test("more rooms in one turn than a message holds are reported in several", asyn
 });
 
 test("socketsJoin takes more rooms than a frame has keys", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const { a, b } = await start({ workers: 2 });
   const client = await clients.connectTo(b);
   const got = client.next("last");
   await a.run((ctx) => {
@@ -353,22 +336,20 @@ test("socketsJoin takes more rooms than a frame has keys", async () => {
 });
 
 test("opening the pipes leaves later imports through symbolic links alone", async () => {
-  const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+  const { a } = await start({ workers: 1 });
   // Its own imports are found only where the link that pnpm made leads to.
   const keys = await a.run(async (ctx) => Object.keys(await ctx.import("socket.io-client")));
   expect(keys).toContain("io");
 });
 
 test("two servers of one process need different scopes, and are apart with them", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const { a, b } = await start({ workers: 2 });
   const results = [];
   for (const worker of [a, b]) {
     results.push(
       await worker.run(async (ctx) => {
-        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-        const { createAdapter } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { Server } = await ctx.import("socket.io");
+        const { createAdapter } = await ctx.import("@holdfast/adapter");
         let code: unknown;
         try {
           new Server({ adapter: createAdapter() });
@@ -386,7 +367,7 @@ test("two servers of one process need different scopes, and are apart with them"
   expect(results).toEqual(Array(2).fill("HOLDFAST_ERR_NAMESPACE_TAKEN"));
   await a.run(async (ctx) => {
     const { adapter } = ctx.store.admin.of("/");
-    while ((await adapter.serverCount()) !== 2) await new Promise(setImmediate);
+    await ctx.until(async () => (await adapter.serverCount()) === 2);
     ctx.store.admin.serverSideEmit("which");
     // An answer over the same link: what was sent before has arrived there.
     await ctx.store.admin.fetchSockets();
@@ -395,25 +376,21 @@ test("two servers of one process need different scopes, and are apart with them"
 });
 
 test("two clusters side by side do not hear each other", async () => {
-  const [a] = (await start({ workers: 2 })) as [RemoteWorker];
-  const other = await TestCluster.start({ sticky: false, workers: 2 });
-  try {
-    const mine = await clients.connectTo(cluster.worker(1));
-    const theirs = await clients.connectTo(other.worker(1));
-    const got = mine.next("hello");
-    await a.run((ctx) => void ctx.io.emit("hello"));
-    await got;
-    const fence = theirs.next("fence");
-    await other.worker(0).run((ctx) => void ctx.io.emit("fence"));
-    await fence;
-    expect(theirs.received("hello")).toEqual([]);
-  } finally {
-    await other.close();
-  }
+  const [one, other] = await Promise.all([start({ workers: 2 }), start({ workers: 2 })]);
+  const mine = await clients.connectTo(one.b);
+  const theirs = await clients.connectTo(other.b);
+  const got = mine.next("hello");
+  await one.a.run((ctx) => void ctx.io.emit("hello"));
+  await got;
+  const fence = theirs.next("fence");
+  await other.a.run((ctx) => void ctx.io.emit("fence"));
+  await fence;
+  expect(theirs.received("hello")).toEqual([]);
 });
 
 test("a worker whose servers are closed ends by itself", async () => {
-  const [a, b] = (await start({ workers: 2 })) as [RemoteWorker, RemoteWorker];
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
   const exit = cluster.primary.next("exit");
   await cluster.primary.run((ctx) => {
     ctx.cluster.on("exit", (worker, code, signal) => ctx.emit("exit", [worker.id, code, signal]));
@@ -429,7 +406,8 @@ test("a worker whose servers are closed ends by itself", async () => {
 });
 
 test("close() of the hub is idempotent and leaves workers delivering locally, told why", async () => {
-  const [a] = (await start({ workers: 2 })) as [RemoteWorker];
+  const cluster = await start({ workers: 2 });
+  const { a } = cluster;
   const client = await clients.connectTo(a);
   const warned = a.next("warning");
   await a.run((ctx) => void process.on("warning", (warning) => ctx.emit("warning", warning.message)));
@@ -446,29 +424,24 @@ test("close() of the hub is idempotent and leaves workers delivering locally, to
 
 describe("misuse", () => {
   test("createAdapter() outside a worker, setupPrimary() in one, and twice", async () => {
-    const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+    const cluster = await start({ workers: 1 });
+    const { a } = cluster;
     const codeOf = (error: { code: string }) => error.code;
     const inWorker = await a
       .run(async (ctx) => {
-        const { setupPrimary } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { setupPrimary } = await ctx.import("@holdfast/adapter");
         setupPrimary();
       })
       .catch(codeOf);
     const inPrimary = await cluster.primary
       .run(async (ctx) => {
-        const { createAdapter } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { createAdapter } = await ctx.import("@holdfast/adapter");
         createAdapter();
       })
       .catch(codeOf);
     const twice = await cluster.primary
       .run(async (ctx) => {
-        const { setupPrimary } = (await ctx.import(
-          "@holdfast/adapter",
-        )) as typeof import("@holdfast/adapter");
+        const { setupPrimary } = await ctx.import("@holdfast/adapter");
         setupPrimary();
       })
       .catch(codeOf);
@@ -480,8 +453,8 @@ describe("misuse", () => {
   });
 
   test("a primary without a hub: an error that says what to call, and requests that fail with it", async () => {
-    cluster = await TestCluster.start({ sticky: false, workers: 2, hub: false });
-    const [a, b] = [cluster.worker(0), cluster.worker(1)];
+    const cluster = await startWithoutHub();
+    const { a, b } = cluster;
     const error = await a.run((ctx) => ctx.io.fetchSockets()).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: "HOLDFAST_ERR_NO_HUB" });
     expect(error.message).toContain("Call setupPrimary() of @holdfast/adapter in the primary");
@@ -502,7 +475,7 @@ describe("misuse", () => {
 
     // A hub that opens late invites the workers, over the IPC channel.
     await cluster.primary.run(async (ctx) => {
-      const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
+      const { setupPrimary } = await ctx.import("@holdfast/adapter");
       ctx.store.hub = setupPrimary();
     });
     await untilServers([a], 2);
@@ -517,7 +490,8 @@ describe("misuse", () => {
   });
 
   test("ends that speak different protocols are told so", async () => {
-    const [a] = (await start({ workers: 1 })) as [RemoteWorker];
+    const cluster = await start({ workers: 1 });
+    const { a } = cluster;
     await cluster.primary.run((ctx) => {
       ctx.cluster.on("message", (_worker, message) => {
         const kind = (message as Record<string, unknown>)["holdfast:adapter"];

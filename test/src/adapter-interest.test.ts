@@ -272,7 +272,7 @@ class Run {
     for (const each of this.#clients.values()) each.close();
     for (const worker of workers) {
       await worker.run(async (ctx) => {
-        while (ctx.io.sockets.sockets.size > 0) await new Promise(setImmediate);
+        await ctx.until(() => ctx.io.sockets.sockets.size === 0);
         // The answer comes from behind what the hub was told of the rooms.
         await ctx.io.of("/").adapter.serverCount();
       });

@@ -1,18 +1,15 @@
 /** What joining costs on the link: one report for all rooms of a turn, in one write. */
-import { afterEach, describe, expect, test } from "vitest";
+import { within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 
 const ROOMS = 10_000;
 
-let cluster: TestCluster;
-const clients = new Clients();
-
-afterEach(async () => {
-  clients.close();
-  await cluster.close();
-});
+const start = startsClusters({ sticky: false }, (cluster) => cluster.untilJoined());
+const clients = closedAfterEach(new Clients());
 
 /** From now on `ctx.store.writes` has the size of each write to the hub, in bytes of frames. */
 async function watchWrites(ctx: WorkerContext): Promise<void> {
@@ -27,7 +24,7 @@ async function watchWrites(ctx: WorkerContext): Promise<void> {
     return send.call(process, message, ...rest);
   };
 
-  const { Socket } = (await ctx.import("node:net")) as typeof import("node:net");
+  const { Socket } = await ctx.import("node:net");
   // Clients and the test itself are connected over TCP; nothing is printed.
   const isPipe = (socket: unknown) => (socket as import("node:net").Socket).remoteAddress === undefined;
   const { _write, _writev } = Socket.prototype;
@@ -43,7 +40,10 @@ async function watchWrites(ctx: WorkerContext): Promise<void> {
 }
 
 /** What has gone between the hub and a worker. */
-function traffic(worker: RemoteWorker): Promise<{ link: string } & Record<string, number>> {
+function traffic(
+  cluster: TestCluster,
+  worker: RemoteWorker,
+): Promise<{ link: string } & Record<string, number>> {
   return cluster.primary.run(
     (ctx, id) => ctx.hub.stats().members.find(({ workerId }: { workerId: number }) => workerId === id),
     worker.workerId,
@@ -56,14 +56,13 @@ describe.each<[string, ClusterConfig]>([
   ["ipc", { hubOptions: { link: "ipc" }, serialization: "advanced" }],
 ])("over %s, %j", (link, config) => {
   test(`${ROOMS} rooms that a socket joins in one turn are one report, and broadcasts find each`, async () => {
-    cluster = await TestCluster.start({ sticky: false, workers: 2, ...config });
-    const [sender, joiner] = [cluster.worker(0), cluster.worker(1)];
-    await untilServers(cluster.workers, 2);
+    const cluster = await start(config);
+    const { a: sender, b: joiner } = cluster;
     const client = await clients.connectTo(joiner);
     await joiner.run(watchWrites);
     // The hub's answer: it has read everything that went before.
     await joiner.run((ctx) => ctx.io.of("/").adapter.serverCount());
-    const before = await traffic(joiner);
+    const before = await traffic(cluster, joiner);
     expect(before.link).toBe(link);
 
     const joined = await joiner.run(
@@ -79,7 +78,7 @@ describe.each<[string, ClusterConfig]>([
       client.id,
       ROOMS,
     );
-    const after = await traffic(joiner);
+    const after = await traffic(cluster, joiner);
     expect(joined).toEqual({ inTheTurn: [], writes: [expect.any(Number)], rooms: ROOMS + 1 });
     expect(after.framesIn).toBe(Number(before.framesIn) + 1);
     expect(after.bytesIn).toBe(Number(before.bytesIn) + Number(joined.writes[0]));
@@ -93,25 +92,24 @@ describe.each<[string, ClusterConfig]>([
     await last;
     expect(client.received("n")).toEqual(Array.from({ length: ROOMS }, (_, i) => [i]));
     // Because the hub knows these rooms, not because it sends everything to everybody.
-    expect((await traffic(joiner)).framesOut).toBe(Number(after.framesOut) + ROOMS + 1);
+    expect((await traffic(cluster, joiner)).framesOut).toBe(Number(after.framesOut) + ROOMS + 1);
     expect(cluster.output).toBe("");
   });
 
   test("rooms that were left are forgotten, though the worker has nothing else to say", async () => {
-    cluster = await TestCluster.start({ sticky: false, workers: 1, ...config });
-    const worker = cluster.worker(0);
-    await untilServers(cluster.workers, 1);
+    const cluster = await start({ workers: 1, ...config });
+    const { a: worker } = cluster;
     const client = await clients.connectTo(worker);
     const before = await cluster.primary.run((ctx) => ctx.hub.stats().rooms);
     await worker.run(async (ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
       await socket?.join(["a", "b"]);
     }, client.id);
-    const { framesOut } = await traffic(worker);
+    const { framesOut } = await traffic(cluster, worker);
     await worker.run((ctx, id) => void ctx.io.sockets.sockets.get(id)?.leave("a"), client.id);
-    await roomsBecome(before + 1);
+    await roomsBecome(cluster, before + 1);
     // Nobody waits for an answer.
-    expect((await traffic(worker)).framesOut).toBe(framesOut);
+    expect((await traffic(cluster, worker)).framesOut).toBe(framesOut);
     // One that is joined meanwhile does not wait for those that are left.
     await worker.run(async (ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
@@ -120,13 +118,14 @@ describe.each<[string, ClusterConfig]>([
     }, client.id);
     expect(await cluster.primary.run((ctx) => ctx.hub.stats().rooms)).toBe(before + 1);
     client.close();
-    await roomsBecome(0);
+    await roomsBecome(cluster, 0);
   });
 });
 
-async function roomsBecome(expected: number): Promise<void> {
-  const become = cluster.primary.run(async (ctx, count) => {
-    while (ctx.hub.stats().rooms !== count) await new Promise(setImmediate);
-  }, expected);
+async function roomsBecome(cluster: TestCluster, expected: number): Promise<void> {
+  const become = cluster.primary.run(
+    (ctx, count) => ctx.until(() => ctx.hub.stats().rooms === count),
+    expected,
+  );
   await within(become, `${expected} rooms`);
 }

@@ -2,9 +2,10 @@
  * The adapter's behaviour on a real cluster, as a function of how the cluster is set up.
  * Workers have a port each, so that a test chooses where a client is.
  */
+import { within } from "@holdfast/harness";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Clients, type TestClient } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers, within } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 export function adapterSuite(name: string, config: ClusterConfig): void {
@@ -20,8 +21,8 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
 
     beforeAll(async () => {
       cluster = await TestCluster.start({ sticky: false, workers: 3, ...config });
-      [workerA, workerB, workerC] = [cluster.worker(0), cluster.worker(1), cluster.worker(2)];
-      await untilServers(cluster.workers, 3);
+      ({ a: workerA, b: workerB, c: workerC } = cluster);
+      await cluster.untilJoined();
     });
 
     afterAll(async () => {
@@ -58,9 +59,10 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
 
     /** Waits until a namespace has this many sockets on all workers. */
     async function untilSockets(count: number): Promise<void> {
-      await workerA.run(async (ctx, expected) => {
-        while ((await ctx.io.fetchSockets()).length !== expected) await new Promise(setImmediate);
-      }, count);
+      await workerA.run(
+        (ctx, expected) => ctx.until(async () => (await ctx.io.fetchSockets()).length === expected),
+        count,
+      );
     }
 
     describe("broadcast", () => {
@@ -516,10 +518,8 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
 
       test("that are cleaned up are counted no more", async () => {
         const result = await workerA.run(async (ctx) => {
-          const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-          const { createAdapter } = (await ctx.import(
-            "@holdfast/adapter",
-          )) as typeof import("@holdfast/adapter");
+          const { Server } = await ctx.import("socket.io");
+          const { createAdapter } = await ctx.import("@holdfast/adapter");
           const io = new Server({ adapter: createAdapter({ scope: "short-lived" }) });
           const counts = [await io.of("/gone").adapter.serverCount()];
           await io.of("/gone").adapter.close();

@@ -1,6 +1,6 @@
 /** In how many writes the packets of one batch leave, and whether their bytes are those of Socket.IO. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Clients, urlOf } from "./harness/clients.js";
+import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
@@ -12,7 +12,7 @@ describe("packets that arrive in one batch", () => {
 
   beforeAll(async () => {
     cluster = await TestCluster.start({ sticky: false, workers: 2 });
-    [sender, receiver] = [cluster.worker(0), cluster.worker(1)];
+    ({ a: sender, b: receiver } = cluster);
   });
   afterAll(async () => {
     clients.close();
@@ -57,7 +57,7 @@ describe("packets that arrive in one batch", () => {
   });
 
   test("leave in one payload of a poll", async () => {
-    const polling = await openPolling(await urlOf(receiver));
+    const polling = await openPolling(receiver.url);
     await receiver.run(async (ctx) => {
       await Promise.all([...ctx.io.sockets.sockets.values()].map((socket) => socket.join("poll")));
     });

@@ -1,7 +1,8 @@
 /** Each package does its work beside the official counterpart of the other. */
+import { within } from "@holdfast/harness";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
-import { TestCluster, within } from "./harness/cluster.js";
+import { startsClusters } from "./harness/after-each.js";
 import type { ClusterConfig } from "./harness/context.js";
 
 const PAIRS = [
@@ -19,18 +20,18 @@ const ANSWER_WITHIN_MS = 5_000;
 const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
 
 describe.each(PAIRS)("$adapter under $sticky", ({ adapter, sticky }) => {
-  let cluster: TestCluster;
+  // The official packages send Buffers over IPC, which needs this.
+  const start = startsClusters({ adapter, sticky, serialization: "advanced" });
   let sockets: Socket[] = [];
 
-  afterEach(async () => {
+  afterEach(() => {
     for (const socket of sockets) socket.disconnect();
     sockets = [];
-    await cluster.close();
   });
 
   /** Connects and waits for the process that serves it. */
-  async function connect(transports: string[]): Promise<{ socket: Socket; pid: number }> {
-    const socket = io(cluster.url, { transports, forceNew: true });
+  async function connect(url: string, transports: string[]): Promise<{ socket: Socket; pid: number }> {
+    const socket = io(url, { transports, forceNew: true });
     sockets.push(socket);
     const connected = new Promise<void>((resolve) => socket.once("connect", () => resolve()));
     await within(connected, `connection over ${transports}`, ANSWER_WITHIN_MS);
@@ -43,19 +44,18 @@ describe.each(PAIRS)("$adapter under $sticky", ({ adapter, sticky }) => {
   const options = { retry: RETRIES[sticky] };
 
   it("serves clients from several workers and carries broadcasts and requests", options, async () => {
-    // The official packages send Buffers over IPC, which needs this.
-    cluster = await TestCluster.start({ adapter, sticky, workers: 2, serialization: "advanced" });
-    for (const worker of cluster.workers) {
-      await worker.run(({ io }) => {
+    const cluster = await start({
+      setUpWorker: ({ io }) => {
         io.on("connection", (socket) => {
           socket.on("which", (answer) => answer(process.pid));
           socket.on("join", (room, answer) => Promise.resolve(socket.join(room)).then(() => answer()));
         });
         io.on("name", (answer) => answer(process.pid));
-      });
-    }
+      },
+    });
     const clients: { socket: Socket; pid: number }[] = [];
-    for (const transports of [...TRANSPORTS, ...TRANSPORTS]) clients.push(await connect(transports));
+    for (const transports of [...TRANSPORTS, ...TRANSPORTS])
+      clients.push(await connect(cluster.url, transports));
     const pids = new Set(clients.map(({ pid }) => pid));
     expect(pids).toEqual(new Set(cluster.workers.map(({ pid }) => pid)));
 

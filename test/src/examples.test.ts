@@ -1,10 +1,11 @@
 /** Every example runs as its README says, serves real clients from several workers, and ends. */
+
 import { createHash, randomBytes } from "node:crypto";
 import { Agent, request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
+import { within } from "@holdfast/harness";
 import { io } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
-import { within } from "./harness/cluster.js";
 import { CLIENT_KINDS, Example, type ExampleClient, talk } from "./harness/example.js";
 
 let example: Example;
@@ -121,7 +122,6 @@ describe("examples/chat", () => {
   const READY = /^Chat on (\S+) \(primary \d+, (\d+) workers\)/;
   const chat = (args: string[], env: NodeJS.ProcessEnv = {}) =>
     new Example({ script: "chat/server.js", args: ["--host", "127.0.0.1", ...args], env });
-  const ended = () => within(example.gone, "end of the chat");
 
   it.each([
     {
@@ -143,7 +143,7 @@ describe("examples/chat", () => {
     { args: ["--prot", "1"], env: {}, complaint: "Unknown option '--prot'" },
   ])("explains $args $env and exits with 2", async ({ args, env, complaint }) => {
     example = chat(args, env);
-    expect(await ended()).toEqual({ code: 2, signal: null });
+    expect(await example.end()).toEqual({ code: 2, signal: null });
     expect(example.stderr).toContain(complaint);
     expect(example.stderr).toContain("Usage:");
   });
@@ -153,7 +153,7 @@ describe("examples/chat", () => {
     expect((await example.line(READY))[2]).toBe("3");
     await example.stop();
     example = chat(["--help"]);
-    expect(await ended()).toEqual({ code: 0, signal: null });
+    expect(await example.end()).toEqual({ code: 0, signal: null });
     expect(example.output).toContain("Usage:");
   });
 
@@ -163,7 +163,7 @@ describe("examples/chat", () => {
       await within(new Promise<void>((resolve) => squatter.once("listening", resolve)), "a taken port");
       const { port } = squatter.address() as AddressInfo;
       example = chat(["--port", String(port)]);
-      expect(await ended()).toEqual({ code: 1, signal: null });
+      expect(await example.end()).toEqual({ code: 1, signal: null });
       expect(example.stderr).toContain(`Port ${port} is in use.`);
     } finally {
       squatter.close();
@@ -175,7 +175,7 @@ describe("examples/chat", () => {
     await example.line(READY);
     // Ctrl+C reaches every process of the group, `kill` only the primary.
     process.kill(signal === "SIGINT" ? -example.pid : example.pid, signal);
-    expect(await ended()).toEqual({ code: 0, signal: null });
+    expect(await example.end()).toEqual({ code: 0, signal: null });
     expectNoComplaint();
   });
 
@@ -226,7 +226,7 @@ describe("examples/chat", () => {
     example = chat([]);
     await example.line(READY);
     example.signal("SIGKILL");
-    expect(await ended()).toEqual({ code: null, signal: "SIGKILL" });
+    expect(await example.end()).toEqual({ code: null, signal: "SIGKILL" });
   });
 });
 

@@ -2,9 +2,10 @@
  * Many real clients on real clusters: every broadcast reaches every member exactly once, and in order per sender,
  * while others come and go, with two clusters side by side.
  */
+import { within } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ClientOptions, Clients, type TestClient } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
+import { TestCluster } from "./harness/cluster.js";
 
 const WORKERS = 4;
 const CLIENTS = 300;
@@ -99,17 +100,16 @@ describe("300 clients: polling, WebSocket and upgrading", () => {
 
   beforeAll(async () => {
     for (let i = 0; i < 2; i++) {
-      const cluster = await TestCluster.start({ workers: WORKERS });
-      for (const worker of cluster.workers) {
-        await worker.run((ctx) => {
-          ctx.io.on("connection", (socket) => {
+      const cluster = await TestCluster.start({
+        workers: WORKERS,
+        setUpWorker: ({ io }) =>
+          io.on("connection", (socket) => {
             socket.on("join", async (rooms: string[], done: () => void) => {
               await socket.join(rooms);
               done();
             });
-          });
-        });
-      }
+          }),
+      });
       clusters.push(cluster);
     }
   }, 120_000);

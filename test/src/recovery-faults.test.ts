@@ -1,36 +1,31 @@
 /** Connection state recovery when workers stop, are cut off, or more is sent than memory may hold. */
-import { afterEach, expect, test } from "vitest";
-import { urlOf } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
-import type { ClusterConfig, WorkerContext } from "./harness/context.js";
+import { expect, test } from "vitest";
+
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
 import { CutOff } from "./harness/cut-off.js";
-import { Manager, RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
+import { Manager, RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
 
 let cluster: TestCluster;
 let a: RemoteWorker;
 let b: RemoteWorker;
-let urlA: string;
-let urlB: string;
-const clients: RecoveringClient[] = [];
 
-async function start(config: ClusterConfig = {}): Promise<void> {
-  cluster = await TestCluster.start({
-    sticky: false,
-    workers: 2,
-    io: { connectionStateRecovery: {} },
-    ...config,
-  });
-  [a, b] = [cluster.worker(0), cluster.worker(1)];
-  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
-  await untilServers(cluster.workers, 2);
-}
-
-async function connect(url: string, options?: RecoveringOptions): Promise<RecoveringClient> {
-  const client = new RecoveringClient(url, options);
-  clients.push(client);
-  await client.connected();
-  return client;
-}
+const start = startsClusters(
+  { sticky: false, workers: 2, io: { connectionStateRecovery: {} } },
+  async (started) => {
+    cluster = started;
+    ({ a, b } = cluster);
+    await cluster.untilJoined();
+  },
+);
+const startWithoutHub = startsClusters({
+  sticky: false,
+  workers: 1,
+  hub: false,
+  io: { connectionStateRecovery: {} },
+});
+const clients = closedAfterEach(new RecoveringClients());
 
 /** @param then what the worker still does when its link is gone */
 async function cutOff(worker: RemoteWorker, then?: (ctx: WorkerContext) => void): Promise<CutOff> {
@@ -55,14 +50,9 @@ async function place(worker: RemoteWorker, ...numbers: number[]): Promise<void> 
   }, numbers);
 }
 
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close();
-  await cluster?.close();
-});
-
 test("a worker that stops past the ping timeout and goes on: its clients are elsewhere and get nothing twice", async () => {
   await start({ io: { connectionStateRecovery: {}, pingInterval: 300, pingTimeout: 300 } });
-  const people = await Promise.all(Array.from({ length: 10 }, () => connect(urlA)));
+  const people = await Promise.all(Array.from({ length: 10 }, () => clients.connect(a.url)));
   await a.run((ctx) => {
     ctx.store.gone = 0;
     for (const socket of ctx.io.sockets.sockets.values()) {
@@ -77,20 +67,23 @@ test("a worker that stops past the ping timeout and goes on: its clients are els
   });
   await Promise.all(people.map((client) => client.has("m", 0)));
   // What the sockets' data is has to be told before the worker stops: a client's message makes it look.
+  await a.run((ctx) => {
+    ctx.store.told = Promise.all([...ctx.io.sockets.sockets.values()].map(ctx.dataTold));
+  });
   for (const client of people) client.socket.emit("hello");
-  await a.run(async () => new Promise((done) => setTimeout(done, 1_200)));
+  await a.run((ctx) => ctx.store.told);
   const ids = people.map(({ id }) => id);
-  for (const client of people) client.goesTo(urlB);
+  for (const client of people) client.goesTo(b.url);
   const back = people.map((client) => client.connected());
-  await a.kill("SIGSTOP");
+  await a.stop();
   await b.run((ctx) => void ctx.io.to("r").emit("m", 1));
   const returns = await Promise.all(back);
   expect(returns).toEqual(ids.map((id) => ({ id, recovered: true })));
   await b.run((ctx) => void ctx.io.to("r").emit("m", 2));
   await Promise.all(people.map((client) => client.has("m", 2)));
-  await a.kill("SIGCONT");
+  await a.resume();
   await a.run(async (ctx, count) => {
-    while (ctx.store.gone < count) await new Promise((done) => setTimeout(done, 10));
+    await ctx.until(() => ctx.store.gone === count);
     ctx.io.to("r").emit("m", 3);
   }, people.length);
   await Promise.all(people.map((client) => client.has("m", 3)));
@@ -111,21 +104,21 @@ test("a worker that stops past the ping timeout and goes on: its clients are els
 
 test("an owner that is silent is passed over, and what it says afterwards does not count", async () => {
   await start();
-  const client = await connect(urlA);
+  const client = await clients.connect(a.url);
   await a.run((ctx) => void ctx.io.emit("m", 0));
   await client.has("m", 0);
   const { id } = client;
-  await a.kill("SIGSTOP");
-  expect(await client.abandon(urlB)).toEqual({ id, recovered: true });
+  await a.stop();
+  expect(await client.abandon(b.url)).toEqual({ id, recovered: true });
   await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.join("mine"), id);
-  await a.kill("SIGCONT");
+  await a.resume();
   await a.run(async (ctx) => {
-    while (ctx.io.sockets.sockets.size > 0) await new Promise((done) => setTimeout(done, 10));
+    await ctx.until(() => ctx.io.sockets.sockets.size === 0);
     await ctx.io.fetchSockets();
   });
   const { recovery } = await cluster.primary.run((ctx) => ctx.hub.stats());
   expect(recovery).toMatchObject({ sessions: 1, suspended: 0 });
-  const back = client.drop(urlA);
+  const back = client.drop(a.url);
   await b.run((ctx) => void ctx.io.to("mine").emit("m", 1));
   expect(await back).toEqual({ id, recovered: true });
   await client.has("m", 1);
@@ -134,11 +127,11 @@ test("an owner that is silent is passed over, and what it says afterwards does n
 test("the hub's memory stays within its bound under a flood, which is told", async () => {
   const journalBytes = 2 * 2 ** 20;
   await start({ hubOptions: { journalBytes } });
-  const client = await connect(urlA, { reconnection: false });
+  const client = await clients.connect(a.url, { reconnection: false });
   await a.run((ctx) => void ctx.io.emit("m"));
   await client.has("m");
   const { privateId = "", offset = "" } = client;
-  client.leave(urlA);
+  client.leave(a.url);
   await cluster.primary.run((ctx) => {
     ctx.store.full = 0;
     ctx.hub.on("journalFull", () => void ctx.store.full++);
@@ -159,8 +152,8 @@ test("the hub's memory stays within its bound under a flood, which is told", asy
   expect(recovery.packets + recovery.cut).toBe(20_001);
   expect(full).toBe(1);
   // The flood was for others: this client has missed nothing, and the hub knows it.
-  const again = new RecoveringClient(urlB, { reconnection: false });
-  clients.push(again);
+  const again = new RecoveringClient(b.url, { reconnection: false });
+  clients.add(again);
   again.privateId = privateId;
   again.offset = offset;
   expect((await again.connected()).recovered).toBe(true);
@@ -168,7 +161,7 @@ test("the hub's memory stays within its bound under a flood, which is told", asy
 
 test("a worker that was cut off sends its clients away, and they come back with what they missed", async () => {
   await start({ hubOptions: { maxBacklogBytes: 2 ** 20, killStalled: false } });
-  const [client, flooded] = [await connect(urlA), await connect(urlA)];
+  const [client, flooded] = [await clients.connect(a.url), await clients.connect(a.url)];
   await a.run((ctx, id) => {
     ctx.io.sockets.sockets.get(id)?.join("flood");
     ctx.io.emit("m", 0);
@@ -179,7 +172,7 @@ test("a worker that was cut off sends its clients away, and they come back with 
   await cluster.primary.run((ctx) => {
     ctx.store.stalled = new Promise<void>((resolve) => ctx.hub.once("stalled", () => resolve()));
   });
-  await a.kill("SIGSTOP");
+  await a.stop();
   await b.run(async (ctx) => {
     ctx.io.emit("m", 1);
     for (let i = 0; i < 3_000; i++) {
@@ -191,7 +184,7 @@ test("a worker that was cut off sends its clients away, and they come back with 
   await cluster.primary.run((ctx) => ctx.store.stalled);
   await b.run((ctx) => void ctx.io.emit("m", 2));
   const back = client.connected();
-  await a.kill("SIGCONT");
+  await a.resume();
   expect(await back).toEqual({ id, recovered: true });
   await client.has("m", 2);
   await b.run((ctx) => void ctx.io.emit("m", 3));
@@ -209,12 +202,12 @@ test("a client whose middlewares ran while its worker was cut off comes back wit
       ctx.emit("asked");
     });
   });
-  const client = await connect(urlA);
+  const client = await clients.connect(a.url);
   await place(a, 0);
   await client.has("m", 0);
   const { id } = client;
   const asked = b.next("asked");
-  client.leave(urlB);
+  client.leave(b.url);
   await asked;
   const cut = await cutOff(b);
   await place(a, 1);
@@ -239,11 +232,11 @@ test("a client whose question was on the link that its worker lost gets its sess
       return restored;
     };
   });
-  const client = await connect(urlA);
+  const client = await clients.connect(a.url);
   await place(a, 0);
   await client.has("m", 0);
   const { id } = client;
-  expect(await client.drop(urlB)).toEqual({ id, recovered: true });
+  expect(await client.drop(b.url)).toEqual({ id, recovered: true });
   await place(a, 1);
   await client.has("m", 1);
   expect(client.of("m")).toEqual([[0], [1]]);
@@ -252,10 +245,10 @@ test("a client whose question was on the link that its worker lost gets its sess
 test("sessions of several namespaces come back from a worker that was cut off as they were when it was taken back", async () => {
   await start();
   for (const worker of [a, b]) await worker.run((ctx) => void ctx.io.of("/admin"));
-  const manager = new Manager(urlA, { reconnectionDelay: 1, transports: ["websocket"] });
-  const main = new RecoveringClient(urlA, {}, "/", manager);
-  const admin = new RecoveringClient(urlA, {}, "/admin", manager);
-  clients.push(main, admin);
+  const manager = new Manager(a.url, { reconnectionDelay: 1, transports: ["websocket"] });
+  const main = new RecoveringClient(a.url, {}, "/", manager);
+  const admin = new RecoveringClient(a.url, {}, "/admin", manager);
+  for (const client of [main, admin]) clients.add(client);
   await Promise.all([main.connected(), admin.connected()]);
   await b.run((ctx) => {
     ctx.io.emit("m", 0);
@@ -276,7 +269,7 @@ test("sessions of several namespaces come back from a worker that was cut off as
   await takeBack(a, cut);
   // Behind what the worker has told the hub of the sessions.
   await a.run((ctx) => ctx.io.of("/admin").adapter.serverCount());
-  main.goesTo(urlB);
+  main.goesTo(b.url);
   expect(await Promise.all(back)).toEqual(ids.map((id) => ({ id, recovered: true })));
   const there = await b.run((ctx) =>
     [ctx.io.of("/"), ctx.io.of("/admin")].map((nsp) =>
@@ -288,7 +281,7 @@ test("sessions of several namespaces come back from a worker that was cut off as
 
 test("what listeners throw when clients are sent away keeps no other client, and no message, from its way", async () => {
   await start();
-  const people = await Promise.all([connect(urlA), connect(urlA), connect(urlA)]);
+  const people = await Promise.all([clients.connect(a.url), clients.connect(a.url), clients.connect(a.url)]);
   await place(b, 0);
   await Promise.all(people.map((client) => client.has("m", 0)));
   const ids = people.map(({ id }) => id);
@@ -321,19 +314,19 @@ test("data that is too large for a message is reported, and the rest of the sess
       socket.join("r");
     });
   });
-  const client = await connect(urlA);
+  const client = await clients.connect(a.url);
   expect(await warned).toContain(`socket.data of socket ${client.id} cannot be kept`);
   await a.run((ctx) => void ctx.io.to("r").emit("m", 0));
   await client.has("m", 0);
   const { id } = client;
-  expect(await client.drop(urlB)).toEqual({ id, recovered: true });
+  expect(await client.drop(b.url)).toEqual({ id, recovered: true });
   await a.run((ctx) => void ctx.io.to("r").emit("m", 1));
   await client.has("m", 1);
 });
 
 test("data that is too large for a message does not end a worker that was cut off", async () => {
   await start({ hubOptions: { maxMessageBytes: 65_536 } });
-  const client = await connect(urlA);
+  const client = await clients.connect(a.url);
   await a.run((ctx, id) => {
     const socket = ctx.io.sockets.sockets.get(id);
     if (socket) socket.data.large = "x".repeat(100_000);
@@ -359,8 +352,8 @@ test("data that is too large for a message does not end a worker that was cut of
 test("a parser that keeps no text is refused with a code", async () => {
   await start();
   const code = await a.run(async (ctx) => {
-    const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-    const { createAdapter } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
+    const { Server } = await ctx.import("socket.io");
+    const { createAdapter } = await ctx.import("@holdfast/adapter");
     class Encoder {
       encode(packet: unknown) {
         return [Buffer.from(JSON.stringify(packet)).toString("base64")];
@@ -381,14 +374,8 @@ test("a parser that keeps no text is refused with a code", async () => {
 });
 
 test("without a hub, packets reach the worker's own clients at once", async () => {
-  cluster = await TestCluster.start({
-    sticky: false,
-    workers: 1,
-    hub: false,
-    io: { connectionStateRecovery: {} },
-  });
-  a = cluster.worker(0);
-  const client = await connect(await urlOf(a));
+  const { a } = await startWithoutHub();
+  const client = await clients.connect(a.url);
   await a.run((ctx) => void ctx.io.emit("m", "before it is known that there is no hub"));
   await client.has("m", "before it is known that there is no hub");
   await a.run((ctx, id) => {

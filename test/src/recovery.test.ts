@@ -1,64 +1,49 @@
 /** Connection state recovery on real clusters: what comes back, from where, and what does not. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { urlOf } from "./harness/clients.js";
-import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
-import { Manager, RecoveringClient, type RecoveringOptions } from "./harness/recovering-client.js";
+import { beforeEach, describe, expect, test } from "vitest";
+
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
+import { Manager, RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
 
 let cluster: TestCluster;
 let a: RemoteWorker;
 let b: RemoteWorker;
-let urlA: string;
-let urlB: string;
-const clients: RecoveringClient[] = [];
 
-async function start(config: ClusterConfig = {}): Promise<void> {
-  cluster = await TestCluster.start({
-    sticky: false,
-    workers: 2,
-    io: { connectionStateRecovery: {} },
-    ...config,
+const start = startsClusters(
+  { sticky: false, workers: 2, io: { connectionStateRecovery: {} }, setUpWorker: keepReasons },
+  async (started) => {
+    cluster = started;
+    ({ a, b } = cluster);
+    await cluster.untilJoined();
+  },
+);
+const startWithMsgpack = startsClusters({
+  sticky: false,
+  workers: 2,
+  workerModule: new URL("../dist/fixtures/recovery-msgpack.js", import.meta.url).href,
+});
+const clients = closedAfterEach(new RecoveringClients());
+
+/** Why sockets were disconnected. */
+function keepReasons({ io, store }: WorkerContext): void {
+  store.reasons = [];
+  io.on("connection", (socket) => {
+    socket.on("disconnect", (reason) => void store.reasons.push(reason));
   });
-  [a, b] = [cluster.worker(0), cluster.worker(1)];
-  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
-  await untilServers(cluster.workers, 2);
-  for (const worker of cluster.workers) {
-    await worker.run((ctx) => {
-      ctx.store.reasons = [];
-      ctx.io.on("connection", (socket) => {
-        socket.on("disconnect", (reason) => void ctx.store.reasons.push(reason));
-      });
-    });
-  }
-}
-
-async function connect(
-  url: string,
-  options?: RecoveringOptions,
-  namespace?: string,
-): Promise<RecoveringClient> {
-  const client = new RecoveringClient(url, options, namespace);
-  clients.push(client);
-  await client.connected();
-  return client;
 }
 
 /** Everybody gets `event` from worker b; with it, an offset. */
 async function tellAll(event: string, ...args: unknown[]): Promise<void> {
   await b.run((ctx, name, values) => void ctx.io.emit(name, ...values), event, args);
-  await Promise.all(clients.map((client) => client.has(event, ...args)));
+  await Promise.all(clients.all.map((client) => client.has(event, ...args)));
 }
-
-afterEach(async () => {
-  for (const client of clients.splice(0)) client.close();
-  await cluster?.close();
-});
 
 describe("a session", () => {
   beforeEach(() => start());
 
   test("is restored on another worker: id, rooms, data and every packet that was missed, in order", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await a.run(async (ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
       if (!socket) throw new Error("no socket");
@@ -72,7 +57,7 @@ describe("a session", () => {
     const back = client.connected();
     client.leave("http://127.0.0.1:9");
     await a.run(async (ctx, sid) => {
-      while (ctx.io.sockets.sockets.has(sid)) await new Promise(setImmediate);
+      await ctx.until(() => !ctx.io.sockets.sockets.has(sid));
     }, id);
     await b.run((ctx, sid) => {
       for (let i = 0; i < 100; i++) ctx.io.to("r").emit("n", i);
@@ -84,7 +69,7 @@ describe("a session", () => {
       ctx.io.emit("all", Buffer.from([1, 2]), { deep: new Uint8Array([3]) });
       ctx.io.to(sid).emit("mine");
     }, id);
-    client.goesTo(urlB);
+    client.goesTo(b.url);
     expect(await back).toEqual({ id, recovered: true });
     await client.has("mine");
     expect(client.received).toEqual([
@@ -109,11 +94,11 @@ describe("a session", () => {
   });
 
   test("is restored several times in a row, here and there", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m", -1);
     const { id } = client;
     for (let i = 0; i < 10; i++) {
-      const back = client.drop(i % 2 === 0 ? urlB : urlA);
+      const back = client.drop(i % 2 === 0 ? b.url : a.url);
       await a.run((ctx, sid, n) => void ctx.io.to(sid).emit("m", n), id, i);
       expect(await back).toEqual({ id, recovered: true });
       await tellAll("fence", i);
@@ -122,7 +107,7 @@ describe("a session", () => {
   });
 
   test("is restored while its old connection still looks alive, which is closed", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await a.run((ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
       if (socket) socket.data.step = 1;
@@ -133,19 +118,19 @@ describe("a session", () => {
       const socket = ctx.io.sockets.sockets.get(sid);
       if (socket) socket.data.step = 2;
     }, id);
-    expect(await client.abandon(urlB)).toEqual({ id, recovered: true });
+    expect(await client.abandon(b.url)).toEqual({ id, recovered: true });
     expect(await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.data, id)).toEqual({ step: 2 });
     expect(await a.run((ctx) => [ctx.io.sockets.sockets.size, ctx.store.reasons])).toEqual([
       0,
       ["forced close"],
     ]);
-    expect(await client.abandon(urlB)).toEqual({ id, recovered: true });
+    expect(await client.abandon(b.url)).toEqual({ id, recovered: true });
     await tellAll("m", 1);
     expect(client.of("m")).toEqual([[0], [1]]);
   });
 
   test("survives the SIGKILL of its worker, with rooms and data", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await a.run(async (ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
       if (!socket) throw new Error("no socket");
@@ -154,19 +139,14 @@ describe("a session", () => {
     }, client.id);
     await tellAll("m", 0);
     const { id } = client;
-    // A snapshot is due a second after the client has sent something: before what waits as long from then on.
     await a.run((ctx, sid) => {
-      ctx.store.told = new Promise<void>((resolve) => {
-        ctx.io.sockets.sockets.get(sid)?.on("something", () => setTimeout(resolve, 1_000));
-      });
+      const socket = ctx.io.sockets.sockets.get(sid);
+      ctx.store.told = socket && ctx.dataTold(socket);
     }, id);
     client.socket.emit("something");
-    await a.run(async (ctx) => {
-      await ctx.store.told;
-      await ctx.io.of("/").adapter.serverCount();
-    });
+    await a.run((ctx) => ctx.store.told);
     const back = client.connected();
-    client.goesTo(urlB);
+    client.goesTo(b.url);
     await a.kill("SIGKILL");
     await b.run((ctx) => void ctx.io.to("r").emit("m", 1));
     expect(await back).toEqual({ id, recovered: true });
@@ -176,7 +156,7 @@ describe("a session", () => {
   });
 
   test("survives the end of every worker", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m", 0);
     const { id } = client;
     client.goesTo("http://127.0.0.1:9");
@@ -189,24 +169,24 @@ describe("a session", () => {
     await a.kill("SIGKILL");
     await b.kill("SIGKILL");
     const fresh = await cluster.fork();
-    client.goesTo(await urlOf(fresh));
+    client.goesTo(fresh.url);
     expect(await back).toEqual({ id, recovered: true });
     await client.has("m", 1);
     expect(client.of("m")).toEqual([[0], [1]]);
   });
 
   test("survives a graceful end of its worker's server", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m", 0);
     const { id } = client;
-    client.goesTo(urlB);
+    client.goesTo(b.url);
     const back = client.connected();
     await a.run((ctx) => void ctx.io.close());
     expect(await back).toEqual({ id, recovered: true });
   });
 
   test("ends with its client's or its server's word", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m");
     const { privateId, offset } = client;
     client.socket.disconnect();
@@ -227,12 +207,12 @@ describe("a session", () => {
     await cluster.primary.run(async (ctx) => {
       const isTold = ({ sessions, suspended }: { sessions: number; suspended: number }) =>
         sessions === 1 && suspended === 0;
-      while (!isTold(ctx.hub.stats().recovery)) await new Promise((done) => setTimeout(done, 5));
+      await ctx.until(() => isTold(ctx.hub.stats().recovery));
     });
   });
 
   test("is not given for forged, foreign or unknown ids and offsets; the client gets a new one", async () => {
-    const victim = await connect(urlA);
+    const victim = await clients.connect(a.url);
     await tellAll("m");
     const { privateId = "", offset = "", id } = victim;
     const forgeries: [string, string][] = [
@@ -247,8 +227,8 @@ describe("a session", () => {
       [id, offset],
     ];
     for (const [forgedId, forgedOffset] of forgeries) {
-      const thief = new RecoveringClient(urlB, { autoConnect: false } as never);
-      clients.push(thief);
+      const thief = new RecoveringClient(b.url, { autoConnect: false } as never);
+      clients.add(thief);
       thief.privateId = forgedId;
       thief.offset = forgedOffset;
       const connected = thief.connected();
@@ -262,15 +242,15 @@ describe("a session", () => {
   });
 
   test("goes to one of two clients that ask for it at once", async () => {
-    const client = await connect(urlA, { reconnection: false });
+    const client = await clients.connect(a.url, { reconnection: false });
     await tellAll("m");
     const { privateId = "", offset = "" } = client;
-    client.leave(urlB);
+    client.leave(b.url);
     const rivals = Array.from({ length: 8 }, (_, i) => {
-      const rival = new RecoveringClient(i % 2 === 0 ? urlA : urlB, { reconnection: false });
+      const rival = new RecoveringClient(i % 2 === 0 ? a.url : b.url, { reconnection: false });
       rival.privateId = privateId;
       rival.offset = offset;
-      clients.push(rival);
+      clients.add(rival);
       return rival;
     });
     await Promise.all(rivals.map((rival) => rival.connected()));
@@ -287,11 +267,11 @@ describe("a session", () => {
   });
 
   test("of several namespaces of one client come back each by itself", async () => {
-    const manager = new Manager(urlA, { reconnectionDelay: 1, transports: ["websocket"] });
+    const manager = new Manager(a.url, { reconnectionDelay: 1, transports: ["websocket"] });
     for (const worker of [a, b]) await worker.run((ctx) => void ctx.io.of("/admin"));
-    const main = new RecoveringClient(urlA, {}, "/", manager);
-    const admin = new RecoveringClient(urlA, {}, "/admin", manager);
-    clients.push(main, admin);
+    const main = new RecoveringClient(a.url, {}, "/", manager);
+    const admin = new RecoveringClient(a.url, {}, "/admin", manager);
+    for (const client of [main, admin]) clients.add(client);
     await Promise.all([main.connected(), admin.connected()]);
     const both = [main.next("m"), admin.next("m")];
     await a.run((ctx) => {
@@ -301,7 +281,7 @@ describe("a session", () => {
     await Promise.all(both);
     const ids = [main.id, admin.id];
     const adminBack = admin.connected();
-    expect(await main.abandon(urlB)).toEqual({ id: ids[0], recovered: true });
+    expect(await main.abandon(b.url)).toEqual({ id: ids[0], recovered: true });
     expect(await adminBack).toEqual({ id: ids[1], recovered: true });
     const more = [main.next("m"), admin.next("m")];
     await a.run((ctx) => {
@@ -317,22 +297,22 @@ describe("a session", () => {
 
   test("that was restored with long-polling, upgrading or not", async () => {
     for (const transports of [["polling"], ["polling", "websocket"]]) {
-      const client = await connect(urlA, { transports });
+      const client = await clients.connect(a.url, { transports });
       await tellAll("m", 0);
       const { id } = client;
-      const back = client.drop(urlB);
+      const back = client.drop(b.url);
       await b.run((ctx) => void ctx.io.emit("m", 1));
       expect(await back).toEqual({ id, recovered: true });
       await tellAll("m", 2);
       expect(client.of("m")).toEqual([[0], [1], [2]]);
-      expect(await client.abandon(urlA)).toEqual({ id, recovered: true });
+      expect(await client.abandon(a.url)).toEqual({ id, recovered: true });
       client.close();
-      clients.splice(clients.indexOf(client), 1);
+      clients.all.splice(clients.all.indexOf(client), 1);
     }
   });
 
   test("has the offset that volatile and local packets carry, too", async () => {
-    const client = await connect(urlB);
+    const client = await clients.connect(b.url);
     await tellAll("m", 0);
     const { offset } = client;
     const volatile = client.next("v");
@@ -344,7 +324,7 @@ describe("a session", () => {
     await local;
     expect(client.offset).toBe(offset);
     const { id } = client;
-    const back = client.drop(urlA);
+    const back = client.drop(a.url);
     await a.run((ctx) => {
       ctx.io.emit("m", 1);
       ctx.io.volatile.emit("v", "not kept");
@@ -355,7 +335,7 @@ describe("a session", () => {
   });
 
   test("gets what the primary's emitter sends, live and missed", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await cluster.primary.run((ctx) => {
       ctx.store.emitter = ctx.hub.emitter();
     });
@@ -363,7 +343,7 @@ describe("a session", () => {
     await cluster.primary.run((ctx) => void ctx.store.emitter.emit("m", 0, "text"));
     await first;
     const { id } = client;
-    const back = client.drop(urlB);
+    const back = client.drop(b.url);
     await cluster.primary.run((ctx, sid) => {
       ctx.store.emitter.to(sid).emit("m", 1);
       ctx.store.emitter.volatile.emit("v", "text");
@@ -374,13 +354,13 @@ describe("a session", () => {
   });
 
   test("is there for 1,000 returns before the loss was noticed", async () => {
-    const people = await Promise.all(Array.from({ length: 10 }, () => connect(urlA)));
+    const people = await Promise.all(Array.from({ length: 10 }, () => clients.connect(a.url)));
     await tellAll("m");
     await Promise.all(
       people.map(async (client) => {
         const { id } = client;
         for (let i = 0; i < 100; i++) {
-          expect(await client.abandon(i % 3 === 0 ? urlA : urlB)).toEqual({ id, recovered: true });
+          expect(await client.abandon(i % 3 === 0 ? a.url : b.url)).toEqual({ id, recovered: true });
         }
       }),
     );
@@ -396,11 +376,11 @@ describe("a session", () => {
         socket.data = { good: 1, bad: Symbol("no") };
       });
     });
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     expect(await warned).toContain(`socket.data.bad of socket ${client.id} cannot be kept`);
     await tellAll("m");
     const { id } = client;
-    expect((await client.drop(urlB)).recovered).toBe(true);
+    expect((await client.drop(b.url)).recovered).toBe(true);
     expect(await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.data, id)).toEqual({ good: 1 });
   });
 });
@@ -409,7 +389,7 @@ describe("order on one worker", () => {
   beforeEach(() => start());
 
   test("nothing that was emitted before a disconnection by the server is lost", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     const gone = client.next("disconnect");
     await a.run((ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
@@ -426,8 +406,8 @@ describe("order on one worker", () => {
   });
 
   test("who joins or leaves after an emit has had no part in it, or has", async () => {
-    const client = await connect(urlA);
-    const other = await connect(urlA);
+    const client = await clients.connect(a.url);
+    const other = await clients.connect(a.url);
     await a.run((ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
       ctx.io.to("r").emit("before joining");
@@ -443,7 +423,7 @@ describe("order on one worker", () => {
   });
 
   test("who leaves or is disconnected after a packet that is not kept gets it all the same", async () => {
-    const [client, other] = [await connect(urlA), await connect(urlA)];
+    const [client, other] = [await clients.connect(a.url), await clients.connect(a.url)];
     const end = client.next("disconnect");
     await a.run((ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
@@ -462,7 +442,11 @@ describe("order on one worker", () => {
   });
 
   test.each([true, false])("so with what is to be acknowledged; to this worker only: %s", async (local) => {
-    const [leaving, joining, ended] = [await connect(urlA), await connect(urlA), await connect(urlA)];
+    const [leaving, joining, ended] = [
+      await clients.connect(a.url),
+      await clients.connect(a.url),
+      await clients.connect(a.url),
+    ];
     for (const [i, { socket }] of [leaving, joining, ended].entries()) {
       socket.on("question", (answer: (from: number) => void) => answer(i));
     }
@@ -497,7 +481,7 @@ describe("order on one worker", () => {
   });
 
   test("what a socket is asked before it is disconnected is asked in its place", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     const end = client.next("disconnect");
     await a.run((ctx, id) => {
       const socket = ctx.io.sockets.sockets.get(id);
@@ -510,7 +494,7 @@ describe("order on one worker", () => {
   });
 
   test("acknowledgements and volatile packets keep their place among events", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await a.run((ctx, id) => {
       ctx.io.sockets.sockets.get(id)?.on("ask", (answer: (value: string) => void) => {
         ctx.io.emit("one");
@@ -527,7 +511,7 @@ describe("order on one worker", () => {
   });
 
   test("socket.emit() goes to the hub and back, and to no other worker", async () => {
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     const framesTo = () =>
       cluster.primary.run((ctx) =>
         ctx.hub.stats().members.map((member: { framesOut: number }) => member.framesOut),
@@ -560,9 +544,9 @@ describe("middlewares", () => {
         next();
       });
     });
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m");
-    expect((await client.drop(urlB)).recovered).toBe(true);
+    expect((await client.drop(b.url)).recovered).toBe(true);
     expect(await b.run((ctx) => ctx.store.ran)).toBe(0);
   });
 
@@ -573,17 +557,21 @@ describe("middlewares", () => {
       ctx.io.use((_socket, next) => {
         if (ctx.store.refuse) return next(new Error("refused"));
         ctx.io.emit("m", "while the middleware runs");
-        setTimeout(() => {
-          ctx.io.emit("m", "just before it is done");
-          next();
-        }, 50);
+        // The hub has placed that one when it answers.
+        void ctx.io
+          .of("/")
+          .adapter.serverCount()
+          .then(() => {
+            ctx.io.emit("m", "just before it is done");
+            next();
+          });
       });
     });
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m", "first");
     const { id } = client;
     const refused = client.next("connect_error");
-    client.leave(urlB);
+    client.leave(b.url);
     await refused;
     expect(client.received).toEqual([["m", "first"]]);
     await b.run((ctx) => {
@@ -609,14 +597,14 @@ describe("middlewares", () => {
         ctx.emit("asked");
       });
     });
-    const client = await connect(urlA);
+    const client = await clients.connect(a.url);
     await tellAll("m", 0);
     const { id } = client;
     const asked = b.next("asked");
-    client.leave(urlB);
+    client.leave(b.url);
     await asked;
     await a.run((ctx) => void ctx.io.emit("m", 1));
-    expect(await client.abandon(urlA)).toEqual({ id, recovered: true });
+    expect(await client.abandon(a.url)).toEqual({ id, recovered: true });
     await b.run((ctx) => void ctx.store.next());
     await tellAll("m", 2);
     expect(client.of("m")).toEqual([[0], [1], [2]]);
@@ -624,20 +612,14 @@ describe("middlewares", () => {
 });
 
 test("a custom parser with binary packets", async () => {
-  cluster = await TestCluster.start({
-    sticky: false,
-    workers: 2,
-    workerModule: new URL("../dist/fixtures/recovery-msgpack.js", import.meta.url).href,
-  });
-  [a, b] = [cluster.worker(0), cluster.worker(1)];
-  [urlA, urlB] = [await urlOf(a), await urlOf(b)];
+  const { a, b } = await startWithMsgpack();
   const parser = (await import("socket.io-msgpack-parser")).default as never;
-  const client = await connect(urlA, { parser });
+  const client = await clients.connect(a.url, { parser });
   const got = client.next("m");
   await b.run((ctx) => void ctx.store.io.emit("m", Buffer.from([1]), { x: "é" }));
   await got;
   const { id } = client;
-  const back = client.drop(urlB);
+  const back = client.drop(b.url);
   await a.run((ctx) => void ctx.store.io.emit("m", Buffer.from([2])));
   expect(await back).toEqual({ id, recovered: true });
   await client.has("m", Buffer.from([2]));
@@ -646,15 +628,15 @@ test("a custom parser with binary packets", async () => {
 
 test("sessions that do not return are gone after the limit", async () => {
   await start({ io: { connectionStateRecovery: { maxDisconnectionDuration: 300 } } });
-  const client = await connect(urlA);
+  const client = await clients.connect(a.url);
   await tellAll("m");
   client.goesTo("http://127.0.0.1:9");
   client.leave("http://127.0.0.1:9");
   await cluster.primary.run(async (ctx) => {
-    while (ctx.hub.stats().recovery.suspended === 0) await new Promise((done) => setTimeout(done, 10));
-    while (ctx.hub.stats().recovery.sessions > 0) await new Promise((done) => setTimeout(done, 10));
+    await ctx.until(() => ctx.hub.stats().recovery.suspended > 0);
+    await ctx.until(() => ctx.hub.stats().recovery.sessions === 0);
   });
   const back = client.connected();
-  client.goesTo(urlB);
+  client.goesTo(b.url);
   expect((await back).recovered).toBe(false);
 });

@@ -1,64 +1,32 @@
 /** Engine.IO's own options and the life of workers: all goes on as without a cluster. */
-import { execFile } from "node:child_process";
+
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { Agent, type IncomingMessage, request } from "node:http";
+import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { type HttpAnswer, httpRequest, runProgram, within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
-import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { afterEach, expect, test } from "vitest";
+import { io as connectClient, type Socket } from "socket.io-client";
+import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { whenConnected } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { type ClientOptions, Clients } from "./harness/clients.js";
+import type { TestCluster } from "./harness/cluster.js";
 
-const clusters: TestCluster[] = [];
-const clients: Socket[] = [];
+const start = startsClusters({ workers: 3, adapter: false });
+const clients = closedAfterEach(new Clients());
 
-afterEach(async () => {
-  for (const socket of clients.splice(0)) socket.disconnect();
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
-});
-
-async function start(config: ClusterConfig = {}): Promise<TestCluster> {
-  const cluster = await TestCluster.start({ workers: 3, adapter: false, ...config });
-  clusters.push(cluster);
-  return cluster;
+async function client(url: string, options: ClientOptions = {}): Promise<Socket> {
+  return (await clients.connect(url, { transports: ["polling", "websocket"], ...options })).socket;
 }
 
-async function client(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
-  const socket = connectClient(url, { forceNew: true, reconnection: false, ...options });
-  clients.push(socket);
-  await whenConnected(socket, url);
-  return socket;
+function send(cluster: TestCluster, path: string, agent: Agent | false, body?: string): Promise<HttpAnswer> {
+  return httpRequest(cluster.url + path, { agent, method: body === undefined ? "GET" : "POST" }, body);
 }
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly text: string;
-  readonly headers: IncomingMessage["headers"];
-}
-
-function send(cluster: TestCluster, path: string, agent: Agent | false, body?: string): Promise<Answer> {
-  const method = body === undefined ? "GET" : "POST";
-  const answer = new Promise<Answer>((resolve, reject) => {
-    const outgoing = request(cluster.url + path, { agent, method }, (response) => {
-      let text = "";
-      response.on("data", (chunk) => {
-        text += chunk;
-      });
-      response.on("end", () => resolve({ status: response.statusCode, text, headers: response.headers }));
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
-  });
-  return within(answer, `answer to ${path}`);
-}
-
-const sidOf = ({ text }: Answer): string =>
+const sidOf = ({ text }: HttpAnswer): string =>
   (JSON.parse(text.slice(text.indexOf("{"))) as { sid: string }).sid;
 
 test("a user's own generateId, sync or not, set before or after, stays in effect", async () => {
@@ -96,8 +64,8 @@ test("several Socket.IO servers with different paths in one worker, strays inclu
   await Promise.all(
     cluster.workers.map((worker) =>
       worker.run(async (ctx) => {
-        const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-        const { setupWorker } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+        const { Server } = await ctx.import("socket.io");
+        const { setupWorker } = await ctx.import("@holdfast/sticky");
         const io = new Server(ctx.httpServer, { path: "/other/" });
         setupWorker(io);
         io.on("connection", (socket) =>
@@ -200,9 +168,9 @@ test("a worker that has closed keeps its sessions reachable, until its server is
   expect((await send(cluster, `${path}&sid=${sid}`, false)).status).toBe(400);
   // Set up anew, it takes connections again and marks their sessions.
   await cluster.worker(index).run(async (ctx) => {
-    const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-    const { createServer } = (await ctx.import("node:http")) as typeof import("node:http");
-    const { setupWorker } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+    const { Server } = await ctx.import("socket.io");
+    const { createServer } = await ctx.import("node:http");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
     setupWorker(new Server(createServer()));
   });
   const owners = new Set<string>();
@@ -268,10 +236,12 @@ test("clients that come and go while workers are killed and replaced", { timeout
       reconnectionDelay: 20,
       reconnectionDelayMax: 50,
     });
-    clients.push(socket);
-    await within(new Promise<void>((resolve) => socket.once("connect", () => resolve())), "connection");
-    connected++;
-    socket.disconnect();
+    try {
+      await within(once(socket as never, "connect"), "connection");
+      connected++;
+    } finally {
+      socket.disconnect();
+    }
   };
   const visits = Array.from({ length: 8 }, async (_, i) => {
     for (let round = 0; round < 15; round++) await visit(i % 2 ? ["websocket"] : ["polling", "websocket"]);
@@ -290,29 +260,25 @@ test("require() from CommonJS, without a warning", async () => {
     'const s = require("@holdfast/sticky"); const h = require("http").createServer(); ' +
     "const p = s.setupMaster(h, { loadBalancingMethod: 'random' }); " +
     "console.log(s.setupPrimary === s.setupMaster, typeof s.setupWorker, p.stats().pending); p.close();";
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["-e", script], { cwd: directory });
+  const { stdout, stderr } = await runProgram(process.execPath, ["-e", script], { cwd: directory });
   expect([stdout.trim(), stderr]).toEqual(["true function 0", ""]);
 });
 
 test("what is closed ends by itself and leaves nothing behind", async () => {
   const home = mkdtempSync(join(tmpdir(), "hf-"));
   const script = fileURLToPath(new URL("../dist/fixtures/ends.js", import.meta.url));
-  const options = { env: { ...process.env, TMPDIR: home }, timeout: 30_000 };
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [script], options);
-  expect([stdout, stderr]).toEqual(["worker ended with 0\n", ""]);
+  const result = await runProgram(process.execPath, [script], { env: { TMPDIR: home } });
+  expect(result).toEqual({ code: 0, signal: null, stdout: "worker ended with 0\n", stderr: "" });
   expect(readdirSync(home)).toEqual([]);
   rmSync(home, { recursive: true });
 });
 
 test("a primary that is killed leaves no sockets behind", async () => {
-  const home = mkdtempSync(join(tmpdir(), "hf-"));
-  const cluster = await TestCluster.start({ workers: 2, adapter: false }, { TMPDIR: home });
-  clusters.push(cluster);
+  const cluster = await start({ workers: 2 });
   await send(cluster, "/socket.io/?EIO=4&transport=polling", false);
-  expect(readdirSync(home)).toHaveLength(1);
+  expect(readdirSync(cluster.directory)).toHaveLength(1);
   const ended = cluster.workers.map((worker) => worker.gone);
   await cluster.primary.kill();
   await within(Promise.all(ended), "end of the workers");
-  expect(readdirSync(home)).toEqual([]);
-  rmSync(home, { recursive: true });
+  expect(readdirSync(cluster.directory)).toEqual([]);
 });

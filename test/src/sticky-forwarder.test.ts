@@ -1,55 +1,34 @@
 /** Requests at the wrong worker: relayed or moved to the owner of their session. */
+
 import { once } from "node:events";
 import { Agent, type IncomingMessage, type RequestOptions, request } from "node:http";
-import { connect, type Socket } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { connect } from "node:net";
+import { type HttpAnswer, httpRequest, RawSocket, within } from "@holdfast/harness";
+import { expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { TestCluster, within } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { startsClusters } from "./harness/after-each.js";
+import type { TestCluster } from "./harness/cluster.js";
 
-const clusters: TestCluster[] = [];
-
-async function start(config: ClusterConfig = {}): Promise<TestCluster> {
-  const cluster = await TestCluster.start({ workers: 3, adapter: false, ...config });
-  clusters.push(cluster);
-  await Promise.all(
-    cluster.workers.map((worker) =>
-      worker.run((ctx) => {
-        ctx.httpServer.on("request", (req, res) => {
-          if (!req.url?.startsWith("/socket.io/")) res.end("plain");
-        });
-        ctx.io.on("connection", (socket) => {
-          socket.on("echo", (value, answer) => answer(value, ctx.cluster.worker?.id));
-        });
-      }),
-    ),
-  );
-  return cluster;
-}
-
-afterEach(async () => {
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
+const start = startsClusters({
+  workers: 3,
+  adapter: false,
+  setUpWorker: (ctx) => {
+    ctx.httpServer.on("request", (req, res) => {
+      if (!req.url?.startsWith("/socket.io/")) res.end("plain");
+    });
+    ctx.io.on("connection", (socket) => {
+      socket.on("echo", (value, answer) => answer(value, ctx.cluster.worker?.id));
+    });
+  },
 });
 
-interface Answer {
-  readonly response: IncomingMessage;
-  readonly text: string;
-}
-
-function send(cluster: TestCluster, path: string, options: RequestOptions = {}, body = ""): Promise<Answer> {
-  const answer = new Promise<Answer>((resolve, reject) => {
-    const outgoing = request(cluster.url + path, { agent: false, ...options }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk) => {
-        text += chunk;
-      });
-      response.on("end", () => resolve({ response, text }));
-      response.on("error", reject);
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
-  });
-  return within(answer, `answer to ${path}`);
+function send(
+  cluster: TestCluster,
+  path: string,
+  options: RequestOptions = {},
+  body = "",
+): Promise<HttpAnswer> {
+  return httpRequest(cluster.url + path, options, body);
 }
 
 const PATH = "/socket.io/?EIO=4&transport=polling";
@@ -89,14 +68,14 @@ test("one keep-alive connection serves sessions of all workers, by turns", async
   const owner = await owners(cluster);
   expect(new Set(owner.values()).size).toBe(3);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const ports = new Set<number | undefined>();
+  const ports = new Set<number>();
   for (let round = 0; round < 3; round++) {
     for (const sid of sids) {
       await post(cluster, sid, `420["echo",${round}]`, { agent });
-      const { text, response } = await send(cluster, `${PATH}&sid=${sid}`, { agent });
-      ports.add(response.socket?.localPort);
+      const { text, headers, localPort } = await send(cluster, `${PATH}&sid=${sid}`, { agent });
+      ports.add(localPort);
       expect(text).toBe(`430[${round},${owner.get(sid)}]`);
-      expect(response.headers["content-type"]).toBe("text/plain; charset=UTF-8");
+      expect(headers["content-type"]).toBe("text/plain; charset=UTF-8");
     }
   }
   expect(ports.size).toBe(1);
@@ -107,7 +86,7 @@ test("pipelined requests of different sessions are answered in order", async () 
   const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
   const sids = await Promise.all(Array.from({ length: 3 }, () => open(cluster)));
   const owner = await owners(cluster);
-  const socket = connect(cluster.port, "127.0.0.1");
+  const socket = new RawSocket(cluster.port);
   for (const sid of sids) {
     const body = '420["echo","x"]';
     socket.write(
@@ -115,23 +94,10 @@ test("pipelined requests of different sessions are answered in order", async () 
     );
     socket.write(`GET ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`);
   }
-  const text = await readUntil(socket, (received) => (received.match(/430\["x",\d\]/g) ?? []).length === 3);
+  const text = await socket.until((received) => (received.match(/430\["x",\d\]/g) ?? []).length === 3);
   expect(text.match(/430\["x",\d\]/g)).toEqual(sids.map((sid) => `430["x",${owner.get(sid)}]`));
-  socket.destroy();
+  socket.close();
 });
-
-async function readUntil(socket: Socket, enough: (text: string) => boolean): Promise<string> {
-  let text = "";
-  const done = new Promise<string>((resolve, reject) => {
-    socket.on("data", (chunk) => {
-      text += chunk;
-      if (enough(text)) resolve(text);
-    });
-    socket.on("close", () => reject(new Error(`closed after: ${text}`)));
-    socket.on("error", reject);
-  });
-  return within(done, "expected bytes");
-}
 
 test("a WebSocket upgrade at the wrong worker moves to the owner, with what the client sends at once", async () => {
   const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
@@ -170,8 +136,7 @@ test("the request and its answer go through unchanged", async () => {
     io: { cors: { origin: "https://example.com", credentials: true }, cookie: true, maxHttpBufferSize: 1e7 },
   });
   const sid = await open(cluster);
-  const index = cluster.workers.findIndex((w) => w.workerId === 1);
-  await cluster.worker(index).run((ctx) => {
+  await cluster.a.run((ctx) => {
     ctx.io.engine.use((req: IncomingMessage, _: unknown, next: () => void) => {
       ctx.store.seen = { headers: req.rawHeaders, url: req.url, address: req.socket.remoteAddress };
       next();
@@ -183,17 +148,17 @@ test("the request and its answer go through unchanged", async () => {
     Origin: "https://example.com",
     "Holdfast-Secret": "x",
   };
-  const answers: Answer[] = [];
+  const answers: HttpAnswer[] = [];
   for (let i = 0; i < 3; i++) {
     answers.push(await send(cluster, `${PATH}&sid=${sid}`, { method: "POST", headers }, "3"));
-    const seen = await cluster.worker(index).run((ctx) => ctx.store.seen);
+    const seen = await cluster.a.run((ctx) => ctx.store.seen);
     expect(seen.url).toBe(`${PATH}&sid=${sid}`);
     expect(seen.address).toBe("127.0.0.1");
     expect(seen.headers).toEqual(expect.arrayContaining(["X-Odd-CASE", "a  b", "Holdfast-Secret", "x"]));
   }
-  for (const { response, text } of answers) {
+  for (const { headers, text } of answers) {
     expect(text).toBe("ok");
-    expect(response.headers["access-control-allow-origin"]).toBe("https://example.com");
+    expect(headers["access-control-allow-origin"]).toBe("https://example.com");
   }
   const big = "x".repeat(3e6);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -215,46 +180,33 @@ test("a session whose owner is gone is unknown, for polls and for upgrades", asy
   await victim.kill();
   for (const method of ["GET", "POST", "PUT"]) {
     for (let i = 0; i < 3; i++) {
-      const { response, text } = await send(
-        cluster,
-        `${PATH}&sid=${sid}`,
-        { method },
-        method === "GET" ? "" : "3",
-      );
-      expect(response.statusCode).toBe(400);
+      const body = method === "GET" ? "" : "3";
+      const { status, text } = await send(cluster, `${PATH}&sid=${sid}`, { method }, body);
+      expect(status).toBe(400);
       expect(JSON.parse(text)).toEqual({ code: 1, message: "Session ID unknown" });
     }
   }
-  const socket = connect(cluster.port, "127.0.0.1");
+  const socket = new RawSocket(cluster.port);
   socket.write(
     `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n` +
       "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
   );
-  await readUntil(socket, (text) => text.includes("Session ID unknown"));
+  await socket.until("Session ID unknown");
 });
 
 test("a client that gives up its poll ends it at the owner", async () => {
   const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
   const sid = await open(cluster);
-  const closed = cluster
-    .worker(cluster.workers.findIndex((w) => w.workerId === 1))
-    .run(
-      (ctx, id) =>
-        new Promise((resolve) =>
-          (ctx.io.engine as never as { clients: Record<string, NodeJS.EventEmitter> }).clients[id]?.on(
-            "close",
-            resolve,
-          ),
-        ),
-      sid,
-    );
+  const closed = cluster.a.run((ctx, id) => {
+    const { clients } = ctx.io.engine as never as { clients: Record<string, NodeJS.EventEmitter> };
+    return new Promise((resolve) => clients[id]?.on("close", resolve));
+  }, sid);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   await send(cluster, "/plain", { agent });
   const outgoing = request(`${cluster.url}${PATH}&sid=${sid}`, { agent });
   outgoing.on("error", () => {});
   outgoing.end();
-  const reached = cluster.worker(cluster.workers.findIndex((w) => w.workerId === 1));
-  await reached.run(async (ctx, id) => {
+  await cluster.a.run(async (ctx, id) => {
     type Client = { transport: NodeJS.EventEmitter & { writable: boolean } };
     const { transport } = (ctx.io.engine as never as { clients: Record<string, Client> }).clients[
       id
@@ -275,14 +227,13 @@ test("a body that is too large is refused while it comes, and the way to the own
   for (let i = 0; i < 3; i++) {
     const sid = await open(cluster);
     for (const size of [2_000, 3e6]) {
-      const socket = connect(cluster.port, "127.0.0.1");
-      socket.on("error", () => {});
+      const socket = new RawSocket(cluster.port);
       socket.write(`POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: ${size}\r\n\r\n`);
-      const answer = readUntil(socket, (text) => /^HTTP\/1.1 (413|400) /.test(text));
+      const answer = socket.until(/^HTTP\/1.1 (413|400) /);
       const chunk = "4".repeat(1_000);
-      for (let sent = 0; sent < size && !socket.destroyed; sent += chunk.length) socket.write(chunk);
+      for (let sent = 0; sent < size && !socket.socket.destroyed; sent += chunk.length) socket.write(chunk);
       await answer;
-      socket.destroy();
+      socket.close();
     }
     const fresh = await open(cluster);
     await post(cluster, fresh, '420["echo","z"]', { agent });
@@ -301,7 +252,7 @@ test("a chunked body and a slow reader of a large answer, across workers", async
     const sid = await open(cluster);
     await send(cluster, "/plain");
     const text = `420["echo","${"x".repeat(size)}"]`;
-    const socket = connect(cluster.port, "127.0.0.1");
+    const socket = new RawSocket(cluster.port);
     socket.write(
       `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n`,
     );
@@ -310,8 +261,8 @@ test("a chunked body and a slow reader of a large answer, across workers", async
       socket.write(`${part.length.toString(16)}\r\n${part}\r\n`);
     }
     socket.write("0\r\n\r\n");
-    await readUntil(socket, (answer) => answer.endsWith("ok"));
-    socket.destroy();
+    await socket.until((answer) => answer.endsWith("ok"));
+    socket.close();
     await send(cluster, "/plain");
     const reader = connect(cluster.port, "127.0.0.1");
     reader.write(`GET ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);

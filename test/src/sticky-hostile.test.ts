@@ -1,69 +1,33 @@
 /** Hostile input against live clusters: they survive it, go on serving, and keep their memory. */
-import { execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { get } from "node:http";
-import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
+
+import { chmodSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { httpRequest, RawSocket, runProgram, within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
-import { afterEach, expect, test } from "vitest";
-import { TestCluster, within } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { expect, test } from "vitest";
+import { startsClusters } from "./harness/after-each.js";
+import type { TestCluster } from "./harness/cluster.js";
+import type { Context } from "./harness/context.js";
 
-const clusters: TestCluster[] = [];
-const cleanups: (() => void)[] = [];
-
-afterEach(async () => {
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
-  for (const cleanup of cleanups.splice(0)) cleanup();
+const start = startsClusters({
+  adapter: false,
+  setUpWorker: (ctx) =>
+    ctx.httpServer.on("request", (req, res) => {
+      if (!req.url?.startsWith("/socket.io/")) res.end("plain");
+    }),
 });
-
-async function start(config: ClusterConfig = {}, env: NodeJS.ProcessEnv = {}): Promise<TestCluster> {
-  const cluster = await TestCluster.start({ workers: 2, adapter: false, ...config }, env);
-  clusters.push(cluster);
-  await Promise.all(
-    cluster.workers.map((worker) =>
-      worker.run((ctx) => {
-        ctx.httpServer.on("request", (req, res) => {
-          if (!req.url?.startsWith("/socket.io/")) res.end("plain");
-        });
-      }),
-    ),
-  );
-  return cluster;
-}
 
 /** A new client is served as if nothing had happened. */
 async function expectService(cluster: TestCluster): Promise<string> {
-  const answer = new Promise<string>((resolve, reject) => {
-    get(`${cluster.url}/socket.io/?EIO=4&transport=polling`, { agent: false }, (response) => {
-      let text = "";
-      response.on("data", (chunk) => {
-        text += chunk;
-      });
-      response.on("end", () => resolve(text));
-    }).on("error", reject);
-  });
-  const text = await within(answer, "answer to a new client");
+  const { text } = await httpRequest(`${cluster.url}/socket.io/?EIO=4&transport=polling`);
   return (JSON.parse(text.slice(1)) as { sid: string }).sid;
 }
 
 async function attack(cluster: TestCluster, bytes: Buffer | string, reset: boolean): Promise<string> {
-  const socket = connect({ port: cluster.port, host: "127.0.0.1", allowHalfOpen: false });
-  let answer = "";
-  socket.on("error", () => {});
-  socket.on("data", (chunk) => {
-    answer += chunk.toString("latin1");
-  });
-  await once(socket, "connect");
-  if (reset) {
-    socket.write(bytes, () => socket.resetAndDestroy());
-  } else {
-    socket.end(bytes);
-  }
-  await within(once(socket, "close"), "end of a hostile connection");
-  return answer;
+  const raw = await RawSocket.open(cluster.port);
+  if (reset) raw.reset(bytes);
+  else raw.end(bytes);
+  return raw.whole();
 }
 
 const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
@@ -71,9 +35,9 @@ const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
 
 /** Resident memory of all processes after a collection, in MB. */
 async function memory(cluster: TestCluster): Promise<number> {
-  const measure = async (ctx: { import(name: string): Promise<Record<string, unknown>> }) => {
-    const { setFlagsFromString } = (await ctx.import("node:v8")) as typeof import("node:v8");
-    const { runInNewContext } = (await ctx.import("node:vm")) as typeof import("node:vm");
+  const measure = async (ctx: Context) => {
+    const { setFlagsFromString } = await ctx.import("node:v8");
+    const { runInNewContext } = await ctx.import("node:vm");
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     for (let i = 0; i < 3; i++) {
@@ -82,10 +46,11 @@ async function memory(cluster: TestCluster): Promise<number> {
     }
     return process.memoryUsage().heapUsed / 1e6;
   };
-  const each = await Promise.all(
-    [cluster.primary, ...cluster.workers].map((remote) => remote.run(measure as never)),
-  );
-  return (each as number[]).reduce((a, b) => a + b, 0);
+  const each = await Promise.all([
+    cluster.primary.run(measure),
+    ...cluster.workers.map((worker) => worker.run(measure)),
+  ]);
+  return each.reduce((a, b) => a + b, 0);
 }
 
 const HEAD = "POST /socket.io/?EIO=4&transport=polling&sid=";
@@ -139,10 +104,7 @@ test("20,000 hostile connections of every kind, whole and reset at any byte", {
   await round(16_000, 4_000);
   await expectService(cluster);
   await cluster.primary.run(async (ctx) => {
-    const { setTimeout: delay } = (await ctx.import(
-      "node:timers/promises",
-    )) as typeof import("node:timers/promises");
-    while ((ctx.router.stats() as PrimaryStats).pending > 0) await delay(20);
+    await ctx.until(() => (ctx.router.stats() as PrimaryStats).pending === 0);
   });
   const after = await memory(cluster);
   expect(after - before).toBeLessThan(6);
@@ -154,20 +116,14 @@ test("10,000 silent connections are closed at the time limit; new clients are se
   timeout: 120_000,
 }, async () => {
   const cluster = await start({ stickyOptions: { headTimeout: 8_000 } });
-  const sockets: Socket[] = [];
-  const closed: Promise<unknown>[] = [];
+  const sockets: RawSocket[] = [];
   for (let batch = 0; batch < 100; batch++) {
-    const opening = Array.from({ length: 100 }, () => {
-      const socket = connect(cluster.port, "127.0.0.1");
-      socket.on("error", () => {});
-      sockets.push(socket);
-      closed.push(once(socket, "close"));
-      return once(socket, "connect");
-    });
-    await within(Promise.all(opening), "connections");
+    const opening = Array.from({ length: 100 }, () => RawSocket.open(cluster.port));
+    sockets.push(...(await Promise.all(opening)));
   }
   await expectService(cluster);
   expect((await stats(cluster)).pending).toBeGreaterThan(9_000);
+  const closed = sockets.map((socket) => socket.closed);
   await within(Promise.all(closed), "end of the silent connections", 60_000);
   const { pending, refused } = await stats(cluster);
   expect(pending).toBe(0);
@@ -177,19 +133,13 @@ test("10,000 silent connections are closed at the time limit; new clients are se
 
 test("with too many pending connections the one that has been silent longest goes", async () => {
   const cluster = await start({ stickyOptions: { maxPendingConnections: 10 } });
-  const sockets: Socket[] = [];
-  const closed: Promise<unknown>[] = [];
-  for (let i = 0; i < 15; i++) {
-    const socket = connect(cluster.port, "127.0.0.1");
-    socket.on("error", () => {});
-    sockets.push(socket);
-    closed.push(once(socket, "close"));
-    await once(socket, "connect");
-  }
+  const sockets: RawSocket[] = [];
+  for (let i = 0; i < 15; i++) sockets.push(await RawSocket.open(cluster.port));
   await expectService(cluster);
-  await within(Promise.all(closed.slice(0, 5)), "eviction");
+  const evicted = sockets.slice(0, 5).map((socket) => socket.closed);
+  await within(Promise.all(evicted), "eviction");
   expect((await stats(cluster)).refused.evicted).toBeGreaterThanOrEqual(5);
-  for (const socket of sockets) socket.destroy();
+  for (const socket of sockets) socket.close();
 });
 
 test("every value of the owner's mark, forged, gets a plain answer", async () => {
@@ -218,9 +168,8 @@ test("every value of the owner's mark, forged, gets a plain answer", async () =>
 });
 
 test("the private sockets are closed to other users and to peers without the secret", async () => {
-  const home = mkdtempSync(join(tmpdir(), "hf-"));
-  cleanups.push(() => rmSync(home, { recursive: true, force: true }));
-  const cluster = await start({}, { TMPDIR: home });
+  const cluster = await start();
+  const { directory: home } = cluster;
   await expectService(cluster);
   const [name = ""] = readdirSync(home).filter((entry) => entry.startsWith("holdfast-"));
   const directory = join(home, name);
@@ -228,27 +177,16 @@ test("the private sockets are closed to other users and to peers without the sec
   const path = join(directory, "1");
   for (const target of ["/", "/secret/default/1.2.3.4/1/tcp/socket.io/?EIO=4&transport=polling"]) {
     for (const upgrade of ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n"]) {
-      const socket = connect(path);
-      socket.on("error", () => {});
-      let answer = "";
-      socket.on("data", (chunk) => {
-        answer += chunk;
-      });
+      const socket = new RawSocket(path);
       socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`);
-      await within(once(socket, "close"), "end of the connection");
-      expect(answer).toBe("");
+      expect(await socket.whole()).toBe("");
     }
   }
   if (process.getuid?.() !== 0) return;
   // As root, another user can be tried in earnest.
-  statSync(home);
   const script = `require("net").connect(${JSON.stringify(path)}).on("connect",()=>console.log("in")).on("error",(e)=>console.log(e.code))`;
-  execFileSync("chmod", ["755", home]);
-  const output = execFileSync(process.execPath, ["-e", script], {
-    uid: 65_534,
-    gid: 65_534,
-    encoding: "utf8",
-    cwd: "/",
-  });
-  expect(output.trim()).toBe("EACCES");
+  chmodSync(home, 0o755);
+  const nobody = { uid: 65_534, gid: 65_534, cwd: "/" };
+  const { stdout } = await runProgram(process.execPath, ["-e", script], nobody);
+  expect(stdout.trim()).toBe("EACCES");
 });

@@ -1,77 +1,56 @@
 /** The primary's options, handle, statistics and events, in real clusters. */
+
 import { execFileSync } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, rmSync } from "node:fs";
-import { get } from "node:http";
-import { connect, type Socket } from "node:net";
+import { readdirSync } from "node:fs";
+import { httpRequest, RawSocket, within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
-import { afterEach, expect, test } from "vitest";
-import { type RemoteWorker, TestCluster, within } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
-
-const clusters: TestCluster[] = [];
-
-afterEach(async () => {
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
-});
+import { expect, test } from "vitest";
+import { startsClusters } from "./harness/after-each.js";
+import type { TestCluster } from "./harness/cluster.js";
 
 /** Each worker answers plain requests with its id and the client's address. */
-async function serve(worker: RemoteWorker): Promise<void> {
-  await worker.run((ctx) => {
+const start = startsClusters({
+  workers: 3,
+  adapter: false,
+  setUpWorker: (ctx) =>
     ctx.httpServer.on("request", (req, res) => {
       if (req.url?.startsWith("/socket.io/")) return;
       if (req.url === "/hang") ctx.emit("hanging");
       else res.end(JSON.stringify([ctx.cluster.worker?.id, req.socket.remoteAddress, req.socket.remotePort]));
-    });
-  });
-}
-
-async function start(config: ClusterConfig = {}): Promise<TestCluster> {
-  const cluster = await TestCluster.start({ workers: 3, adapter: false, ...config });
-  clusters.push(cluster);
-  await Promise.all(cluster.workers.map(serve));
-  return cluster;
-}
+    }),
+});
 
 interface Told {
   readonly workerId: number;
   readonly address: string;
   readonly port: number;
-  readonly status: number | undefined;
+  readonly status: number;
 }
 
-function ask(
+async function ask(
   cluster: TestCluster,
   localAddress = "127.0.0.1",
   headers: Record<string, string> = {},
 ): Promise<Told> {
-  const told = new Promise<Told>((resolve, reject) => {
-    const options = { host: "127.0.0.1", port: cluster.port, localAddress, headers, agent: false };
-    get(options, (response) => {
-      let text = "";
-      response.on("data", (chunk) => {
-        text += chunk;
-      });
-      response.on("end", () => {
-        const [workerId, address, port] = text === "" ? [] : (JSON.parse(text) as [number, string, number]);
-        resolve({ workerId, address, port, status: response.statusCode } as Told);
-      });
-    }).on("error", reject);
-  });
-  return within(told, "answer");
+  const { text, status } = await httpRequest(cluster.url, { localAddress, headers });
+  const [workerId, address, port] = text === "" ? [] : (JSON.parse(text) as [number, string, number]);
+  return { workerId, address, port, status } as Told;
 }
 
 /** Sends `bytes` and returns all that comes back until the end. */
 async function exchange(cluster: TestCluster, bytes: string | Buffer): Promise<string> {
-  const socket = connect(cluster.port, "127.0.0.1");
-  let text = "";
-  socket.on("data", (chunk) => {
-    text += chunk.toString("latin1");
-  });
-  socket.on("error", () => {});
+  const socket = new RawSocket(cluster.port);
   socket.write(bytes);
-  await within(once(socket, "close"), "end of the connection");
-  return text;
+  return socket.whole();
+}
+
+/** Opens a connection with a request that is never answered; settles when a worker has it. */
+async function hang(cluster: TestCluster): Promise<RawSocket> {
+  const arrived = Promise.race(cluster.workers.map((worker) => worker.next("hanging")));
+  const socket = new RawSocket(cluster.port);
+  socket.write("GET /hang HTTP/1.1\r\nHost: x\r\n\r\n");
+  await arrived;
+  return socket;
 }
 
 const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
@@ -97,7 +76,6 @@ test("hash: the same address reaches the same worker, after another one is repla
     else expect(workerId).toBe(before.get(address));
   }
   const fresh = await cluster.fork();
-  await serve(fresh);
   for (const address of ADDRESSES) {
     const expected = before.get(address) === victim.workerId ? fresh.workerId : before.get(address);
     expect((await ask(cluster, address)).workerId).toBe(expected);
@@ -145,8 +123,8 @@ test("X-Forwarded-For of a trusted proxy decides with hash, anybody else's does 
 test("selectWorker decides, and what it does wrong is told and has no other effect", async () => {
   const cluster = await start({ workers: 2, sticky: "@holdfast/sticky" });
   const port = await cluster.primary.run(async (ctx) => {
-    const { createServer } = (await ctx.import("node:http")) as typeof import("node:http");
-    const { setupPrimary } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+    const { createServer } = await ctx.import("node:http");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
     const server = createServer();
     ctx.store.warnings = [];
     const router = setupPrimary(server, {
@@ -177,56 +155,32 @@ test("selectWorker decides, and what it does wrong is told and has no other effe
 
 test("least-connection counts what is open of any kind, and right after restarts", async () => {
   const cluster = await start({ workers: 2 });
-  const sockets: Socket[] = [];
-  const hang = async (count: number): Promise<void> => {
-    for (let i = 0; i < count; i++) {
-      const arrived = Promise.race(cluster.workers.map((worker) => worker.next("hanging")));
-      const socket = connect(cluster.port, "127.0.0.1");
-      socket.on("error", () => {});
-      socket.write("GET /hang HTTP/1.1\r\nHost: x\r\n\r\n");
-      sockets.push(socket);
-      await arrived;
-    }
-  };
-  await hang(8);
+  const sockets: RawSocket[] = [];
+  for (let i = 0; i < 8; i++) sockets.push(await hang(cluster));
   const open = async () => (await stats(cluster)).workers.map(({ connections }) => connections);
   expect(await open()).toEqual([4, 4]);
   await cluster.worker(0).kill();
-  const fresh = await cluster.fork();
-  await serve(fresh);
-  await cluster.primary.run(async (ctx) => {
-    while (ctx.router.stats().workers.length !== 2)
-      await new Promise((done) => ctx.router.once("worker:gone", done));
-  });
+  await cluster.fork();
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.router.stats().workers.length === 2));
   expect(await open()).toEqual([4, 0]);
-  for (const socket of sockets.splice(0)) socket.destroy();
-  const settled = cluster.primary.run(async (ctx) => {
-    const { setTimeout: delay } = (await ctx.import(
-      "node:timers/promises",
-    )) as typeof import("node:timers/promises");
-    while (ctx.router.stats().workers.some((w: { connections: number }) => w.connections > 0)) await delay(5);
+  for (const socket of sockets) socket.close();
+  await cluster.primary.run((ctx) => {
+    const isIdle = ({ connections }: { connections: number }) => connections === 0;
+    return ctx.until(() => ctx.router.stats().workers.every(isIdle));
   });
-  await within(settled, "report of closed connections");
 });
 
 test("a new worker is not flooded", async () => {
   const cluster = await start({ workers: 2 });
-  const sockets: Socket[] = [];
-  for (let i = 0; i < 40; i++) {
-    const arrived = Promise.race(cluster.workers.map((worker) => worker.next("hanging")));
-    const socket = connect(cluster.port, "127.0.0.1");
-    socket.write("GET /hang HTTP/1.1\r\nHost: x\r\n\r\n");
-    sockets.push(socket);
-    await arrived;
-  }
+  const sockets: RawSocket[] = [];
+  for (let i = 0; i < 40; i++) sockets.push(await hang(cluster));
   const fresh = await cluster.fork();
-  await serve(fresh);
   const shares = new Map<number, number>();
   for (let i = 0; i < 30; i++) {
     const { workerId } = await ask(cluster);
     shares.set(workerId, (shares.get(workerId) ?? 0) + 1);
   }
-  for (const socket of sockets) socket.destroy();
+  for (const socket of sockets) socket.close();
   expect(shares.get(fresh.workerId)).toBeGreaterThan(0);
   // Without sparing it, all 30 would go there.
   expect(shares.get(fresh.workerId)).toBeLessThan(30);
@@ -261,12 +215,12 @@ test("statistics and events tell what happens", async () => {
 test("connections on their way to a worker that dies go to another one", async () => {
   const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
   const victim = cluster.worker(0);
-  await victim.kill("SIGSTOP");
+  await victim.stop();
   const asked = Array.from({ length: 20 }, () => ask(cluster));
   await cluster.primary.run(async (ctx) => {
     const handedOver = () =>
       (ctx.router.stats() as PrimaryStats).workers.reduce((sum, worker) => sum + worker.handedOver, 0);
-    while (handedOver() < 20) await new Promise(setImmediate);
+    await ctx.until(() => handedOver() >= 20);
   });
   await victim.kill();
   const other = cluster.worker(0).workerId;
@@ -276,19 +230,17 @@ test("connections on their way to a worker that dies go to another one", async (
 test("a worker that takes no connections gets no others that could go elsewhere", async () => {
   const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
   const stopped = cluster.worker(0);
-  await stopped.kill("SIGSTOP");
+  await stopped.stop();
   const stuck = [ask(cluster), ask(cluster)];
   await Promise.race(stuck);
   await cluster.primary.run(async (ctx) => {
-    const { setTimeout: delay } = (await ctx.import(
-      "node:timers/promises",
-    )) as typeof import("node:timers/promises");
-    // The limit beyond which a worker counts as stalled.
-    await delay(1_100);
+    await ctx.until(() => (ctx.router.stats() as PrimaryStats).workers.every((w) => w.handedOver === 1));
+    // Beyond the limit from which on a worker counts as stalled.
+    ctx.passTime(1_100);
   });
   const served = await Promise.all(Array.from({ length: 6 }, () => ask(cluster)));
   for (const { workerId } of served) expect(workerId).not.toBe(stopped.workerId);
-  await stopped.kill("SIGCONT");
+  await stopped.resume();
   await Promise.all(stuck);
 });
 
@@ -302,7 +254,7 @@ test("close() gives the server back as it was, twice is once, and it can be set 
   });
   expect((await ask(cluster)).workerId).toBe(0);
   await cluster.primary.run(async (ctx) => {
-    const { setupMaster } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+    const { setupMaster } = await ctx.import("@holdfast/sticky");
     const router = setupMaster(ctx.httpServer);
     await new Promise<void>((done) => {
       router.once("worker:ready", () => done());
@@ -336,8 +288,8 @@ test("a listener of the user on the primary's server sees each connection", asyn
 test("misuse is told at once, with a code", async () => {
   const cluster = await start({ workers: 1 });
   const inPrimary = await cluster.primary.run(async (ctx) => {
-    const sticky = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
-    const https = (await ctx.import("node:https")) as typeof import("node:https");
+    const sticky = await ctx.import("@holdfast/sticky");
+    const https = await ctx.import("node:https");
     const attempts: (() => unknown)[] = [
       () => sticky.setupPrimary(https.createServer() as never),
       () => sticky.setupPrimary({} as never),
@@ -361,9 +313,9 @@ test("misuse is told at once, with a code", async () => {
     "HOLDFAST_ERR_NOT_WORKER",
   ]);
   const inWorker = await cluster.worker(0).run(async (ctx) => {
-    const sticky = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
-    const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-    const { createServer } = (await ctx.import("node:http")) as typeof import("node:http");
+    const sticky = await ctx.import("@holdfast/sticky");
+    const { Server } = await ctx.import("socket.io");
+    const { createServer } = await ctx.import("node:http");
     const attempts: (() => unknown)[] = [
       () => sticky.setupPrimary(ctx.httpServer),
       () => sticky.setupWorker(new Server()),
@@ -409,30 +361,20 @@ test("a worker of another version gets no connections, and that is told", async 
 test("a server on a Unix socket", async () => {
   const cluster = await start({ workers: 2 });
   const path = await cluster.primary.run(async (ctx) => {
-    const { createServer } = (await ctx.import("node:http")) as typeof import("node:http");
-    const { setupPrimary } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+    const { createServer } = await ctx.import("node:http");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
     const server = createServer();
     setupPrimary(server);
-    const socketPath = `/tmp/hf-${process.pid}.sock`;
-    process.once("exit", () => server.close());
+    const socketPath = `${process.env.TMPDIR}/http.sock`;
     await new Promise<void>((done) => server.listen(socketPath, done));
     return socketPath;
   });
   const seen = new Set<number>();
   for (let i = 0; i < 4; i++) {
-    const text = await new Promise<string>((resolve, reject) => {
-      get({ socketPath: path, agent: false }, (response) => {
-        let received = "";
-        response.on("data", (chunk) => {
-          received += chunk;
-        });
-        response.on("end", () => resolve(received));
-      }).on("error", reject);
-    });
+    const { text } = await httpRequest("http://localhost", { socketPath: path });
     seen.add((JSON.parse(text) as number[])[0] ?? 0);
   }
   expect(seen.size).toBe(2);
-  rmSync(path, { force: true });
 });
 
 test("what a worker without free file descriptors cannot take goes to another one", async () => {
@@ -442,7 +384,7 @@ test("what a worker without free file descriptors cannot take goes to another on
   const limit = Math.max(...descriptors) + 1;
   // Fill the gaps below the limit, so that not one is left.
   await full.run(async (ctx, count) => {
-    const { openSync } = (await ctx.import("node:fs")) as typeof import("node:fs");
+    const { openSync } = await ctx.import("node:fs");
     for (let i = 0; i < count; i++) openSync("/dev/null", "r");
   }, limit - descriptors.length);
   execFileSync("prlimit", ["--pid", String(full.pid), `--nofile=${limit}:${limit}`]);

@@ -2,18 +2,16 @@
  * Real nginx and real HAProxy in front of clusters, with the configuration files of the documentation.
  * Needs Debian's packages nginx-light and haproxy.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
-import { type AddressInfo, connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { findProgram, freePort, Program, untilListening, within } from "@holdfast/harness";
 import { io as connectClient, type Socket } from "socket.io-client";
 import { afterEach, expect, test } from "vitest";
-import { TestCluster, within } from "./harness/cluster.js";
-import { findProgram } from "./harness/program.js";
+import { startsClusters } from "./harness/after-each.js";
+import type { TestCluster } from "./harness/cluster.js";
 
 const CLIENTS = 100;
 const NGINX = findProgram({
@@ -28,36 +26,15 @@ const HAPROXY = findProgram({
   paths: ["/usr/sbin/haproxy"],
   cure: "Install Debian's package haproxy.",
 });
-const cleanups: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+const start = startsClusters({
+  workers: 3,
+  adapter: false,
+  setUpWorker: ({ io, cluster }) =>
+    io.on("connection", (socket) => {
+      const { address, headers } = socket.handshake;
+      socket.on("who", (answer) => answer(cluster.worker?.id, address, headers["x-forwarded-for"]));
+    }),
 });
-
-async function startCluster(stickyOptions: object): Promise<TestCluster> {
-  const cluster = await TestCluster.start({ workers: 3, adapter: false, stickyOptions });
-  cleanups.push(() => cluster.close());
-  await Promise.all(
-    cluster.workers.map((worker) =>
-      worker.run((ctx) => {
-        ctx.io.on("connection", (socket) => {
-          const { address, headers } = socket.handshake;
-          socket.on("who", (answer) => answer(ctx.cluster.worker?.id, address, headers["x-forwarded-for"]));
-        });
-      }),
-    ),
-  );
-  return cluster;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 /** The documented file, with the ports and, for nginx, the places of its files that the test needs. */
 function configure(file: string, directory: string, port: number, cluster: TestCluster): string {
@@ -79,43 +56,23 @@ function isNginx(file: string): boolean {
   return file.startsWith("nginx");
 }
 
+let proxy: Program | undefined;
+afterEach(() => proxy?.close());
+
 async function startProxy(file: string, cluster: TestCluster): Promise<number> {
-  const directory = mkdtempSync(join(tmpdir(), "hf-proxy-"));
-  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
+  const { directory } = cluster;
   const port = await freePort();
   const config = configure(file, directory, port, cluster);
   const foreground = ["-e", "stderr", "-g", "daemon off; master_process off;"];
-  const child: ChildProcess = isNginx(file)
-    ? spawn(String(NGINX), ["-c", config, "-p", directory, ...foreground])
-    : spawn(String(HAPROXY), ["-db", "-f", config]);
-  let output = "";
-  child.stderr?.on("data", (chunk) => {
-    output += chunk;
+  proxy = isNginx(file)
+    ? new Program(String(NGINX), ["-c", config, "-p", directory, ...foreground])
+    : new Program(String(HAPROXY), ["-db", "-f", config]);
+  const { gone } = proxy;
+  const ended = gone.then(() => {
+    throw new Error(`${file}: the proxy has ended: ${proxy?.output}`);
   });
-  const exited = once(child, "exit").then(() => {
-    throw new Error(`${file}: the proxy has ended: ${output}`);
-  });
-  exited.catch(() => {});
-  cleanups.push(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  });
-  await within(Promise.race([exited, whenListening(port)]), `${file} to listen`);
+  await Promise.race([ended, untilListening(port)]);
   return port;
-}
-
-async function whenListening(port: number): Promise<void> {
-  for (;;) {
-    const socket = connect(port, "127.0.0.1");
-    const open = await new Promise((resolve) => {
-      socket.once("connect", () => resolve(true));
-      socket.once("error", () => resolve(false));
-    });
-    socket.destroy();
-    if (open) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 interface Identity {
@@ -174,7 +131,7 @@ for (const loadBalancingMethod of ["least-connection", "hash"]) {
     const missing = isNginx(file) ? !NGINX : !HAPROXY;
     const title = `${CLIENTS} clients through ${file}, ${loadBalancingMethod}`;
     test.skipIf(missing)(title, { timeout: 120_000 }, async () => {
-      const cluster = await startCluster({ loadBalancingMethod, trustedProxies: ["127.0.0.1"] });
+      const cluster = await start({ stickyOptions: { loadBalancingMethod, trustedProxies: ["127.0.0.1"] } });
       const port = await startProxy(file, cluster);
       const seen = await visitAll(port);
       for (const [localAddress, { forwarded }] of seen) expect(forwarded).toBe(localAddress);
@@ -186,7 +143,7 @@ for (const loadBalancingMethod of ["least-connection", "hash"]) {
 for (const loadBalancingMethod of ["least-connection", "hash"]) {
   const title = `${CLIENTS} clients through haproxy-tcp.cfg, ${loadBalancingMethod}`;
   test.skipIf(!HAPROXY)(title, { timeout: 120_000 }, async () => {
-    const cluster = await startCluster({ loadBalancingMethod, proxyProtocol: true });
+    const cluster = await start({ stickyOptions: { loadBalancingMethod, proxyProtocol: true } });
     const port = await startProxy("haproxy-tcp.cfg", cluster);
     const seen = await visitAll(port);
     for (const [localAddress, { address }] of seen) expect(address).toBe(localAddress);

@@ -1,35 +1,26 @@
 /** No connection is lost, however many come at once and however their heads are cut. */
 import { connect } from "node:net";
-import { afterEach, expect, test } from "vitest";
-import { TestCluster } from "./harness/cluster.js";
+import { expect, test } from "vitest";
+import { startsClusters } from "./harness/after-each.js";
 
 const CONNECTIONS = 100_000;
 const AT_ONCE = 400;
 
-const clusters: TestCluster[] = [];
-
-afterEach(async () => {
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
-});
+const start = startsClusters({ workers: 3, adapter: false });
 
 test(`${CONNECTIONS} connections with bodies, ${AT_ONCE} at once: none is lost`, {
   timeout: 300_000,
 }, async () => {
-  const cluster = await TestCluster.start({ workers: 3, adapter: false });
-  clusters.push(cluster);
-  await Promise.all(
-    cluster.workers.map((worker) =>
-      worker.run((ctx) => {
-        ctx.httpServer.on("request", (req, res) => {
-          let size = 0;
-          req.on("data", (chunk) => {
-            size += chunk.length;
-          });
-          req.on("end", () => res.end(String(size)));
+  const cluster = await start({
+    setUpWorker: (ctx) =>
+      ctx.httpServer.on("request", (req, res) => {
+        let size = 0;
+        req.on("data", (chunk) => {
+          size += chunk.length;
         });
+        req.on("end", () => res.end(String(size)));
       }),
-    ),
-  );
+  });
   const head = "POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n";
   const failures: string[] = [];
   const visit = (i: number): Promise<void> =>

@@ -1,25 +1,23 @@
 /** TLS that ends in the workers, beside plain HTTP on another port of the same cluster. */
+
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { type RequestOptions, request } from "node:https";
 import { connect, type Socket as NetSocket } from "node:net";
 import { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
-import { io as connectClient, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { afterEach, expect, test } from "vitest";
+import { within } from "@holdfast/harness";
+import type { Socket } from "socket.io-client";
+import { expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { CERTIFICATE, KEY } from "./harness/certificate.js";
-import { whenConnected } from "./harness/clients.js";
-import { TestCluster, within } from "./harness/cluster.js";
+import { type ClientOptions, Clients } from "./harness/clients.js";
+import type { TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
-const clusters: TestCluster[] = [];
-const clients: Socket[] = [];
-
-afterEach(async () => {
-  for (const socket of clients.splice(0)) socket.disconnect();
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
-});
+const start = startsClusters({ workers: 3, adapter: false });
+const clients = closedAfterEach(new Clients());
 
 /** A cluster with a second port, on which the workers' `https.Server`s (or http2's) take connections. */
 async function startTls(
@@ -27,11 +25,10 @@ async function startTls(
   kind: "https" | "http2",
   config: ClusterConfig = {},
 ): Promise<{ cluster: TestCluster; port: number }> {
-  const cluster = await TestCluster.start({ workers: 3, adapter: false, ...config });
-  clusters.push(cluster);
+  const cluster = await start(config);
   const port = await cluster.primary.run(async (ctx, options) => {
-    const { createServer } = (await ctx.import("node:net")) as typeof import("node:net");
-    const { setupPrimary } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+    const { createServer } = await ctx.import("node:net");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
     const server = createServer();
     setupPrimary(server, { name: "tls", ...options });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
@@ -41,10 +38,10 @@ async function startTls(
     cluster.workers.map((worker) =>
       worker.run(
         async (ctx, key, cert, which) => {
-          const https = (await ctx.import("node:https")) as typeof import("node:https");
-          const http2 = (await ctx.import("node:http2")) as typeof import("node:http2");
-          const { Server } = (await ctx.import("socket.io")) as typeof import("socket.io");
-          const { setupWorker } = (await ctx.import("@holdfast/sticky")) as typeof import("@holdfast/sticky");
+          const https = await ctx.import("node:https");
+          const http2 = await ctx.import("node:http2");
+          const { Server } = await ctx.import("socket.io");
+          const { setupWorker } = await ctx.import("@holdfast/sticky");
           const server =
             which === "https"
               ? https.createServer({ key, cert })
@@ -69,16 +66,8 @@ async function startTls(
   return { cluster, port };
 }
 
-async function client(url: string, options: Partial<ManagerOptions & SocketOptions>): Promise<Socket> {
-  const socket = connectClient(url, {
-    forceNew: true,
-    reconnection: false,
-    rejectUnauthorized: false,
-    ...options,
-  } as Partial<ManagerOptions>);
-  clients.push(socket);
-  await whenConnected(socket, url);
-  return socket;
+async function client(url: string, options: ClientOptions): Promise<Socket> {
+  return (await clients.connect(url, { rejectUnauthorized: false, ...options })).socket;
 }
 
 const who = (socket: Socket): Promise<[number, string, boolean]> =>
@@ -178,7 +167,7 @@ for (const kind of ["https", "http2"] as const) {
             worker.run(async (ctx, id) => {
               type Client = { upgrading: boolean };
               const { clients } = ctx.store.tls.engine as { clients: Record<string, Client> };
-              while (clients[id]?.upgrading) await new Promise(setImmediate);
+              await ctx.until(() => !clients[id]?.upgrading);
             }, sid),
           ),
         );

@@ -12,11 +12,11 @@ const PACE = { ms: 1000, burst: 20, window: 20, rate: 0 };
 async function sample(session: AudienceSession): Promise<Sample> {
   const { emitted, seconds, cpu, failures } = await session.hear(PACE, false);
   const deliveries = emitted * CLIENTS;
-  const { members, primary, workers } = session.group;
+  const { processes, primary, workers } = session.program;
   return {
     failures,
     values: {
-      cluster: cpu.of(...members) / deliveries,
+      cluster: cpu.of(...processes) / deliveries,
       primary: primary ? cpu.of(primary) / emitted : Number.NaN,
       workers: cpu.of(...workers) / deliveries,
       rate: deliveries / seconds,

@@ -3,10 +3,12 @@
  * 2,000 sockets without a network, 500 on each of 4 workers; one worker fetches again and again.
  * Windows of 800 ms, the first dropped. Checked: each answer has exactly 2,000 sockets.
  */
+
+import type { RemoteProgram } from "@holdfast/harness";
 import type { Bench, Sample, Session } from "../lib/bench.js";
 import { adapterSetup } from "../lib/contestants.js";
 import { cpuDuring } from "../lib/cpu.js";
-import type { Group, Lab } from "../lib/lab.js";
+import type { Lab } from "../lib/lab.js";
 import type { NodeConfig } from "../nodes/config.js";
 
 const WORKERS = 4;
@@ -21,25 +23,27 @@ async function open(lab: Lab, contestant: string): Promise<Session> {
     listen: "none",
     options: { perWorker: SOCKETS / WORKERS },
   };
-  const group = await lab.start("nodes/cluster", config, WORKERS + 1);
-  return { sample: () => sample(group), close: () => group.close() };
+  const program = await lab.start("nodes/cluster", config, WORKERS + 1);
+  return { sample: () => sample(program), close: () => program.close() };
 }
 
-async function sample(group: Group): Promise<Sample> {
+async function sample(program: RemoteProgram): Promise<Sample> {
   let calls = 0;
   let counts: number[] = [];
   const start = performance.now();
-  const cpu = await cpuDuring(group, async () => {
-    ({ calls, counts } = await group.at(0).call<{ calls: number; counts: number[] }>("fetch", WINDOW_MS));
+  const cpu = await cpuDuring(program, async () => {
+    ({ calls, counts } = await program
+      .worker(0)
+      .call<{ calls: number; counts: number[] }>("fetch", WINDOW_MS));
   });
   const seconds = (performance.now() - start) / 1000;
   const wrong = counts.filter((count) => count !== SOCKETS);
   return {
     failures: wrong.map((count) => `an answer with ${count} of ${SOCKETS} sockets`),
     values: {
-      cluster: cpu.of(...group.members) / calls / 1000,
-      primary: group.primary ? cpu.of(group.primary) / calls / 1000 : Number.NaN,
-      caller: cpu.of(group.at(0)) / calls / 1000,
+      cluster: cpu.of(...program.processes) / calls / 1000,
+      primary: program.primary ? cpu.of(program.primary) / calls / 1000 : Number.NaN,
+      caller: cpu.of(program.worker(0)) / calls / 1000,
       rate: calls / seconds,
     },
   };

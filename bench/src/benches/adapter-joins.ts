@@ -3,10 +3,11 @@
  * One socket joins 1000 rooms in a turn and leaves them in the next, 4 workers. Windows of 600 ms, the first
  * dropped. Checked: after `await join()` a broadcast of another worker arrives, after `await leave()` it does not.
  */
+import type { RemoteProgram } from "@holdfast/harness";
 import type { Bench, Sample, Session } from "../lib/bench.js";
 import { adapterSetup } from "../lib/contestants.js";
 import { cpuDuring } from "../lib/cpu.js";
-import type { Group, Lab } from "../lib/lab.js";
+import type { Lab } from "../lib/lab.js";
 import type { NodeConfig } from "../nodes/config.js";
 import { differs } from "./judge.js";
 
@@ -22,40 +23,40 @@ async function open(lab: Lab, contestant: string): Promise<Session> {
     listen: "none",
     options: {},
   };
-  const group = await lab.start("nodes/cluster", config, WORKERS + 1);
+  const program = await lab.start("nodes/cluster", config, WORKERS + 1);
   const reaches = contestant !== "in-memory";
-  return { sample: () => sample(group, reaches), close: () => group.close() };
+  return { sample: () => sample(program, reaches), close: () => program.close() };
 }
 
-async function sample(group: Group, reaches: boolean): Promise<Sample> {
-  const joiner = group.at(0);
+async function sample(program: RemoteProgram, reaches: boolean): Promise<Sample> {
+  const joiner = program.worker(0);
   let rooms = 0;
-  const cpu = await cpuDuring(group, async () => {
+  const cpu = await cpuDuring(program, async () => {
     rooms = await joiner.call<number>("joinAndLeave", PER_TURN, WINDOW_MS);
   });
   return {
-    failures: reaches ? await check(group) : [],
+    failures: reaches ? await check(program) : [],
     values: {
-      cluster: cpu.of(...group.members) / rooms,
-      primary: group.primary ? cpu.of(group.primary) / rooms : Number.NaN,
+      cluster: cpu.of(...program.processes) / rooms,
+      primary: program.primary ? cpu.of(program.primary) / rooms : Number.NaN,
       worker: cpu.of(joiner) / rooms,
     },
   };
 }
 
 /** Each step is awaited, so what the next broadcast must reach is settled; the fence takes the same way. */
-async function check(group: Group): Promise<string[]> {
-  const [joiner, other] = [group.at(0), group.at(1)];
+async function check(program: RemoteProgram): Promise<string[]> {
+  const [joiner, other] = [program.worker(0), program.worker(1)];
   await joiner.call("arrived");
   await joiner.call("join", "fence", 1, 1);
   await joiner.call("join", "check", 1, 1);
   await other.call("say", "check 0", "inside");
   await other.call("say", "fence 0", "fence");
-  const before = await until(group, '["fence"]');
+  const before = await until(program, '["fence"]');
   await joiner.call("leave", "check", 1, 1);
   await other.call("say", "check 0", "outside");
   await other.call("say", "fence 0", "end");
-  const after = await until(group, '["end"]');
+  const after = await until(program, '["end"]');
   await joiner.call("leave", "fence", 1, 1);
   return [
     ...differs("events in a room just joined", before.length, 2),
@@ -63,11 +64,11 @@ async function check(group: Group): Promise<string[]> {
   ];
 }
 
-async function until(group: Group, last: string): Promise<string[]> {
+async function until(program: RemoteProgram, last: string): Promise<string[]> {
   const all: string[] = [];
   const end = performance.now() + 5000;
   while (!all.includes(last) && performance.now() < end)
-    all.push(...(await group.at(0).call<string[]>("arrived")));
+    all.push(...(await program.worker(0).call<string[]>("arrived")));
   return all;
 }
 

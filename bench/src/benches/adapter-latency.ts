@@ -4,8 +4,9 @@
  * on the IPC channel of its worker), 500 broadcasts/s of 100 B; then the same under 300 new connections/s,
  * each up to Socket.IO's CONNECT answer. Windows of 1.5 s, the first dropped.
  */
+
+import type { RemoteProgram } from "@holdfast/harness";
 import type { Bench, Case, Sample } from "../lib/bench.js";
-import type { Group } from "../lib/lab.js";
 import type { Arrivals } from "../load/arrivals.js";
 import { AudienceSession } from "./audience-session.js";
 import { differs } from "./judge.js";
@@ -14,16 +15,16 @@ const CLIENTS = 40;
 const STORM_RATE = 300;
 const PACE = { ms: 1500, burst: 1, window: 2048, rate: 500 };
 
-async function sample(session: AudienceSession, storm: Group | undefined): Promise<Sample> {
-  await storm?.at(0).call("storm", session.ports[0], STORM_RATE);
+async function sample(session: AudienceSession, storm: RemoteProgram | undefined): Promise<Sample> {
+  await storm?.worker(0).call("storm", session.ports[0], STORM_RATE);
   const { failures, report, cpu, emitted } = await session.hear(PACE, true);
-  const arrived = await storm?.at(0).call<Arrivals>("calm");
+  const arrived = await storm?.worker(0).call<Arrivals>("calm");
   return {
     failures: [...failures, ...differs("new connections lost", arrived?.lost ?? 0, 0)],
     values: {
       p50: report.p50 / 1000,
       p99: report.p99 / 1000,
-      cluster: cpu.of(...session.group.members) / emitted,
+      cluster: cpu.of(...session.program.processes) / emitted,
       connections: arrived ? arrived.connected / arrived.seconds : 0,
     },
   };

@@ -3,10 +3,11 @@
  * 4 workers join 250,000 rooms each, 10,000 a turn, and leave them again; nothing is emitted. Memory is read
  * after a garbage collection before, while and after. The first time is dropped.
  */
+import type { RemoteProgram } from "@holdfast/harness";
 import type { Bench, Sample, Session } from "../lib/bench.js";
 import { adapterSetup } from "../lib/contestants.js";
 import { cpuDuring } from "../lib/cpu.js";
-import type { Group, Lab } from "../lib/lab.js";
+import type { Lab } from "../lib/lab.js";
 import type { NodeConfig } from "../nodes/config.js";
 import { differs, jsBytes } from "./judge.js";
 
@@ -22,28 +23,28 @@ async function open(lab: Lab, contestant: string): Promise<Session> {
     listen: "none",
     options: {},
   };
-  const group = await lab.start("nodes/cluster", config, WORKERS + 1);
-  return { sample: () => sample(group), close: () => group.close() };
+  const program = await lab.start("nodes/cluster", config, WORKERS + 1);
+  return { sample: () => sample(program), close: () => program.close() };
 }
 
-async function sample(group: Group): Promise<Sample> {
-  const { primary, workers } = group;
+async function sample(program: RemoteProgram): Promise<Sample> {
+  const { primary, workers } = program;
   if (!primary) throw new Error("a cluster has a primary");
   const all = (command: string) =>
     Promise.all(
-      workers.map((w) => w.call(command, `a room of worker ${w.index},`, ROOMS / WORKERS, PER_TURN)),
+      workers.map((w) => w.call(command, `a room of worker ${w.workerId},`, ROOMS / WORKERS, PER_TURN)),
     );
   const memory = async () => ({
     primary: await jsBytes(primary),
     workers: (await Promise.all(workers.map(jsBytes))).reduce((total, bytes) => total + bytes, 0),
   });
   const before = await memory();
-  const joining = await cpuDuring(group, async () => {
+  const joining = await cpuDuring(program, async () => {
     await all("join");
   });
   const during = await memory();
   const joined = (await Promise.all(workers.map((w) => w.call<number>("rooms")))).reduce((a, b) => a + b, 0);
-  const leaving = await cpuDuring(group, async () => {
+  const leaving = await cpuDuring(program, async () => {
     await all("leave");
   });
   const after = await memory();
@@ -56,7 +57,7 @@ async function sample(group: Group): Promise<Sample> {
       worker: (during.workers - before.workers) / ROOMS,
       joining: joining.of(primary) / ROOMS,
       leaving: leaving.of(primary) / ROOMS,
-      cluster: (joining.of(...group.members) + leaving.of(...group.members)) / ROOMS,
+      cluster: (joining.of(...program.processes) + leaving.of(...program.processes)) / ROOMS,
     },
   };
 }

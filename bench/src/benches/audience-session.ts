@@ -2,9 +2,11 @@
  * One contestant with real WebSocket clients that listen to broadcasts of its first worker. Shared by the
  * adapter benches with a network. Runs in: the bench.
  */
+
+import type { RemoteProgram } from "@holdfast/harness";
 import { adapterSetup } from "../lib/contestants.js";
 import { type CpuUse, cpuDuring } from "../lib/cpu.js";
-import type { Group, Lab } from "../lib/lab.js";
+import type { Lab } from "../lib/lab.js";
 import type { AudienceReport } from "../load/audience.js";
 import type { NodeConfig } from "../nodes/config.js";
 import type { Pace } from "../scenarios/emitter.js";
@@ -31,18 +33,19 @@ export interface Heard {
 const DRAIN_MS = 5_000;
 
 export class AudienceSession {
-  readonly group: Group;
+  readonly program: RemoteProgram;
   readonly ports: number[];
   readonly #hall: Hall;
-  readonly #load: Group;
+  readonly #load: RemoteProgram;
   #last = 0;
 
-  private constructor(hall: Hall, group: Group, load: Group, ports: number[]) {
+  private constructor(hall: Hall, program: RemoteProgram, load: RemoteProgram, ports: number[]) {
     this.#hall = hall;
-    this.group = group;
+    this.program = program;
     this.#load = load;
     this.ports = ports;
-    load.at(0).on("received", (sequence) => group.at(0).notify("acknowledged", sequence));
+    const emitter = program.worker(0);
+    load.worker(0).on("received", (sequence) => emitter.notify("acknowledged", sequence));
   }
 
   static async open(lab: Lab, hall: Hall): Promise<AudienceSession> {
@@ -53,21 +56,21 @@ export class AudienceSession {
       listen: hall.listen,
       options: {},
     };
-    const group = await lab.start("nodes/cluster", config, hall.workers + 1);
+    const program = await lab.start("nodes/cluster", config, hall.workers + 1);
     const load = await lab.start("nodes/load", {}, 1);
-    const ports = await portsOf(group);
-    await load.at(0).call("gather", ports, hall.clients);
-    return new AudienceSession(hall, group, load, ports);
+    const ports = portsOf(program);
+    await load.worker(0).call("gather", ports, hall.clients);
+    return new AudienceSession(hall, program, load, ports);
   }
 
   async hear(pace: Pace, timed: boolean): Promise<Heard> {
-    const load = this.#load.at(0);
+    const load = this.#load.worker(0);
     await load.call("listen", this.#last + 1, timed);
     let emitted = 0;
     let report: AudienceReport | undefined;
     const start = performance.now();
-    const cpu = await cpuDuring(this.group, async () => {
-      const run = await this.group.at(0).call<{ emitted: number; last: number }>("emit", pace);
+    const cpu = await cpuDuring(this.program, async () => {
+      const run = await this.program.worker(0).call<{ emitted: number; last: number }>("emit", pace);
       ({ emitted, last: this.#last } = run);
       report = await load.call<AudienceReport>("heard", emitted, DRAIN_MS);
     });
@@ -82,6 +85,6 @@ export class AudienceSession {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.group.close(), this.#load.close()]);
+    await Promise.all([this.program.close(), this.#load.close()]);
   }
 }

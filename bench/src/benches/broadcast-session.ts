@@ -3,10 +3,11 @@
  * checks it, and divides the CPU time of each process by what was done. Shared by the adapter benches
  * whose clients have no network. Runs in: the bench.
  */
+import type { RemoteProgram } from "@holdfast/harness";
 import type { Measure, Sample, Session } from "../lib/bench.js";
 import { adapterSetup } from "../lib/contestants.js";
 import { cpuDuring } from "../lib/cpu.js";
-import type { Group, Lab } from "../lib/lab.js";
+import type { Lab } from "../lib/lab.js";
 import { sum } from "../lib/stats.js";
 import type { NodeConfig } from "../nodes/config.js";
 import type { BroadcastOptions } from "../scenarios/broadcast.js";
@@ -40,7 +41,7 @@ export async function openBroadcast(
   contestant: string,
   work: Work,
   redisPort?: number,
-): Promise<Session & { readonly group: Group }> {
+): Promise<Session & { readonly program: RemoteProgram }> {
   const raw = contestant === "raw";
   const alone = contestant === "in-memory";
   const config: NodeConfig = {
@@ -50,32 +51,33 @@ export async function openBroadcast(
     listen: "none",
     options: work.options,
   };
-  const group = await lab.start(raw ? "nodes/raw" : "nodes/cluster", config, config.workers + 1);
-  const meter = new BroadcastMeter(group, work);
+  const program = await lab.start(raw ? "nodes/raw" : "nodes/cluster", config, config.workers + 1);
+  const meter = new BroadcastMeter(program, work);
   await meter.expect();
   if (work.warmUp) await meter.warmUp(work.warmUp);
-  return { group, sample: () => meter.sample(), close: () => group.close() };
+  return { program, sample: () => meter.sample(), close: () => program.close() };
 }
 
 class BroadcastMeter {
-  readonly #group: Group;
+  readonly #program: RemoteProgram;
   readonly #work: Work;
   /** Number of the last event of the windows before. */
   #last = 0;
   readonly #seen: number[];
 
-  constructor(group: Group, work: Work) {
-    this.#group = group;
+  constructor(program: RemoteProgram, work: Work) {
+    this.#program = program;
     this.#work = work;
-    this.#seen = group.workers.map(() => 0);
+    this.#seen = program.workers.map(() => 0);
+    const emitter = program.worker(0);
     let slowest = 0;
-    group.workers.forEach((worker, i) => {
+    program.workers.forEach((worker, i) => {
       worker.on("received", (sequence: number) => {
         this.#seen[i] = sequence;
         const minimum = Math.min(...this.#seen);
         if (minimum <= slowest) return;
         slowest = minimum;
-        group.at(0).notify("acknowledged", minimum);
+        emitter.notify("acknowledged", minimum);
       });
     });
   }
@@ -88,29 +90,29 @@ class BroadcastMeter {
   async expect(): Promise<void> {
     const ackEvery = Math.max(1, Math.floor(this.#work.pace.window / 8 / this.#step));
     await Promise.all(
-      this.#group.workers.map((worker, i) =>
+      this.#program.workers.map((worker, i) =>
         worker.call("expect", this.#last + (this.#step === 1 ? 1 : i + 1), this.#step, ackEvery),
       ),
     );
   }
 
   async warmUp(pace: Pace): Promise<void> {
-    const { workers } = this.#group;
-    ({ last: this.#last } = await this.#group.at(0).call<{ last: number }>("emit", pace));
+    const { workers } = this.#program;
+    ({ last: this.#last } = await this.#program.worker(0).call<{ last: number }>("emit", pace));
     await Promise.all(workers.map((worker, i) => worker.call("until", this.#lastOf(i), DRAIN_MS)));
-    this.#group.at(0).notify("acknowledged", this.#last);
+    this.#program.worker(0).notify("acknowledged", this.#last);
   }
 
   async sample(): Promise<Sample> {
-    const { workers, primary } = this.#group;
-    const emitter = this.#group.at(0);
+    const { workers, primary } = this.#program;
+    const emitter = this.#program.worker(0);
     const receivers = workers.slice(1);
     const failures: string[] = [];
     const before = this.#last;
     let emitted = 0;
     let seconds = 0;
     await this.expect();
-    const cpu = await cpuDuring(this.#group, async () => {
+    const cpu = await cpuDuring(this.#program, async () => {
       const start = performance.now();
       ({ emitted, last: this.#last } = await emitter.call<{ emitted: number; last: number }>(
         "emit",
@@ -135,7 +137,7 @@ class BroadcastMeter {
         hop: primary && hops > 0 ? cpu.of(primary) / hops : Number.NaN,
         emitter: cpu.of(emitter) / emitted,
         receiver: hops > 0 ? sum(receivers.map((worker) => cpu.of(worker))) / perReceiver : Number.NaN,
-        cluster: cpu.of(...this.#group.members) / emitted,
+        cluster: cpu.of(...this.#program.processes) / emitted,
         rate: deliveries / seconds,
         emitted,
       },

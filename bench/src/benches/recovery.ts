@@ -3,8 +3,9 @@
  * 100 B of text to a room with one member on each of 4 workers, as fast as the emitter's loop allows; then 40
  * WebSocket clients and 500 broadcasts/s for the latency. The Redis server's CPU time counts as a worker's does.
  */
+
+import type { RemoteProgram } from "@holdfast/harness";
 import type { Bench, Case, Sample, Session } from "../lib/bench.js";
-import type { Group } from "../lib/lab.js";
 import { RedisServer } from "../lib/redis.js";
 import { ascending, quantile } from "../lib/stats.js";
 import { AudienceSession } from "./audience-session.js";
@@ -95,10 +96,10 @@ const latency: Case = {
       const session = await openBroadcast(lab, contestant, TIMED, redisPort);
       return {
         measure: async () => {
-          await delaysOf(session.group);
+          await delaysOf(session.program);
           const sample = await session.sample();
           const { emitted = 0, cluster = 0 } = sample.values;
-          const delays = ascending(await delaysOf(session.group));
+          const delays = ascending(await delaysOf(session.program));
           const values = {
             cluster,
             p50: quantile(delays, 0.5) / 1000,
@@ -112,8 +113,8 @@ const latency: Case = {
 };
 
 /** Times of all receivers but the emitter's own, which some adapters serve before they send. */
-async function delaysOf(group: Group): Promise<number[]> {
-  const delays = await Promise.all(group.workers.slice(1).map((worker) => worker.call<number[]>("delays")));
+async function delaysOf(program: RemoteProgram): Promise<number[]> {
+  const delays = await Promise.all(program.workers.slice(1).map((worker) => worker.call<number[]>("delays")));
   return delays.flat();
 }
 
@@ -136,7 +137,7 @@ const clients: Case = {
 
 async function hear(session: AudienceSession): Promise<Measured> {
   const { failures, report, cpu, emitted } = await session.hear(PACE, true);
-  const used = cpu.of(...session.group.members);
+  const used = cpu.of(...session.program.processes);
   const values = { p50: report.p50 / 1000, p99: report.p99 / 1000, cluster: used / emitted };
   return { sample: { failures, values }, emitted, cpu: used };
 }

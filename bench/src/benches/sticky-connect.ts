@@ -16,7 +16,7 @@ async function sample(session: RouterSession, count: number, atOnce: number): Pr
   let left: string[] = [];
   const cpu = await session.measure(async () => {
     arrivals = await session.load.call<Arrivals>("arrive", session.port, count, atOnce, false);
-    left = await settled(session.group, 0);
+    left = await settled(session.program, 0);
   });
   if (!arrivals) throw new Error("unreachable: the window has ended");
   const { lost, connected, seconds, p50, p99, reasons } = arrivals;

@@ -4,6 +4,7 @@
  * collection before, while and after. 10,000 connections, or 3/4 of the files that a process may open.
  */
 import type { Bench, Sample } from "../lib/bench.js";
+import { usageOf } from "../lib/usage.js";
 import type { Arrivals } from "../load/arrivals.js";
 import { differs, jsBytes, settled } from "./judge.js";
 import { RouterSession } from "./router-session.js";
@@ -12,13 +13,13 @@ const CONNECTIONS = 10_000;
 const AT_ONCE = 64;
 
 async function sample(session: RouterSession): Promise<Sample> {
-  const { primary } = session.group;
+  const { primary } = session.program;
   if (!primary) throw new Error("a process alone has no primary");
-  const before = { js: await jsBytes(primary), rss: (await primary.usage()).rss };
+  const before = { js: await jsBytes(primary), rss: (await usageOf(primary)).rss };
   const arrivals = await session.load.call<Arrivals>("arrive", session.port, CONNECTIONS, AT_ONCE, true);
-  const during = { js: await jsBytes(primary), rss: (await primary.usage()).rss };
+  const during = { js: await jsBytes(primary), rss: (await usageOf(primary)).rss };
   await session.load.call("release");
-  const left = await settled(session.group, 0);
+  const left = await settled(session.program, 0);
   const after = await jsBytes(primary);
   return {
     failures: [...left, ...differs("connections lost", arrivals.lost, 0)],

@@ -4,10 +4,9 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort, within } from "@holdfast/harness";
 import { createClient } from "redis";
-import { within } from "./within.js";
 
 type Client = ReturnType<typeof createClient>;
 
@@ -65,15 +64,6 @@ export class RedisServer {
     this.#child.kill("SIGKILL");
     await within(exited, "end of the Redis server");
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function listens(port: number): Promise<void> {

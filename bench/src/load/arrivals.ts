@@ -2,7 +2,7 @@
  * New WebSocket connections up to Socket.IO's CONNECT answer: a number of them, or a steady stream.
  * Runs in: load generators.
  */
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import { ascending, quantile } from "../lib/stats.js";
 import { WsClient } from "./ws-wire.js";
 

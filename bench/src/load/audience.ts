@@ -2,7 +2,7 @@
  * Clients that stay and listen: each checks the numbers of the events it gets, together they measure how
  * long the events took. Runs in: load generators.
  */
-import type { Agent, Commands } from "../lib/agent.js";
+import type { Agent, Commands } from "@holdfast/harness";
 import { ascending, quantile } from "../lib/stats.js";
 import { SequenceCheck, sequenceOf } from "../scenarios/sequence.js";
 import { monotonicMicros, stampOf } from "../scenarios/stamp.js";

@@ -1,5 +1,5 @@
 /** Plain GET requests on keep-alive connections, each as soon as the last is answered. Runs in: load generators. */
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import { HttpPool } from "./http-wire.js";
 
 export interface GetReport {

@@ -2,7 +2,7 @@
  * Socket.IO clients over long polling: each sends a numbered message as soon as the last one came back,
  * and always has a poll waiting, as a browser does. Runs in: load generators.
  */
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import { HttpPool } from "./http-wire.js";
 
 export interface PollReport {

@@ -6,10 +6,11 @@ import cluster from "node:cluster";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Agent, readConfig } from "@holdfast/harness";
 import { Server } from "socket.io";
-import { Agent } from "../lib/agent.js";
 import { connectRedis } from "../lib/redis.js";
-import { type NodeConfig, readConfig, type Scenario } from "./config.js";
+import { USAGE_COMMANDS } from "../lib/usage.js";
+import type { NodeConfig, Scenario } from "./config.js";
 
 /** The functions that the contestants have in common. */
 interface ContestantModule {
@@ -43,7 +44,10 @@ if (setup.router && cluster.isPrimary) {
   // What a cluster with a dead worker does is not what is measured.
   cluster.on("exit", () => process.exit(1));
   for (let i = 0; i < config.workers; i++) cluster.fork();
-  agent.ready({ role: "primary", index: 0 }, { port, stats: () => statsOf(hub) });
+  agent.ready(
+    { role: "primary", workerId: 0, port: port() },
+    { ...USAGE_COMMANDS, stats: () => statsOf(hub) },
+  );
 } else {
   const { start } = (await import(`../scenarios/${config.scenario}.js`)) as Scenario;
   const io = new Server(httpServer, {
@@ -60,7 +64,7 @@ if (setup.router && cluster.isPrimary) {
     httpServer.listen({ port: 0, host: "127.0.0.1", exclusive: config.listen === "own", backlog: 4096 });
     await once(httpServer, "listening");
   }
-  agent.ready({ role: "worker", index }, { port, ...commands });
+  agent.ready({ role: "worker", workerId: index, port: port() }, { ...USAGE_COMMANDS, ...commands });
 }
 
 function statsOf(hub: unknown): unknown {

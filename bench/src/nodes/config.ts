@@ -1,7 +1,7 @@
 /** What a process under test is told at its start. Runs in: the bench and the processes under test. */
 import type { Server as HttpServer } from "node:http";
+import type { Agent, Commands } from "@holdfast/harness";
 import type { Server } from "socket.io";
-import type { Agent, Commands } from "../lib/agent.js";
 import type { Setup } from "../lib/contestants.js";
 
 export interface NodeConfig {
@@ -28,8 +28,4 @@ export interface WorkerContext {
 export interface Scenario {
   /** Sets the worker up before it reports ready. */
   start(context: WorkerContext): Commands | Promise<Commands>;
-}
-
-export function readConfig<T>(): T {
-  return JSON.parse(process.env.HOLDFAST_BENCH_CONFIG ?? "{}") as T;
 }

@@ -1,9 +1,13 @@
 /** A load generator: clients of all kinds, in a process whose cost counts for nobody. Program. */
-import { Agent } from "../lib/agent.js";
+import { Agent } from "@holdfast/harness";
+import { USAGE_COMMANDS } from "../lib/usage.js";
 import { arrivals } from "../load/arrivals.js";
 import { audience } from "../load/audience.js";
 import { getters } from "../load/getters.js";
 import { pollers } from "../load/pollers.js";
 
 const agent = new Agent();
-agent.ready({ role: "load", index: 1 }, { ...arrivals(), ...audience(agent), ...getters(), ...pollers() });
+agent.ready(
+  { role: "worker", workerId: 1, port: 0 },
+  { ...USAGE_COMMANDS, ...arrivals(), ...audience(agent), ...getters(), ...pollers() },
+);

@@ -7,11 +7,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { Agent } from "../lib/agent.js";
+import { Agent, readConfig } from "@holdfast/harness";
+import { USAGE_COMMANDS } from "../lib/usage.js";
 import type { BroadcastOptions } from "../scenarios/broadcast.js";
 import { Emitter, type Pace } from "../scenarios/emitter.js";
 import { Receiver } from "../scenarios/receiver.js";
-import { type NodeConfig, readConfig } from "./config.js";
+import type { NodeConfig } from "./config.js";
 
 /** About what any protocol needs: length, kind, room. */
 const HEAD_BYTES = 24;
@@ -40,7 +41,7 @@ function runPrimary(): void {
     // A worker that ends resets its pipe; the bench notices by itself.
     pipe.on("error", () => {});
   }
-  agent.ready({ role: "primary", index: 0 }, { stats: () => undefined });
+  agent.ready({ role: "primary", workerId: 0, port: 0 }, { ...USAGE_COMMANDS, stats: () => undefined });
 }
 
 function runWorker(): void {
@@ -61,8 +62,9 @@ function runWorker(): void {
     for (let i = 0; i < count; i++) receiver.add(++last);
   });
   agent.ready(
-    { role: "worker", index },
+    { role: "worker", workerId: index, port: 0 },
     {
+      ...USAGE_COMMANDS,
       expect: (first: number, step: number, ackEvery: number) => {
         last = first - 1;
         receiver.expect(first, step, ackEvery);

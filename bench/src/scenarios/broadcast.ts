@@ -2,7 +2,7 @@
  * Broadcasts to rooms, received by clients without a network ({@link connectSink}).
  * Runs in: workers.
  */
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import type { WorkerContext } from "../nodes/config.js";
 import { Emitter, type Pace } from "./emitter.js";
 import { bodyOf, encodedLength, type Payload } from "./payload.js";

@@ -2,7 +2,7 @@
  * Emits numbered events, as fast as the loop allows or at a steady rate, never more than `window` ahead
  * of the slowest receiver. Runs in: workers and the raw star.
  */
-import type { Agent } from "../lib/agent.js";
+import type { Agent } from "@holdfast/harness";
 
 export interface Pace {
   /** How long to go on, milliseconds. */

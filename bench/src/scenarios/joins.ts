@@ -1,6 +1,6 @@
 /** Joins and leaves rooms as fast as the loop allows. Runs in: workers. */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import type { WorkerContext } from "../nodes/config.js";
 import { connectSink } from "./sink.js";
 

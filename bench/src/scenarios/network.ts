@@ -3,7 +3,7 @@
  * Runs in: workers.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import type { WorkerContext } from "../nodes/config.js";
 import { Emitter, type Pace } from "./emitter.js";
 import { EVENT, numbered } from "./sequence.js";

@@ -2,7 +2,7 @@
  * Counts and checks what arrives in one worker, and acknowledges it out of band, so that the emitter
  * never runs far ahead. Runs in: workers and the raw star.
  */
-import type { Agent } from "../lib/agent.js";
+import type { Agent } from "@holdfast/harness";
 import { SequenceCheck } from "./sequence.js";
 
 export interface Received {

@@ -1,5 +1,5 @@
 /** Many sockets without a network, to be fetched. Runs in: workers. */
-import type { Commands } from "../lib/agent.js";
+import type { Commands } from "@holdfast/harness";
 import type { WorkerContext } from "../nodes/config.js";
 import { connectSink } from "./sink.js";
 

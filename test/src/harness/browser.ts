@@ -1,6 +1,7 @@
 /** A real Chromium. Runs in: tests. */
+
+import { findProgram } from "@holdfast/harness";
 import { type Browser, chromium } from "playwright-core";
-import { findProgram } from "./program.js";
 
 /** Gives the path of Chromium, or undefined when tests in it are to be skipped. */
 export function findChromium(): string | undefined {

@@ -1,7 +1,7 @@
 /** Real Socket.IO clients for tests. Runs in: tests. */
-import type { AddressInfo } from "node:net";
+import { within } from "@holdfast/harness";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { type RemoteWorker, within } from "./cluster.js";
+import type { RemoteWorker } from "./cluster.js";
 
 export type ClientOptions = Partial<ManagerOptions & SocketOptions>;
 
@@ -65,7 +65,7 @@ export class Clients {
 
   /** Connects to one worker of a cluster without a router. */
   async connectTo(worker: RemoteWorker, options?: ClientOptions, path = "/"): Promise<TestClient> {
-    return this.connect(`${await urlOf(worker)}${path}`, options);
+    return this.connect(worker.url + path, options);
   }
 
   close(): void {
@@ -81,10 +81,4 @@ export async function whenConnected(socket: Socket, url: string): Promise<void> 
     socket.once("connect_error", reject);
   });
   await within(connected, `connection to ${url}`);
-}
-
-/** Where a worker listens in a cluster without a router. */
-export async function urlOf(worker: RemoteWorker): Promise<string> {
-  const port = await worker.run((ctx) => (ctx.httpServer.address() as AddressInfo).port);
-  return `http://127.0.0.1:${port}`;
 }

@@ -1,7 +1,7 @@
 /** What functions given to `run()` find in the fixture process. Runs in: fixture processes. */
 import type { Cluster } from "node:cluster";
 import type { Server as HttpServer } from "node:http";
-import type { Server } from "socket.io";
+import type { Server, Socket } from "socket.io";
 
 export interface Context {
   readonly cluster: Cluster;
@@ -14,8 +14,34 @@ export interface Context {
   /** Lets go of the test: the process may end by itself from now on. */
   release(): void;
   /** `import()` as seen from the fixture. */
-  import(specifier: string): Promise<Record<string, unknown>>;
+  import<S extends string>(specifier: S): Promise<Imported<S>>;
+  /**
+   * Waits for a state of this process or of its hub that has no event: looks every few milliseconds until `find` gives
+   * something else than false or nothing, and gives that. The deadline is the caller's.
+   */
+  until<T>(find: () => T | Missing | Promise<T | Missing>): Promise<T>;
+  /** Moves this process' clock ahead: what has waited for a while has waited so much longer. Timers do not notice. */
+  passTime(ms: number): void;
 }
+
+type Missing = false | null | undefined;
+
+/** What tests import in their processes. */
+interface Modules {
+  readonly "@holdfast/adapter": typeof import("@holdfast/adapter");
+  readonly "@holdfast/sticky": typeof import("@holdfast/sticky");
+  readonly "socket.io": typeof import("socket.io");
+  readonly "node:crypto": typeof import("node:crypto");
+  readonly "node:fs": typeof import("node:fs");
+  readonly "node:http": typeof import("node:http");
+  readonly "node:http2": typeof import("node:http2");
+  readonly "node:https": typeof import("node:https");
+  readonly "node:net": typeof import("node:net");
+  readonly "node:v8": typeof import("node:v8");
+  readonly "node:vm": typeof import("node:vm");
+}
+
+type Imported<S> = S extends keyof Modules ? Modules[S] : Record<string, unknown>;
 
 export interface PrimaryContext extends Context {
   /** What `setupPrimary` of the adapter returned. */
@@ -37,9 +63,11 @@ export interface WorkerContext extends Context {
   loseLink(): void;
   /** Blocks the event loop until the file exists; see `cut-off.ts`. */
   standStill(untilFile: string): void;
+  /** Settles when the hub has been told of `socket.data` as it is now; see `socket-data.ts`. */
+  dataTold(socket: Socket): Promise<void>;
 }
 
-/** How a cluster is to be set up; travels as JSON in the environment. */
+/** How a cluster is to be set up; travels as JSON, functions as their text. */
 export interface ClusterConfig {
   /** Number of workers that are forked at the start. @default 2 */
   readonly workers?: number;
@@ -63,6 +91,13 @@ export interface ClusterConfig {
   readonly io?: object;
   /** Module that is the `parser` of `new Server()`. */
   readonly parser?: string;
-  /** Module whose `default(context, config)` runs in each worker before it reports ready. */
+  /** Module whose `default(context, config)` runs in each worker before it takes connections. */
   readonly workerModule?: string;
+  /**
+   * Runs in each worker before it takes connections, also in those that are forked later. Its text is sent there: it
+   * must not use anything from outside.
+   */
+  readonly setUpWorker?: (context: WorkerContext) => unknown;
+  /** Added to the environment of all processes. */
+  readonly env?: NodeJS.ProcessEnv;
 }

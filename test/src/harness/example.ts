@@ -1,14 +1,10 @@
 /**
  * Runs what lies under examples/ the way a person would, and talks to it over the network only.
- * Owns: the example's primary and, through its output, the knowledge that all its processes are gone.
- * Runs in: tests.
+ * Owns: the example's processes, and clients. Runs in: tests.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { EventEmitter, once } from "node:events";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { Changes, type Exit, Program } from "@holdfast/harness";
 import { io, type Socket } from "socket.io-client";
-import { within } from "./cluster.js";
 
 const EXAMPLES = fileURLToPath(new URL("../../../examples/", import.meta.url));
 
@@ -19,37 +15,15 @@ export interface ExampleOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-export class Example {
-  readonly #child: ChildProcess;
-  readonly #lines: string[] = [];
-  readonly #news = new EventEmitter();
+export class Example extends Program {
   readonly #clients: ExampleClient[] = [];
-  /** Settles when nobody holds the example's output any more: the primary and every worker is gone. */
-  readonly gone: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  stderr = "";
   port = 0;
 
   constructor({ script, args = [], env = {} }: ExampleOptions) {
-    this.#news.setMaxListeners(0);
-    // A process group of its own: clean-up reaches workers whose primary is gone already.
-    this.#child = spawn(process.execPath, [EXAMPLES + script, ...args], {
-      env: { ...process.env, PORT: "0", WORKERS: "2", ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
-    });
-    const { stdout, stderr } = this.#child;
-    if (!stdout || !stderr) throw new Error("unreachable: both are pipes");
-    createInterface(stdout).on("line", (line) => {
-      this.#lines.push(line);
-      this.#news.emit("line");
-    });
-    stderr.on("data", (chunk) => {
-      this.stderr += chunk;
-    });
-    this.gone = once(this.#child, "close").then(([code, signal]) => ({ code, signal }));
+    super(process.execPath, [EXAMPLES + script, ...args], { env: { PORT: "0", WORKERS: "2", ...env } });
   }
 
-  /** Starts an example and waits for `ready` lines "worker … is up". */
+  /** Starts an example and waits until as many workers are up. */
   static async start(options: ExampleOptions, workers = 2): Promise<Example> {
     const example = new Example(options);
     example.port = Number((await example.line(/^port (\d+)$/))[1]);
@@ -57,40 +31,8 @@ export class Example {
     return example;
   }
 
-  get pid(): number {
-    if (this.#child.pid === undefined) throw new Error("the example did not start");
-    return this.#child.pid;
-  }
-
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
-  }
-
-  get output(): string {
-    return this.#lines.join("\n") + this.stderr;
-  }
-
-  /** Waits until the output has `times` lines that match, and gives the last of them. */
-  async line(pattern: RegExp, times = 1): Promise<RegExpMatchArray> {
-    const found = new Promise<RegExpMatchArray>((resolve, reject) => {
-      const look = () => {
-        const match = this.#lines.map((line) => line.match(pattern)).filter((found) => found !== null)[
-          times - 1
-        ];
-        if (match) resolve(match);
-      };
-      this.#news.on("line", look);
-      look();
-      void this.gone.then(() => reject(new Error(`the example ended:\n${this.output}`)));
-    });
-    return within(found, `line ${pattern}`).catch((error: Error) => {
-      throw new Error(`${error.message}; the output is:\n${this.output}`);
-    });
-  }
-
-  /** How many lines match so far. */
-  count(pattern: RegExp): number {
-    return this.#lines.filter((line) => pattern.test(line)).length;
   }
 
   /** Connects a client and waits until its worker has introduced itself. */
@@ -101,19 +43,13 @@ export class Example {
     return client;
   }
 
-  signal(signal: NodeJS.Signals): void {
-    process.kill(this.pid, signal);
-  }
-
   /** Ends the clients and the primary; its workers must follow by themselves. */
-  async stop(): Promise<void> {
+  override async stop(): Promise<Exit> {
     for (const client of this.#clients) client.close();
-    this.#child.kill("SIGTERM");
     try {
-      await within(this.gone, `end of the example's processes; the output is:\n${this.output}`);
-    } catch (error) {
-      process.kill(-this.pid, "SIGKILL");
-      throw error;
+      return await super.stop();
+    } finally {
+      await this.close();
     }
   }
 }
@@ -128,11 +64,10 @@ export class ExampleClient {
   readonly heard: string[] = [];
   /** Processes that have served this client, oldest first. */
   readonly workers: number[] = [];
-  readonly #news = new EventEmitter();
+  readonly #news = new Changes();
 
   constructor(url: string, kind: ClientKind) {
     this.kind = kind;
-    this.#news.setMaxListeners(0);
     this.socket = io(url, {
       forceNew: true,
       transports: kind === "upgrade" ? ["polling", "websocket"] : [kind],
@@ -141,13 +76,13 @@ export class ExampleClient {
     });
     this.socket.on("worker", (pid: number) => {
       this.workers.push(pid);
-      this.#news.emit("news");
+      this.#news.tell();
     });
     this.socket.on("said", (text: string) => {
       this.heard.push(text);
-      this.#news.emit("news");
+      this.#news.tell();
     });
-    this.socket.on("connect", () => this.socket.io.engine.on("upgrade", () => this.#news.emit("news")));
+    this.socket.on("connect", () => this.socket.io.engine.on("upgrade", () => this.#news.tell()));
   }
 
   /** The process that serves this client. */
@@ -163,16 +98,8 @@ export class ExampleClient {
 
   /** Waits until `condition` holds; it is tried at each event and each upgrade. */
   async until(what: string, condition: () => boolean): Promise<void> {
-    const met = new Promise<void>((resolve) => {
-      const look = () => {
-        if (!condition()) return;
-        this.#news.off("news", look);
-        resolve();
-      };
-      this.#news.on("news", look);
-      look();
-    });
-    await within(met, `${what} (${this.kind} client, heard ${JSON.stringify(this.heard)})`);
+    const missing = () => `${what} (${this.kind} client, heard ${JSON.stringify(this.heard)})`;
+    await this.#news.until(missing, condition);
   }
 
   /** Waits until a worker has introduced itself and the transport is the one this client is for. */

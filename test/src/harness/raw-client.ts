@@ -3,10 +3,11 @@
  * long-polling every packet of each payload. For both revisions of the protocol, with and without binary (`b64`).
  * Runs in: tests.
  */
+
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { connect, type Socket } from "node:net";
-import { within } from "./cluster.js";
+import { Changes } from "@holdfast/harness";
 
 export interface RawOptions {
   readonly transport: "websocket" | "polling";
@@ -51,34 +52,29 @@ function holds(item: Buffer, text: string): boolean {
 
 /** What came and was not asked for yet. */
 class Inbox {
-  #items: Buffer[] = [];
-  #onItem = () => {};
-  #fail = (_error: Error) => {};
+  readonly #items: Buffer[] = [];
+  readonly #changes = new Changes();
+  #error: Error | undefined;
 
   push(item: Buffer): void {
     this.#items.push(item);
-    this.#onItem();
+    this.#changes.tell();
   }
 
+  /** Nothing more will come. */
   fail(error: Error): void {
-    this.#fail(error);
+    this.#error = error;
+    this.#changes.tell();
   }
 
   /** Waits until `count` says how many to take. */
   async take(count: (items: readonly Buffer[]) => number, what: string): Promise<Buffer[]> {
-    const found = new Promise<Buffer[]>((resolve, reject) => {
-      this.#fail = reject;
-      this.#onItem = () => {
-        const taken = count(this.#items);
-        if (taken > 0) resolve(this.#items.splice(0, taken));
-      };
-      this.#onItem();
+    const taken = await this.#changes.until(what, () => {
+      const found = count(this.#items);
+      if (found === 0 && this.#error) throw this.#error;
+      return found > 0 && found;
     });
-    try {
-      return await within(found, what);
-    } finally {
-      this.#onItem = () => {};
-    }
+    return this.#items.splice(0, taken);
   }
 }
 

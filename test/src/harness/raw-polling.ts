@@ -34,7 +34,7 @@ export async function openPolling(url: string): Promise<RawPolling> {
         const { clients } = ctx.io.engine as unknown as {
           clients: Record<string, { transport: { writable: boolean } }>;
         };
-        while (!clients[id]?.transport.writable) await new Promise(setImmediate);
+        await ctx.until(() => clients[id]?.transport.writable);
       }, sid),
     close: () => post("1"),
   };

@@ -1,7 +1,8 @@
 /** A real Socket.IO client that loses its connection on demand and comes back elsewhere. Runs in: tests. */
+
 import { once } from "node:events";
+import { Changes, within } from "@holdfast/harness";
 import { io, Manager, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
-import { within } from "./cluster.js";
 
 /** What the client's library keeps to itself. */
 interface ClientPrivates {
@@ -26,6 +27,7 @@ export class RecoveringClient {
   readonly received: unknown[][] = [];
   /** One entry for each time the client was connected. */
   readonly connects: { readonly id: string; readonly recovered: boolean }[] = [];
+  readonly #arrivals = new Changes();
   /** Connections that were left alone and still look alive to their worker. */
   readonly #abandoned: Engine[] = [];
 
@@ -39,6 +41,7 @@ export class RecoveringClient {
     });
     this.socket.onAny((event: string, ...args: unknown[]) => {
       this.received.push([event, ...(this.offset === undefined && !args.length ? args : args.slice(0, -1))]);
+      this.#arrivals.tell();
     });
   }
 
@@ -81,16 +84,7 @@ export class RecoveringClient {
   async has(event: string, ...args: unknown[]): Promise<void> {
     const wanted = JSON.stringify([event, ...args]);
     const isThere = () => this.received.some((entry) => JSON.stringify(entry) === wanted);
-    const arrived = new Promise<void>((resolve) => {
-      const look = () => {
-        if (!isThere()) return;
-        this.socket.offAny(look);
-        resolve();
-      };
-      this.socket.onAny(look);
-      look();
-    });
-    await within(arrived, `${wanted} at client ${this.id}`);
+    await this.#arrivals.until(`${wanted} at client ${this.id}`, isThere);
   }
 
   /** Loses the connection as its worker sees it at once, and comes back at `url`. */
@@ -143,6 +137,27 @@ export class RecoveringClient {
 
   get #privates(): ClientPrivates {
     return this.socket as unknown as ClientPrivates;
+  }
+}
+
+/** Owns the clients of one test file. */
+export class RecoveringClients {
+  readonly all: RecoveringClient[] = [];
+
+  /** Connects, and waits for that. */
+  async connect(url: string, options?: RecoveringOptions, namespace?: string): Promise<RecoveringClient> {
+    const client = this.add(new RecoveringClient(url, options, namespace));
+    await client.connected();
+    return client;
+  }
+
+  add(client: RecoveringClient): RecoveringClient {
+    this.all.push(client);
+    return client;
+  }
+
+  close(): void {
+    for (const client of this.all.splice(0)) client.close();
   }
 }
 

@@ -2,8 +2,9 @@
  * The recovery workload: workers send numbered messages to rooms while clients lose their connections and workers
  * are killed. Records what every client got; {@link check} of the harness judges. Runs in: tests.
  */
+import { within } from "@holdfast/harness";
 import type { Sending } from "../fixtures/recovery-node.js";
-import { TestCluster, within } from "../harness/cluster.js";
+import { TestCluster } from "../harness/cluster.js";
 import { CutOff } from "../harness/cut-off.js";
 import type { ClientHistory, Connect, Message } from "../harness/history-check.js";
 import { RecoveringClient } from "../harness/recovering-client.js";

@@ -1,25 +1,28 @@
 /**
- * The wire between a test and the processes it runs: length-prefixed `v8.serialize` over loopback TCP.
- * It stays apart from the cluster's own IPC, so a test can still talk to a worker whose IPC is what is tested.
- * Runs in: tests and fixture processes.
+ * The wire between a test or a bench and the processes it runs: length-prefixed `v8.serialize` over loopback TCP.
+ * It stays apart from the cluster's own links: a test can still talk to a worker whose IPC is what is tested, and
+ * steering a bench costs every contestant the same.
+ * Runs in: tests, benches, and the processes that they start.
  */
 import type { Socket } from "node:net";
 import { deserialize, serialize } from "node:v8";
 
-/** What a fixture process says first. */
+/** What a process says first, when it is ready to be called. */
 export interface Hello {
   readonly type: "hello";
   readonly role: "primary" | "worker";
-  readonly pid: number;
-  /** `cluster.worker.id`; 0 for the primary. */
+  /** `cluster.worker.id` or its like, 1…; 0 for a primary. */
   readonly workerId: number;
+  readonly pid: number;
+  /** Where it listens; 0 if it does not. */
+  readonly port: number;
 }
 
-/** Runs `source`, the text of a function, in the fixture process. */
+/** Asks for a command by its name. */
 export interface Call {
   readonly type: "call";
   readonly id: number;
-  readonly source: string;
+  readonly command: string;
   readonly args: unknown[];
 }
 
@@ -30,7 +33,7 @@ export interface Answer {
   readonly error?: unknown;
 }
 
-/** A named event that fixture code sends with `ctx.emit()`. */
+/** Something that needs no answer; goes both ways. */
 export interface Notice {
   readonly type: "notice";
   readonly name: string;
@@ -38,6 +41,8 @@ export interface Notice {
 }
 
 export type ControlMessage = Hello | Call | Answer | Notice;
+
+const PREFIX_BYTES = 4;
 
 export class ControlChannel {
   readonly #socket: Socket;
@@ -47,31 +52,31 @@ export class ControlChannel {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.on("data", (chunk) => {
-      this.#pending = Buffer.concat([this.#pending, chunk]);
-      while (this.#pending.length >= 4) {
-        const end = 4 + this.#pending.readUInt32LE(0);
+      this.#pending = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+      while (this.#pending.length >= PREFIX_BYTES) {
+        const end = PREFIX_BYTES + this.#pending.readUInt32LE(0);
         if (this.#pending.length < end) return;
-        const message = deserialize(this.#pending.subarray(4, end)) as ControlMessage;
+        const message = deserialize(this.#pending.subarray(PREFIX_BYTES, end)) as ControlMessage;
         this.#pending = this.#pending.subarray(end);
         onMessage(message);
       }
     });
-    // A killed process resets its connection: its "close" event is what the test waits for.
+    // A process that is killed resets its connection: its "close" event is what the other side acts on.
     socket.on("error", () => {});
   }
 
   send(message: ControlMessage): void {
     const body = serialize(message);
-    const head = Buffer.allocUnsafe(4);
-    head.writeUInt32LE(body.length, 0);
-    this.#socket.write(head);
-    this.#socket.write(body);
+    const frame = Buffer.allocUnsafe(PREFIX_BYTES + body.length);
+    frame.writeUInt32LE(body.length, 0);
+    body.copy(frame, PREFIX_BYTES);
+    this.#socket.write(frame);
   }
 }
 
 /** An error as it travels: `v8.serialize` keeps only name, message and stack of an Error. */
 export function packError(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+  if (!(error instanceof Error)) return { name: "Error", message: `thrown: ${String(error)}`, fields: {} };
   const fields = Object.fromEntries(Object.entries(error).filter(([, value]) => canTravel(value)));
   return { name: error.name, message: error.message, stack: error.stack, fields };
 }

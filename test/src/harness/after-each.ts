@@ -1,0 +1,40 @@
+/**
+ * What the tests of a file open, and vitest closes after each of them, the last first.
+ * Runs in: tests. Programs that are no tests use the classes themselves.
+ */
+import { afterEach } from "vitest";
+import { TestCluster } from "./cluster.js";
+import type { ClusterConfig } from "./context.js";
+
+/** Calls `close()` after each test; for what can be opened again, such as `Clients`. */
+export function closedAfterEach<T extends { close(): unknown }>(owner: T): T {
+  afterEach(async () => {
+    await owner.close();
+  });
+  return owner;
+}
+
+/**
+ * Gives the function with which the tests of a file start their clusters. Each is closed after the test.
+ * @param defaults what a test does not say otherwise
+ * @param prepare what has to be done with a cluster before the test has it
+ */
+export function startsClusters(
+  defaults: ClusterConfig,
+  prepare: (cluster: TestCluster) => unknown = () => {},
+): (config?: ClusterConfig) => Promise<TestCluster> {
+  const open = new Set<TestCluster>();
+  closedAfterEach({
+    async close() {
+      const clusters = [...open];
+      open.clear();
+      await Promise.all(clusters.map((cluster) => cluster.close()));
+    },
+  });
+  return async (config = {}) => {
+    const cluster = await TestCluster.start({ ...defaults, ...config });
+    open.add(cluster);
+    await prepare(cluster);
+    return cluster;
+  };
+}
