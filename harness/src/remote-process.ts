@@ -11,6 +11,8 @@ import { within } from "./within.js";
 /** Signals after which a process of ours is gone. */
 const FATAL: readonly NodeJS.Signals[] = ["SIGKILL", "SIGTERM"];
 const STOPPED = "T";
+/** How much of a function's text a message shows. */
+const SHOWN_CHARS = 120;
 
 /** `C` is what functions that are given to `run()` find in their first argument. */
 export class RemoteProcess<C = unknown> extends EventEmitter {
@@ -63,11 +65,7 @@ export class RemoteProcess<C = unknown> extends EventEmitter {
 
   /** Calls one of the process' commands. */
   async call<R = unknown>(command: string, ...args: unknown[]): Promise<R> {
-    if (!this.#alive) throw this.#goneError();
-    const id = ++this.#lastCall;
-    const answer = new Promise<unknown>((resolve, reject) => this.#calls.set(id, { resolve, reject }));
-    this.#channel.send({ type: "call", id, command, args });
-    return (await within(answer, `answer to "${command}" from ${this.title}`, this.#deadlineMs)) as R;
+    return (await this.#ask(command, args, `"${command}"`)) as R;
   }
 
   /**
@@ -75,7 +73,9 @@ export class RemoteProcess<C = unknown> extends EventEmitter {
    * anything from outside but its arguments. What it throws is thrown here, with its code and other fields.
    */
   async run<A extends unknown[], R>(fn: (context: C, ...args: A) => R, ...args: A): Promise<Awaited<R>> {
-    return (await this.call("run", fn.toString(), args)) as Awaited<R>;
+    const source = fn.toString();
+    const shown = source.replace(/\s+/g, " ").slice(0, SHOWN_CHARS);
+    return (await this.#ask("run", [source, args], `\`${shown}\``)) as Awaited<R>;
   }
 
   /** Tells the process something; it does not answer. */
@@ -118,6 +118,14 @@ export class RemoteProcess<C = unknown> extends EventEmitter {
     this.#calls.delete(id);
     if (error === undefined) call?.resolve(value);
     else call?.reject(unpackError(error));
+  }
+
+  async #ask(command: string, args: unknown[], what: string): Promise<unknown> {
+    if (!this.#alive) throw this.#goneError();
+    const id = ++this.#lastCall;
+    const answer = new Promise<unknown>((resolve, reject) => this.#calls.set(id, { resolve, reject }));
+    this.#channel.send({ type: "call", id, command, args });
+    return within(answer, `answer to ${what} from ${this.title}`, this.#deadlineMs);
   }
 
   /** There is no event for it: the system says so under /proc, where it has that. */
