@@ -1,61 +1,56 @@
 /**
  * The hub's ordered log of recoverable packets: the `record` frames themselves, each with its offset in it.
  * Bounded in time and in bytes; the oldest go first. Runs in: primary.
- * Owns: slabs of memory that frames are copied into one after the other, so that a frame costs what it
- * weighs, neighbours can be relayed as one slice, and a whole slab is given back at once.
+ * Owns: the slabs that frames are copied into one after the other, so that a frame costs what it weighs,
+ * neighbours can be relayed as one slice, and a whole slab is given back at once; and the chains that lead from
+ * a room to its packets, so that reading them costs what there is to read.
  */
 import type { JournalStats } from "../stats.js";
-import { FieldReader } from "../wire/field-reader.js";
-import { frameFields, frameKey, frameKeyCount, frameNamespace } from "../wire/frame.js";
-import { Offsets } from "../wire/offset.js";
+import { frameKey, frameKeyCount, frameNamespace } from "../wire/frame.js";
+import type { Offsets } from "../wire/offset.js";
 import { Forgotten } from "./forgotten.js";
+import { type JournalEntry, JournalSlab } from "./journal-slab.js";
+import { EVERYBODY, RoomChains } from "./room-chains.js";
 
 const SLAB_BYTES = 256 * 1024;
 /** A larger frame gets a slab of its own. */
 const LARGE_BYTES = SLAB_BYTES / 8;
 
-/** A frame in the journal; its bytes do not change. */
-export interface JournalEntry {
-  readonly buffer: Buffer;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Who asks for what was missed. */
-export interface Audience {
+/** Rooms of one namespace, by their keys. */
+export interface RoomKeys {
   readonly namespaceId: number;
-  readonly rooms: ReadonlySet<string>;
-  /** Their keys. */
-  readonly keys: ReadonlySet<number>;
-}
-
-interface Slab {
-  buffer: Buffer;
-  usedBytes: number;
-  readonly firstSequence: number;
-  /** Where each frame begins. */
-  readonly starts: number[];
-  /** When the last frame was placed. */
-  newestAt: number;
+  readonly keys: readonly number[];
 }
 
 export class Journal {
-  readonly offsets = new Offsets();
+  readonly offsets: Offsets;
   readonly #maxBytes: number;
   readonly #onCut: () => void;
   readonly #now: () => number;
+  readonly #chains = new RoomChains();
   readonly #forgotten = new Forgotten();
-  #slabs: Slab[] = [];
+  #slabs: JournalSlab[] = [];
   #bytes = 0;
+  #packets = 0;
   #retainMs = 0;
   #lastSequence = 0;
+  /** Everything up to this has been dropped. */
+  #droppedUpTo = 0;
   #cut = 0;
 
-  /** @param onCut packets are dropped before their time because there are too many bytes */
-  constructor(maxBytes: number, onCut: () => void, now: () => number = Date.now) {
+  /**
+   * @param offsets writes and reads the places of the order that numbers the packets
+   * @param onCut the bound in bytes has cut into the time that packets are to be kept
+   */
+  constructor(maxBytes: number, offsets: Offsets, onCut: () => void, now = () => performance.now()) {
     this.#maxBytes = maxBytes;
+    this.offsets = offsets;
     this.#onCut = onCut;
     this.#now = now;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
   }
 
   /** The offset of the last packet. */
@@ -63,96 +58,130 @@ export class Journal {
     return this.offsets.text(this.#lastSequence);
   }
 
+  /** The newest entry; the numbers of entries count up over all packets. */
+  get lastEntry(): number {
+    return this.#chains.lastEntry;
+  }
+
+  /** The oldest entry that is there. */
+  get firstEntry(): number {
+    return this.#slabs[0]?.firstEntry ?? this.lastEntry + 1;
+  }
+
   /** Keeps packets at least this long, if the bytes allow. */
   retain(ms: number): void {
     this.#retainMs = Math.max(this.#retainMs, ms);
   }
 
-  /** Places a packet: copies the frame and writes its offset into it, `fromEnd` bytes before its end. */
-  append(chunk: Buffer, from: number, to: number, fromEnd: number): JournalEntry {
-    const size = to - from;
-    const slab = this.#slabFor(size);
-    const start = slab.usedBytes;
-    const end = start + size;
-    chunk.copy(slab.buffer, start, from, to);
-    slab.buffer.write(this.offsets.text(++this.#lastSequence), end - fromEnd, "latin1");
-    slab.usedBytes = end;
-    slab.starts.push(start);
-    slab.newestAt = this.#now();
-    return { buffer: slab.buffer, start, end };
-  }
-
   /**
-   * What an audience has missed since an offset.
-   * @returns undefined when the offset is not one of this hub's, or something after it may have been dropped
+   * Appends a packet: copies the frame and writes its offset into it, `fromEnd` bytes before its end.
+   * @param sequence its number, above that of the packet before it
    */
-  missed(offset: string, audience: Audience): JournalEntry[] | undefined {
-    const since = this.offsets.parse(offset);
-    if (since === undefined || since > this.#lastSequence) return undefined;
-    if (since < this.#firstSequence - 1) {
-      const everybody = everybodyKey(audience.namespaceId);
-      if (this.#forgotten.hasSince(since, [everybody, ...audience.keys])) return undefined;
-    }
-    const missed: JournalEntry[] = [];
-    for (const slab of this.#slabs) {
-      const { starts, buffer, usedBytes, firstSequence } = slab;
-      for (let i = Math.max(0, since + 1 - firstSequence); i < starts.length; i++) {
-        const start = starts[i] as number;
-        const end = starts[i + 1] ?? usedBytes;
-        if (isFor(audience, buffer, start, end)) missed.push({ buffer, start, end });
-      }
-    }
-    return missed;
+  append(chunk: Buffer, from: number, to: number, fromEnd: number, sequence: number): JournalEntry {
+    const size = to - from;
+    const slab = this.#slabFor(size, sequence);
+    const { buffer, usedBytes: start } = slab;
+    const end = start + size;
+    chunk.copy(buffer, start, from, to);
+    this.offsets.write(sequence, buffer, end - fromEnd);
+    slab.addPacket(start, sequence);
+    this.#addEntries(slab, start);
+    slab.usedBytes = end;
+    slab.newestAt = this.#now();
+    this.#lastSequence = sequence;
+    this.#packets++;
+    return { buffer, start, end };
   }
 
-  /** Drops what is older than it has to be. */
-  expire(): void {
+  #addEntries(slab: JournalSlab, start: number): void {
+    const { buffer } = slab;
+    const namespaceId = frameNamespace(buffer, start);
+    const keys = frameKeyCount(buffer, start);
+    if (keys === 0) slab.addEntry(this.#chains.add(namespaceId, EVERYBODY));
+    for (let i = 0; i < keys; i++) slab.addEntry(this.#chains.add(namespaceId, frameKey(buffer, start, i)));
+  }
+
+  /** The newest entry of the room; 0 if it has none. */
+  newestEntry(namespaceId: number, key: number): number {
+    return this.#chains.newest(namespaceId, key);
+  }
+
+  /** The last entry of the packets that were placed up to this one. */
+  lastEntryUpTo(sequence: number): number {
+    const slab = this.#lastSlab((candidate) => candidate.firstSequence <= sequence);
+    return slab ? slab.lastEntryUpTo(sequence) : this.firstEntry - 1;
+  }
+
+  /** The slab that has an entry which is there. */
+  slabOf(entry: number): JournalSlab | undefined {
+    return this.#lastSlab((candidate) => candidate.firstEntry <= entry);
+  }
+
+  /** Whether a packet to one of the rooms that came after `sequence` may have been dropped. */
+  mayLack(sequence: number, { namespaceId, keys }: RoomKeys): boolean {
+    if (sequence >= this.#droppedUpTo) return false;
+    return this.#forgotten.hasSince(sequence, namespaceId, [EVERYBODY, ...keys]);
+  }
+
+  /** Drops what is older than it has to be, slab by slab. */
+  *expire(): Generator<void> {
     const threshold = this.#now() - this.#retainMs;
-    while (this.#slabs[0] && this.#slabs[0].newestAt < threshold) this.#dropOldest();
+    while (this.#slabs[0] && this.#slabs[0].newestAt < threshold) {
+      this.#dropOldest();
+      yield;
+    }
+  }
+
+  /** The namespace is gone from the hub, and nobody will ask for its packets. */
+  forgetNamespace(namespaceId: number): void {
+    this.#chains.forgetNamespace(namespaceId);
+    this.#forgotten.forgetNamespace(namespaceId);
   }
 
   stats(): JournalStats {
-    const packets = this.#lastSequence - this.#firstSequence + 1;
     const oldest = this.#slabs[0];
     return {
-      packets,
+      packets: this.#packets,
       bytes: this.#bytes,
-      ageMs: oldest ? this.#now() - oldest.newestAt : 0,
+      ageMs: oldest ? Math.round(this.#now() - oldest.newestAt) : 0,
       cut: this.#cut,
     };
   }
 
-  get #firstSequence(): number {
-    return this.#slabs[0]?.firstSequence ?? this.#lastSequence + 1;
+  /** The last slab for which `isUpTo` holds; it holds for all before that one, too. */
+  #lastSlab(isUpTo: (slab: JournalSlab) => boolean): JournalSlab | undefined {
+    let [low, high] = [0, this.#slabs.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (isUpTo(this.#slabs[middle] as JournalSlab)) low = middle + 1;
+      else high = middle;
+    }
+    return this.#slabs[low - 1];
   }
 
-  #slabFor(size: number): Slab {
+  #slabFor(size: number, sequence: number): JournalSlab {
     const last = this.#slabs.at(-1);
     if (last && last.buffer.length - last.usedBytes >= size) return last;
     if (last) this.#seal(last);
     const bytes = size > LARGE_BYTES ? size : SLAB_BYTES;
     this.#makeRoom(bytes);
-    const buffer = Buffer.allocUnsafeSlow(bytes);
-    const slab = { buffer, usedBytes: 0, firstSequence: this.#lastSequence + 1, starts: [], newestAt: 0 };
-    this.#bytes += bytes;
+    const slab = new JournalSlab(bytes, sequence, this.lastEntry + 1);
+    this.#bytes += slab.bytes;
     this.#slabs.push(slab);
     return slab;
   }
 
-  /** A slab that was left early gives its rest back. */
-  #seal(slab: Slab): void {
-    const { buffer, usedBytes } = slab;
-    if (usedBytes > buffer.length / 2) return;
-    slab.buffer = Buffer.allocUnsafeSlow(usedBytes);
-    buffer.copy(slab.buffer, 0, 0, usedBytes);
-    this.#bytes -= buffer.length - usedBytes;
+  #seal(slab: JournalSlab): void {
+    this.#bytes -= slab.bytes;
+    slab.seal();
+    this.#bytes += slab.bytes;
   }
 
   #makeRoom(bytes: number): void {
     const threshold = this.#now() - this.#retainMs;
     let cut = 0;
     while (this.#slabs[0] && this.#bytes + bytes > this.#maxBytes) {
-      if (this.#slabs[0].newestAt >= threshold) cut += this.#slabs[0].starts.length;
+      if (this.#slabs[0].newestAt >= threshold) cut += this.#slabs[0].packetCount;
       this.#dropOldest();
     }
     if (cut === 0) return;
@@ -163,36 +192,12 @@ export class Journal {
   #dropOldest(): void {
     const slab = this.#slabs.shift();
     if (!slab) return;
-    this.#bytes -= slab.buffer.length;
-    slab.starts.forEach((start, i) => {
-      const sequence = slab.firstSequence + i;
-      const keys = frameKeyCount(slab.buffer, start);
-      if (keys === 0) this.#forgotten.note(everybodyKey(frameNamespace(slab.buffer, start)), sequence);
-      for (let k = 0; k < keys; k++) this.#forgotten.note(frameKey(slab.buffer, start, k), sequence);
+    this.#bytes -= slab.bytes;
+    this.#packets -= slab.packetCount;
+    this.#droppedUpTo = slab.lastSequence;
+    slab.forEachRoom((namespaceId, key, sequence, entry) => {
+      // Of a namespace that is gone nobody will ask.
+      if (this.#chains.drop(namespaceId, key, entry)) this.#forgotten.note(namespaceId, key, sequence);
     });
   }
-}
-
-/** Stands for the rooms of a packet that names none. Keys of rooms are not negative. */
-function everybodyKey(namespaceId: number): number {
-  return -namespaceId;
-}
-
-/** Whether a packet is for members of these rooms: first by key, which costs little, then by name. */
-function isFor({ namespaceId, rooms, keys }: Audience, buffer: Buffer, start: number, end: number): boolean {
-  if (frameNamespace(buffer, start) !== namespaceId) return false;
-  const count = frameKeyCount(buffer, start);
-  let hit = count === 0;
-  for (let i = 0; i < count && !hit; i++) hit = keys.has(frameKey(buffer, start, i));
-  if (!hit) return false;
-  const fields = new FieldReader(buffer, frameFields(buffer, start), end);
-  fields.skip(4);
-  const to = fields.names();
-  if (to.size > 0 && !overlap(to, rooms)) return false;
-  return !overlap(fields.names(), rooms);
-}
-
-function overlap(some: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
-  for (const one of some) if (others.has(one)) return true;
-  return false;
 }

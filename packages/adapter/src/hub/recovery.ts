@@ -14,9 +14,12 @@ import {
   frameNamespace,
   SessionFlag,
 } from "../wire/frame.js";
+import { Offsets } from "../wire/offset.js";
 import { roomKey } from "../wire/room-key.js";
 import type { HubMember } from "./hub-member.js";
-import { Journal, type JournalEntry } from "./journal.js";
+import { Journal } from "./journal.js";
+import type { JournalEntry } from "./journal-slab.js";
+import { MissedPackets } from "./missed-packets.js";
 import { type Session, Sessions } from "./sessions.js";
 
 const debug = debugModule("holdfast:adapter:recovery");
@@ -30,6 +33,7 @@ const SWEEP_MS = 1_000;
  */
 const RESTORE_SHARE = 1 / 4;
 const RETRY_MS = 5;
+const PORTION_BYTES = 256 * 1024;
 
 export interface RecoveryLimits {
   readonly journalBytes: number;
@@ -63,12 +67,13 @@ export class HubRecovery {
   /** Restores that wait, for the session's owner or for room in the asker's backlog. */
   readonly #restores = new Map<Session, Restore>();
   readonly #namespaces = new Set<number>();
+  #lastSequence = 0;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(limits: RecoveryLimits, events: RecoveryEvents) {
     this.#limits = limits;
     this.#events = events;
-    this.#journal = new Journal(limits.journalBytes, () => events.onJournalFull());
+    this.#journal = new Journal(limits.journalBytes, new Offsets(), () => events.onJournalFull());
   }
 
   /** The offset of the last packet: what a worker's volatile packets carry until it has seen a newer one. */
@@ -116,7 +121,7 @@ export class HubRecovery {
   onRecord(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const targets = this.#events.collect(buffer, start);
     const fromEnd = buffer.readUInt32LE(frameFields(buffer, start));
-    const entry = this.#journal.append(buffer, start, end, fromEnd);
+    const entry = this.#journal.append(buffer, start, end, fromEnd, ++this.#lastSequence);
     const echo = (frameFlags(buffer, start) & BroadcastFlag.echo) !== 0;
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as HubMember;
@@ -269,10 +274,20 @@ export class HubRecovery {
   /** What the client has missed; undefined if that is not known any more, or too much for the link. */
   #missed(session: Session, { offset }: Restore): JournalEntry[] | undefined {
     const { namespaceId, rooms } = session;
-    const missed = this.#journal.missed(offset, { namespaceId, rooms, keys: keysOf(session) });
+    const audience = { namespaceId, rooms, keys: [...keysOf(session)] };
+    const missed = MissedPackets.since(offset, this.#journal, audience);
+    if (!missed) return undefined;
+    const packets: JournalEntry[] = [];
     let bytes = 0;
-    for (const { start, end } of missed ?? []) bytes += end - start;
-    return bytes > this.#limits.maxBacklogBytes * RESTORE_SHARE ? undefined : missed;
+    for (let isLast = false; !isLast; ) {
+      const portion = missed.take(PORTION_BYTES);
+      if (!portion) return undefined;
+      for (const { start, end } of portion.packets) bytes += end - start;
+      if (bytes > this.#limits.maxBacklogBytes * RESTORE_SHARE) return undefined;
+      packets.push(...portion.packets);
+      isLast = portion.isLast;
+    }
+    return packets;
   }
 
   #takeRestore(session: Session): Restore | undefined {
@@ -283,7 +298,7 @@ export class HubRecovery {
   }
 
   #expire(): void {
-    this.#journal.expire();
+    for (const _ of this.#journal.expire());
     this.#sessions.expire();
     for (const namespaceId of this.#namespaces) {
       if (!this.#sessions.hasAny(namespaceId)) this.#events.onIdle(namespaceId);
@@ -294,6 +309,7 @@ export class HubRecovery {
   forgetNamespace(namespaceId: number): void {
     this.#namespaces.delete(namespaceId);
     this.#sessions.forgetNamespace(namespaceId);
+    this.#journal.forgetNamespace(namespaceId);
   }
 }
 

@@ -8,7 +8,7 @@ import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import { OFFSET_BYTES, sameHub } from "../wire/offset.js";
+import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
 import { InFlight, type Unplaced } from "./in-flight.js";
 import { LiveSessions } from "./live-sessions.js";
 import { PreparedPacket } from "./prepared-packet.js";
@@ -150,7 +150,7 @@ export class Recovery implements RecoveryHandlers {
   }
 
   onOpened(offset: string): void {
-    const wasCutOff = sameHub(offset, this.#newest);
+    const wasCutOff = sameOrder(offset, this.#newest);
     this.#newest = offset;
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.

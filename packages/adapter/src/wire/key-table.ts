@@ -39,6 +39,14 @@ export class KeyTable {
     return value;
   }
 
+  /** @returns what the key's value was before */
+  exchange(key: number, value: number): number {
+    const at = this.#find(key);
+    const before = this.#values[at] as number;
+    this.#put(key, at, value);
+    return before;
+  }
+
   setBits(key: number, bits: number): void {
     const at = this.#find(key);
     this.#put(key, at, (this.#values[at] as number) | bits);
