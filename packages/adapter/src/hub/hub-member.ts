@@ -31,6 +31,9 @@ export class HubMember implements MemberInfo {
   readonly slot: number;
   readonly link: Link;
   readonly outbox: Outbox;
+  /** Recoverable packets that came from it, and how many of them have their place. */
+  records = 0;
+  placed = 0;
   /** Requests that were relayed to it and not answered yet. */
   unanswered = 0;
   framesIn = 0;

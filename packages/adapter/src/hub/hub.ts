@@ -25,7 +25,9 @@ import {
 } from "../wire/frame.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Interest, slotOf } from "./interest.js";
-import { HubRecovery, type RecoveryLimits } from "./recovery.js";
+import { HubOrder, type MakeOrder } from "./order.js";
+import { Placement } from "./placement.js";
+import { HubRecovery } from "./recovery.js";
 
 const debug = debugModule("holdfast:adapter:hub");
 
@@ -39,7 +41,9 @@ interface HubNamespace {
   readonly wildcards: Set<HubMember>;
 }
 
-export type HubLimits = MemberLimits & RecoveryLimits;
+export interface HubLimits extends MemberLimits {
+  readonly journalBytes: number;
+}
 
 /** What the hub tells its owner. */
 export interface HubEvents {
@@ -50,6 +54,11 @@ export interface HubEvents {
   onError(error: HoldfastError): void;
 }
 
+export interface HubOptions {
+  /** Who numbers recoverable packets. @default the hub itself */
+  readonly makeOrder?: MakeOrder<HubMember>;
+}
+
 export class Hub {
   readonly #limits: HubLimits;
   readonly #events: HubEvents;
@@ -58,22 +67,25 @@ export class Hub {
   readonly #namespaces = new Map<number, HubNamespace>();
   readonly #namespacesByName = new Map<string, HubNamespace>();
   readonly #interest = new Interest();
+  readonly #placement: Placement;
   readonly #recovery: HubRecovery;
   /** Reused by `#collect`. */
   readonly #targets: HubMember[] = [];
   #lastMember = 0;
   #lastNamespace = 0;
 
-  constructor(limits: HubLimits, events: HubEvents) {
+  constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
     this.#limits = limits;
     this.#events = events;
-    this.#recovery = new HubRecovery(limits, {
+    const makeOrder = options.makeOrder ?? ((onNumbered) => new HubOrder(onNumbered));
+    this.#placement = new Placement(limits.journalBytes, makeOrder, {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
+      resume: (from, frame) => this.#handle(from, frame, 0, frame.length),
       onJournalFull: () => events.onJournalFull(),
-      onIdle: (namespaceId) => {
-        const namespace = this.#namespaces.get(namespaceId);
-        if (namespace) this.#forgetIfUnused(namespace);
-      },
+    });
+    this.#recovery = new HubRecovery(limits, this.#placement.journal, (namespaceId) => {
+      const namespace = this.#namespaces.get(namespaceId);
+      if (namespace) this.#forgetIfUnused(namespace);
     });
   }
 
@@ -146,15 +158,22 @@ export class Hub {
   close(): void {
     for (const member of this.#members.values()) member.close();
     this.#members.clear();
+    this.#placement.close();
     this.#recovery.close();
   }
 
   #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const isHeld = from.placed < from.records && isForOthers(frameKind(buffer, start));
+    if (isHeld) this.#placement.hold(from, buffer, start, end);
+    else this.#handle(from, buffer, start, end);
+  }
+
+  #handle(from: HubMember, buffer: Buffer, start: number, end: number): void {
     switch (frameKind(buffer, start)) {
       case FrameKind.broadcast:
         return this.#onBroadcast(from, buffer, start, end);
       case FrameKind.record:
-        return this.#recovery.onRecord(from, buffer, start, end);
+        return this.#placement.place(from, buffer, start, end);
       case FrameKind.command:
         return this.#onCommand(from, buffer, start, end);
       case FrameKind.request:
@@ -278,7 +297,7 @@ export class Hub {
     const isRecoverable = this.#recovery.has(namespace.id);
     from.outbox.begin(FrameKind.opened, isRecoverable ? OpenedFlag.recoverable : 0, namespace.id);
     from.outbox.u32(token);
-    from.outbox.latin1(this.#recovery.lastOffset);
+    from.outbox.latin1(this.#placement.journal.lastOffset);
     from.outbox.end();
   }
 
@@ -395,6 +414,11 @@ export class Hub {
       ),
     );
   }
+}
+
+/** Whether the hub passes frames of this kind on: they must not overtake recoverable packets of their sender. */
+function isForOthers(kind: number): boolean {
+  return kind >= FrameKind.broadcast && kind <= FrameKind.response;
 }
 
 function readKeys(buffer: Buffer, at: number, count: number): number[] {

@@ -1,10 +1,12 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { Hub } from "../../dist/hub/hub.js";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Hub, type HubEvents, type HubOptions } from "../../dist/hub/hub.js";
 import type { HubMember } from "../../dist/hub/hub-member.js";
+import type { OnNumbered, Order } from "../../dist/hub/order.js";
 import type { LinkEvents } from "../../dist/link/contract.js";
 import { Outbox } from "../../dist/link/outbox.js";
 import { FieldReader } from "../../dist/wire/field-reader.js";
 import {
+  BroadcastFlag,
   FrameKind,
   frameFields,
   frameKind,
@@ -22,10 +24,10 @@ const OFFSET_PLACE = Buffer.alloc(OFFSET_BYTES, "~");
 let hub: Hub;
 let stalled: number[];
 
-beforeEach(() => {
+function openHub(options?: HubOptions): void {
   stalled = [];
   const limits = { maxMessageBytes: MIB, maxBacklogBytes: BACKLOG_BYTES, journalBytes: 64 * MIB };
-  hub = new Hub(limits, {
+  const events: HubEvents = {
     onJoin: () => {},
     onLeave: () => {},
     onStalled: ({ workerId }) => void stalled.push(workerId),
@@ -33,8 +35,11 @@ beforeEach(() => {
     onError: (error) => {
       throw error;
     },
-  });
-});
+  };
+  hub = new Hub(limits, events, options);
+}
+
+beforeEach(() => openHub());
 
 afterEach(() => hub.close());
 
@@ -125,13 +130,35 @@ class FakeWorker {
     this.member.outbox.flush();
   }
 
-  record(bytes: number): void {
-    this.write(FrameKind.record, 0, (frame) => {
+  record(filler: number | string, flags = 0): void {
+    this.write(FrameKind.record, flags, (frame) => {
       frame.u32(OFFSET_BYTES);
       frame.names(new Set());
       frame.names(new Set());
-      frame.raw(Buffer.alloc(bytes));
+      frame.raw(typeof filler === "number" ? Buffer.alloc(filler) : Buffer.from(filler));
       frame.raw(OFFSET_PLACE);
+    });
+  }
+
+  /** Fillers of the packets that it has heard, in order, and of broadcasts in brackets. */
+  get packets(): string[] {
+    return this.heard.flatMap(({ kind, fields }) => {
+      if (kind === FrameKind.placed) return "placed";
+      if (kind !== FrameKind.record && kind !== FrameKind.broadcast) return [];
+      const frame = fields();
+      if (kind === FrameKind.record) frame.skip(4);
+      frame.names();
+      frame.names();
+      const packet = frame.rest().toString("latin1");
+      return kind === FrameKind.record ? packet.slice(0, -OFFSET_BYTES) : `(${packet})`;
+    });
+  }
+
+  broadcast(filler: string): void {
+    this.write(FrameKind.broadcast, 0, (frame) => {
+      frame.names(new Set());
+      frame.names(new Set());
+      frame.raw(Buffer.from(filler));
     });
   }
 
@@ -162,6 +189,14 @@ class FakeWorker {
       frame.u32(handle);
       frame.names(new Set(["sid", ...rooms]));
     });
+  }
+
+  /** Settles when it has an answer to `restore`. */
+  async answered(): Promise<void> {
+    while (!this.kinds.includes(FrameKind.restored)) {
+      await new Promise((done) => setTimeout(done, 1));
+      this.listen();
+    }
   }
 
   /** The session of the last answer to `restore`. */
@@ -279,4 +314,121 @@ test("a session that is too large for one message is not given, and costs nobody
   expect(heir.kinds).toContain(FrameKind.restored);
   expect(heir.restored()).toBeUndefined();
   expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
+});
+
+/** Numbers packets when it is told to, as one does that has to ask elsewhere. */
+class LateOrder implements Order<HubMember> {
+  readonly epoch = "late";
+  readonly #onNumbered: OnNumbered<HubMember>;
+  readonly #waiting: { readonly sender: HubMember; readonly frame: Buffer }[] = [];
+  #last = 0;
+
+  constructor(onNumbered: OnNumbered<HubMember>) {
+    this.#onNumbered = onNumbered;
+  }
+
+  number(sender: HubMember, buffer: Buffer, start: number, end: number): void {
+    this.#waiting.push({ sender, frame: Buffer.from(buffer.subarray(start, end)) });
+  }
+
+  /** Numbers the next `count` packets. @param gap how many numbers others have had meanwhile */
+  complete(count = this.#waiting.length, gap = 0): void {
+    this.#last += gap;
+    for (const { sender, frame } of this.#waiting.splice(0, count)) {
+      this.#onNumbered(sender, frame, 0, frame.length, ++this.#last);
+    }
+  }
+
+  close(): void {}
+}
+
+describe("an order that numbers packets later", () => {
+  let order: LateOrder;
+
+  beforeEach(() => {
+    hub.close();
+    openHub({
+      makeOrder: (onNumbered) => {
+        order = new LateOrder(onNumbered);
+        return order;
+      },
+    });
+  });
+
+  test("has them relayed and confirmed when they have their numbers, in their order", () => {
+    const [one, other] = [new FakeWorker(1), new FakeWorker(2)];
+    one.record("1", BroadcastFlag.echo);
+    one.flush();
+    other.record("2");
+    other.record("3", BroadcastFlag.echo);
+    other.flush();
+    for (const worker of [one, other]) worker.listen();
+    expect([one.packets, other.packets]).toEqual([[], []]);
+    order.complete(1);
+    order.complete(2, 7);
+    for (const worker of [one, other]) worker.listen();
+    expect([one.packets, other.packets]).toEqual([
+      ["placed", "2", "3"],
+      ["1", "2", "placed"],
+    ]);
+    expect(one.lastOffset).toBe("late000000000a");
+  });
+
+  test("lets nothing overtake a packet of the same member", () => {
+    const [sender, receiver] = [new FakeWorker(1), new FakeWorker(2)];
+    sender.broadcast("a");
+    sender.record("1");
+    sender.broadcast("b");
+    sender.record("2");
+    sender.broadcast("c");
+    sender.broadcast("d");
+    sender.flush();
+    receiver.broadcast("not behind others' packets");
+    receiver.flush();
+    for (const worker of [sender, receiver]) worker.listen();
+    expect([receiver.packets, sender.packets]).toEqual([["(a)"], ["(not behind others' packets)"]]);
+    order.complete(1);
+    receiver.listen();
+    expect(receiver.packets).toEqual(["(a)", "1", "(b)"]);
+    order.complete();
+    sender.broadcast("e");
+    sender.flush();
+    receiver.listen();
+    expect(receiver.packets).toEqual(["(a)", "1", "(b)", "2", "(c)", "(d)", "(e)"]);
+  });
+
+  test("has packets relayed whose sender has left, and what came behind them", () => {
+    const [sender, receiver] = [new FakeWorker(1), new FakeWorker(2)];
+    sender.record("1", BroadcastFlag.echo);
+    sender.broadcast("a");
+    sender.flush();
+    hub.remove(sender.member);
+    order.complete();
+    receiver.listen();
+    expect(receiver.packets).toEqual(["1", "(a)"]);
+  });
+
+  test("leaves nothing out and repeats nothing for a session that is restored in between", async () => {
+    const [owner, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+    owner.openSession(7, "p");
+    sender.record("0");
+    sender.flush();
+    order.complete();
+    owner.listen();
+    owner.endSession(7);
+    for (const filler of ["1", "2", "3"]) sender.record(filler);
+    sender.flush();
+    order.complete(1);
+    heir.listen();
+    heir.heard.length = 0;
+    heir.restore(8, "p", owner.lastOffset);
+    await heir.answered();
+    sender.record("4");
+    sender.flush();
+    order.complete();
+    heir.listen();
+    expect(heir.restored()?.missed).toBe(1);
+    expect(heir.packets).toEqual(["1", "2", "3", "4"]);
+    expect(heir.kinds).toEqual([FrameKind.restored, ...Array(4).fill(FrameKind.record)]);
+  });
 });

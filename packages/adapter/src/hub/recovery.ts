@@ -6,18 +6,10 @@
 import debugModule from "debug";
 import type { RecoveryStats } from "../stats.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import {
-  BroadcastFlag,
-  FrameKind,
-  frameFields,
-  frameFlags,
-  frameNamespace,
-  SessionFlag,
-} from "../wire/frame.js";
-import { Offsets } from "../wire/offset.js";
+import { FrameKind, SessionFlag } from "../wire/frame.js";
 import { roomKey } from "../wire/room-key.js";
 import type { HubMember } from "./hub-member.js";
-import { Journal } from "./journal.js";
+import type { Journal } from "./journal.js";
 import type { JournalEntry } from "./journal-slab.js";
 import { MissedPackets } from "./missed-packets.js";
 import { type Session, Sessions } from "./sessions.js";
@@ -36,18 +28,8 @@ const RETRY_MS = 5;
 const PORTION_BYTES = 256 * 1024;
 
 export interface RecoveryLimits {
-  readonly journalBytes: number;
   readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
-}
-
-export interface RecoveryEvents {
-  /** Members that have sockets in the rooms that the frame's keys stand for. Valid until the next call. */
-  collect(buffer: Buffer, start: number): readonly HubMember[];
-  /** The journal drops packets before their time. */
-  onJournalFull(): void;
-  /** Nothing of the namespace is kept any more. */
-  onIdle(namespaceId: number): void;
 }
 
 /** A worker's question for a session. */
@@ -61,24 +43,19 @@ interface Restore {
 
 export class HubRecovery {
   readonly #limits: RecoveryLimits;
-  readonly #events: RecoveryEvents;
   readonly #journal: Journal;
+  /** Nothing of the namespace is kept any more. */
+  readonly #onIdle: (namespaceId: number) => void;
   readonly #sessions = new Sessions();
   /** Restores that wait, for the session's owner or for room in the asker's backlog. */
   readonly #restores = new Map<Session, Restore>();
   readonly #namespaces = new Set<number>();
-  #lastSequence = 0;
   #sweep: NodeJS.Timeout | undefined;
 
-  constructor(limits: RecoveryLimits, events: RecoveryEvents) {
+  constructor(limits: RecoveryLimits, journal: Journal, onIdle: (namespaceId: number) => void) {
     this.#limits = limits;
-    this.#events = events;
-    this.#journal = new Journal(limits.journalBytes, new Offsets(), () => events.onJournalFull());
-  }
-
-  /** The offset of the last packet: what a worker's volatile packets carry until it has seen a newer one. */
-  get lastOffset(): string {
-    return this.#journal.lastOffset;
+    this.#journal = journal;
+    this.#onIdle = onIdle;
   }
 
   get stats(): RecoveryStats {
@@ -116,21 +93,6 @@ export class HubRecovery {
     clearInterval(this.#sweep);
     for (const { timer } of this.#restores.values()) clearTimeout(timer);
     this.#restores.clear();
-  }
-
-  onRecord(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const targets = this.#events.collect(buffer, start);
-    const fromEnd = buffer.readUInt32LE(frameFields(buffer, start));
-    const entry = this.#journal.append(buffer, start, end, fromEnd, ++this.#lastSequence);
-    const echo = (frameFlags(buffer, start) & BroadcastFlag.echo) !== 0;
-    for (let i = 0; i < targets.length; i++) {
-      const target = targets[i] as HubMember;
-      if (target !== from || !echo) target.outbox.relay(entry.buffer, entry.start, entry.end);
-    }
-    if (!echo) return;
-    from.outbox.begin(FrameKind.placed, 0, frameNamespace(buffer, start));
-    from.outbox.latin1(this.#journal.lastOffset);
-    from.outbox.end();
   }
 
   onSessionOpen(from: HubMember, namespaceId: number, fields: FieldReader): void {
@@ -301,7 +263,7 @@ export class HubRecovery {
     for (const _ of this.#journal.expire());
     this.#sessions.expire();
     for (const namespaceId of this.#namespaces) {
-      if (!this.#sessions.hasAny(namespaceId)) this.#events.onIdle(namespaceId);
+      if (!this.#sessions.hasAny(namespaceId)) this.#onIdle(namespaceId);
     }
   }
 
