@@ -24,8 +24,17 @@ export interface MemberEvents {
   onStalled: (member: HubMember) => void;
 }
 
+/** The process of a member. */
+export interface MemberIdentity {
+  /** The hub's name. */
+  readonly host: string;
+  readonly workerId: number;
+  readonly pid: number;
+}
+
 export class HubMember implements MemberInfo {
   readonly id: number;
+  readonly host: string;
   readonly workerId: number;
   readonly pid: number;
   readonly slot: number;
@@ -50,7 +59,7 @@ export class HubMember implements MemberInfo {
 
   constructor(
     id: number,
-    worker: { readonly workerId: number; readonly pid: number },
+    { host, workerId, pid }: MemberIdentity,
     slot: number,
     makeLink: MakeLink,
     limits: MemberLimits,
@@ -58,8 +67,9 @@ export class HubMember implements MemberInfo {
     events: MemberEvents,
   ) {
     this.id = id;
-    this.workerId = worker.workerId;
-    this.pid = worker.pid;
+    this.host = host;
+    this.workerId = workerId;
+    this.pid = pid;
     this.slot = slot;
     this.#interest = interest;
     const onFrame: OnFrame = (buffer, start, end) => {

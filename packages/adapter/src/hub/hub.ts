@@ -3,6 +3,7 @@
  * Owns: the members and their links, the namespaces' ids, the interest table. Runs in: primary.
  * Knows nothing of `node:cluster`; whoever admits a member brings its link.
  */
+import { randomUUID } from "node:crypto";
 import debugModule from "debug";
 import { HoldfastError, type MemberInfo } from "../errors.js";
 import type { RecoveryStats } from "../stats.js";
@@ -55,11 +56,14 @@ export interface HubEvents {
 }
 
 export interface HubOptions {
+  /** Names this hub among others. @default drawn at random */
+  readonly host?: string;
   /** Who numbers recoverable packets. @default the hub itself */
   readonly makeOrder?: MakeOrder<HubMember>;
 }
 
 export class Hub {
+  readonly host: string;
   readonly #limits: HubLimits;
   readonly #events: HubEvents;
   readonly #members = new Map<number, HubMember>();
@@ -75,6 +79,7 @@ export class Hub {
   #lastNamespace = 0;
 
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
+    this.host = options.host ?? randomUUID();
     this.#limits = limits;
     this.#events = events;
     const makeOrder = options.makeOrder ?? ((onNumbered) => new HubOrder(onNumbered));
@@ -117,7 +122,8 @@ export class Hub {
   /** Takes in a worker that asked to join. */
   admit(worker: { readonly workerId: number; readonly pid: number }, makeLink: MakeLink): HubMember {
     const slot = this.#interest.allot();
-    const member = new HubMember(++this.#lastMember, worker, slot, makeLink, this.#limits, this.#interest, {
+    const identity = { ...worker, host: this.host };
+    const member = new HubMember(++this.#lastMember, identity, slot, makeLink, this.#limits, this.#interest, {
       onFrame: (from, buffer, start, end) => this.#onFrame(from, buffer, start, end),
       onChunkEnd: () => this.#endRuns(),
       onEnd: (gone) => this.remove(gone),
@@ -209,13 +215,13 @@ export class Hub {
       case FrameKind.sessionOpen:
         return this.#recovery.onSessionOpen(from, namespaceId, fields);
       case FrameKind.sessionRooms:
-        return this.#recovery.onSessionRooms(from, fields);
+        return this.#recovery.onSessionRooms(from, namespaceId, fields);
       case FrameKind.sessionData:
-        return this.#recovery.onSessionData(from, fields);
+        return this.#recovery.onSessionData(from, namespaceId, fields);
       case FrameKind.sessionEnd:
-        return this.#recovery.onSessionEnd(from, frameFlags(buffer, start), fields);
+        return this.#recovery.onSessionEnd(from, namespaceId, frameFlags(buffer, start), fields);
       case FrameKind.sessionRestored:
-        return this.#recovery.onSessionRestored(from, fields);
+        return this.#recovery.onSessionRestored(from, namespaceId, fields);
       case FrameKind.restore:
         return this.#recovery.onRestore(from, namespaceId, fields);
       default:

@@ -1,7 +1,7 @@
 /**
- * The hub's part in connection state recovery: places recoverable packets, keeps sessions, gives them to
- * whoever the client comes back to. Owns: the journal, the sessions, the fences that owners have not
- * answered. Runs in: primary. The hub hands it the frames; it decides, and writes to members' outboxes.
+ * The hub's part in connection state recovery: keeps sessions, and gives them to whoever the client comes back to.
+ * Owns: the sessions, the fences that holders have not answered. Runs in: primary.
+ * The hub hands it the frames; it decides, and writes to members' outboxes.
  */
 import debugModule from "debug";
 import type { RecoveryStats } from "../stats.js";
@@ -12,11 +12,12 @@ import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import type { JournalEntry } from "./journal-slab.js";
 import { MissedPackets } from "./missed-packets.js";
-import { type Session, Sessions } from "./sessions.js";
+import type { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
 
 const debug = debugModule("holdfast:adapter:recovery");
 
-/** An owner that stays silent for longer is passed over, and its last snapshot is used. */
+/** A holder that stays silent for longer is passed over, and its last snapshot is used. */
 const FENCE_MS = 1_000;
 const SWEEP_MS = 1_000;
 /**
@@ -33,7 +34,7 @@ export interface RecoveryLimits {
 }
 
 /** A worker's question for a session. */
-interface Restore {
+interface RestoreRequest {
   readonly from: HubMember;
   readonly request: number;
   readonly handle: number;
@@ -46,9 +47,9 @@ export class HubRecovery {
   readonly #journal: Journal;
   /** Nothing of the namespace is kept any more. */
   readonly #onIdle: (namespaceId: number) => void;
-  readonly #sessions = new Sessions();
-  /** Restores that wait, for the session's owner or for room in the asker's backlog. */
-  readonly #restores = new Map<Session, Restore>();
+  readonly #sessions = new Sessions<HubMember>();
+  /** Restores that wait, for the session's holder or for room in the asker's backlog. */
+  readonly #restores = new Map<Session<HubMember>, RestoreRequest>();
   readonly #namespaces = new Set<number>();
   #sweep: NodeJS.Timeout | undefined;
 
@@ -86,7 +87,12 @@ export class HubRecovery {
       const isConcerned = namespaceId === undefined || session.namespaceId === namespaceId;
       if (from === member && isConcerned) this.#takeRestore(session);
     }
-    for (const session of this.#sessions.of(member, namespaceId)) this.#suspend(session);
+    for (const session of this.#sessions.release(member, namespaceId)) {
+      if (member.isMember) member.release(keysOf(session));
+    }
+    for (const [session, restore] of this.#restores) {
+      if (session.state === "suspended") this.#finish(session, restore);
+    }
   }
 
   close(): void {
@@ -106,8 +112,8 @@ export class HubRecovery {
     else this.#fence(from, namespaceId, handle);
   }
 
-  onSessionRooms(from: HubMember, fields: FieldReader): void {
-    const session = this.#sessions.owned(from, fields.u32());
+  onSessionRooms(from: HubMember, namespaceId: number, fields: FieldReader): void {
+    const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     const joined = fields.u8() === 1;
     for (const room of fields.names()) {
@@ -116,14 +122,14 @@ export class HubRecovery {
     }
   }
 
-  onSessionData(from: HubMember, fields: FieldReader): void {
-    const session = this.#sessions.owned(from, fields.u32());
+  onSessionData(from: HubMember, namespaceId: number, fields: FieldReader): void {
+    const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (session) session.data = new Uint8Array(fields.rest());
   }
 
-  onSessionEnd(from: HubMember, flags: number, fields: FieldReader): void {
-    const session = this.#sessions.owned(from, fields.u32());
-    // What an owner that was passed over says is ignored.
+  onSessionEnd(from: HubMember, namespaceId: number, flags: number, fields: FieldReader): void {
+    const session = this.#sessions.held(from, namespaceId, fields.u32());
+    // What a holder that was passed over says is ignored.
     if (!session) return;
     if ((flags & SessionFlag.recoverable) !== 0) return this.#suspend(session);
     this.#releaseClaim(session);
@@ -132,19 +138,19 @@ export class HubRecovery {
     if (restore) this.#decline(restore, session.namespaceId);
   }
 
-  onSessionRestored(from: HubMember, fields: FieldReader): void {
-    const session = this.#sessions.owned(from, fields.u32());
+  onSessionRestored(from: HubMember, namespaceId: number, fields: FieldReader): void {
+    const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     this.#releaseClaim(session);
     session.rooms = fields.names();
-    session.state = "live";
+    this.#sessions.settle(session);
   }
 
   onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const [request, handle] = [fields.u32(), fields.u32()];
     const session = this.#sessions.find(namespaceId, fields.text());
-    const restore: Restore = { from, request, handle, offset: fields.text(), timer: undefined };
-    // An owner is not fenced for a session that the asker would not get.
+    const restore: RestoreRequest = { from, request, handle, offset: fields.text(), timer: undefined };
+    // A holder is not fenced for a session that the asker would not get.
     if (!session || (session.state !== "suspended" && !this.#missed(session, restore))) {
       return this.#decline(restore, namespaceId);
     }
@@ -153,30 +159,30 @@ export class HubRecovery {
     if (earlier) this.#decline(earlier, namespaceId);
     this.#restores.set(session, restore);
     if (session.state === "suspended") return this.#finish(session, restore);
-    this.#fence(session.owner as HubMember, namespaceId, session.handle);
+    if (session.holder) this.#fence(session.holder, namespaceId, session.handle);
     restore.timer = setTimeout(() => this.#suspend(session), FENCE_MS);
   }
 
-  #fence(owner: HubMember, namespaceId: number, handle: number): void {
-    owner.outbox.begin(FrameKind.fence, 0, namespaceId);
-    owner.outbox.u32(handle);
-    owner.outbox.end();
+  #fence(holder: HubMember, namespaceId: number, handle: number): void {
+    holder.outbox.begin(FrameKind.fence, 0, namespaceId);
+    holder.outbox.u32(handle);
+    holder.outbox.end();
   }
 
   /** Nobody has the session's socket; whoever waits for it gets it. */
-  #suspend(session: Session): void {
+  #suspend(session: Session<HubMember>): void {
     this.#releaseClaim(session);
     this.#sessions.suspend(session);
     const restore = this.#restores.get(session);
     if (restore) this.#finish(session, restore);
   }
 
-  #releaseClaim(session: Session): void {
-    if (session.state === "claimed") (session.owner as HubMember).release(keysOf(session));
+  #releaseClaim(session: Session<HubMember>): void {
+    if (session.state === "claimed") session.holder?.release(keysOf(session));
   }
 
   /** Hands the session over in one step: what is placed from now on follows on the same link. */
-  #finish(session: Session, restore: Restore): void {
+  #finish(session: Session<HubMember>, restore: RestoreRequest): void {
     clearTimeout(restore.timer);
     const { from } = restore;
     const { namespaceId, privateId } = session;
@@ -192,6 +198,7 @@ export class HubRecovery {
     }
     this.#restores.delete(session);
     if (!this.#answer(session, restore, missed)) return this.#decline(restore, namespaceId);
+    this.#sessions.reserve(session);
     this.#sessions.claim(session, from, restore.handle);
     from.hold(keysOf(session));
     debug(
@@ -203,7 +210,11 @@ export class HubRecovery {
   }
 
   /** @returns false when the session has grown, bit by bit, beyond what one message may hold */
-  #answer(session: Session, { from, request, handle }: Restore, missed: readonly JournalEntry[]): boolean {
+  #answer(
+    session: Session<HubMember>,
+    { from, request, handle }: RestoreRequest,
+    missed: readonly JournalEntry[],
+  ): boolean {
     const { outbox } = from;
     const data = session.data ?? NO_DATA;
     outbox.begin(FrameKind.restored, 0, session.namespaceId);
@@ -224,7 +235,7 @@ export class HubRecovery {
     return true;
   }
 
-  #decline({ from, request, handle }: Restore, namespaceId: number): void {
+  #decline({ from, request, handle }: RestoreRequest, namespaceId: number): void {
     if (!from.isMember) return;
     from.outbox.begin(FrameKind.restored, 0, namespaceId);
     from.outbox.u32(request);
@@ -234,7 +245,7 @@ export class HubRecovery {
   }
 
   /** What the client has missed; undefined if that is not known any more, or too much for the link. */
-  #missed(session: Session, { offset }: Restore): JournalEntry[] | undefined {
+  #missed(session: Session<HubMember>, { offset }: RestoreRequest): JournalEntry[] | undefined {
     const { namespaceId, rooms } = session;
     const audience = { namespaceId, rooms, keys: [...keysOf(session)] };
     const missed = MissedPackets.since(offset, this.#journal, audience);
@@ -252,7 +263,7 @@ export class HubRecovery {
     return packets;
   }
 
-  #takeRestore(session: Session): Restore | undefined {
+  #takeRestore(session: Session<HubMember>): RestoreRequest | undefined {
     const restore = this.#restores.get(session);
     clearTimeout(restore?.timer);
     this.#restores.delete(session);
@@ -261,7 +272,7 @@ export class HubRecovery {
 
   #expire(): void {
     for (const _ of this.#journal.expire());
-    this.#sessions.expire();
+    for (const _ of this.#sessions.expire());
     for (const namespaceId of this.#namespaces) {
       if (!this.#sessions.hasAny(namespaceId)) this.#onIdle(namespaceId);
     }
@@ -277,7 +288,7 @@ export class HubRecovery {
 
 const NO_DATA = new Uint8Array(0);
 
-function keysOf({ namespaceId, rooms }: Session): Set<number> {
+function keysOf({ namespaceId, rooms }: Session<HubMember>): Set<number> {
   const keys = new Set<number>();
   for (const room of rooms) keys.add(roomKey(namespaceId, String(room)));
   return keys;

@@ -1,63 +1,41 @@
 /**
  * The hub's table of sessions: what a client's next connection needs, wherever it arrives.
- * Owns: the sessions of all namespaces, by private id and by the handle that their owner calls them by.
+ * Owns: the sessions of all namespaces, by private id and by the handle that their holder calls them by.
  * Runs in: primary. Knows nothing of links.
  */
+import { Holding, Session, type SessionHolder } from "./session.js";
 
-/** Who holds a session's socket: a worker, as long as it has its link. The table only compares them. */
-export interface Owner {
-  readonly workerId: number;
-}
-
-/**
- * live: the owner has its socket. claimed: the owner is making the socket, with what the hub gave it.
- * suspended: nobody has it, until somebody restores it or it expires.
- *
- * live → suspended → claimed → live; claimed → suspended; live and suspended → forgotten
- */
-export type SessionState = "live" | "claimed" | "suspended";
-
-export interface Session {
-  readonly privateId: string;
-  readonly sid: string;
-  readonly namespaceId: number;
-  state: SessionState;
-  rooms: Set<string>;
-  /** `socket.data` in its encoded form; undefined when it was never told. */
-  data: Uint8Array | undefined;
-  /** Undefined while suspended. */
-  owner: Owner | undefined;
-  /** The worker that has it, or had it last, and what it calls it by. */
-  workerId: number;
-  handle: number;
-  /** When it was suspended. A claim that fails does not restart the time. */
-  suspendedAt: number;
-}
-
-interface NamespaceSessions {
-  readonly byPrivateId: Map<string, Session>;
+interface NamespaceSessions<Holder extends SessionHolder> {
+  readonly byPrivateId: Map<string, Session<Holder>>;
   /** Nearly in the order of `suspendedAt`: a session whose claim has failed is put at the end. */
-  readonly suspended: Set<Session>;
+  readonly suspended: Set<Session<Holder>>;
+  /** Holders that are gone, in the order in which they went, with the sessions that nobody has looked at since. */
+  readonly ended: Set<Holding<Holder>>;
+  restoring: number;
   durationMs: number;
 }
 
-export class Sessions {
-  readonly #namespaces = new Map<number, NamespaceSessions>();
-  readonly #byOwner = new Map<Owner, Map<number, Session>>();
+export class Sessions<Holder extends SessionHolder> {
+  readonly #namespaces = new Map<number, NamespaceSessions<Holder>>();
+  /** By holder and namespace. */
+  readonly #holdings = new Map<Holder, Map<number, Holding<Holder>>>();
   readonly #now: () => number;
 
-  constructor(now: () => number = Date.now) {
+  constructor(now = () => performance.now()) {
     this.#now = now;
   }
 
-  /** A namespace has recovery; sessions of it live this long without an owner. */
+  /** A namespace has recovery; sessions of it live this long without a holder. */
   openNamespace(namespaceId: number, durationMs: number): void {
     const known = this.#namespaces.get(namespaceId);
     if (known) known.durationMs = Math.max(known.durationMs, durationMs);
-    else this.#namespaces.set(namespaceId, { byPrivateId: new Map(), suspended: new Set(), durationMs });
+    else {
+      const [byPrivateId, suspended, ended] = [new Map(), new Set<never>(), new Set<never>()];
+      this.#namespaces.set(namespaceId, { byPrivateId, suspended, ended, restoring: 0, durationMs });
+    }
   }
 
-  /** Whether the namespace has sessions, with or without an owner. */
+  /** Whether the namespace has sessions, with or without a holder. */
   hasAny(namespaceId: number): boolean {
     return (this.#namespaces.get(namespaceId)?.byPrivateId.size ?? 0) > 0;
   }
@@ -72,123 +50,168 @@ export class Sessions {
     return size;
   }
 
+  /** Those without a socket. */
   get suspendedSize(): number {
     let size = 0;
-    for (const { suspended } of this.#namespaces.values()) size += suspended.size;
+    for (const { suspended, ended, restoring } of this.#namespaces.values()) {
+      size += suspended.size + restoring;
+      for (const { byHandle } of ended) size += byHandle.size;
+    }
     return size;
   }
 
   /**
    * The session of a socket that has just connected, or that was there while its worker was cut off.
-   * @returns undefined when another worker has it, or has had it since: the socket no longer belongs to it
+   * @returns undefined when another holder has it, or has had it since: the socket no longer belongs to it
    */
   open(
-    owner: Owner,
+    holder: Holder,
     handle: number,
-    session: Pick<Session, "namespaceId" | "privateId" | "sid">,
-  ): Session | undefined {
-    const namespace = this.#namespaces.get(session.namespaceId);
+    ids: Pick<Session, "namespaceId" | "privateId" | "sid">,
+  ): Session<Holder> | undefined {
+    const namespace = this.#namespaces.get(ids.namespaceId);
     if (!namespace) return undefined;
-    const known = namespace.byPrivateId.get(session.privateId);
-    if (known) {
-      const wasLast = known.workerId === owner.workerId && known.handle === handle;
-      if (known.state !== "suspended" || !wasLast) return undefined;
-      this.claim(known, owner, handle);
-      known.state = "live";
-      return known;
+    let session = namespace.byPrivateId.get(ids.privateId);
+    if (session) {
+      if (session.state !== "suspended" || !session.wasLast(holder, handle)) return undefined;
+      this.#letGo(session, "suspended");
+    } else {
+      session = new Session(ids);
+      namespace.byPrivateId.set(ids.privateId, session);
     }
-    const opened: Session = {
-      ...session,
-      state: "live",
-      rooms: new Set(),
-      data: undefined,
-      owner,
-      workerId: owner.workerId,
-      handle,
-      suspendedAt: 0,
-    };
-    namespace.byPrivateId.set(opened.privateId, opened);
-    this.#handlesOf(owner).set(handle, opened);
-    return opened;
+    this.#give(session, holder, handle, "live");
+    return session;
   }
 
-  /** The session that this owner, and no other since, calls by the handle. */
-  owned(owner: Owner, handle: number): Session | undefined {
-    return this.#byOwner.get(owner)?.get(handle);
+  /** The session that this holder, and no other since, calls by the handle. */
+  held(holder: Holder, namespaceId: number, handle: number): Session<Holder> | undefined {
+    return this.#holdings.get(holder)?.get(namespaceId)?.byHandle.get(handle);
   }
 
   /** By private id; what has expired is not found. */
-  find(namespaceId: number, privateId: string): Session | undefined {
+  find(namespaceId: number, privateId: string): Session<Holder> | undefined {
     const namespace = this.#namespaces.get(namespaceId);
     const session = namespace?.byPrivateId.get(privateId);
     if (!namespace || !session) return undefined;
-    if (session.state !== "suspended" || !this.#hasExpired(session, namespace)) return session;
+    if (session.state !== "suspended" || !this.#hasExpired(session.suspendedAt, namespace)) return session;
     this.forget(session);
     return undefined;
   }
 
-  /** Gives a suspended session to an owner that will make its socket. */
-  claim(session: Session, owner: Owner, handle: number): void {
-    this.#namespaces.get(session.namespaceId)?.suspended.delete(session);
-    session.state = "claimed";
-    session.owner = owner;
-    session.workerId = owner.workerId;
-    session.handle = handle;
-    this.#handlesOf(owner).set(handle, session);
-  }
-
-  /** Takes the session from its owner. What that owner says about it from now on is ignored. */
-  suspend(session: Session): void {
+  /** Takes the session from its holder, who is heard no more about it, or gives up to restore it. */
+  suspend(session: Session<Holder>): void {
     if (session.state === "suspended") return;
-    if (session.state === "live") session.suspendedAt = this.#now();
-    session.state = "suspended";
-    this.#disown(session);
+    this.#letGo(session, "suspended");
     this.#namespaces.get(session.namespaceId)?.suspended.add(session);
   }
 
-  forget(session: Session): void {
-    this.#disown(session);
+  /** Keeps a suspended session for who has asked for it. */
+  reserve(session: Session<Holder>): void {
+    this.#letGo(session, "restoring");
     const namespace = this.#namespaces.get(session.namespaceId);
-    namespace?.suspended.delete(session);
-    namespace?.byPrivateId.delete(session.privateId);
+    if (namespace) namespace.restoring++;
   }
 
-  /** All sessions of an owner, of one namespace or of all. */
-  *of(owner: Owner, namespaceId?: number): IterableIterator<Session> {
-    for (const session of [...(this.#byOwner.get(owner)?.values() ?? [])]) {
-      if (namespaceId === undefined || session.namespaceId === namespaceId) yield session;
+  /** Gives a session that was reserved to a holder that will make its socket. */
+  claim(session: Session<Holder>, holder: Holder, handle: number): void {
+    this.#letGo(session, "suspended");
+    this.#give(session, holder, handle, "claimed");
+  }
+
+  /** The socket of a claimed session has connected. */
+  settle(session: Session<Holder>): void {
+    if (session.state !== "claimed") return;
+    session.holding?.claimed.delete(session);
+    session.settle();
+  }
+
+  forget(session: Session<Holder>): void {
+    this.#letGo(session, "suspended");
+    this.#namespaces.get(session.namespaceId)?.byPrivateId.delete(session.privateId);
+  }
+
+  /**
+   * The holder is gone, or has closed a namespace: nobody has its sessions any more.
+   * @returns those that were claimed
+   */
+  release(holder: Holder, namespaceId?: number): Session<Holder>[] {
+    const holdings = this.#holdings.get(holder);
+    const claimed: Session<Holder>[] = [];
+    for (const id of namespaceId === undefined ? [...(holdings?.keys() ?? [])] : [namespaceId]) {
+      const holding = holdings?.get(id);
+      if (!holding) continue;
+      holdings?.delete(id);
+      claimed.push(...holding.claimed);
+      holding.end(this.#now());
+      this.#namespaces.get(id)?.ended.add(holding);
     }
+    if (holdings?.size === 0) this.#holdings.delete(holder);
+    return claimed;
   }
 
-  /** Forgets what nobody has come back for in time. */
-  expire(): void {
+  /** Forgets what nobody has come back for in time, one by one. */
+  *expire(): Generator<void> {
     for (const namespace of this.#namespaces.values()) {
       for (const session of namespace.suspended) {
-        if (!this.#hasExpired(session, namespace)) break;
+        if (!this.#hasExpired(session.suspendedAt, namespace)) break;
         this.forget(session);
+        yield;
+      }
+      for (const holding of namespace.ended) {
+        if (!this.#hasExpired(holding.endedAt, namespace)) break;
+        for (const session of holding.byHandle.values()) {
+          this.forget(session);
+          yield;
+        }
+        namespace.ended.delete(holding);
       }
     }
   }
 
-  #hasExpired(session: Session, { durationMs }: NamespaceSessions): boolean {
-    return this.#now() - session.suspendedAt > durationMs;
+  #hasExpired(suspendedAt: number, { durationMs }: NamespaceSessions<Holder>): boolean {
+    return this.#now() - suspendedAt > durationMs;
   }
 
-  #handlesOf(owner: Owner): Map<number, Session> {
-    let handles = this.#byOwner.get(owner);
-    if (!handles) {
-      handles = new Map();
-      this.#byOwner.set(owner, handles);
+  #give(session: Session<Holder>, holder: Holder, handle: number, state: "live" | "claimed"): void {
+    const holding = this.#holdingOf(holder, session.namespaceId);
+    holding.byHandle.set(handle, session);
+    if (state === "claimed") holding.claimed.add(session);
+    session.give(holding, holder, handle, state);
+  }
+
+  #letGo(session: Session<Holder>, state: "suspended" | "restoring"): void {
+    const { holding, namespaceId, handle } = session;
+    const namespace = this.#namespaces.get(namespaceId);
+    holding?.byHandle.delete(handle);
+    holding?.claimed.delete(session);
+    if (holding?.byHandle.size === 0) this.#forgetHolding(holding, namespaceId);
+    namespace?.suspended.delete(session);
+    if (namespace && session.state === "restoring") namespace.restoring--;
+    session.letGo(this.#now(), state);
+  }
+
+  #holdingOf(holder: Holder, namespaceId: number): Holding<Holder> {
+    let holdings = this.#holdings.get(holder);
+    if (!holdings) {
+      holdings = new Map();
+      this.#holdings.set(holder, holdings);
     }
-    return handles;
+    let holding = holdings.get(namespaceId);
+    if (!holding) {
+      holding = new Holding(holder);
+      holdings.set(namespaceId, holding);
+    }
+    return holding;
   }
 
-  #disown(session: Session): void {
-    const { owner } = session;
-    if (!owner) return;
-    const handles = this.#byOwner.get(owner);
-    handles?.delete(session.handle);
-    if (handles?.size === 0) this.#byOwner.delete(owner);
-    session.owner = undefined;
+  #forgetHolding(holding: Holding<Holder>, namespaceId: number): void {
+    const { holder } = holding;
+    if (!holder) {
+      this.#namespaces.get(namespaceId)?.ended.delete(holding);
+      return;
+    }
+    const holdings = this.#holdings.get(holder);
+    holdings?.delete(namespaceId);
+    if (holdings?.size === 0) this.#holdings.delete(holder);
   }
 }
