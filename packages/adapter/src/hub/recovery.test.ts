@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Hub, type HubEvents, type HubOptions } from "../../dist/hub/hub.js";
 import type { HubMember } from "../../dist/hub/hub-member.js";
 import type { OnNumbered, Order } from "../../dist/hub/order.js";
@@ -51,15 +51,19 @@ class FakeWorker {
   readonly heard: { kind: number; fields: () => FieldReader }[] = [];
   namespaceId = 0;
   lastOffset = "";
-  /** Bytes that it has not taken, if it has stopped. */
+  /** Bytes that it will not take, if it has stopped. */
   pendingBytes = 0;
+  /** Whether it takes bytes only when it is told to. */
+  isSlow = false;
+  readonly #untaken: Buffer[] = [];
+  readonly #reader: FrameReader;
   #events: LinkEvents | undefined;
   readonly #says: Outbox;
 
   constructor(workerId: number) {
     this.workerId = workerId;
-    const reader = new FrameReader((buffer, start, end) => this.#hear(buffer, start, end), MIB);
-    const pendingBytes = () => this.pendingBytes;
+    this.#reader = new FrameReader((buffer, start, end) => this.#hear(buffer, start, end), MIB);
+    const pendingBytes = () => this.#untaken.reduce((sum, { length }) => sum + length, this.pendingBytes);
     this.member = hub.admit({ workerId, pid: workerId }, (events) => {
       this.#events = events;
       return {
@@ -70,7 +74,8 @@ class FakeWorker {
         write: (chunks) => {
           for (const chunk of chunks) {
             if (this.pendingBytes > 0) this.pendingBytes += chunk.length;
-            else reader.push(Buffer.from(chunk));
+            else if (this.isSlow) this.#untaken.push(Buffer.from(chunk));
+            else this.#reader.push(Buffer.from(chunk));
           }
         },
         end: () => {},
@@ -91,6 +96,16 @@ class FakeWorker {
       frame.u32(60_000);
       frame.raw(Buffer.from("/"));
     });
+  }
+
+  /** Takes what waits for it, or this many bytes of it. */
+  take(bytes = Number.POSITIVE_INFINITY): void {
+    for (let left = bytes; left > 0 && this.#untaken[0]; ) {
+      const chunk = this.#untaken.shift() as Buffer;
+      if (chunk.length > left) this.#untaken.unshift(chunk.subarray(left));
+      this.#reader.push(chunk.subarray(0, left));
+      left -= chunk.length;
+    }
   }
 
   get kinds(): number[] {
@@ -154,6 +169,29 @@ class FakeWorker {
     });
   }
 
+  /** Fillers of what the client of a session has missed, and of what has come for it since: of all packets. */
+  client(handle: number): string[] {
+    const fillers: string[] = [];
+    let [missed, isRestored] = [0, false];
+    for (const { kind, fields } of this.heard) {
+      const frame = fields();
+      if (kind === FrameKind.missed || kind === FrameKind.restored) {
+        expect([missed, frame.u32()]).toEqual([0, handle]);
+        if (kind === FrameKind.restored) {
+          isRestored = true;
+          missed = this.restored()?.missed ?? 0;
+        } else missed = frame.u32();
+      } else if (kind === FrameKind.record) {
+        frame.skip(4);
+        frame.names();
+        frame.names();
+        if (missed > 0 || isRestored) fillers.push(frame.rest().toString("latin1").slice(0, -OFFSET_BYTES));
+        missed = Math.max(0, missed - 1);
+      }
+    }
+    return fillers;
+  }
+
   broadcast(filler: string): void {
     this.write(FrameKind.broadcast, 0, (frame) => {
       frame.names(new Set());
@@ -177,7 +215,6 @@ class FakeWorker {
 
   restore(handle: number, privateId: string, offset: string): void {
     this.say(FrameKind.restore, 0, (frame) => {
-      frame.u32(1);
       frame.u32(handle);
       frame.text(privateId);
       frame.text(offset);
@@ -204,7 +241,7 @@ class FakeWorker {
     const frame = this.heard.findLast(({ kind }) => kind === FrameKind.restored);
     if (!frame) return undefined;
     const fields = frame.fields();
-    fields.skip(4 + 4 + OFFSET_BYTES);
+    fields.skip(4 + OFFSET_BYTES);
     if (fields.done) return undefined;
     fields.text();
     const rooms = [...fields.names()];
@@ -226,20 +263,19 @@ test("a packet whose delivery cuts the owner of a session off comes once to who 
   sender.record(150_000);
   sender.record(150_000);
   sender.flush();
-  await Promise.resolve();
-  heir.listen();
+  await heir.answered();
   expect(stalled).toEqual([1]);
   const missed = heir.restored()?.missed ?? 0;
   expect(missed).toBeGreaterThan(0);
   expect(heir.kinds).toEqual([
     ...Array(2).fill(FrameKind.record),
+    FrameKind.left,
     FrameKind.restored,
     ...Array(missed).fill(FrameKind.record),
-    FrameKind.left,
   ]);
 });
 
-test("who was cut off and comes back keeps a session that nobody else has had since", () => {
+test("who was cut off and comes back keeps a session that nobody else has had since", async () => {
   const owner = new FakeWorker(1);
   const sender = new FakeWorker(2);
   owner.openSession(7, "p", "early");
@@ -251,22 +287,26 @@ test("who was cut off and comes back keeps a session that nobody else has had si
   expect(returned.kinds).not.toContain(FrameKind.fence);
   returned.endSession(7);
   sender.restore(9, "p", sender.lastOffset);
+  await sender.answered();
   expect(sender.restored()?.rooms).toEqual(["sid", "early", "while it was away"]);
 });
 
-test("who was cut off and comes back has lost the session that another has had since, even if that one lets go", () => {
+test("who was cut off and comes back has lost the session that another has had since, even if that one lets go", async () => {
   const owner = new FakeWorker(1);
   const heir = new FakeWorker(2);
   owner.openSession(7, "p", "early");
   hub.remove(owner.member);
   heir.restore(8, "p", heir.lastOffset);
+  await heir.answered();
   heir.sessionRestored(8, "later");
   heir.endSession(8);
   const returned = new FakeWorker(1);
   returned.openSession(7, "p", "early");
   expect(returned.kinds).toContain(FrameKind.fence);
   returned.endSession(7);
+  heir.heard.length = 0;
   heir.restore(9, "p", heir.lastOffset);
+  await heir.answered();
   expect(heir.restored()?.rooms).toEqual(["sid", "later"]);
 });
 
@@ -276,26 +316,23 @@ test("who was cut off and comes back does not take a session from the one who wa
   owner.openSession(7, "p");
   hub.remove(owner.member);
   // Too much is on its way to the heir for now.
-  heir.pendingBytes = BACKLOG_BYTES / 2;
+  heir.pendingBytes = BACKLOG_BYTES * 0.6;
   heir.restore(8, "p", heir.lastOffset);
   const returned = new FakeWorker(1);
   returned.openSession(7, "p");
   expect(returned.kinds).toContain(FrameKind.fence);
   heir.pendingBytes = 0;
-  while (!heir.restored()) {
-    await new Promise((done) => setTimeout(done, 1));
-    heir.listen();
-  }
+  await heir.answered();
   returned.endSession(7);
   heir.sessionRestored(8, "later");
   expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 0 });
   returned.restore(10, "p", heir.lastOffset);
   heir.endSession(8);
-  returned.listen();
+  await returned.answered();
   expect(returned.restored()?.rooms).toEqual(["sid", "later"]);
 });
 
-test("a session that is too large for one message is not given, and costs nobody the link", () => {
+test("a session that is too large for one message is not given, and costs nobody the link", async () => {
   const owner = new FakeWorker(1);
   const heir = new FakeWorker(2);
   owner.openSession(7, "p");
@@ -311,9 +348,108 @@ test("a session that is too large for one message is not given, and costs nobody
   });
   owner.endSession(7);
   heir.restore(8, "p", heir.lastOffset);
-  expect(heir.kinds).toContain(FrameKind.restored);
+  await heir.answered();
   expect(heir.restored()).toBeUndefined();
   expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
+});
+
+test("a client that has missed more than its link may hold gets it in portions, and then what came meanwhile", async () => {
+  const [owner, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+  heir.isSlow = true;
+  owner.openSession(7, "p");
+  const { lastOffset } = owner;
+  owner.endSession(7);
+  const sent: string[] = [];
+  const send = (bytes: number) => {
+    sent.push(String(sent.length).padEnd(bytes, "."));
+    sender.record(sent.at(-1) as string);
+  };
+  // Heard by nobody who could be asked for it later.
+  hub.remove(heir.member);
+  for (let i = 0; i < 150; i++) send(100_000);
+  sender.flush();
+  const late = new FakeWorker(4);
+  late.isSlow = true;
+  late.restore(8, "p", lastOffset);
+  let largest = 0;
+  while (!late.kinds.includes(FrameKind.restored)) {
+    await new Promise(setImmediate);
+    late.listen();
+    largest = Math.max(largest, late.member.outbox.backlogBytes);
+    late.take(300_000);
+    if (sent.length < 180) send(1_000);
+    sender.flush();
+  }
+  late.take();
+  for (let i = 0; i < 3; i++) send(1_000);
+  sender.flush();
+  late.listen();
+  late.take();
+  expect(stalled).toEqual([]);
+  // What is live and what was missed share the link: the worker takes apart what belongs to the client.
+  expect(late.client(8)).toEqual(sent);
+  expect(largest).toBeLessThan(BACKLOG_BYTES / 4);
+});
+
+test("a question is taken back when its client has gone, and the session waits for the next one", async () => {
+  const [owner, heir] = [new FakeWorker(1), new FakeWorker(2)];
+  owner.openSession(7, "p", "r");
+  owner.endSession(7);
+  heir.restore(8, "p", heir.lastOffset);
+  heir.endSession(8);
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
+  heir.restore(9, "p", heir.lastOffset);
+  await heir.answered();
+  expect(heir.kinds.filter((kind) => kind === FrameKind.restored)).toHaveLength(1);
+  expect(heir.restored()?.rooms).toEqual(["sid", "r"]);
+});
+
+test("a holder that is silent has its time once, however often the session is asked for", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate"] });
+  try {
+    const [owner, heir] = [new FakeWorker(1), new FakeWorker(2)];
+    owner.openSession(7, "p");
+    for (let handle = 10; handle < 20; handle++) {
+      heir.restore(handle, "p", heir.lastOffset);
+      vi.advanceTimersByTime(99);
+    }
+    owner.listen();
+    expect(owner.kinds.filter((kind) => kind === FrameKind.fence)).toHaveLength(1);
+    expect(heir.restored()).toBeUndefined();
+    vi.advanceTimersByTime(20);
+    heir.listen();
+    expect(heir.restored()?.rooms).toEqual(["sid"]);
+    // The earlier questions have been answered: there is no session for them.
+    expect(heir.kinds.filter((kind) => kind === FrameKind.restored)).toHaveLength(10);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a session whose packets are dropped while it waits is declined, and can be asked for with a newer offset", async () => {
+  const [owner, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+  owner.openSession(7, "p");
+  owner.endSession(7);
+  const { lastOffset } = heir;
+  heir.pendingBytes = BACKLOG_BYTES * 0.6;
+  heir.restore(8, "p", lastOffset);
+  // Every packet is for everybody, and more than the journal holds is sent.
+  for (let i = 0; i < 700; i++) {
+    sender.record(100_000);
+    sender.flush();
+    sender.listen();
+    heir.pendingBytes = BACKLOG_BYTES * 0.6;
+    owner.listen();
+  }
+  expect(stalled).toEqual([]);
+  heir.pendingBytes = 0;
+  await heir.answered();
+  expect(heir.restored()).toBeUndefined();
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
+  heir.heard.length = 0;
+  heir.restore(9, "p", owner.lastOffset);
+  await heir.answered();
+  expect(heir.restored()).toMatchObject({ rooms: ["sid"], missed: 0 });
 });
 
 /** Numbers packets when it is told to, as one does that has to ask elsewhere. */

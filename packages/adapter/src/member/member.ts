@@ -169,6 +169,7 @@ export class Member implements PortHost {
   stayAlone(because: HoldfastError): void {
     if (this.#state === "idle") return;
     this.#withdraw(because);
+    this.#onNoHub();
     this.#report(because);
   }
 
@@ -195,7 +196,13 @@ export class Member implements PortHost {
 
   #connect(): void {
     this.#state = "joining";
-    if (!this.#connector.connect(this)) this.#state = "alone";
+    if (this.#connector.connect(this)) return;
+    this.#state = "alone";
+    this.#onNoHub();
+  }
+
+  #onNoHub(): void {
+    for (const port of this.#ports.values()) port.onNoHub();
   }
 
   /** The last namespace is closed. */

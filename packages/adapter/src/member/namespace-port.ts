@@ -218,6 +218,11 @@ export class NamespacePort {
     this.#handlers.recovery?.onAlone();
   }
 
+  /** There is no hub, and none is looked for. */
+  onNoHub(): void {
+    this.#handlers.recovery?.onNoHub();
+  }
+
   onError(error: HoldfastError): void {
     this.#handlers.onError(error);
   }

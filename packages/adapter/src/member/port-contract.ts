@@ -115,12 +115,17 @@ export interface RecoveryHandlers {
   onOpened(offset: string): void;
   onRecord(flags: BroadcastFlags, fields: FieldReader): void;
   onPlaced(fields: FieldReader): void;
+  onMissed(fields: FieldReader): void;
   onRestored(fields: FieldReader): void;
   onFence(fields: FieldReader): void;
   /** Writes the newest offset over the placeholder of a packet that is not kept. */
   complete(place: Buffer): void;
+  /** The link is gone. */
   onUnlinked(): void;
+  /** There is no hub at the moment. */
   onAlone(): void;
+  /** There is no hub, and none is looked for. */
+  onNoHub(): void;
 }
 
 export interface RequestCall {

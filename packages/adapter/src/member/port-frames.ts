@@ -39,6 +39,8 @@ export class PortFrames {
         return recovery.onRecord(readFlags(flags), fields);
       case FrameKind.placed:
         return recovery?.onPlaced(fields);
+      case FrameKind.missed:
+        return recovery?.onMissed(fields);
       case FrameKind.restored:
         return recovery?.onRestored(fields);
       case FrameKind.fence:

@@ -23,6 +23,7 @@ import { holdUntil } from "./connect-gate.js";
 import { Operations } from "./operations.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
+  connectedSocket,
   connectionOf,
   engineOf,
   expectAck,
@@ -74,10 +75,9 @@ export class HoldfastAdapter extends Adapter {
     this.#recovery?.connect(new RecoveryPort(this.#port, member));
   }
 
-  #recoveryContext({ requestsTimeout, onError }: ResolvedAdapterOptions): RecoveryContext {
+  #recoveryContext({ onError }: ResolvedAdapterOptions): RecoveryContext {
     return {
       nsp: this.nsp,
-      requestsTimeout,
       roomsOf: (id) => this.sids.get(id) ?? NO_ROOMS,
       hasRoom: (room) => this.rooms.has(room),
       deliver: (...delivery) => this.#deliver(...delivery),
@@ -123,10 +123,10 @@ export class HoldfastAdapter extends Adapter {
     if (this.sids.size === 0) corkFlushes(engineOf(this.nsp));
     const joined = this.sids.get(id) ?? new Set();
     if (joined.size === 0) this.sids.set(id, joined);
-    let isConnecting = false;
+    let isOwnRoom = false;
     for (const room of rooms) {
       joined.add(room);
-      isConnecting ||= room === id;
+      isOwnRoom ||= room === id;
       let members = this.rooms.get(room);
       if (!members) {
         members = new RoomMembers();
@@ -140,15 +140,19 @@ export class HoldfastAdapter extends Adapter {
       if (this.#isObserved) this.emit("join-room", room, id);
     }
     const reported = this.#port.reported();
-    // Socket.IO writes CONNECT right after a socket has joined the room of its own id.
-    if (reported && isConnecting && !this.#recovery?.isReturning(id)) this.#holdConnect(id);
     this.#recovery?.onJoin(id, rooms);
+    // Socket.IO writes CONNECT right after a socket has joined the room of its own id.
+    const socket = isOwnRoom ? connectedSocket(this.nsp, id) : undefined;
+    if (socket) this.#onConnect(socket, reported !== undefined);
     return reported;
   }
 
-  #holdConnect(id: SocketId): void {
-    const socket = this.nsp.sockets.get(id);
-    if (!socket) return;
+  #onConnect(socket: Socket, isToBeReported: boolean): void {
+    if (isToBeReported && !this.#recovery?.isReturning(socket.id)) this.#holdConnect(socket);
+    this.#recovery?.onConnect(socket);
+  }
+
+  #holdConnect(socket: Socket): void {
     // The connection handlers run first: the hub hears of what they join at once, too.
     const known = Promise.resolve().then(() => this.#port.reported());
     void holdUntil(known, connectionOf(socket));

@@ -56,6 +56,11 @@ export interface Connection {
   write(data: string | Buffer, options: WriteOptions): void;
 }
 
+interface ConnectionEvents {
+  on(event: "data" | "close", listener: () => void): void;
+  off(event: "data" | "close", listener: () => void): void;
+}
+
 interface ConnectionPrivates {
   readonly readyState: string;
   readonly transport: {
@@ -204,12 +209,47 @@ export function canRecover(socket: Socket): boolean {
   return (socket.conn as unknown as { protocol: number }).protocol !== 3;
 }
 
+/** Calls `listener` when the connection is closed. @returns what stops it */
+export function onClosed(connection: Connection, listener: () => void): () => void {
+  const conn = connection as unknown as ConnectionEvents;
+  conn.on("close", listener);
+  return () => conn.off("close", listener);
+}
+
+/** Says for which connection Socket.IO asks its adapter for a session; it does not tell. */
+export interface RestoreObserver {
+  /** Defined while `restoreSession()` is called. */
+  readonly connection: Connection | undefined;
+  release(): void;
+}
+
+export function observeRestores(nsp: Namespace): RestoreObserver {
+  const target = nsp as unknown as {
+    _createSocket(client: { conn: Connection }, auth: unknown): Promise<Socket>;
+  };
+  const create = target._createSocket;
+  const observer = {
+    connection: undefined as Connection | undefined,
+    release: () => {
+      if (target._createSocket === observed) target._createSocket = create;
+    },
+  };
+  // An async function, which calls the adapter before it returns.
+  const observed: typeof create = (client, auth) => {
+    observer.connection = client.conn;
+    try {
+      return create.call(nsp, client, auth);
+    } finally {
+      observer.connection = undefined;
+    }
+  };
+  target._createSocket = observed;
+  return observer;
+}
+
 /** Calls `listener` for each message of the client. @returns what stops it */
 export function onMessage(socket: Socket, listener: () => void): () => void {
-  const conn = socket.conn as unknown as {
-    on(event: "data", listener: () => void): void;
-    off(event: "data", listener: () => void): void;
-  };
+  const conn = socket.conn as unknown as ConnectionEvents;
   conn.on("data", listener);
   return () => conn.off("data", listener);
 }
@@ -222,6 +262,15 @@ export function closeConnection(socket: Socket): void {
     // Listeners of the application run in here; the caller goes on.
     throwUncaught(error);
   }
+}
+
+/**
+ * The socket with this id that is connected. It counts as connected when it joins the room of its own id, right
+ * before it writes CONNECT. One whose connection is closed was left behind because a listener has thrown.
+ */
+export function connectedSocket(nsp: Namespace, sid: string): Socket | undefined {
+  const socket = nsp.sockets.get(sid);
+  return socket?.connected && socket.conn.readyState === "open" ? socket : undefined;
 }
 
 /** A socket whose middlewares are running. */

@@ -11,13 +11,25 @@ import { BroadcastFlag, FrameKind, SessionFlag } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 import type { PreparedPacket } from "./prepared-packet.js";
 
-/** What the hub gave for a private id and an offset. */
+/** What the hub gives for a private id and an offset. */
 export interface Restored {
   readonly sid: string;
   readonly rooms: Set<Room>;
   readonly data: Buffer;
-  /** How many missed packets follow. */
-  readonly missed: number;
+}
+
+/** So many of the packets that a session has missed follow. */
+export interface MissedHead {
+  readonly handle: number;
+  readonly count: number;
+}
+
+/** The hub's answer to `restore`. */
+export interface RestoredHead extends MissedHead {
+  /** Of the last packet that has been placed. */
+  readonly offset: string;
+  /** Undefined if there is no such session. */
+  readonly restored: Restored | undefined;
 }
 
 export class RecoveryPort {
@@ -37,6 +49,11 @@ export class RecoveryPort {
   /** Whether the hub knows the namespace, so that it hears what is said about sessions. */
   get isOpen(): boolean {
     return this.#port.id !== 0;
+  }
+
+  /** Whether the hub knows the namespace, or may come to know it: a hub is there or is looked for. */
+  get mayOpen(): boolean {
+    return this.#member.state === "joined" || this.#member.state === "joining";
   }
 
   /** Runs `send` when the hub knows the namespace, or at once if there is no hub. */
@@ -117,35 +134,26 @@ export class RecoveryPort {
     });
   }
 
-  /** Asks for a session; `onSettled` is called once, with an error if the hub does not answer. */
-  restore(
-    handle: number,
-    privateId: string,
-    offset: string,
-    timeoutMs: number,
-    onSettled: (error?: Error) => void,
-  ): void {
-    this.#port.whenOpen(() => {
-      const sent = this.#port.send(FrameKind.restore, 0, undefined, (outbox) => {
-        const call = { timeoutMs, onResponse: () => {}, onSettled };
-        outbox.u32(this.#member.requests.open(this.#port, call));
-        outbox.u32(handle);
-        outbox.text(privateId);
-        outbox.text(offset);
-      });
-      if (!sent) onSettled(this.#member.aloneBecause);
+  /** Asks for a session, if the hub knows the namespace. */
+  restore(handle: number, privateId: string, offset: string): void {
+    this.#port.send(FrameKind.restore, 0, undefined, (outbox) => {
+      outbox.u32(handle);
+      outbox.text(privateId);
+      outbox.text(offset);
     });
   }
 
-  /** Reads the answer; the request is settled by it. */
-  readRestored(fields: FieldReader): { handle: number; offset: string; restored: Restored | undefined } {
-    this.#member.requests.answeredByHub(fields.u32(), undefined);
+  static readMissed(fields: FieldReader): MissedHead {
+    return { handle: fields.u32(), count: fields.u32() };
+  }
+
+  static readRestored(fields: FieldReader): RestoredHead {
     const handle = fields.u32();
     const offset = fields.bytes(OFFSET_BYTES).toString("latin1");
-    if (fields.done) return { handle, offset, restored: undefined };
+    if (fields.done) return { handle, offset, restored: undefined, count: 0 };
     const sid = fields.text();
     const rooms = fields.names();
     const data = Buffer.from(fields.bytes(fields.u32()));
-    return { handle, offset, restored: { sid, rooms, data, missed: fields.u32() } };
+    return { handle, offset, restored: { sid, rooms, data }, count: fields.u32() };
   }
 }

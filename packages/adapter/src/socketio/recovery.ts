@@ -16,11 +16,13 @@ import {
   canRecover,
   closeConnection,
   interceptPackets,
+  observeRestores,
   type Packet,
+  type RestoreObserver,
   recoveryOptionsOf,
   SocketPacket,
 } from "./private-fields.js";
-import type { RecoveryPort } from "./recovery-port.js";
+import { RecoveryPort } from "./recovery-port.js";
 import { type RestoredSession, Restores } from "./restores.js";
 
 /** No hub has said where we are yet. No hub mistakes this for one of its own offsets. */
@@ -30,7 +32,6 @@ const MAX_MS = 2 ** 31 - 1;
 /** What the adapter does for recovery. */
 export interface RecoveryContext {
   readonly nsp: Namespace;
-  readonly requestsTimeout: number;
   roomsOf(sid: SocketId): ReadonlySet<Room>;
   /** Whether a socket is in the room. */
   hasRoom(room: Room): boolean;
@@ -55,6 +56,7 @@ export class Recovery implements RecoveryHandlers {
   #port: RecoveryPort | undefined;
   #live: LiveSessions | undefined;
   #restores: Restores | undefined;
+  #restoring: RestoreObserver | undefined;
   /** Offset of the newest packet that has been delivered here: what packets carry that are not kept. */
   #newest = NOWHERE;
 
@@ -74,16 +76,18 @@ export class Recovery implements RecoveryHandlers {
 
   /** Must be called before anything else. */
   connect(port: RecoveryPort): void {
-    const { nsp, requestsTimeout, onError } = this.#context;
+    const { nsp, onError } = this.#context;
     this.#port = port;
     this.#live = new LiveSessions(port, onError);
-    this.#restores = new Restores(nsp, port, requestsTimeout);
+    this.#restores = new Restores(nsp, port);
+    this.#restoring = observeRestores(nsp);
   }
 
   close(): void {
     this.#inFlight.clear();
     this.#live?.close();
     this.#restores?.close();
+    this.#restoring?.release();
   }
 
   /** Broadcasts an event that wants no acknowledgement. */
@@ -108,7 +112,7 @@ export class Recovery implements RecoveryHandlers {
 
   /** Gets a session back for a client. */
   restore(privateId: string, offset: string): Promise<RestoredSession | null> {
-    return this.#restores?.ask(privateId, offset) ?? Promise.resolve(null);
+    return this.#restores?.ask(privateId, offset, this.#restoring?.connection) ?? Promise.resolve(null);
   }
 
   /** Whether the socket gets a session back, whose rooms the hub knows. */
@@ -121,13 +125,9 @@ export class Recovery implements RecoveryHandlers {
     if (!this.isReturning(sid)) this.#inFlight.decide(sid);
   }
 
-  /** A socket has joined rooms; its first join after the middlewares is how Socket.IO connects it. */
+  /** A socket has joined rooms. */
   onJoin(sid: SocketId, rooms: ReadonlySet<Room>): void {
-    if (this.#live?.has(sid)) return this.#live.changed(sid, true, rooms);
-    const socket = this.#context.nsp.sockets.get(sid);
-    // One with a closed connection is what a throwing listener left behind of an earlier socket.
-    if (socket?.conn.readyState === "open") this.#onConnect(socket);
-    else this.#restores?.onMade(sid);
+    this.#live?.changed(sid, true, rooms);
   }
 
   onLeave(sid: SocketId, room: Room): void {
@@ -164,6 +164,10 @@ export class Recovery implements RecoveryHandlers {
 
   onAlone(): void {
     this.#inFlight.drain(this.#deliverUnplaced);
+  }
+
+  onNoHub(): void {
+    this.#restores?.onNoHub();
   }
 
   #hasAudience(rooms: ReadonlySet<Room>): boolean {
@@ -205,12 +209,15 @@ export class Recovery implements RecoveryHandlers {
     this.#context.deliver(packet, rooms, except, flags, decided);
   }
 
+  onMissed(fields: FieldReader): void {
+    this.#restores?.onMissed(RecoveryPort.readMissed(fields));
+  }
+
   onRestored(fields: FieldReader): void {
-    const answer = this.#port?.readRestored(fields);
-    if (!answer) return;
+    const answer = RecoveryPort.readRestored(fields);
     // Everything up to here that is for a socket of this worker has come before.
     this.#newest = answer.offset;
-    this.#restores?.onAnswer(answer.handle, answer.restored);
+    this.#restores?.onAnswer(answer);
   }
 
   onFence(fields: FieldReader): void {
@@ -226,8 +233,9 @@ export class Recovery implements RecoveryHandlers {
     this.persist(socket.id, socket.data);
   }
 
-  #onConnect(socket: Socket): void {
-    if (!canRecover(socket)) return;
+  /** The socket is about to say CONNECT; it may say so again by joining the room of its own id. */
+  onConnect(socket: Socket): void {
+    if (!canRecover(socket) || this.#live?.has(socket.id)) return;
     const rooms = this.#context.roomsOf(socket.id);
     const arrival = this.#restores?.arrive(socket.id);
     const missed = arrival?.packets ?? [];

@@ -1,24 +1,29 @@
+import { EventEmitter } from "node:events";
 import type { Namespace } from "socket.io";
-import { expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { PreparedPacket } from "../../dist/socketio/prepared-packet.js";
+import type { Connection } from "../../dist/socketio/private-fields.js";
 import type { RecoveryPort } from "../../dist/socketio/recovery-port.js";
-import { Restores } from "../../dist/socketio/restores.js";
+import { type RestoredSession, Restores } from "../../dist/socketio/restores.js";
 
 const OFFSET = "epoc0000000001";
 const SESSION = { sid: "s", rooms: new Set(["s"]), data: Buffer.alloc(0) };
 
-/** Stands for the way to the hub: notes what is said, and fails what the link has not answered. */
+/** Stands for the way to the hub: notes what is said. */
 class FakePort {
-  readonly questions: { handle: number; fail(): void }[] = [];
+  /** Handles that were asked for, and handles that were let go. */
+  readonly asked: number[] = [];
   readonly ended: number[] = [];
+  isOpen = true;
+  mayOpen = true;
   #lastHandle = 0;
 
   nextHandle(): number {
     return ++this.#lastHandle;
   }
 
-  restore(handle: number, _id: string, _offset: string, _ms: number, onSettled: (error?: Error) => void) {
-    this.questions.push({ handle, fail: () => onSettled(new Error("no answer")) });
+  restore(handle: number): void {
+    this.asked.push(handle);
   }
 
   sessionEnd(handle: number): void {
@@ -26,52 +31,132 @@ class FakePort {
   }
 }
 
-function setUp() {
-  const port = new FakePort();
+let port: FakePort;
+let restores: Restores;
+let connection: EventEmitter;
+
+beforeEach(() => {
+  port = new FakePort();
   const nsp = { _preConnectSockets: new Map() } as unknown as Namespace;
-  return { port, restores: new Restores(nsp, port as unknown as RecoveryPort, 60_000) };
+  restores = new Restores(nsp, port as unknown as RecoveryPort);
+  connection = new EventEmitter();
+});
+
+function ask(): Promise<RestoredSession | null> {
+  return restores.ask("p", OFFSET, connection as unknown as Connection);
+}
+
+function answer(handle: number, count = 0): void {
+  restores.onAnswer({ handle, offset: OFFSET, restored: SESSION, count });
 }
 
 /** The packet is not looked at; a name stands for it. */
-const packet = (name: string) => name as unknown as PreparedPacket;
+const takeMissed = (name: string) => restores.takeMissed(name as unknown as PreparedPacket, {});
 
-test("a session that came in part when the link was lost is asked for again, and comes whole and once", async () => {
-  const { port, restores } = setUp();
-  const answer = restores.ask("p", OFFSET);
-  const handle = port.questions[0]?.handle ?? 0;
-  restores.onAnswer(handle, { ...SESSION, missed: 2 });
-  expect(restores.takeMissed(packet("1"), {})).toBe(true);
+function loseLink(): void {
+  port.isOpen = false;
   restores.onUnlinked();
-  port.questions[0]?.fail();
+}
+
+function openLink(): void {
+  port.isOpen = true;
+  restores.onOpened();
+}
+
+test("what was missed comes in parts, and others' packets in between are no part of it", async () => {
+  const session = ask();
+  restores.onMissed({ handle: 1, count: 2 });
+  expect([takeMissed("1"), takeMissed("2"), takeMissed("somebody else's")]).toEqual([true, true, false]);
+  restores.onMissed({ handle: 1, count: 1 });
+  expect([takeMissed("3"), takeMissed("somebody else's")]).toEqual([true, false]);
   expect(restores.isEmpty).toBe(true);
-  await Promise.resolve();
-  expect(port.questions.map((question) => question.handle)).toEqual([handle, handle]);
-  expect(restores.takeMissed(packet("of the new link, and not for the session"), {})).toBe(false);
-  restores.onAnswer(handle, { ...SESSION, missed: 3 });
-  for (const name of ["1", "2", "3"]) expect(restores.takeMissed(packet(name), {})).toBe(true);
-  expect((await answer)?.sid).toBe("s");
-  restores.onMade("s");
-  expect(restores.arrive("s")?.packets.map((entry) => entry.packet)).toEqual(["1", "2", "3"]);
+  answer(1, 1);
+  expect([takeMissed("4"), takeMissed("live")]).toEqual([true, false]);
+  expect((await session)?.sid).toBe("s");
+  expect(restores.arrive("s")?.packets.map(({ packet }) => packet)).toEqual(["1", "2", "3", "4"]);
+  expect([restores.isEmpty, port.ended]).toEqual([true, []]);
 });
 
-test("a question that fails for another reason, or again, is answered with a new session", async () => {
-  const { port, restores } = setUp();
-  const first = restores.ask("p", OFFSET);
-  port.questions[0]?.fail();
-  expect(await first).toBeNull();
-  const second = restores.ask("p", OFFSET);
-  restores.onUnlinked();
+test("a session that came in part when the link was lost is asked for again, and comes whole and once", async () => {
+  const session = ask();
+  restores.onMissed({ handle: 1, count: 1 });
+  takeMissed("1");
+  answer(1, 2);
+  expect(takeMissed("2")).toBe(true);
+  loseLink();
+  expect([restores.isEmpty, port.asked]).toEqual([true, [1]]);
+  openLink();
+  expect(port.asked).toEqual([1, 1]);
+  expect(takeMissed("of the new link, and not for the session")).toBe(false);
+  answer(1, 3);
+  for (const name of ["1", "2", "3"]) expect(takeMissed(name)).toBe(true);
+  expect((await session)?.sid).toBe("s");
+  expect(restores.arrive("s")?.packets.map(({ packet }) => packet)).toEqual(["1", "2", "3"]);
+});
+
+test("a session that was given is not handed out if the link is lost in the same turn, but asked for again", async () => {
+  const session = ask();
+  answer(1);
+  loseLink();
+  openLink();
   await Promise.resolve();
-  port.questions[2]?.fail();
+  expect([restores.isEmpty, port.asked]).toEqual([true, [1, 1]]);
+  answer(1);
+  expect((await session)?.sid).toBe("s");
+});
+
+test("a session that was given is not handed out if it is wanted elsewhere in the same turn", async () => {
+  const session = ask();
+  answer(1);
+  expect(restores.fence(1)).toBe(true);
+  expect(await session).toBeNull();
+  expect([restores.isEmpty, port.ended]).toEqual([true, [1]]);
+});
+
+test("without a hub that knows the namespace, a question waits for one that may come, and no longer", async () => {
+  port.isOpen = false;
+  const first = ask();
+  expect(port.asked).toEqual([]);
+  openLink();
+  expect(port.asked).toEqual([1]);
+  answer(1);
+  expect((await first)?.sid).toBe("s");
+  restores.arrive("s");
+  loseLink();
+  const second = ask();
+  restores.onNoHub();
   expect(await second).toBeNull();
-  expect(port.questions).toHaveLength(3);
+  port.mayOpen = false;
+  expect(await ask()).toBeNull();
+  expect(port.asked).toEqual([1]);
+});
+
+test("a client that is gone is not waited for, and what comes for it is let go", async () => {
+  const session = ask();
+  connection.emit("close");
+  expect(await session).toBeNull();
+  expect(port.ended).toEqual([1]);
+  answer(1, 1);
+  expect([takeMissed("1"), takeMissed("live")]).toEqual([true, false]);
+  expect([restores.isEmpty, port.ended]).toEqual([true, [1, 1]]);
+  expect(connection.listenerCount("close")).toBe(0);
+});
+
+test("a socket that was being made when there is a new link has to ask again", async () => {
+  const session = ask();
+  answer(1);
+  await session;
+  loseLink();
+  expect(restores.has("s")).toBe(true);
+  openLink();
+  expect([restores.has("s"), restores.arrive("s"), port.asked]).toEqual([false, undefined, [1]]);
 });
 
 test("who has stopped waiting is not asked for again", async () => {
-  const { port, restores } = setUp();
-  const answer = restores.ask("p", OFFSET);
-  restores.onUnlinked();
+  const session = ask();
+  loseLink();
   restores.close();
-  expect(await answer).toBeNull();
-  expect(port.questions).toHaveLength(1);
+  expect(await session).toBeNull();
+  openLink();
+  expect([port.asked, connection.listenerCount("close")]).toEqual([[1], 0]);
 });

@@ -8,8 +8,8 @@ import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import { OFFSET_BYTES } from "../wire/offset.js";
 import { unpackValue } from "../wire/values.js";
 import type { PreparedPacket } from "./prepared-packet.js";
-import { abandonSocket, connectingSocket } from "./private-fields.js";
-import type { RecoveryPort, Restored } from "./recovery-port.js";
+import { abandonSocket, type Connection, connectingSocket, onClosed } from "./private-fields.js";
+import type { MissedHead, RecoveryPort, Restored, RestoredHead } from "./recovery-port.js";
 
 /** Socket.IO's ids have 20; a client may send anything. */
 const MAX_ID_CHARS = 100;
@@ -25,108 +25,166 @@ export interface RestoredSession {
 }
 
 /**
- * asked: the hub has not answered. given: it has; the socket does not exist yet. making: the socket has
- * joined its rooms, the middlewares may be running.
+ * waiting: no hub knows the namespace, and one is looked for. asked: the hub has the question; some of what was
+ * missed may have come. given: the hub has given the session, and all that was missed is here. making: Socket.IO
+ * has the session and makes the socket; middlewares may be running. over: the socket is connected, or there is none.
  *
- * asked → given → making → gone (connected); given → asked (the link was lost); any state → gone (declined,
- * fenced, rejected; or, while making, the link was lost)
+ * waiting → asked → given → making → over; asked and given → waiting (the link is lost); waiting → over (there is no
+ * hub); asked → over (there is no such session); waiting and asked → over (the client is gone); making → over (the
+ * socket is gone; or there is a new link, and what was placed in between is missing); any state → over (the session
+ * is wanted elsewhere; or the namespace is closed)
  */
+type RestoreState = "waiting" | "asked" | "given" | "making" | "over";
+
 interface Restore {
   readonly handle: number;
   readonly privateId: string;
   readonly offset: string;
-  /** When the client gets a new session instead. */
-  readonly deadline: number;
-  /** How often the hub was asked; only the last answer counts. */
-  attempts: number;
-  state: "asked" | "given" | "making";
-  readonly resolve: (session: RestoredSession | null) => void;
+  state: RestoreState;
+  /** Has the one who asked look at the state. */
+  settle: () => void;
+  /** Stops listening to the client's connection. */
+  release: () => void;
   restored: Restored | undefined;
-  packets: { packet: PreparedPacket; flags: BroadcastFlags }[];
+  packets: MissedPacket[];
+}
+
+export interface MissedPacket {
+  readonly packet: PreparedPacket;
+  readonly flags: BroadcastFlags;
 }
 
 /** A restored session whose socket is about to say CONNECT, and what follows. */
 export interface Arrival {
   readonly handle: number;
   readonly data: Uint8Array;
-  readonly packets: readonly { packet: PreparedPacket; flags: BroadcastFlags }[];
+  readonly packets: readonly MissedPacket[];
+}
+
+/** The next frames of this link are what a session has missed. */
+interface Replay {
+  /** Undefined when nobody waits for it any more. */
+  readonly restore: Restore | undefined;
+  left: number;
+  readonly isLast: boolean;
 }
 
 export class Restores {
   readonly #nsp: Namespace;
   readonly #port: RecoveryPort;
-  readonly #timeoutMs: number;
   readonly #byHandle = new Map<number, Restore>();
+  /** Those that are given or making. */
   readonly #bySid = new Map<SocketId, Restore>();
-  /** The next frames of this link are what this one has missed. */
-  #replay: { readonly restore: Restore | undefined; left: number } | undefined;
+  #replay: Replay | undefined;
 
-  constructor(nsp: Namespace, port: RecoveryPort, timeoutMs: number) {
+  constructor(nsp: Namespace, port: RecoveryPort) {
     this.#nsp = nsp;
     this.#port = port;
-    this.#timeoutMs = timeoutMs;
   }
 
+  /** Whether no session is here and not connected yet. */
   get isEmpty(): boolean {
     return this.#bySid.size === 0;
   }
 
-  /** @param privateId as the client gave it, like `offset` */
-  ask(privateId: string, offset: string): Promise<RestoredSession | null> {
-    if (offset.length !== OFFSET_BYTES || privateId.length > MAX_ID_CHARS) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      const restore: Restore = {
-        handle: this.#port.nextHandle(),
-        privateId,
-        offset,
-        deadline: Date.now() + this.#timeoutMs,
-        attempts: 0,
-        state: "asked",
-        resolve,
-        restored: undefined,
-        packets: [],
-      };
-      this.#byHandle.set(restore.handle, restore);
-      this.#ask(restore);
-    });
+  /**
+   * Gets a session for a client; as long as its connection is open, it waits.
+   * @param privateId as the client gave it, like `offset`
+   */
+  async ask(
+    privateId: string,
+    offset: string,
+    connection: Connection | undefined,
+  ): Promise<RestoredSession | null> {
+    const isPossible = offset.length === OFFSET_BYTES && privateId.length <= MAX_ID_CHARS;
+    if (!isPossible || !this.#port.mayOpen) return null;
+    const restore = this.#add(privateId, offset);
+    if (connection) restore.release = onClosed(connection, () => this.#withdraw(restore));
+    if (this.#port.isOpen) this.#send(restore);
+    while (restore.state === "waiting" || restore.state === "asked") {
+      // When this goes on, more may have happened than what has ended the wait: the state says what holds now.
+      await new Promise<void>((resolve) => {
+        restore.settle = resolve;
+      });
+    }
+    return this.#take(restore);
   }
 
-  #ask(restore: Restore): void {
-    const { handle, privateId, offset, deadline } = restore;
-    if (this.#byHandle.get(handle) !== restore) return;
-    const attempt = ++restore.attempts;
-    this.#port.restore(handle, privateId, offset, Math.max(1, deadline - Date.now()), (error) => {
-      if (error && restore.attempts === attempt) this.#drop(restore);
-    });
+  #add(privateId: string, offset: string): Restore {
+    const restore: Restore = {
+      handle: this.#port.nextHandle(),
+      privateId,
+      offset,
+      state: "waiting",
+      settle: () => {},
+      release: () => {},
+      restored: undefined,
+      packets: [],
+    };
+    this.#byHandle.set(restore.handle, restore);
+    return restore;
   }
 
-  /** The hub has answered; `restored` is undefined when there is no such session. */
-  onAnswer(handle: number, restored: Restored | undefined): void {
+  #send(restore: Restore): void {
+    restore.state = "asked";
+    this.#port.restore(restore.handle, restore.privateId, restore.offset);
+  }
+
+  /** Hands a session that was given to Socket.IO. */
+  #take(restore: Restore): RestoredSession | null {
+    const { state, privateId, restored } = restore;
+    if (state !== "given" || !restored) return null;
+    restore.state = "making";
+    restore.release();
+    return {
+      sid: restored.sid,
+      pid: privateId,
+      rooms: [...restored.rooms],
+      data: restored.data.length > 0 ? unpackValue(restored.data) : {},
+      missedPackets: [],
+    };
+  }
+
+  /** A part of what a session has missed follows. */
+  onMissed({ handle, count }: MissedHead): void {
+    this.#begin({ restore: this.#byHandle.get(handle), left: count, isLast: false });
+  }
+
+  /** The hub has answered. */
+  onAnswer({ handle, restored, count }: RestoredHead): void {
     const restore = this.#byHandle.get(handle);
     if (!restored) {
-      if (restore) this.#drop(restore);
+      if (restore) this.#end(restore);
       return;
     }
-    if (restore) {
-      restore.state = "given";
-      restore.restored = restored;
-      this.#bySid.set(restored.sid, restore);
-    } else {
-      // Nobody waits any more: the client has a new session by now.
-      this.#port.sessionEnd(handle, true);
-    }
-    this.#replay = { restore, left: restored.missed };
-    this.#endReplay();
+    if (restore) restore.restored = restored;
+    // Nobody waits any more: the client has gone.
+    else this.#port.sessionEnd(handle, true);
+    this.#begin({ restore, left: count, isLast: true });
   }
 
-  /** Takes a packet if it is one that a restored session has missed. */
+  /** Takes a packet if it is one that a session has missed. */
   takeMissed(packet: PreparedPacket, flags: BroadcastFlags): boolean {
     const replay = this.#replay;
     if (!replay) return false;
     replay.restore?.packets.push({ packet, flags });
     replay.left--;
-    this.#endReplay();
+    this.#endReplay(replay);
     return true;
+  }
+
+  #begin(replay: Replay): void {
+    this.#replay = replay;
+    this.#endReplay(replay);
+  }
+
+  #endReplay({ restore, left, isLast }: Replay): void {
+    if (left > 0) return;
+    this.#replay = undefined;
+    if (!isLast || restore?.state !== "asked" || !restore.restored) return;
+    restore.state = "given";
+    this.#bySid.set(restore.restored.sid, restore);
+    restore.settle();
   }
 
   /** Keeps a packet for the sessions that it is for and that have no connected socket yet. */
@@ -144,26 +202,18 @@ export class Restores {
     return this.#bySid.has(sid);
   }
 
-  /** Socket.IO has made the socket. */
-  onMade(sid: SocketId): void {
-    const restore = this.#bySid.get(sid);
-    if (restore) restore.state = "making";
-  }
-
   /** The socket is connected: what has waited for it belongs to the caller now. */
   arrive(sid: SocketId): Arrival | undefined {
     const restore = this.#bySid.get(sid);
-    if (!restore?.restored) return undefined;
-    this.#remove(restore);
+    if (restore?.state !== "making" || !restore.restored) return undefined;
+    this.#end(restore);
     return { handle: restore.handle, data: restore.restored.data, packets: restore.packets };
   }
 
   /** The socket has gone before it was connected: its client may try again. */
   abandon(sid: SocketId): void {
     const restore = this.#bySid.get(sid);
-    if (!restore) return;
-    this.#remove(restore);
-    this.#port.sessionEnd(restore.handle, true);
+    if (restore) this.#letGo(restore);
   }
 
   /** The session is wanted elsewhere. @returns whether it was one of these */
@@ -177,73 +227,66 @@ export class Restores {
 
   /**
    * The link is gone, and with it the answers and packets that were to come. The hub takes back what it has
-   * given, so it is asked again, when this worker has joined again. While there is none, the answer is no.
+   * given, so it is asked again when there is a new link.
    */
   onUnlinked(): void {
     this.#replay = undefined;
-    for (const restore of [...this.#byHandle.values()]) {
-      if (restore.state === "making") continue;
+    for (const restore of this.#byHandle.values()) {
+      if (restore.state !== "asked" && restore.state !== "given") continue;
       this.#unname(restore);
-      restore.state = "asked";
+      restore.state = "waiting";
       restore.restored = undefined;
       restore.packets = [];
-      // A failure of the earlier question no longer counts.
-      restore.attempts++;
-      // After the change of the member's state, which says whether the question waits for a hub.
-      queueMicrotask(() => this.#ask(restore));
     }
   }
 
   /**
-   * There is a new link. The sockets that are being made of what came over the earlier one lack what was
+   * The hub knows the namespace. Sockets that are being made of what came over an earlier link lack what was
    * placed meanwhile, and the hub has taken their sessions back: their clients have to ask again.
    */
   onOpened(): void {
     for (const restore of [...this.#byHandle.values()]) {
       if (restore.state === "making") this.#giveUp(restore);
+      else if (restore.state === "waiting") this.#send(restore);
+    }
+  }
+
+  /** There is no hub, and none is looked for: nobody has a session to give. */
+  onNoHub(): void {
+    for (const restore of [...this.#byHandle.values()]) {
+      if (restore.state === "waiting") this.#end(restore);
     }
   }
 
   close(): void {
     this.#replay = undefined;
-    for (const restore of [...this.#byHandle.values()]) this.#drop(restore);
+    for (const restore of [...this.#byHandle.values()]) this.#end(restore);
   }
 
-  #endReplay(): void {
-    const replay = this.#replay;
-    if (!replay || replay.left > 0) return;
-    this.#replay = undefined;
-    const { restore } = replay;
-    // After what has come in the same chunk: it may be a fence.
-    if (restore) queueMicrotask(() => this.#give(restore));
+  /** The client is gone. */
+  #withdraw(restore: Restore): void {
+    if (restore.state === "waiting" || restore.state === "asked") this.#letGo(restore);
   }
 
-  #give({ state, resolve, privateId, restored, handle }: Restore): void {
-    if (state !== "given" || !restored || !this.#byHandle.has(handle)) return;
-    resolve({
-      sid: restored.sid,
-      pid: privateId,
-      rooms: [...restored.rooms],
-      data: restored.data.length > 0 ? unpackValue(restored.data) : {},
-      missedPackets: [],
-    });
-  }
-
-  #drop(restore: Restore): void {
-    this.#remove(restore);
-    restore.resolve(null);
+  /** The hub may give the session to somebody else. */
+  #letGo(restore: Restore): void {
+    this.#end(restore);
+    this.#port.sessionEnd(restore.handle, true);
   }
 
   #giveUp(restore: Restore): void {
-    this.#drop(restore);
-    const sid = restore.restored?.sid ?? "";
-    const socket = restore.state === "making" ? connectingSocket(this.#nsp, sid) : undefined;
+    const { state, restored } = restore;
+    this.#end(restore);
+    const socket = state === "making" && restored ? connectingSocket(this.#nsp, restored.sid) : undefined;
     if (socket) abandonSocket(socket);
   }
 
-  #remove(restore: Restore): void {
+  #end(restore: Restore): void {
+    restore.state = "over";
+    restore.release();
     this.#byHandle.delete(restore.handle);
     this.#unname(restore);
+    restore.settle();
   }
 
   #unname(restore: Restore): void {

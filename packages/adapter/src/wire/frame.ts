@@ -9,7 +9,7 @@
  */
 
 /** Agreed in the handshake. Whoever changes anything below changes this number. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** Volatile packets are dropped once this part of the allowed backlog waits. */
 export const VOLATILE_SHARE = 1 / 16;
@@ -48,7 +48,10 @@ export const FrameKind = {
   sessionEnd: 10,
   /** u32 handle, names rooms. The socket of a restored session has connected. */
   sessionRestored: 11,
-  /** u32 request, u32 handle, text private id, text offset. A client wants its session back. */
+  /**
+   * u32 handle, text private id, text offset. A client wants its session back. `sessionEnd` with the handle
+   * withdraws the question.
+   */
   restore: 12,
 
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
@@ -85,8 +88,8 @@ export const FrameKind = {
   /** Offset. The worker's oldest `record` that asked for it has its place; the worker delivers it now. */
   placed: 37,
   /**
-   * u32 request, u32 handle, offset of the last packet; then, unless there is no such session: text sid,
-   * names rooms, u32 length and value, u32 n. The next n frames of the namespace are `record`s that the
+   * u32 handle, offset of the last packet; then, unless there is no such session: text sid, names rooms,
+   * u32 length and value, u32 n. The next n frames of the namespace are `record`s, the last ones that the
    * client has missed.
    */
   restored: 38,
@@ -97,6 +100,11 @@ export const FrameKind = {
    * emitters: what they broadcast are `record`s.
    */
   recoverable: 43,
+  /**
+   * u32 handle, u32 n. The next n frames of the namespace are `record`s that the client has missed who is to
+   * get this session. More may follow, and `restored` does.
+   */
+  missed: 44,
 } as const;
 
 /** What a command or request asks for; the numbers are part of the protocol. */
