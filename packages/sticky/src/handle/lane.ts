@@ -9,18 +9,18 @@
  * a worker that dies before that has read nothing of the connection.
  */
 import createDebug from "debug";
-import type { Connection } from "./connection.js";
+import type { Handover } from "./handover.js";
 import { type IpcChannel, isHandleInFlight, onHandleSettled, sendHandle } from "./node-internals.js";
 
 const debug = createDebug("holdfast:sticky:lane");
 
 export class Lane {
   readonly #channel: IpcChannel;
-  readonly #toMessage: (connection: Connection) => object;
-  readonly #onReturned: (connection: Connection) => void;
+  readonly #toMessage: (handover: Handover) => object;
+  readonly #onReturned: (handover: Handover) => void;
   readonly #stopListening: () => void;
-  readonly #waiting: Connection[] = [];
-  #inFlight: Connection | undefined;
+  readonly #waiting: Handover[] = [];
+  #inFlight: Handover | undefined;
   #inFlightSince = 0;
   // open → closed
   #state: "open" | "closed" = "open";
@@ -28,8 +28,8 @@ export class Lane {
   /** @param onReturned gets a connection that the receiver could not take */
   constructor(
     channel: IpcChannel,
-    toMessage: (connection: Connection) => object,
-    onReturned: (connection: Connection) => void,
+    toMessage: (handover: Handover) => object,
+    onReturned: (handover: Handover) => void,
   ) {
     this.#channel = channel;
     this.#toMessage = toMessage;
@@ -47,24 +47,24 @@ export class Lane {
     return this.#inFlight ? now - this.#inFlightSince : 0;
   }
 
-  push(connection: Connection): void {
+  push(handover: Handover): void {
     if (this.#inFlight || this.#waiting.length > 0 || isHandleInFlight(this.#channel)) {
-      this.#waiting.push(connection);
+      this.#waiting.push(handover);
     } else {
-      this.#dispatch(connection);
+      this.#dispatch(handover);
     }
   }
 
   /** Takes back the connections of that name that are not on their way yet. */
-  recall(name: string): Connection[] {
-    const recalled = this.#waiting.filter((connection) => connection.name === name);
-    const kept = this.#waiting.filter((connection) => connection.name !== name);
+  recall(name: string): Handover[] {
+    const recalled = this.#waiting.filter((handover) => handover.name === name);
+    const kept = this.#waiting.filter((handover) => handover.name !== name);
     this.#waiting.splice(0, this.#waiting.length, ...kept);
     return recalled;
   }
 
   /** Ends the lane and returns the connections that the worker has not taken, in order. */
-  close(): Connection[] {
+  close(): Handover[] {
     if (this.#state === "closed") return [];
     this.#state = "closed";
     this.#stopListening();
@@ -74,11 +74,11 @@ export class Lane {
     return connections;
   }
 
-  #dispatch(connection: Connection): void {
-    this.#inFlight = connection;
+  #dispatch(handover: Handover): void {
+    this.#inFlight = handover;
     this.#inFlightSince = Date.now();
-    sendHandle(this.#channel, this.#toMessage(connection), connection.handle, (error) => {
-      if (!error || this.#inFlight !== connection) return;
+    sendHandle(this.#channel, this.#toMessage(handover), handover.handle, (error) => {
+      if (!error || this.#inFlight !== handover) return;
       debug("sending a connection failed: %s", error.message);
       this.#settle(false);
     });
@@ -91,17 +91,17 @@ export class Lane {
   }
 
   #settle(taken: boolean): void {
-    const connection = this.#inFlight;
+    const handover = this.#inFlight;
     this.#inFlight = undefined;
     this.#next();
-    if (!connection) return;
-    if (taken) connection.handle.close();
-    else this.#onReturned(connection);
+    if (!handover) return;
+    if (taken) handover.handle.close();
+    else this.#onReturned(handover);
   }
 
   #next(): void {
     if (this.#state === "closed" || isHandleInFlight(this.#channel)) return;
-    const connection = this.#waiting.shift();
-    if (connection) this.#dispatch(connection);
+    const handover = this.#waiting.shift();
+    if (handover) this.#dispatch(handover);
   }
 }

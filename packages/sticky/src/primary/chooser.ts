@@ -4,13 +4,13 @@
  */
 
 import { HoldfastError } from "../errors.js";
-import type { Connection } from "../handle/connection.js";
+import type { Handover } from "../handle/handover.js";
 import { addressOf } from "../handle/node-internals.js";
 import type { ResolvedPrimaryOptions } from "../resolve-options.js";
 import { type Balancer, createBalancer, rendezvous } from "./balancer.js";
 import { clientKey, reportedAddress } from "./client-address.js";
 import type { Head } from "./head.js";
-import type { Member } from "./routed-worker.js";
+import type { RoutedWorker } from "./routed-worker.js";
 
 export class Chooser {
   readonly #options: ResolvedPrimaryOptions;
@@ -29,11 +29,11 @@ export class Chooser {
   }
 
   /** @param ready the workers that are ready; without any there is no choice */
-  choose(ready: readonly Member[], connection: Connection, head: Head): Member | undefined {
+  choose(ready: readonly RoutedWorker[], handover: Handover, head: Head): RoutedWorker | undefined {
     if (ready.length === 0) return undefined;
     const candidates = responsive(ready);
     const byAddress = head.kind === "tls" || this.#options.loadBalancingMethod === "hash";
-    const address = byAddress || this.needsAddress ? this.#clientAddress(connection, head) : undefined;
+    const address = byAddress || this.needsAddress ? this.#clientAddress(handover, head) : undefined;
     const selected = this.#options.selectWorker && this.#select(ready, address, head);
     if (selected) return selected;
     // TLS hides the session id. The same client at the same worker saves most of the relaying.
@@ -41,20 +41,24 @@ export class Chooser {
     return this.#balance(candidates, undefined);
   }
 
-  #clientAddress({ handle, peer }: Connection, { forwarded }: Head): string | undefined {
+  #clientAddress({ handle, peer }: Handover, { forwarded }: Head): string | undefined {
     const own = peer?.address ?? addressOf(handle);
     const { isTrusted, forwardedHeader } = this.#options;
     if (own === undefined || forwarded === undefined || !isTrusted) return own;
     return reportedAddress(own, forwarded, forwardedHeader, isTrusted);
   }
 
-  #select(ready: readonly Member[], remoteAddress: string | undefined, head: Head): Member | undefined {
+  #select(
+    ready: readonly RoutedWorker[],
+    remoteAddress: string | undefined,
+    head: Head,
+  ): RoutedWorker | undefined {
     const workers = ready.map(({ workerId, slot, connections }) => ({ workerId, slot, connections }));
     try {
       const workerId = this.#options.selectWorker?.({ remoteAddress, target: head.target, workers });
       if (workerId === undefined) return undefined;
-      const member = ready.find((candidate) => candidate.workerId === workerId);
-      if (member) return member;
+      const worker = ready.find((candidate) => candidate.workerId === workerId);
+      if (worker) return worker;
       this.#warn(
         new HoldfastError(
           "HOLDFAST_ERR_SELECT_WORKER",
@@ -69,9 +73,9 @@ export class Chooser {
 }
 
 /** Without the workers that leave their connections untaken, unless all do. */
-function responsive(members: readonly Member[]): readonly Member[] {
+function responsive(workers: readonly RoutedWorker[]): readonly RoutedWorker[] {
   const now = Date.now();
-  if (!members.some((member) => member.isStalled(now))) return members;
-  const others = members.filter((member) => !member.isStalled(now));
-  return others.length > 0 ? others : members;
+  if (!workers.some((worker) => worker.isStalled(now))) return workers;
+  const others = workers.filter((worker) => !worker.isStalled(now));
+  return others.length > 0 ? others : workers;
 }

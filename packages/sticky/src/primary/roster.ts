@@ -1,13 +1,13 @@
 /**
  * The workers that take connections.
- * Owns: one member per ready worker with its lane, slot and counts; the listeners on `cluster`.
+ * Owns: one routed worker per ready worker with its lane, slot and counts; the listeners on `cluster`.
  * Runs in: primary, one for all routers of the process.
  */
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
-import type { Connection } from "../handle/connection.js";
+import type { Handover } from "../handle/handover.js";
 import type { Handle } from "../handle/node-internals.js";
 import {
   decodeToPrimary,
@@ -17,7 +17,7 @@ import {
   type ToWorker,
 } from "../wire/messages.js";
 import { clusterSecrets } from "./cluster-secrets.js";
-import { Member } from "./routed-worker.js";
+import { RoutedWorker } from "./routed-worker.js";
 
 const debug = createDebug("holdfast:sticky:roster");
 
@@ -26,15 +26,15 @@ const CHANNEL_DRAIN_MS = 1_000;
 
 export interface RosterEvents {
   /** A worker's server of that name takes connections. */
-  ready: [member: Member, name: string];
+  ready: [routed: RoutedWorker, name: string];
   /** A worker's server of that name takes no connections any more. */
-  gone: [member: Member, name: string];
+  gone: [routed: RoutedWorker, name: string];
   /** A worker runs another version of this package. */
   mismatch: [warning: HoldfastError];
 }
 
 /** Finds a worker for a connection that came back: its worker died, could not take it, or gave it away. */
-export type Placer = (connection: Connection) => void;
+export type Placer = (handover: Handover) => void;
 
 export class Roster extends EventEmitter<RosterEvents> {
   static #shared: Roster | undefined;
@@ -48,9 +48,9 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   readonly #secrets = clusterSecrets();
-  readonly #members = new Map<number, Member>();
+  readonly #workers = new Map<number, RoutedWorker>();
   readonly #welcomed = new Set<number>();
-  readonly #candidates = new Map<string, Member[]>();
+  readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #placers = new Map<string, Set<Placer>>();
   /** One for each worker whose process is gone and whose channel may not be. */
   readonly #drains = new Set<NodeJS.Timeout>();
@@ -65,7 +65,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     };
     const onDisconnect = (worker: Worker) => this.#remove(worker);
     const onProcessExit = (worker: Worker) => {
-      this.#members.get(worker.id)?.retire();
+      this.#workers.get(worker.id)?.retire();
       const drain = setTimeout(() => {
         this.#drains.delete(drain);
         this.#remove(worker);
@@ -93,27 +93,27 @@ export class Roster extends EventEmitter<RosterEvents> {
   release(): void {
     if (--Roster.#users > 0) return;
     Roster.#shared = undefined;
-    for (const member of this.#members.values()) for (const { handle } of member.close()) handle.close();
+    for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
   }
 
   /** The workers that take connections of that name, ordered by id. */
-  candidates(name: string): readonly Member[] {
+  candidates(name: string): readonly RoutedWorker[] {
     let candidates = this.#candidates.get(name);
     if (!candidates) {
-      candidates = [...this.#members.values()].filter((member) => member.names.has(name));
+      candidates = [...this.#workers.values()].filter((routed) => routed.names.has(name));
       candidates.sort((a, b) => a.workerId - b.workerId);
       this.#candidates.set(name, candidates);
     }
-    return candidates.every((member) => member.isUsable())
+    return candidates.every((routed) => routed.isUsable())
       ? candidates
-      : candidates.filter((m) => m.isUsable());
+      : candidates.filter((routed) => routed.isUsable());
   }
 
   /** The worker with that id, if it takes connections of that name. */
-  member(workerId: number, name: string): Member | undefined {
-    const member = this.#members.get(workerId);
-    return member?.names.has(name) && member.isUsable() ? member : undefined;
+  find(workerId: number, name: string): RoutedWorker | undefined {
+    const routed = this.#workers.get(workerId);
+    return routed?.names.has(name) && routed.isUsable() ? routed : undefined;
   }
 
   /** Gives connections of that name that come back to `place`. Returns the function that ends it. */
@@ -124,10 +124,10 @@ export class Roster extends EventEmitter<RosterEvents> {
     return () => void placers.delete(place);
   }
 
-  #place(connection: Connection): void {
-    const [place] = this.#placers.get(connection.name) ?? [];
-    if (place) place(connection);
-    else connection.handle.close();
+  #place(handover: Handover): void {
+    const [place] = this.#placers.get(handover.name) ?? [];
+    if (place) place(handover);
+    else handover.handle.close();
   }
 
   #own(release: () => void): void {
@@ -148,18 +148,18 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   #onMessage(worker: Worker, message: ToPrimary, handle: Handle | undefined): void {
-    const member = this.#members.get(worker.id);
+    const routed = this.#workers.get(worker.id);
     switch (message.kind) {
       case "ready":
         this.#onReady(worker, message.name, message.version);
         return;
       case "leaving":
-        if (member) this.#onLeaving(member, message.name);
+        if (routed) this.#onLeaving(routed, message.name);
         // Node.js sends this after the handle that may be in flight.
         this.#send(worker, { kind: "left", name: message.name });
         return;
       case "report":
-        member?.onReport(message);
+        routed?.onReport(message);
         return;
       case "move": {
         const { name, head, peer, owner } = message;
@@ -169,12 +169,12 @@ export class Roster extends EventEmitter<RosterEvents> {
     }
   }
 
-  #onLeaving(member: Member, name: string): void {
-    if (!member.names.has(name)) return;
-    const recalled = member.leave(name);
+  #onLeaving(routed: RoutedWorker, name: string): void {
+    if (!routed.names.has(name)) return;
+    const recalled = routed.leave(name);
     this.#candidates.clear();
-    this.emit("gone", member, name);
-    for (const connection of recalled) this.#place(connection);
+    this.emit("gone", routed, name);
+    for (const handover of recalled) this.#place(handover);
   }
 
   #onReady(worker: Worker, name: string, version: number): void {
@@ -187,35 +187,35 @@ export class Roster extends EventEmitter<RosterEvents> {
       return;
     }
     this.#welcome(worker);
-    let member = this.#members.get(worker.id);
-    if (!member) {
-      member = new Member(worker, this.#freeSlot(), this.#leastLoad(), (connection) =>
-        this.#place(connection),
+    let routed = this.#workers.get(worker.id);
+    if (!routed) {
+      routed = new RoutedWorker(worker, this.#freeSlot(), this.#leastLoad(), (handover) =>
+        this.#place(handover),
       );
-      this.#members.set(worker.id, member);
+      this.#workers.set(worker.id, routed);
     }
-    if (member.names.has(name)) return;
-    member.names.add(name);
+    if (routed.names.has(name)) return;
+    routed.names.add(name);
     this.#candidates.clear();
-    debug('worker %d is ready for "%s" in slot %d', worker.id, name, member.slot);
-    this.emit("ready", member, name);
+    debug('worker %d is ready for "%s" in slot %d', worker.id, name, routed.slot);
+    this.emit("ready", routed, name);
   }
 
   #remove(worker: Worker): void {
     this.#welcomed.delete(worker.id);
-    const member = this.#members.get(worker.id);
-    if (!member) return;
-    this.#members.delete(worker.id);
+    const routed = this.#workers.get(worker.id);
+    if (!routed) return;
+    this.#workers.delete(worker.id);
     this.#candidates.clear();
-    if (worker.exitedAfterDisconnect) this.#fillSlot(member.slot);
-    const connections = member.close();
+    if (worker.exitedAfterDisconnect) this.#fillSlot(routed.slot);
+    const connections = routed.close();
     debug("worker %d is gone; %d connections go elsewhere", worker.id, connections.length);
-    for (const name of member.names) this.emit("gone", member, name);
-    for (const connection of connections) this.#place(connection);
+    for (const name of routed.names) this.emit("gone", routed, name);
+    for (const handover of connections) this.#place(handover);
   }
 
   #freeSlot(): number {
-    const taken = new Set([...this.#members.values()].map(({ slot }) => slot));
+    const taken = new Set([...this.#workers.values()].map(({ slot }) => slot));
     let slot = 0;
     while (taken.has(slot)) slot++;
     return slot;
@@ -227,16 +227,16 @@ export class Roster extends EventEmitter<RosterEvents> {
    * that replaces it.
    */
   #fillSlot(free: number): void {
-    const members = [...this.#members.values()];
-    const last = members.reduce<Member | undefined>(
-      (highest, member) => (member.slot > (highest?.slot ?? free) ? member : highest),
+    const workers = [...this.#workers.values()];
+    const last = workers.reduce<RoutedWorker | undefined>(
+      (highest, routed) => (routed.slot > (highest?.slot ?? free) ? routed : highest),
       undefined,
     );
-    if (last && last.slot >= members.length) last.slot = free;
+    if (last && last.slot >= workers.length) last.slot = free;
   }
 
   #leastLoad(): number {
-    const loads = [...this.#members.values()].map(({ load }) => load);
+    const loads = [...this.#workers.values()].map(({ load }) => load);
     return loads.length === 0 ? 0 : Math.min(...loads);
   }
 }

@@ -3,7 +3,7 @@
  * Owns: its lane and its counts. Runs in: primary.
  */
 import type { Worker } from "node:cluster";
-import { type Connection, toMessage } from "../handle/connection.js";
+import { type Handover, toMessage } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import type { WorkerStats } from "../stats.js";
 import type { ToPrimary } from "../wire/messages.js";
@@ -14,7 +14,7 @@ const STALLED_MS = 1_000;
 /** How long a new worker is spared in a cluster that is already at work. */
 const SLOW_START_MS = 10_000;
 
-export class Member implements Candidate {
+export class RoutedWorker implements Candidate {
   readonly worker: Worker;
   readonly workerId: number;
   /** Names of the servers for which it takes connections. */
@@ -33,17 +33,17 @@ export class Member implements Candidate {
   /**
    * @param handicap load of the least loaded worker when this one came: at first it counts as equally loaded
    */
-  constructor(worker: Worker, slot: number, handicap: number, onReturned: (connection: Connection) => void) {
+  constructor(worker: Worker, slot: number, handicap: number, onReturned: (handover: Handover) => void) {
     this.worker = worker;
     this.workerId = worker.id;
     this.slot = slot;
     this.#handicap = handicap;
     this.#lane = new Lane(
       worker.process,
-      (connection) => toMessage(connection, worker.id),
-      (connection) => {
+      (handover) => toMessage(handover, worker.id),
+      (handover) => {
         this.#handedOver--;
-        onReturned(connection);
+        onReturned(handover);
       },
     );
   }
@@ -79,13 +79,13 @@ export class Member implements Candidate {
     return this.#lane.stalledMs(now) > STALLED_MS;
   }
 
-  hand(connection: Connection): void {
+  hand(handover: Handover): void {
     this.#handedOver++;
-    this.#lane.push(connection);
+    this.#lane.push(handover);
   }
 
   /** The worker takes no more connections of that name. Returns those that it was about to get. */
-  leave(name: string): Connection[] {
+  leave(name: string): Handover[] {
     this.names.delete(name);
     const recalled = this.#lane.recall(name);
     this.#handedOver -= recalled.length;
@@ -115,7 +115,7 @@ export class Member implements Candidate {
   }
 
   /** Ends it and returns the connections that it has not taken. */
-  close(): Connection[] {
+  close(): Handover[] {
     this.#state = "retired";
     return this.#lane.close();
   }

@@ -6,7 +6,7 @@ import { EventEmitter } from "node:events";
 import type { Server as NetServer } from "node:net";
 import createDebug from "debug";
 import type { HoldfastError } from "../errors.js";
-import type { Connection } from "../handle/connection.js";
+import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
 import type { ResolvedPrimaryOptions } from "../resolve-options.js";
 import { type PrimaryEvents, type PrimaryStats, REFUSAL_REASONS, type RefusalReason } from "../stats.js";
@@ -18,7 +18,7 @@ import { createHeadReader, type Head } from "./head.js";
 import { Intake, type IntakeFailure } from "./intake.js";
 import { type RefusalStatus, refuse } from "./refusal.js";
 import { Roster } from "./roster.js";
-import type { Member } from "./routed-worker.js";
+import type { RoutedWorker } from "./routed-worker.js";
 import { WaitingRoom } from "./waiting-room.js";
 
 const debug = createDebug("holdfast:sticky:router");
@@ -38,7 +38,7 @@ const INTAKE_FAILURES: Readonly<Record<IntakeFailure, readonly [RefusalReason, R
 };
 
 interface Arrival {
-  readonly connection: Connection;
+  readonly handover: Handover;
   readonly head: Head;
 }
 
@@ -74,8 +74,8 @@ export class Router extends EventEmitter<PrimaryEvents> {
         done: (handle, bytes, head) => this.#onHead(handle, bytes, head),
         failed: (handle, why) => this.#refuse(handle, ...INTAKE_FAILURES[why]),
       });
-    this.#waiting = new WaitingRoom(options.workerTimeoutMs, ({ connection }) =>
-      this.#refuse(connection.handle, "no-worker", 503),
+    this.#waiting = new WaitingRoom(options.workerTimeoutMs, ({ handover }) =>
+      this.#refuse(handover.handle, "no-worker", 503),
     );
     this.#listen(server);
   }
@@ -85,7 +85,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       pending: this.#intake?.size ?? 0,
       waiting: this.#waiting.size,
       refused: { ...this.#refused },
-      workers: this.#roster.candidates(this.#options.name).map((member) => member.stats()),
+      workers: this.#roster.candidates(this.#options.name).map((routed) => routed.stats()),
     };
   }
 
@@ -94,26 +94,26 @@ export class Router extends EventEmitter<PrimaryEvents> {
     this.#state = "closed";
     for (const release of this.#releases.splice(0)) release();
     this.#intake?.close();
-    for (const { connection } of this.#waiting.drain()) connection.handle.close();
+    for (const { handover } of this.#waiting.drain()) handover.handle.close();
     this.#roster.release();
   }
 
   #listen(server: NetServer): void {
     const { name } = this.#options;
-    const onReady = (member: Member, readyName: string) => {
+    const onReady = (routed: RoutedWorker, readyName: string) => {
       if (readyName !== name) return;
-      this.emit("worker:ready", { workerId: member.workerId, slot: member.slot });
-      for (const { connection, head } of this.#waiting.drain()) this.#place(connection, head);
+      this.emit("worker:ready", { workerId: routed.workerId, slot: routed.slot });
+      for (const { handover, head } of this.#waiting.drain()) this.#place(handover, head);
     };
-    const onGone = (member: Member, goneName: string) => {
-      if (goneName === name) this.emit("worker:gone", { workerId: member.workerId, slot: member.slot });
+    const onGone = (routed: RoutedWorker, goneName: string) => {
+      if (goneName === name) this.emit("worker:gone", { workerId: routed.workerId, slot: routed.slot });
     };
     const onMismatch = (warning: HoldfastError) => this.#warn(warning);
     this.#roster.on("ready", onReady).on("gone", onGone).on("mismatch", onMismatch);
     this.#releases.push(
       takeConnections(server, (handle, buffered) => this.#onHandle(handle, buffered)),
       () => this.#roster.off("ready", onReady).off("gone", onGone).off("mismatch", onMismatch),
-      this.#roster.register(name, (connection) => this.#onReturned(connection)),
+      this.#roster.register(name, (handover) => this.#onReturned(handover)),
     );
   }
 
@@ -125,30 +125,30 @@ export class Router extends EventEmitter<PrimaryEvents> {
   #onHead(handle: Handle, bytes: Buffer | undefined, head: Head): void {
     if (head.kind === "invalid") this.#refuse(handle, "bad-request", 400);
     else if (head.kind === "invalid-proxy-header") this.#refuse(handle, "bad-proxy-header");
-    else this.#place(this.#connection(handle, bytes, head), head);
+    else this.#place(this.#handover(handle, bytes, head), head);
   }
 
-  #connection(handle: Handle, bytes: Buffer | undefined, { skip, peer, target }: Head): Connection {
+  #handover(handle: Handle, bytes: Buffer | undefined, { skip, peer, target }: Head): Handover {
     const sessionId = target === undefined ? undefined : sessionIdOf(target);
     const owner = sessionId === undefined ? NO_OWNER : decodeMark(this.#roster.tag, sessionId);
     const head = bytes === undefined ? "" : bytes.toString("latin1", skip);
     return { handle, name: this.#options.name, head, peer, owner, attempts: 0 };
   }
 
-  #onReturned(connection: Connection): void {
-    connection.attempts++;
-    if (connection.attempts > MAX_ATTEMPTS) this.#refuse(connection.handle, "undeliverable");
-    else this.#place(connection, UNREAD);
+  #onReturned(handover: Handover): void {
+    handover.attempts++;
+    if (handover.attempts > MAX_ATTEMPTS) this.#refuse(handover.handle, "undeliverable");
+    else this.#place(handover, UNREAD);
   }
 
-  #place(connection: Connection, head: Head): void {
-    const { owner } = connection;
+  #place(handover: Handover, head: Head): void {
+    const { owner } = handover;
     const { name } = this.#options;
-    const member =
-      (owner === NO_OWNER ? undefined : this.#roster.member(owner, name)) ??
-      this.#chooser.choose(this.#roster.candidates(name), connection, head);
-    if (member) member.hand(connection);
-    else this.#waiting.add({ connection, head });
+    const routed =
+      (owner === NO_OWNER ? undefined : this.#roster.find(owner, name)) ??
+      this.#chooser.choose(this.#roster.candidates(name), handover, head);
+    if (routed) routed.hand(handover);
+    else this.#waiting.add({ handover, head });
   }
 
   /** Where nobody listens, Node.js prints it. */

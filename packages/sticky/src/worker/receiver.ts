@@ -8,7 +8,7 @@ import { EventEmitter, once } from "node:events";
 import type { Server as NetServer, Socket } from "node:net";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
-import type { Connection } from "../handle/connection.js";
+import type { Handover } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import {
   adoptHandle,
@@ -160,9 +160,9 @@ export class Receiver {
   }
 
   /** Gives a connection back to the router, for its owner or any worker. */
-  #giveBack(connection: Connection): void {
+  #giveBack(handover: Handover): void {
     if (!process.connected) {
-      this.#keep(connection);
+      this.#keep(handover);
       return;
     }
     if (!this.#lane) {
@@ -176,11 +176,11 @@ export class Receiver {
         for (const left of lane.close()) this.#keep(left);
       });
     }
-    this.#lane.push(connection);
+    this.#lane.push(handover);
   }
 
   /** Takes a connection that cannot be given back. */
-  #keep({ handle, name, head, peer }: Connection): void {
+  #keep({ handle, name, head, peer }: Handover): void {
     if (this.#targets.has(name)) {
       this.#onConnection({ kind: "connection", name, head, settled: true, peer }, handle);
     } else {

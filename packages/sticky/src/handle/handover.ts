@@ -1,10 +1,10 @@
-/** A connection on its way to a worker. Runs in: primary. */
+/** A connection on its way to another process. Runs in: primary and workers. */
 
 import { encodeToWorker, type Peer } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import type { Handle } from "./node-internals.js";
 
-export interface Connection {
+export interface Handover {
   /** Nobody reads from it. */
   readonly handle: Handle;
   /** Name of the server that it came to. */
@@ -19,7 +19,7 @@ export interface Connection {
   attempts: number;
 }
 
-export function toMessage({ name, head, peer, owner }: Connection, workerId: number): object {
+export function toMessage({ name, head, peer, owner }: Handover, workerId: number): object {
   const settled = owner !== NO_OWNER && owner !== workerId;
   return encodeToWorker({ kind: "connection", name, head, settled, peer });
 }
