@@ -4,7 +4,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as adapter from "../../packages/adapter/dist/options.js";
-import * as sticky from "../../packages/sticky/dist/resolve-options.js";
+import { resolvePrimaryOptions } from "../../packages/sticky/dist/primary/resolve-options.js";
+import { resolveWorkerOptions } from "../../packages/sticky/dist/worker/resolve-options.js";
 import { ROOT, read } from "./harness/markdown.js";
 
 test("what is written from doc comments is up to date", () => {
@@ -80,8 +81,8 @@ type Resolve = (options: object) => object;
 describe.each<[name: string, type: string, resolve: Resolve]>([
   ["adapter", "AdapterOptions", adapter.resolveAdapterOptions],
   ["adapter", "PrimaryOptions", adapter.resolvePrimaryOptions],
-  ["sticky", "PrimaryOptions", sticky.resolvePrimaryOptions],
-  ["sticky", "WorkerOptions", sticky.resolveWorkerOptions],
+  ["sticky", "PrimaryOptions", resolvePrimaryOptions],
+  ["sticky", "WorkerOptions", resolveWorkerOptions],
 ])("%s, %s", (packageName, type, resolve) => {
   const options = optionsIn(packageName, type);
   const resolved = (given: object) => JSON.stringify(resolve(given));

@@ -1,12 +1,12 @@
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type {
   ConnectionInfo,
+  ForwardedHeader,
   LoadBalancingMethod,
   PrimaryOptions,
   WorkerInfo,
   WorkerOptions,
 } from "./options.js";
-export type { ForwardedHeader } from "./primary/client-address.js";
 export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary/set-up.js";
 export type {
   PrimaryEvents,

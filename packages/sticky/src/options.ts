@@ -1,9 +1,10 @@
 /** The options of `setupPrimary()` and `setupWorker()`, as users give them. Runs in: primary and workers. */
 
-import type { ForwardedHeader } from "./primary/client-address.js";
-
 /** How a connection that belongs to no session gets its worker. */
 export type LoadBalancingMethod = "least-connection" | "round-robin" | "random" | "hash";
+
+/** Header fields in which proxies report the client's address. */
+export type ForwardedHeader = "x-forwarded-for" | "forwarded";
 
 /** What a `selectWorker` hook is told about a connection. */
 export interface ConnectionInfo {

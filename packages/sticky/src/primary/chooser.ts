@@ -6,10 +6,10 @@
 import { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf } from "../handle/node-internals.js";
-import type { ResolvedPrimaryOptions } from "../resolve-options.js";
 import { type Balancer, createBalancer, rendezvous } from "./balancer.js";
 import { clientKey, reportedAddress } from "./client-address.js";
 import type { Head } from "./head.js";
+import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import type { RoutedWorker } from "./routed-worker.js";
 
 export class Chooser {

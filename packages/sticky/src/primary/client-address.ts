@@ -4,9 +4,7 @@
  */
 import ipaddr from "ipaddr.js";
 import { HoldfastError } from "../errors.js";
-
-/** Header fields in which proxies report the client's address. */
-export type ForwardedHeader = "x-forwarded-for" | "forwarded";
+import type { ForwardedHeader } from "../options.js";
 
 /** Whether an address is a proxy's whose report is believed. */
 export type IsTrusted = (address: string) => boolean;

@@ -3,9 +3,8 @@
  * request line, the header fields.
  * Owns: nothing; pure. Runs in: primary.
  */
-
+import type { ForwardedHeader } from "../options.js";
 import type { Peer } from "../wire/messages.js";
-import type { ForwardedHeader } from "./client-address.js";
 import { readProxyHeader } from "./proxy-protocol.js";
 import { readRequestLine } from "./request-line.js";
 

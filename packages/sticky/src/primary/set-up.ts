@@ -7,8 +7,8 @@ import { Server as NetServer } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { HoldfastError } from "../errors.js";
 import type { PrimaryOptions } from "../options.js";
-import { resolvePrimaryOptions } from "../resolve-options.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
+import { resolvePrimaryOptions } from "./resolve-options.js";
 import { Router } from "./router.js";
 
 /** What `setupPrimary()` returns. */

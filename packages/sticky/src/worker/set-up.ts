@@ -6,10 +6,10 @@ import { Server as NetServer } from "node:net";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
 import type { WorkerOptions } from "../options.js";
-import { type ResolvedWorkerOptions, resolveWorkerOptions } from "../resolve-options.js";
 import type { WorkerProcessStats } from "../stats.js";
 import { forwardStrays } from "./forwarder.js";
 import { Receiver } from "./receiver.js";
+import { type ResolvedWorkerOptions, resolveWorkerOptions } from "./resolve-options.js";
 import { type Engine, markSessionIds } from "./session-marks.js";
 
 /** The part of a Socket.IO server that this package uses. */

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { HoldfastError } from "../dist/errors.js";
-import type { PrimaryOptions } from "../dist/options.js";
-import { resolvePrimaryOptions, resolveWorkerOptions } from "../dist/resolve-options.js";
+import { HoldfastError } from "../../dist/errors.js";
+import type { PrimaryOptions } from "../../dist/options.js";
+import { resolvePrimaryOptions } from "../../dist/primary/resolve-options.js";
+import { resolveWorkerOptions } from "../../dist/worker/resolve-options.js";
 
 test("the defaults", () => {
   const resolved = resolvePrimaryOptions();
@@ -46,8 +47,8 @@ test.each<[string, unknown[]]>([
 
 test("an unknown option is refused, with the known ones", () => {
   expect(() => resolvePrimaryOptions({ loadBalancing: "hash" } as PrimaryOptions)).toThrow(
-    /no option "loadBalancing".*"loadBalancingMethod"/,
+    /no option "loadBalancing"; it knows .*loadBalancingMethod/,
   );
   expect(() => resolveWorkerOptions({ port: 1 } as never)).toThrow(/setupWorker\(\) has no option "port"/);
-  expect(() => resolvePrimaryOptions([] as never)).toThrow(/must be an object/);
+  expect(() => resolvePrimaryOptions([] as never)).toThrow(/takes an object of options/);
 });

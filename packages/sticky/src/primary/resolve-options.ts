@@ -1,0 +1,47 @@
+/**
+ * Checks the options of `setupPrimary()`, once, and fills in the defaults.
+ * Owns: the defaults and the ranges. Runs in: primary.
+ */
+import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
+import type { ConnectionInfo, ForwardedHeader, LoadBalancingMethod, PrimaryOptions } from "../options.js";
+import { createTrust, type IsTrusted } from "./client-address.js";
+
+export interface ResolvedPrimaryOptions {
+  readonly loadBalancingMethod: LoadBalancingMethod;
+  readonly name: string;
+  readonly headTimeoutMs: number;
+  readonly maxHeadBytes: number;
+  readonly maxPendingConnections: number;
+  readonly workerTimeoutMs: number;
+  readonly proxyProtocol: boolean;
+  /** `undefined` if no proxy is trusted. */
+  readonly isTrusted: IsTrusted | undefined;
+  readonly forwardedHeader: ForwardedHeader;
+  readonly ipv6PrefixLength: number;
+  readonly selectWorker: ((info: ConnectionInfo) => number | undefined) | undefined;
+}
+
+const HEADERS: readonly ForwardedHeader[] = ["x-forwarded-for", "forwarded"];
+const METHODS: readonly LoadBalancingMethod[] = ["least-connection", "round-robin", "random", "hash"];
+
+export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrimaryOptions {
+  const options = new OptionReader("setupPrimary", input);
+  const trustedProxies = options.value("trustedProxies", [], isListOfStrings, "an array of strings");
+  return options.end({
+    loadBalancingMethod: options.oneOf("loadBalancingMethod", "least-connection", METHODS),
+    name: options.string("name", "default", 1, 64),
+    headTimeoutMs: options.integer("headTimeout", 10_000, 1, MAX_TIMER_MS),
+    maxHeadBytes: options.integer("maxHeadSize", 16_384, 256, 65_536),
+    maxPendingConnections: options.integer("maxPendingConnections", 20_000, 1, 1_000_000),
+    workerTimeoutMs: options.integer("workerTimeout", 5_000, 0, MAX_TIMER_MS),
+    proxyProtocol: options.boolean("proxyProtocol", false),
+    isTrusted: trustedProxies.length === 0 ? undefined : createTrust(trustedProxies),
+    forwardedHeader: options.oneOf("forwardedHeader", "x-forwarded-for", HEADERS),
+    ipv6PrefixLength: options.integer("ipv6PrefixLength", 64, 1, 128),
+    selectWorker: options.fn<PrimaryOptions["selectWorker"]>("selectWorker", undefined),
+  });
+}
+
+function isListOfStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
