@@ -1,0 +1,160 @@
+/** Imports point one way: a folder imports only what the architecture puts below it. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const PACKAGES = fileURLToPath(new URL("../../packages/", import.meta.url));
+
+interface Layout {
+  /** What each folder may import besides itself and the files in the root: folders, or files of them. */
+  readonly folders: Readonly<Record<string, readonly string[]>>;
+  /** What a folder must not import from outside of the package. */
+  readonly foreign: Readonly<Record<string, readonly RegExp[]>>;
+  /** Imports that break the rules for the time being: "importer → imported". It must become empty. */
+  readonly known: readonly string[];
+}
+
+const SOCKET_IO = /^(socket\.io|socket\.io-adapter|engine\.io|ws)$/;
+const CLUSTER = /^(node:)?cluster$/;
+
+const LAYOUTS: Readonly<Record<string, Layout>> = {
+  adapter: {
+    folders: {
+      wire: [],
+      link: ["wire"],
+      hub: ["wire", "link"],
+      member: ["wire", "link"],
+      socketio: ["wire", "link", "member"],
+      backplane: ["wire", "hub/backplane"],
+      host: ["wire", "link", "hub", "member", "socketio", "backplane"],
+    },
+    foreign: { hub: [SOCKET_IO, CLUSTER], backplane: [SOCKET_IO, CLUSTER] },
+    known: ["stats → link/contract"],
+  },
+  sticky: {
+    folders: {
+      wire: [],
+      handle: ["wire"],
+      primary: ["wire", "handle"],
+      worker: ["wire", "handle"],
+    },
+    foreign: { wire: [SOCKET_IO, CLUSTER], handle: [SOCKET_IO, CLUSTER], primary: [SOCKET_IO] },
+    known: ["worker/neighbours → primary/cluster-secrets"],
+  },
+};
+
+interface Import {
+  /** Path below `src`, without its ending: "hub/hub". */
+  readonly from: string;
+  /** The same of an own file; or the name of a package. */
+  readonly to: string;
+  readonly isOwn: boolean;
+}
+
+/** All imports of a package's sources, of types too, without those of its tests. */
+function importsOf(name: string): Import[] {
+  const root = join(PACKAGES, name, "src");
+  const files = readdirSync(root, { recursive: true, encoding: "utf8" });
+  return files
+    .filter((file) => file.endsWith(".ts") && !/\.test(-d)?\.ts$/.test(file))
+    .flatMap((file) =>
+      specifiersOf(readFileSync(join(root, file), "utf8")).map((specifier) => {
+        const isOwn = specifier.startsWith(".");
+        const target = relative(root, join(root, dirname(file), specifier));
+        return { from: bare(file), to: isOwn ? bare(target) : specifier, isOwn };
+      }),
+    );
+}
+
+function specifiersOf(source: string): string[] {
+  return [...source.matchAll(/(?:\bfrom|^import|\bimport\()\s*"([^"]+)"/gm)].map(([, found]) => found ?? "");
+}
+
+const bare = (file: string) => file.replaceAll("\\", "/").replace(/\.[jt]s$/, "");
+const folderOf = (file: string) => (file.includes("/") ? file.slice(0, file.indexOf("/")) : "");
+
+/** Why an import must not be; `undefined` if it may. */
+function objectionTo({ from, to, isOwn }: Import, { folders, foreign }: Layout): string | undefined {
+  const folder = folderOf(from);
+  if (!isOwn) {
+    if (!foreign[folder]?.some((pattern) => pattern.test(to))) return undefined;
+    return `${folder}/ must not import "${to}": pass in what is needed of it from a folder above.`;
+  }
+  if (to === "index") return "index.ts is for users: import the file that has the name.";
+  if (folder === "" || folderOf(to) === "" || folderOf(to) === folder) {
+    // What everybody imports must not pull in a folder, except the list of public names.
+    const isUpwards = folder === "" && folderOf(to) !== "" && from !== "index";
+    return isUpwards ? "files in the root import no folder: move one of the two." : undefined;
+  }
+  const allowed = folders[folder];
+  if (allowed === undefined) return `${folder}/ is not in the table: say what it may import.`;
+  if (allowed.includes(folderOf(to)) || allowed.includes(to)) return undefined;
+  const list = allowed.length === 0 ? "no other folder" : `only ${allowed.join(", ")}`;
+  return (
+    `${folder}/ imports ${list}. Move what both need into a folder below them, or let ${from} take it ` +
+    "as a parameter whose type it declares itself."
+  );
+}
+
+function offences(name: string, layout: Layout): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const each of importsOf(name)) {
+    const objection = objectionTo(each, layout);
+    if (objection !== undefined) found.set(`${each.from} → ${each.to}`, objection);
+  }
+  return found;
+}
+
+describe.each(Object.entries(LAYOUTS))("packages/%s", (name, layout) => {
+  test("imports point one way", () => {
+    const unexpected = [...offences(name, layout)]
+      .filter(([offence]) => !layout.known.includes(offence))
+      .map(([offence, objection]) => `${offence}: ${objection}`);
+    expect(unexpected).toEqual([]);
+  });
+
+  test("no exception is listed that is not needed", () => {
+    const broken = offences(name, layout);
+    expect(layout.known.filter((known) => !broken.has(known))).toEqual([]);
+  });
+
+  test("every folder is in the table, and every import is found", () => {
+    const imports = importsOf(name);
+    const used = new Set(imports.map(({ from }) => folderOf(from)).filter((folder) => folder !== ""));
+    expect(Object.keys(layout.folders)).toEqual(expect.arrayContaining([...used]));
+    expect(imports.length).toBeGreaterThan(used.size);
+  });
+});
+
+test.each<[string, Import, RegExp | undefined]>([
+  ["adapter", { from: "hub/hub", to: "member/member", isOwn: true }, /^hub\/ imports only wire, link\./],
+  ["adapter", { from: "hub/hub", to: "node:cluster", isOwn: false }, /^hub\/ must not import/],
+  ["adapter", { from: "hub/hub", to: "link/outbox", isOwn: true }, undefined],
+  ["adapter", { from: "wire/frame", to: "errors", isOwn: true }, undefined],
+  ["adapter", { from: "wire/frame", to: "index", isOwn: true }, /^index\.ts is for users/],
+  [
+    "sticky",
+    { from: "worker/relay", to: "primary/router", isOwn: true },
+    /^worker\/ imports only wire, handle\./,
+  ],
+  ["sticky", { from: "wire/messages", to: "handle/lane", isOwn: true }, /^wire\/ imports no other folder\./],
+  ["sticky", { from: "options", to: "primary/router", isOwn: true }, /^files in the root import no folder/],
+  ["sticky", { from: "new/file", to: "wire/messages", isOwn: true }, /^new\/ is not in the table/],
+])("in %s, of %o it says %s", (name, wrong, objection) => {
+  const said = objectionTo(wrong, LAYOUTS[name] as Layout);
+  if (objection === undefined) expect(said).toBeUndefined();
+  else expect(said).toMatch(objection);
+});
+
+test.each([
+  'import { a } from "./a.js";',
+  'import type { A } from "./a.js";',
+  'export { a } from "./a.js";',
+  'export type {\n  A,\n  B,\n} from "./a.js";',
+  'import "./a.js";',
+  'const a = await import("./a.js");',
+  'type A = import("./a.js").A;',
+])("%s is seen", (source) => {
+  expect(specifiersOf(source)).toEqual(["./a.js"]);
+});
