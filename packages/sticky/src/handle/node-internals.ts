@@ -8,6 +8,7 @@
  */
 import http from "node:http";
 import { type Server as NetServer, Socket } from "node:net";
+import type { ListenAddress } from "../wire/messages.js";
 
 /** The object beneath a `net.Socket`: Node's binding to libuv (`TCP` or `Pipe`). */
 export interface Handle {
@@ -23,7 +24,7 @@ export interface Handle {
   getpeername?(out: Partial<PeerName>): number;
 }
 
-/** What `getpeername` fills in. */
+/** What `getpeername` and `getsockname` fill in. */
 export interface PeerName {
   address: string;
   port: number;
@@ -38,6 +39,22 @@ export interface IpcChannel extends NodeJS.EventEmitter {
 interface WithHandle {
   _handle: Handle | null;
 }
+
+/** What `net.Server` keeps of its listening and of its connections. */
+interface ServerFields {
+  _handle: { close(...args: unknown[]): void; getsockname?(out: Partial<PeerName>): number } | null;
+  _pipeName: string | null | undefined;
+  _connections: number;
+  _emitCloseIfDrained(): void;
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
+  readonly keepAliveInitialDelay?: number;
+  readonly allowHalfOpen?: boolean;
+  readonly pauseOnConnect?: boolean;
+  readonly highWaterMark?: number;
+}
+
+const fieldsOf = (server: NetServer) => server as unknown as ServerFields;
 
 interface ListenHandle {
   onconnection: (error: number, handle?: Handle) => void;
@@ -86,10 +103,11 @@ export function httpConnectionListeners(server: NetServer): ((...args: unknown[]
  * socket has buffered. `socket.pause()` would let libuv go on reading, and `process.send(message, socket)`
  * drops what arrives until the handle has left: both lose bytes.
  *
- * Fields: `socket._handle` (as `child_process` does it), `handle.reading`, `socket._server._connections`.
+ * Fields: `socket._handle` (as `child_process` does it), `handle.reading`, `socket._server` with `_connections`
+ * and `_emitCloseIfDrained()`.
  */
 export function detachHandle(socket: Socket): { handle: Handle; buffered: Buffer | undefined } | undefined {
-  const owner = socket as unknown as WithHandle & { _server?: { _connections: number } | null };
+  const owner = socket as unknown as WithHandle & { _server?: ServerFields | null };
   const handle = owner._handle;
   if (!handle || socket.destroyed) return undefined;
   handle.readStop();
@@ -105,8 +123,12 @@ export function detachHandle(socket: Socket): { handle: Handle; buffered: Buffer
   handle.reading = false;
   owner._handle = null;
   socket.setTimeout(0);
-  if (owner._server) owner._server._connections--;
+  const server = owner._server;
   owner._server = null;
+  if (server) {
+    server._connections--;
+    server._emitCloseIfDrained();
+  }
   return { handle, buffered: chunks.length === 0 ? undefined : Buffer.concat(chunks) };
 }
 
@@ -116,33 +138,119 @@ export function handleOf(socket: Socket): Handle | null {
 }
 
 /**
- * Builds the socket of a handle, as `net.Server` does for a connection that it accepted itself.
- * Fields: the `handle` option of `net.Socket`; `noDelay`, `keepAlive`, `allowHalfOpen` of `net.Server`.
- * The socket must not get its `_server`: a server that does not listen emits "close" whenever the last
- * connection that it counts is gone, and Engine.IO takes that for the end.
+ * Builds the socket of a handle, as `net.Server` does for a connection that it accepted itself: with a server,
+ * that one counts it, and waits for its end when it is closed.
+ * Fields: the `handle` option of `net.Socket`; `noDelay`, `keepAlive`, `allowHalfOpen`, `_connections` and their
+ * kin of `net.Server`; `server` and `_server` of `net.Socket`.
  */
 export function adoptHandle(handle: Handle, server?: NetServer): Socket {
-  const options = server as
-    | (NetServer & {
-        noDelay?: boolean;
-        keepAlive?: boolean;
-        keepAliveInitialDelay?: number;
-        allowHalfOpen?: boolean;
-        highWaterMark?: number;
-      })
-    | undefined;
-  if (options?.noDelay) handle.setNoDelay?.(true);
-  if (options?.keepAlive) handle.setKeepAlive?.(true, options.keepAliveInitialDelay ?? 0);
-  return new Socket({
+  const fields = server && fieldsOf(server);
+  if (fields?.noDelay) handle.setNoDelay?.(true);
+  if (fields?.keepAlive) handle.setKeepAlive?.(true, fields.keepAliveInitialDelay ?? 0);
+  const socket = new Socket({
     handle,
-    allowHalfOpen: options?.allowHalfOpen ?? true,
+    allowHalfOpen: fields?.allowHalfOpen ?? true,
+    pauseOnCreate: fields?.pauseOnConnect ?? false,
     readable: true,
     writable: true,
-    ...(options?.highWaterMark !== undefined && {
-      readableHighWaterMark: options.highWaterMark,
-      writableHighWaterMark: options.highWaterMark,
+    ...(fields?.highWaterMark !== undefined && {
+      readableHighWaterMark: fields.highWaterMark,
+      writableHighWaterMark: fields.highWaterMark,
     }),
   } as ConstructorParameters<typeof Socket>[0]);
+  if (fields) {
+    fields._connections++;
+    Object.assign(socket, { server, _server: server });
+  }
+  return socket;
+}
+
+/**
+ * What a server holds that counts as listening though others listen for it; node:cluster gives its workers'
+ * servers such a thing, too. `address()` asks `getsockname`, and without it says the `_pipeName`.
+ */
+class StandInHandle {
+  getsockname?: (out: Partial<PeerName>) => number;
+  close(): void {}
+  ref(): void {}
+  unref(): void {}
+}
+
+/**
+ * Makes a server that does not listen count as one that does: `listening` is true, `close()` ends that, and
+ * waits for the connections. Returns the function that says what `address()` tells, or `undefined` if the server
+ * listens already.
+ * Fields: `server._handle`, `server._pipeName`.
+ */
+export function standInForListening(server: NetServer): ((address: ListenAddress) => void) | undefined {
+  if (server.listening) return undefined;
+  const fields = fieldsOf(server);
+  const standIn = new StandInHandle();
+  fields._handle = standIn;
+  return (address) => {
+    if (fields._handle !== standIn) return;
+    if (typeof address === "string") fields._pipeName = address;
+    else {
+      standIn.getsockname = (out) => {
+        Object.assign(out, address);
+        return 0;
+      };
+    }
+  };
+}
+
+/** Undoes {@link standInForListening}; a server that listens itself is left alone. */
+export function removeStandIn(server: NetServer): void {
+  const fields = fieldsOf(server);
+  if (!(fields._handle instanceof StandInHandle)) return;
+  fields._handle = null;
+  fields._pipeName = undefined;
+}
+
+/** Tells when a listening server begins to close; its event "close" only comes when all connections are gone. */
+export function onClosing(server: NetServer, closing: () => void): void {
+  const handle = fieldsOf(server)._handle;
+  if (!handle) return;
+  const { close } = handle;
+  handle.close = (...args) => {
+    closing();
+    close.apply(handle, args);
+  };
+}
+
+/**
+ * Tells the primary of node:cluster that a server of this worker listens, for the event "listening" of `cluster`.
+ * Field: the message that `cluster._getServer()` sends.
+ */
+export function announceListening(address: ListenAddress): void {
+  const where =
+    typeof address === "string"
+      ? { address, addressType: -1, port: -1 }
+      : { address: address.address, addressType: address.family === "IPv6" ? 6 : 4, port: address.port };
+  process.send?.({ cmd: "NODE_CLUSTER", act: "listening", ...where }, () => {});
+}
+
+/**
+ * Makes an answer whose head has not left the last one of its connection. The field "Connection" would do the same,
+ * but takes the way through `setHeader()`, on which `writeHead()` of Node.js 20 loses repeated fields.
+ * Field: `response.shouldKeepAlive`.
+ */
+export function endConnectionAfter(answer: http.ServerResponse): void {
+  if (!answer.headersSent) answer.shouldKeepAlive = false;
+}
+
+/** Of each connection of an `http.Server` the answer that is being written. Field: `socket._httpMessage`. */
+export function answersInProgress(server: NetServer): http.ServerResponse[] {
+  const symbol = Object.getOwnPropertySymbols(server).find(
+    ({ description }) => description === "http.server.connections",
+  );
+  const list = symbol && (server as unknown as Record<symbol, { all(): { socket?: object }[] }>)[symbol];
+  const answers: http.ServerResponse[] = [];
+  for (const { socket } of list?.all() ?? []) {
+    const answer = (socket as { _httpMessage?: http.ServerResponse | null } | undefined)?._httpMessage;
+    if (answer && !answer.writableFinished && !answer.destroyed) answers.push(answer);
+  }
+  return answers;
 }
 
 /**
@@ -165,7 +273,7 @@ export function addressOf(handle: Handle): string | undefined {
 
 /**
  * Starts what `listen()` would start on an `http.Server`: the list of its connections, which
- * `closeIdleConnections()`, `headersTimeout` and `requestTimeout` need. A worker's server never listens.
+ * `closeIdleConnections()`, `headersTimeout` and `requestTimeout` need, for one that counts as listening only.
  * Field: the "listening" listener `setupConnectionsTracking`.
  */
 export function trackHttpConnections(server: NetServer): void {

@@ -12,6 +12,7 @@ import type { Handle } from "../handle/node-internals.js";
 import {
   decodeToPrimary,
   encodeToWorker,
+  type ListenAddress,
   PROTOCOL_VERSION,
   type ToPrimary,
   type ToWorker,
@@ -52,6 +53,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #placers = new Map<string, Set<Placer>>();
+  /** The names that have a router, and where its server listens, if it does. */
+  readonly #addresses = new Map<string, ListenAddress | undefined>();
   /** One for each worker whose process is gone and whose channel may not be. */
   readonly #drains = new Set<NodeJS.Timeout>();
   readonly #releases: (() => void)[] = [];
@@ -121,7 +124,17 @@ export class Roster extends EventEmitter<RosterEvents> {
     const placers = this.#placers.get(name) ?? new Set();
     this.#placers.set(name, placers);
     placers.add(place);
-    return () => void placers.delete(place);
+    this.tellAddress(name, this.#addresses.get(name));
+    return () => {
+      placers.delete(place);
+      if (placers.size === 0) this.#addresses.delete(name);
+    };
+  }
+
+  /** Tells all workers that take connections of that name where its server listens. */
+  tellAddress(name: string, address: ListenAddress | undefined): void {
+    this.#addresses.set(name, address);
+    for (const { worker } of this.candidates(name)) this.#send(worker, { kind: "address", name, address });
   }
 
   #place(handover: Handover): void {
@@ -197,6 +210,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (routed.names.has(name)) return;
     routed.names.add(name);
     this.#candidates.clear();
+    if (this.#addresses.has(name)) {
+      this.#send(worker, { kind: "address", name, address: this.#addresses.get(name) });
+    }
     debug('worker %d is ready for "%s" in slot %d', worker.id, name, routed.slot);
     this.emit("ready", routed, name);
   }

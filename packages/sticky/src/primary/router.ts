@@ -108,13 +108,17 @@ export class Router extends EventEmitter<PrimaryEvents> {
     const onGone = (routed: RoutedWorker, goneName: string) => {
       if (goneName === name) this.emit("worker:gone", { workerId: routed.workerId, slot: routed.slot });
     };
+    const onListening = () => this.#roster.tellAddress(name, server.address() ?? undefined);
+    server.on("listening", onListening);
     const onMismatch = (warning: HoldfastError) => this.#warn(warning);
     this.#roster.on("ready", onReady).on("gone", onGone).on("mismatch", onMismatch);
     this.#releases.push(
       takeConnections(server, (handle, buffered) => this.#onHandle(handle, buffered)),
+      () => server.off("listening", onListening),
       () => this.#roster.off("ready", onReady).off("gone", onGone).off("mismatch", onMismatch),
       this.#roster.register(name, (handover) => this.#onReturned(handover)),
     );
+    if (server.listening) onListening();
   }
 
   #onHandle(handle: Handle, buffered: Buffer | undefined): void {

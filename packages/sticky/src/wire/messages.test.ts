@@ -20,10 +20,16 @@ const TO_WORKER: [ToWorker, unknown][] = [
     [2, "default", "", 1, "::1", 9],
   ],
   [{ kind: "left", name: "default" }, [3, "default"]],
+  [{ kind: "address", name: "default", address: undefined }, [4, "default"]],
+  [{ kind: "address", name: "default", address: "/run/app.sock" }, [4, "default", "/run/app.sock"]],
+  [
+    { kind: "address", name: "default", address: { address: "::", port: 3000, family: "IPv6" } },
+    [4, "default", "::", 3000, "IPv6"],
+  ],
 ];
 
 const TO_PRIMARY: [ToPrimary, unknown][] = [
-  [{ kind: "ready", version: 1, name: "default" }, [16, 1, "default"]],
+  [{ kind: "ready", version: 2, name: "default", open: 3, closed: 4 }, [16, 2, "default", 3, 4]],
   [{ kind: "leaving", name: "default" }, [17, "default"]],
   [{ kind: "report", closed: 1, forwardedOut: 2, forwardedIn: 3 }, [18, 1, 2, 3]],
   [{ kind: "move", name: "a", owner: -1, head: "x", peer: undefined }, [19, "a", -1, "x"]],

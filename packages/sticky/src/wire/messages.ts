@@ -9,11 +9,11 @@
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages; both ends say theirs first. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 1. */
+/** Message kinds; the numbers are part of protocol version 2. */
 const Kind = {
   /** primary → worker: the router is here. [version, tag, directory, secret] */
   welcome: 1,
@@ -21,7 +21,12 @@ const Kind = {
   connection: 2,
   /** primary → worker: answers `leaving`; no connection of that name comes after it. [name] */
   left: 3,
-  /** worker → primary: a server takes connections. [version, name] */
+  /**
+   * primary → worker: a router has that name, and where its server listens, if it does.
+   * [name, address or path?, port?, family?]
+   */
+  address: 4,
+  /** worker → primary: a server takes connections. [version, name, connections open here, closed so far] */
   ready: 16,
   /** worker → primary: a server takes no more. [name] */
   leaving: 17,
@@ -39,6 +44,11 @@ export interface Peer {
   readonly port: number;
 }
 
+/** Where a server listens: address and port, or the path of a Unix socket. */
+export type ListenAddress =
+  | string
+  | { readonly address: string; readonly port: number; readonly family: string };
+
 export type ToWorker =
   | {
       readonly kind: "welcome";
@@ -55,10 +65,19 @@ export type ToWorker =
       readonly settled: boolean;
       readonly peer: Peer | undefined;
     }
-  | { readonly kind: "left"; readonly name: string };
+  | { readonly kind: "left"; readonly name: string }
+  | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
 export type ToPrimary =
-  | { readonly kind: "ready"; readonly version: number; readonly name: string }
+  | {
+      readonly kind: "ready";
+      readonly version: number;
+      readonly name: string;
+      /** Connections that are open there. */
+      readonly open: number;
+      /** What `closed` of a report would be now. */
+      readonly closed: number;
+    }
   | { readonly kind: "leaving"; readonly name: string }
   | {
       readonly kind: "report";
@@ -76,19 +95,29 @@ export type ToPrimary =
     };
 
 export function encodeToWorker(message: ToWorker): object {
-  if (message.kind === "left") return { [KEY]: [Kind.left, message.name] };
-  if (message.kind === "connection") {
-    const { name, head, settled, peer } = message;
-    const fields = [Kind.connection, name, head, settled ? 1 : 0];
-    return { [KEY]: peer ? [...fields, peer.address, peer.port] : fields };
+  switch (message.kind) {
+    case "welcome":
+      return { [KEY]: [Kind.welcome, message.version, message.tag, message.directory, message.secret] };
+    case "left":
+      return { [KEY]: [Kind.left, message.name] };
+    case "address": {
+      const { name, address } = message;
+      if (typeof address !== "object")
+        return { [KEY]: [Kind.address, name, ...(address === undefined ? [] : [address])] };
+      return { [KEY]: [Kind.address, name, address.address, address.port, address.family] };
+    }
+    case "connection": {
+      const { name, head, settled, peer } = message;
+      const fields = [Kind.connection, name, head, settled ? 1 : 0];
+      return { [KEY]: peer ? [...fields, peer.address, peer.port] : fields };
+    }
   }
-  return { [KEY]: [Kind.welcome, message.version, message.tag, message.directory, message.secret] };
 }
 
 export function encodeToPrimary(message: ToPrimary): object {
   switch (message.kind) {
     case "ready":
-      return { [KEY]: [Kind.ready, message.version, message.name] };
+      return { [KEY]: [Kind.ready, message.version, message.name, message.open, message.closed] };
     case "leaving":
       return { [KEY]: [Kind.leaving, message.name] };
     case "report":
@@ -109,6 +138,8 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
     return { kind: "connection", name: a, head: b, settled: c === 1, peer: peerOf(d, e) };
   }
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
+  if (kind === Kind.address && typeof a === "string")
+    return { kind: "address", name: a, address: addressOf(b, c, d) };
   if (kind === Kind.welcome && isCount(a)) {
     if (typeof b !== "string" || typeof c !== "string" || typeof d !== "string") return undefined;
     return { kind: "welcome", version: a, tag: b, directory: c, secret: d };
@@ -124,8 +155,10 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   if (kind === Kind.report && isCount(a) && isCount(b) && isCount(c)) {
     return { kind: "report", closed: a, forwardedOut: b, forwardedIn: c };
   }
-  if (kind === Kind.ready && isCount(a) && typeof b === "string")
-    return { kind: "ready", version: a, name: b };
+  if (kind === Kind.ready && isCount(a) && typeof b === "string") {
+    // Of another version nothing but the version matters.
+    return { kind: "ready", version: a, name: b, open: isCount(c) ? c : 0, closed: isCount(d) ? d : 0 };
+  }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {
     return { kind: "move", name: a, owner: b, head: c, peer: peerOf(d, e) };
@@ -145,6 +178,11 @@ function isCount(value: unknown): value is number {
 
 function isOwner(value: unknown): value is number {
   return value === NO_OWNER || isCount(value);
+}
+
+function addressOf(address: unknown, port: unknown, family: unknown): ListenAddress | undefined {
+  if (typeof address !== "string") return undefined;
+  return isCount(port) && typeof family === "string" ? { address, port, family } : address;
 }
 
 function peerOf(address: unknown, port: unknown): Peer | undefined {

@@ -7,6 +7,8 @@ import { type ResponseEvents, ResponseParser } from "./response-parser.js";
 
 /** How many idle connections to one owner are kept. */
 const MAX_IDLE = 256;
+/** How long an idle connection is kept. The owner does not close it, so that it never closes under a request. */
+const IDLE_MS = 30_000;
 
 export interface LinkEvents extends ResponseEvents {
   /** The connection stands; the request can be written. */
@@ -32,6 +34,8 @@ export class OwnerLink {
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("drain", () => this.#events?.onDrain());
     this.#socket.on("error", (error) => this.#fail(error));
+    // Set while it is idle only.
+    this.#socket.on("timeout", () => this.#socket.destroy());
     this.#socket.on("end", () => {
       if (this.#parser?.finish() !== true) this.#fail(new Error("the owner has closed the connection"));
     });
@@ -49,6 +53,7 @@ export class OwnerLink {
   use(events: LinkEvents, isHead: boolean): void {
     this.#events = events;
     this.#socket.ref();
+    this.#socket.setTimeout(0);
     this.#parser = new ResponseParser(
       {
         onHead: (...head) => events.onHead(...head),
@@ -90,6 +95,7 @@ export class OwnerLink {
     this.#socket.resume();
     // An idle connection must not keep the process.
     this.#socket.unref();
+    this.#socket.setTimeout(IDLE_MS);
     this.#release(this);
   }
 

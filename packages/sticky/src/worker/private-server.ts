@@ -8,8 +8,12 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import createDebug from "debug";
 import { decodeTarget, type Origin } from "../wire/private-address.js";
+import { KeepAlive } from "./keep-alive.js";
 
 const debug = createDebug("holdfast:sticky:forwarder");
+
+/** How long the answers that are in progress when it closes may take. */
+const CLOSE_MS = 5_000;
 
 /** The private socket of a worker. On Windows a named pipe, which has no directory and no mode. */
 export function privatePath(directory: string, workerId: number): string {
@@ -58,11 +62,15 @@ export function openPrivateServer(
     else socket.destroy();
   });
   listener.on("error", (error) => debug("the private socket failed: %s", error.message));
+  // Sessions keep the process, not the connections over which other workers reach them.
+  listener.on("connection", (socket) => socket.unref());
+  const keepAlive = new KeepAlive(listener);
   // Exclusive: node:cluster would otherwise open it in the primary.
   listener.listen({ path, exclusive: true }).unref();
   return () => {
-    listener.close();
-    listener.closeAllConnections();
+    keepAlive.end();
+    listener.close(() => clearTimeout(timer));
+    const timer = setTimeout(() => listener.closeAllConnections(), CLOSE_MS).unref();
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * The worker's end of the IPC channel: takes the connections that the router sends.
- * Owns: the "message" listener of the process, the servers by name, the counts, the
- * lane back to the router. Runs in: workers, one for all servers of the process.
+ * Owns: listeners of the process while a server takes connections, the servers by name. Runs in: workers, one for
+ * all servers of the process.
  */
 import cluster from "node:cluster";
 import { EventEmitter, once } from "node:events";
@@ -9,40 +9,42 @@ import type { Server as NetServer, Socket } from "node:net";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
-import { Lane } from "../handle/lane.js";
-import {
-  adoptHandle,
-  detachHandle,
-  type Handle,
-  overridePeerName,
-  trackHttpConnections,
-} from "../handle/node-internals.js";
+import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
 import type { WorkerProcessStats } from "../stats.js";
 import {
   decodeToWorker,
   encodeToPrimary,
+  type ListenAddress,
   type Peer,
   PROTOCOL_VERSION,
   type ToPrimary,
   type ToWorker,
 } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
+import { Counts } from "./counts.js";
 import { Neighbours } from "./neighbours.js";
+import { RoutedServer } from "./routed-server.js";
+import { WayBack } from "./way-back.js";
 
 const debug = createDebug("holdfast:sticky:worker");
 
-/** How long counts are collected before the primary hears of them. */
-const REPORT_MS = 50;
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
+/** How long a router may take to answer this worker; then there is none. */
+const ROUTER_MS = 1_000;
 
-type Counted = "received" | "closed" | "relayed" | "moved" | "forwardedIn";
-
-/** A server that takes connections. */
-interface Target {
-  readonly server: NetServer;
+/** A name whose connections come to this worker. */
+interface Subscription {
+  readonly routed: RoutedServer;
   users: number;
+  /** How many answers of the router to `leaving` are due. */
+  leftsDue: number;
+  // open ⇄ leaving, until the router has said that no more come
+  state: "open" | "leaving";
 }
+
+/** What the router says of a connection that it sends. */
+type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled" | "peer">;
 
 export class Receiver {
   static #shared: Receiver | undefined;
@@ -56,83 +58,66 @@ export class Receiver {
   /** The other workers. */
   readonly neighbours = new Neighbours(
     cluster.worker?.id ?? 0,
-    (name) => this.#servers.get(name),
-    (what) => this.#count(what),
+    (name) => this.#servers.get(name)?.server,
+    (what) => this.#counts.add(what),
   );
-  /** The servers that take connections, by name. */
-  readonly #targets = new Map<string, Target>();
-  /** Those, and the ones that have stopped taking connections but still have sessions. */
-  readonly #servers = new Map<string, NetServer>();
-  readonly #events = new EventEmitter<{ left: [name: string] }>();
+  readonly #subscriptions = new Map<string, Subscription>();
+  /** The servers of those names, and the ones that have stopped taking connections but still have sessions. */
+  readonly #servers = new Map<string, RoutedServer>();
+  /** The names that have a router, and where its server listens, if it does. */
+  readonly #addresses = new Map<string, ListenAddress | undefined>();
+  /** Emits "address " and "left " with a name behind them. */
+  readonly #events = new EventEmitter();
   /** Addresses that a proxy has reported; they must go with a connection that moves on. */
   readonly #peers = new WeakMap<Socket, Peer>();
   /** Connections that must not move on: the primary cannot reach the owner that they want. */
   readonly #settled = new WeakSet<Socket>();
-  #lane: Lane | undefined;
-  readonly #counts: Record<Counted, number> = {
-    received: 0,
-    closed: 0,
-    relayed: 0,
-    moved: 0,
-    forwardedIn: 0,
-  };
-  #reportTimer: NodeJS.Timeout | undefined;
-  /** Names that are open or leaving: while there is one, the process listens. */
-  #listening = 0;
+  readonly #wayBack = new WayBack((handover) => this.#keep(handover));
+  readonly #counts = new Counts((report) => this.#send(report));
 
-  readonly #onMessage = (message: unknown, handle?: unknown): void => {
-    const decoded = decodeToWorker(message);
-    if (!decoded) return;
-    if (decoded.kind === "welcome") this.#onWelcome(decoded);
-    else if (decoded.kind === "left") this.#events.emit("left", decoded.name);
-    else this.#onConnection(decoded, handle as Handle | undefined);
-  };
+  private constructor() {
+    this.#events.setMaxListeners(0);
+  }
 
   stats(): WorkerProcessStats {
-    const { received, closed, relayed, moved, forwardedIn } = this.#counts;
-    return { connections: received - closed, received, relayed, moved, forwardedIn };
+    return this.#counts.stats();
   }
 
   /** Takes connections of that name for `server` from now on. */
-  open(name: string, server: NetServer): void {
-    const target = this.#targets.get(name);
-    if (target && target.server !== server) {
-      throw new HoldfastError(
-        "HOLDFAST_ERR_ALREADY_SET_UP",
-        `Connections of "${name}" go to another server of this worker already. Give each server its own name: ` +
-          "setupWorker(io, { name }) here and setupPrimary(server, { name }) in the primary.",
-      );
+  open(name: string, server: NetServer): RoutedServer {
+    const previous = this.#subscriptions.get(name);
+    if (previous?.state === "open") {
+      if (previous.routed.server !== server) throw alreadySetUp(name);
+      previous.users++;
+      return previous.routed;
     }
-    if (target) {
-      target.users++;
-      return;
+    if (this.#subscriptions.size === 0) {
+      process.on("message", this.#onMessage);
+      process.on("disconnect", this.#onDisconnect);
     }
-    trackHttpConnections(server);
-    this.#targets.set(name, { server, users: 1 });
-    this.#servers.set(name, server);
+    const routed = this.#routedServer(name, server);
+    this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });
+    this.#servers.set(name, routed);
+    routed.rejoin();
+    const address = this.#addresses.get(name);
+    if (address !== undefined) routed.tellAddress(address);
     this.neighbours.enter();
-    if (this.#listening++ === 0) process.on("message", this.#onMessage);
-    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name });
+    this.#sendReady(name);
+    return routed;
   }
 
   /**
    * Undoes one {@link open}. With the last one, connections of that name go elsewhere: those that are on
    * their way are given back.
    */
-  async close(name: string): Promise<void> {
-    const target = this.#targets.get(name);
-    if (!target || --target.users > 0) return;
-    this.#targets.delete(name);
-    if (this.neighbours.mark !== undefined && process.connected) await this.#leave(name);
-    if (--this.#listening > 0) return;
-    process.off("message", this.#onMessage);
-  }
-
-  /** The server is closed: its sessions are gone. Without servers nothing has to reach this worker. */
-  forget(name: string, server: NetServer): void {
-    if (this.#servers.get(name) !== server) return;
-    this.#servers.delete(name);
-    if (this.#servers.size === 0) this.neighbours.leave();
+  async close(name: string, routed: RoutedServer): Promise<void> {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription?.routed !== routed || --subscription.users > 0) return;
+    await this.#leave(name, subscription);
+    const isInUse = [...this.#subscriptions.values()].some(
+      (other) => other.routed === routed && other.state === "open",
+    );
+    if (!isInUse) routed.leave();
   }
 
   /**
@@ -147,8 +132,8 @@ export class Receiver {
     const { handle, buffered } = detached;
     const peer = this.#peers.get(socket);
     socket.destroy();
-    this.#count("moved");
-    this.#giveBack({
+    this.#counts.add("moved");
+    this.#wayBack.push({
       handle,
       name,
       head: head + (buffered?.toString("latin1") ?? ""),
@@ -159,41 +144,73 @@ export class Receiver {
     return true;
   }
 
-  /** Gives a connection back to the router, for its owner or any worker. */
-  #giveBack(handover: Handover): void {
-    if (!process.connected) {
-      this.#keep(handover);
-      return;
+  #routedServer(name: string, server: NetServer): RoutedServer {
+    for (const routed of this.#servers.values()) if (routed.server === server) return routed;
+    const routed = new RoutedServer(server, () => this.#hasRouter(name));
+    routed.on("closing", () => {
+      for (const [each, subscription] of this.#subscriptions) {
+        if (subscription.routed === routed) void this.#leave(each, subscription);
+      }
+    });
+    // Its sessions are gone. Without servers nothing has to reach this worker.
+    routed.once("closed", () => {
+      for (const [each, other] of this.#servers) if (other === routed) this.#servers.delete(each);
+      if (this.#servers.size === 0) this.neighbours.leave();
+    });
+    return routed;
+  }
+
+  /** Settles when nothing more comes. */
+  async #leave(name: string, subscription: Subscription): Promise<void> {
+    if (!process.connected) return this.#drop(name, subscription);
+    if (subscription.state === "open") {
+      subscription.state = "leaving";
+      subscription.leftsDue++;
+      this.#send({ kind: "leaving", name });
     }
-    if (!this.#lane) {
-      const lane = new Lane(
-        process,
-        ({ name, head, peer, owner }) => encodeToPrimary({ kind: "move", name, owner, head, peer }),
-        (returned) => this.#keep(returned),
-      );
-      this.#lane = lane;
-      process.once("disconnect", () => {
-        for (const left of lane.close()) this.#keep(left);
-      });
+    if (subscription.leftsDue === 0) return;
+    const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
+    // What comes later is given back all the same.
+    await left.catch(() => debug('the primary does not say that "%s" has left', name));
+  }
+
+  #onAddress(name: string, address: ListenAddress | undefined): void {
+    this.#addresses.set(name, address);
+    if (address !== undefined) this.#subscriptions.get(name)?.routed.tellAddress(address);
+    this.#events.emit(`address ${name}`);
+  }
+
+  #onLeft(name: string): void {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription) {
+      subscription.leftsDue--;
+      if (subscription.state === "leaving" && subscription.leftsDue === 0) this.#drop(name, subscription);
     }
-    this.#lane.push(handover);
+    this.#events.emit(`left ${name}`);
+  }
+
+  #drop(name: string, subscription: Subscription): void {
+    if (this.#subscriptions.get(name) === subscription) this.#subscriptions.delete(name);
+    if (this.#subscriptions.size > 0) return;
+    process.off("message", this.#onMessage);
+    process.off("disconnect", this.#onDisconnect);
+  }
+
+  /** Whether the primary has a router of that name, as far as can be known after a moment. */
+  async #hasRouter(name: string): Promise<boolean> {
+    if (!this.#addresses.has(name) && process.connected) {
+      const deadline = AbortSignal.timeout(ROUTER_MS);
+      await once(this.#events, `address ${name}`, { signal: deadline }).catch(() => {});
+    }
+    return this.#addresses.has(name);
   }
 
   /** Takes a connection that cannot be given back. */
   #keep({ handle, name, head, peer }: Handover): void {
-    if (this.#targets.has(name)) {
-      this.#onConnection({ kind: "connection", name, head, settled: true, peer }, handle);
-    } else {
-      handle.close();
-    }
-  }
-
-  async #leave(name: string): Promise<void> {
-    const deadline = AbortSignal.timeout(LEAVE_MS);
-    const left = once(this.#events, "left", { signal: deadline });
-    this.#send({ kind: "leaving", name });
-    // Without an answer the router is gone, and nothing comes either.
-    await left.catch(() => debug('the primary does not say that "%s" has left', name));
+    const subscription = this.#subscriptions.get(name);
+    if (subscription?.state === "open")
+      this.#accept(subscription.routed, handle, { head, settled: true, peer });
+    else handle.close();
   }
 
   #send(message: ToPrimary): void {
@@ -203,47 +220,72 @@ export class Receiver {
     });
   }
 
+  #sendReady(name: string): void {
+    const { open, closed } = this.#counts;
+    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
+  }
+
+  readonly #onMessage = (message: unknown, handle?: unknown): void => {
+    const decoded = decodeToWorker(message);
+    switch (decoded?.kind) {
+      case "welcome":
+        this.#onWelcome(decoded);
+        return;
+      case "connection":
+        this.#onConnection(decoded, handle as Handle | undefined);
+        return;
+      case "left":
+        this.#onLeft(decoded.name);
+        return;
+      case "address":
+        this.#onAddress(decoded.name, decoded.address);
+    }
+  };
+
+  /** The router sends nothing more. Sessions stay reachable through the other workers. */
+  readonly #onDisconnect = (): void => {
+    for (const [name, subscription] of this.#subscriptions) {
+      subscription.routed.leave();
+      if (subscription.state === "leaving") this.#drop(name, subscription);
+      this.#events.emit(`left ${name}`);
+    }
+  };
+
   #onWelcome(welcome: ToWorker & { kind: "welcome" }): void {
     if (welcome.version !== PROTOCOL_VERSION) {
       debug("the primary speaks version %d, this worker %d", welcome.version, PROTOCOL_VERSION);
       return;
     }
     this.neighbours.meet(welcome);
-    // The router may have been set up after this worker.
-    for (const name of this.#targets.keys()) this.#send({ kind: "ready", version: PROTOCOL_VERSION, name });
-    this.#report();
+    // The router may have been set up after this worker, or anew.
+    for (const [name, { state }] of this.#subscriptions) if (state === "open") this.#sendReady(name);
+    this.#counts.report();
   }
 
-  #onConnection(
-    { name, head, settled, peer }: ToWorker & { kind: "connection" },
-    handle: Handle | undefined,
-  ): void {
-    const server = this.#targets.get(name)?.server;
-    this.#counts.received++;
-    if (!handle || !server) {
-      this.#count("closed");
-      // Without a handle, the client has left meanwhile; without a server, we have.
-      if (handle) this.#giveBack({ handle, name, head, peer, owner: NO_OWNER, attempts: 0 });
-      return;
-    }
+  #onConnection(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {
+    const { name, head, peer } = message;
+    const subscription = this.#subscriptions.get(name);
+    this.#counts.add("received");
+    if (handle && subscription?.state === "open") return this.#accept(subscription.routed, handle, message);
+    this.#counts.add("closed");
+    // Without a handle, the client has left meanwhile; otherwise this worker has.
+    if (handle) this.#wayBack.push({ handle, name, head, peer, owner: NO_OWNER, attempts: 0 });
+  }
+
+  #accept(routed: RoutedServer, handle: Handle, { head, settled, peer }: Arrival): void {
     if (peer) overridePeerName(handle, { ...peer, family: peer.address.includes(":") ? "IPv6" : "IPv4" });
-    const socket = adoptHandle(handle, server);
-    if (peer) this.#peers.set(socket, peer);
-    if (settled) this.#settled.add(socket);
-    socket.once("close", () => this.#count("closed"));
-    server.emit("connection", socket);
-    if (head.length > 0) socket.unshift(Buffer.from(head, "latin1"));
+    routed.accept(handle, head, (socket) => {
+      if (peer) this.#peers.set(socket, peer);
+      if (settled) this.#settled.add(socket);
+      socket.once("close", () => this.#counts.add("closed"));
+    });
   }
+}
 
-  #count(what: Counted): void {
-    this.#counts[what]++;
-    this.#reportTimer ??= setTimeout(() => this.#report(), REPORT_MS).unref();
-  }
-
-  #report(): void {
-    clearTimeout(this.#reportTimer);
-    this.#reportTimer = undefined;
-    const { closed, relayed, moved, forwardedIn } = this.#counts;
-    this.#send({ kind: "report", closed, forwardedOut: relayed + moved, forwardedIn });
-  }
+function alreadySetUp(name: string): HoldfastError {
+  return new HoldfastError(
+    "HOLDFAST_ERR_ALREADY_SET_UP",
+    `Connections of "${name}" go to another server of this worker already. Give each server its own name: ` +
+      "setupWorker(io, { name }) here and setupPrimary(server, { name }) in the primary.",
+  );
 }

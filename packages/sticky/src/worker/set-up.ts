@@ -10,6 +10,7 @@ import type { WorkerProcessStats } from "../stats.js";
 import { forwardStrays } from "./forwarder.js";
 import { Receiver } from "./receiver.js";
 import { type ResolvedWorkerOptions, resolveWorkerOptions } from "./resolve-options.js";
+import type { RoutedServer } from "./routed-server.js";
 import { type Engine, markSessionIds } from "./session-marks.js";
 
 /** The part of a Socket.IO server that this package uses. */
@@ -34,20 +35,19 @@ class Setup implements StickyWorker {
   readonly #releases: (() => void)[] = [];
   readonly #receiver: Receiver;
   readonly #name: string;
+  readonly #routed: RoutedServer;
   #closed: Promise<void> | undefined;
 
-  constructor(engine: Engine, server: NetServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
+  constructor(engine: Engine, routed: RoutedServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
     const { neighbours } = receiver;
-    const onServerClose = () => {
-      this.undo();
-      void this.close();
-      receiver.forget(name, server);
-    };
-    server.once("close", onServerClose);
     this.#receiver = receiver;
     this.#name = name;
+    this.#routed = routed;
+    const onClosing = () => void this.close();
+    const onClosed = () => this.undo();
+    routed.once("closing", onClosing).once("closed", onClosed);
     this.#releases.push(
-      () => server.off("close", onServerClose),
+      () => routed.off("closing", onClosing).off("closed", onClosed),
       markSessionIds(engine, () => neighbours.mark),
       forwardStrays(engine, name, {
         ownerElsewhere: (sessionId) => neighbours.ownerElsewhere(sessionId),
@@ -67,7 +67,7 @@ class Setup implements StickyWorker {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#receiver.close(this.#name);
+    this.#closed ??= this.#receiver.close(this.#name, this.#routed);
     return this.#closed;
   }
 
@@ -78,9 +78,9 @@ class Setup implements StickyWorker {
 }
 
 /**
- * Lets the connections of the cluster reach `io`, which must be attached to an HTTP server of this worker
- * that does not listen itself. A worker gets connections from then on. With several Socket.IO servers in a
- * worker, call it for each.
+ * Lets the connections of the cluster reach `io`, which must be attached to an HTTP server of this worker. A
+ * worker gets connections from then on. Its server counts as listening where the router's does: there is no need to
+ * call `listen()`, and doing so opens no port. With several Socket.IO servers in a worker, call it for each.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER` outside a worker of `node:cluster`
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_ATTACHED` if `io` is not attached to a server yet
@@ -113,9 +113,9 @@ export function setupWorker(io: SocketIoServer, options?: WorkerOptions): Sticky
   }
   const resolved = resolveWorkerOptions(options);
   const receiver = Receiver.get();
-  receiver.open(resolved.name, httpServer);
+  const routed = receiver.open(resolved.name, httpServer);
   previous?.undo();
-  const setup = new Setup(engine, httpServer, resolved, receiver);
+  const setup = new Setup(engine, routed, resolved, receiver);
   setups.set(engine, setup);
   return setup;
 }

@@ -1,0 +1,53 @@
+/**
+ * What this worker counts, and tells the primary: the load of a worker is what it says itself.
+ * Owns: the counts, and a timer while the primary has not heard of the last ones. Runs in: workers.
+ */
+import type { WorkerProcessStats } from "../stats.js";
+import type { ToPrimary } from "../wire/messages.js";
+
+/** How long counts are collected before the primary hears of them. */
+const REPORT_MS = 50;
+
+type Counted = "received" | "closed" | "relayed" | "moved" | "forwardedIn";
+
+export class Counts {
+  readonly #send: (report: ToPrimary) => void;
+  readonly #counts: Record<Counted, number> = {
+    received: 0,
+    closed: 0,
+    relayed: 0,
+    moved: 0,
+    forwardedIn: 0,
+  };
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(send: (report: ToPrimary) => void) {
+    this.#send = send;
+  }
+
+  get open(): number {
+    return this.#counts.received - this.#counts.closed;
+  }
+
+  get closed(): number {
+    return this.#counts.closed;
+  }
+
+  add(what: Counted): void {
+    this.#counts[what]++;
+    // The primary counts itself what it hands over.
+    if (what !== "received") this.#timer ??= setTimeout(() => this.report(), REPORT_MS).unref();
+  }
+
+  report(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { closed, relayed, moved, forwardedIn } = this.#counts;
+    this.#send({ kind: "report", closed, forwardedOut: relayed + moved, forwardedIn });
+  }
+
+  stats(): WorkerProcessStats {
+    const { received, relayed, moved, forwardedIn } = this.#counts;
+    return { connections: this.open, received, relayed, moved, forwardedIn };
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Keep-alive of a server's connections, and its end: no more requests come over them than are on their way.
+ * Owns: listeners of the server; the HTTP/2 sessions and streams, of which Node.js has no list. Runs in: workers.
+ */
+import { type Server as HttpServer, type IncomingMessage, ServerResponse } from "node:http";
+import type {
+  Http2ServerResponse,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from "node:http2";
+import type { Server as NetServer } from "node:net";
+import { answersInProgress, endConnectionAfter } from "../handle/node-internals.js";
+
+/** Events with which a server gives a request to the application. The last two only if it wants them. */
+const REQUEST_EVENTS = ["request", "checkContinue", "checkExpectation"] as const;
+
+export class KeepAlive {
+  readonly #server: NetServer;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  /** With their request targets. */
+  readonly #streams = new Map<ServerHttp2Stream, string>();
+  // on ⇄ ending; on, ending → released
+  #state: "on" | "ending" | "released" = "on";
+
+  /** The server must not have connections yet. */
+  constructor(server: NetServer) {
+    this.#server = server;
+    server.on("session", this.#onSession);
+  }
+
+  /** Closes idle connections, and all others after the answers that are in progress or still asked for. */
+  end(): void {
+    if (this.#state !== "on") return;
+    this.#state = "ending";
+    for (const event of REQUEST_EVENTS) {
+      if (this.#server.listenerCount(event) > 0) this.#server.prependListener(event, this.#onLastRequest);
+    }
+    for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
+    for (const session of this.#sessions) session.close();
+    (this.#server as Partial<HttpServer>).closeIdleConnections?.();
+  }
+
+  /** Undoes {@link end} for the requests to come. */
+  resume(): void {
+    if (this.#state !== "ending") return;
+    this.#state = "on";
+    for (const event of REQUEST_EVENTS) this.#server.off(event, this.#onLastRequest);
+  }
+
+  /** Waits until no answer is in progress to a request that counts. */
+  async requestsDone(counts: (target: string) => boolean): Promise<void> {
+    for (let next = this.#find(counts); next; next = this.#find(counts)) {
+      const waiting: NodeJS.EventEmitter = next;
+      await new Promise<void>((resolve) => waiting.once("close", () => resolve()));
+    }
+  }
+
+  release(): void {
+    this.resume();
+    this.#state = "released";
+    this.#server.off("session", this.#onSession);
+  }
+
+  #find(counts: (target: string) => boolean): NodeJS.EventEmitter | undefined {
+    for (const [stream, target] of this.#streams) if (counts(target)) return stream;
+    return answersInProgress(this.#server).find(({ req }) => counts(req.url ?? ""));
+  }
+
+  readonly #onSession = (session: ServerHttp2Session): void => {
+    this.#sessions.add(session);
+    session.once("close", () => this.#sessions.delete(session));
+    session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      this.#streams.set(stream, String(headers[":path"]));
+      stream.once("close", () => this.#streams.delete(stream));
+    });
+    if (this.#state === "ending") session.close();
+  };
+
+  readonly #onLastRequest = (
+    _request: IncomingMessage,
+    response: ServerResponse | Http2ServerResponse,
+  ): void => {
+    if (response instanceof ServerResponse) endConnectionAfter(response);
+  };
+}

@@ -1,0 +1,37 @@
+/**
+ * The way of connections from this worker back to the router.
+ * Owns: the lane to the primary, and a listener while there is one. Runs in: workers.
+ */
+import type { Handover } from "../handle/handover.js";
+import { Lane } from "../handle/lane.js";
+import { encodeToPrimary } from "../wire/messages.js";
+
+export class WayBack {
+  readonly #keep: (handover: Handover) => void;
+  #lane: Lane | undefined;
+
+  /** @param keep takes a connection for which there is no way back */
+  constructor(keep: (handover: Handover) => void) {
+    this.#keep = keep;
+  }
+
+  /** Gives a connection to the router, for its owner or any worker. */
+  push(handover: Handover): void {
+    if (process.connected) this.#open().push(handover);
+    else this.#keep(handover);
+  }
+
+  #open(): Lane {
+    if (this.#lane) return this.#lane;
+    const lane = new Lane(
+      process,
+      ({ name, head, peer, owner }) => encodeToPrimary({ kind: "move", name, owner, head, peer }),
+      (returned) => this.#keep(returned),
+    );
+    process.once("disconnect", () => {
+      for (const left of lane.close()) this.#keep(left);
+    });
+    this.#lane = lane;
+    return lane;
+  }
+}

@@ -1,0 +1,457 @@
+/** How workers end: what they have begun is finished, nothing new comes, and nothing holds the process. */
+import { once } from "node:events";
+import { Agent, get, type IncomingMessage } from "node:http";
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { get as getSecure, Agent as SecureAgent } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import { within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { CERTIFICATE, KEY } from "./harness/certificate.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
+
+const PATH = "/socket.io/?EIO=4&transport=polling";
+
+/** `/hold` is answered when the test says so, anything else at once, with the worker's id. */
+function serve(ctx: WorkerContext): void {
+  ctx.store.held = [];
+  ctx.httpServer.on("request", (request, response) => {
+    if (request.url?.startsWith("/socket.io/")) return;
+    if (request.url !== "/hold") return void response.end(String(ctx.cluster.worker?.id));
+    ctx.store.held.push(response);
+    ctx.emit("holding");
+  });
+}
+
+const start = startsClusters({
+  workers: 2,
+  adapter: false,
+  stickyOptions: { loadBalancingMethod: "round-robin" },
+  setUpWorker: serve,
+});
+const agents: Agent[] = [];
+const sessions: ClientHttp2Session[] = [];
+closedAfterEach({
+  close() {
+    for (const agent of agents.splice(0)) agent.destroy();
+    for (const session of sessions.splice(0)) session.destroy();
+  },
+});
+
+const release = (worker: RemoteWorker): Promise<void> =>
+  worker.run((ctx) => {
+    for (const response of ctx.store.held.splice(0)) response.end("released");
+  });
+
+function keepAlive(): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  agents.push(agent);
+  return agent;
+}
+
+interface Answer {
+  readonly status: number | undefined;
+  readonly connection: string | undefined;
+  readonly text: string;
+  readonly socket: Socket;
+}
+
+function ask(port: number, path: string, agent: Agent | false = false): Promise<Answer> {
+  const answer = new Promise<Answer>((resolve, reject) => {
+    const receive = (response: IncomingMessage) => {
+      const { socket, statusCode: status } = response;
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve({ status, connection: response.headers.connection, text, socket }));
+      response.on("error", reject);
+    };
+    const isSecure = agent instanceof SecureAgent;
+    const options = { host: "127.0.0.1", port, path, agent, rejectUnauthorized: false };
+    (isSecure ? getSecure(options, receive) : get(options, receive)).on("error", reject);
+  });
+  return within(answer, `answer to ${path}`);
+}
+
+/** A keep-alive connection to that worker. */
+async function connectionTo(cluster: TestCluster, worker: RemoteWorker): Promise<[Agent, Socket]> {
+  for (let i = 0; i < 20; i++) {
+    const agent = keepAlive();
+    const { text, socket } = await ask(cluster.port, "/", agent);
+    if (text === String(worker.workerId)) return [agent, socket];
+    agent.destroy();
+  }
+  throw new Error(`no connection came to worker ${worker.workerId}`);
+}
+
+/** A second server in each worker, with a router of its own in the primary, on the port that is returned. */
+async function addServer(cluster: TestCluster, kind: "http" | "https" | "http2"): Promise<number> {
+  const port = await cluster.primary.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:net");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    const server = createServer();
+    setupPrimary(server, { name: "second" });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    return (server.address() as AddressInfo).port;
+  });
+  const add = async (worker: RemoteWorker) => {
+    await worker.run(
+      async (ctx, which, key, cert) => {
+        const http = await ctx.import("node:http");
+        const https = await ctx.import("node:https");
+        const http2 = await ctx.import("node:http2");
+        const { Server } = await ctx.import("socket.io");
+        const { setupWorker } = await ctx.import("@holdfast/sticky");
+        const server = {
+          http: () => http.createServer(),
+          https: () => https.createServer({ key, cert }),
+          http2: () => http2.createSecureServer({ key, cert, allowHTTP1: true }),
+        }[which]();
+        Object.assign(ctx, { httpServer: server });
+        const io = new Server(server);
+        setupWorker(io, { name: "second" });
+        Object.assign(ctx.store, { server, io });
+      },
+      kind,
+      KEY,
+      CERTIFICATE,
+    );
+    await worker.run(serve);
+  };
+  await Promise.all(cluster.workers.map(add));
+  return port;
+}
+
+describe.each(["http", "https", "http2"] as const)("a worker's %s server that is closed", (kind) => {
+  const agentOf = () => {
+    if (kind === "http") return keepAlive();
+    const agent = new SecureAgent({ keepAlive: true, maxSockets: 1 });
+    agents.push(agent);
+    return agent;
+  };
+
+  test("answers what is in progress, closes what is idle, and calls back without an error", async () => {
+    const cluster = await start({ workers: 1 });
+    const port = await addServer(cluster, kind);
+    const worker = cluster.worker(0);
+    const { socket: idle } = await ask(port, "/", agentOf());
+    const idleClosed = once(idle, "close");
+    const holding = worker.next("holding");
+    const held = ask(port, "/hold", agentOf());
+    await holding;
+    const closed = worker.next("closed");
+    const listening = await worker.run((ctx) => {
+      ctx.store.told = [];
+      const { server } = ctx.store;
+      const before = server.listening;
+      server.once("close", () => ctx.store.told.push("event"));
+      server.close((error?: NodeJS.ErrnoException) => {
+        ctx.store.told.push(error?.code ?? "callback");
+        ctx.emit("closed");
+      });
+      return [before, server.listening];
+    });
+    expect(listening).toEqual([true, false]);
+    await within(idleClosed, "end of the idle connection");
+    expect(await worker.run((ctx) => ctx.store.told)).toEqual([]);
+    await release(worker);
+    expect(await held).toMatchObject({ text: "released", connection: "close" });
+    await closed;
+    expect(await worker.run((ctx) => ctx.store.told)).toEqual(["event", "callback"]);
+    const again = worker.run(
+      (ctx) =>
+        new Promise((resolve) =>
+          ctx.store.server.close((error: NodeJS.ErrnoException) => resolve(error.code)),
+        ),
+    );
+    expect(await again).toBe("ERR_SERVER_NOT_RUNNING");
+  });
+
+  test("can have its connections closed by force", async () => {
+    const cluster = await start({ workers: 1 });
+    const port = await addServer(cluster, kind);
+    const worker = cluster.worker(0);
+    const holding = worker.next("holding");
+    const held = ask(port, "/hold", agentOf()).catch((error: NodeJS.ErrnoException) => error.code);
+    await holding;
+    await worker.run(
+      (ctx) =>
+        new Promise<void>((resolve, reject) => {
+          const { server } = ctx.store;
+          server.close((error?: Error) => (error ? reject(error) : resolve()));
+          // http2's servers have no such method.
+          if (server.closeAllConnections) server.closeAllConnections();
+          else for (const response of ctx.store.held) response.socket.destroy();
+        }),
+    );
+    expect(await held).toBe("ECONNRESET");
+  });
+});
+
+test("HTTP/2 sessions end with the streams that they have when the server takes no more", async () => {
+  const cluster = await start({ workers: 1 });
+  const port = await addServer(cluster, "http2");
+  const worker = cluster.worker(0);
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  sessions.push(session);
+  const holding = worker.next("holding");
+  const stream = session.request({ ":path": "/hold" });
+  await holding;
+  const told = once(session, "goaway");
+  const closed = worker.run(
+    (ctx) => new Promise<void>((resolve) => void ctx.store.server.close(() => resolve())),
+  );
+  await within(told, "GOAWAY");
+  await release(worker);
+  let text = "";
+  for await (const chunk of stream.setEncoding("utf8")) text += chunk;
+  expect(text).toBe("released");
+  await closed;
+});
+
+test("io.close() waits for the answers in progress", async () => {
+  const cluster = await start({ workers: 1 });
+  const worker = cluster.worker(0);
+  const holding = worker.next("holding");
+  const held = ask(cluster.port, "/hold");
+  await holding;
+  const closed = worker.run((ctx) => ctx.io.close());
+  await release(worker);
+  expect((await held).text).toBe("released");
+  await closed;
+});
+
+/** Sends a packet to every session of the worker. */
+const sendToAll = (worker: RemoteWorker, packet: string): Promise<void> =>
+  worker.run((ctx, data) => {
+    const { clients } = ctx.io.engine as unknown as { clients: Record<string, { send(data: string): void }> };
+    for (const socket of Object.values(clients)) socket.send(data);
+  }, packet);
+
+test("a poll that a closing worker relays is answered, and its session lives on", async () => {
+  const cluster = await start();
+  const [owner, closing] = cluster.workers as [RemoteWorker, RemoteWorker];
+  const [agent] = await connectionTo(cluster, owner);
+  const { sid } = JSON.parse((await ask(cluster.port, PATH, agent)).text.slice(1)) as { sid: string };
+  const poll = (through: Agent) => ask(cluster.port, `${PATH}&sid=${sid}`, through);
+  const [stray] = await connectionTo(cluster, closing);
+  const relayed = owner.run(
+    (ctx) => new Promise<void>((resolve) => void ctx.httpServer.once("request", () => resolve())),
+  );
+  const pending = poll(stray);
+  await within(relayed, "relayed poll");
+  const closed = closing.run(
+    (ctx) => new Promise<void>((resolve) => void ctx.httpServer.close(() => resolve())),
+  );
+  await sendToAll(owner, "late");
+  expect(await pending).toMatchObject({ status: 200, text: "4late", connection: "close" });
+  await closed;
+  expect(await owner.run((ctx) => ctx.io.engine.clientsCount)).toBe(1);
+  await sendToAll(owner, "more");
+  expect((await poll(agent)).text).toBe("4more");
+});
+
+describe("listen() of a server that was set up", () => {
+  /** Sets a second server up in the worker, in the given order of calls, and tells what came of it. */
+  const callListen = (worker: RemoteWorker, order: "set up, listen" | "never"): Promise<unknown> =>
+    worker.run(async (ctx, which) => {
+      const { createServer } = await ctx.import("node:http");
+      const { Server } = await ctx.import("socket.io");
+      const { setupWorker } = await ctx.import("@holdfast/sticky");
+      const server = createServer((request, response) => void response.end(request.url));
+      ctx.store.second = server;
+      const events: string[] = [];
+      server.on("listening", () => events.push("event"));
+      setupWorker(new Server(server), { name: "second" });
+      if (which === "never") return [server.listening, events];
+      await new Promise<void>((resolve) => {
+        server.listen(3000, () => {
+          events.push("callback");
+          resolve();
+        });
+      });
+      let again = "";
+      try {
+        server.listen(3000);
+      } catch (error) {
+        again = (error as NodeJS.ErrnoException).code ?? "";
+      }
+      return [server.listening, events, again];
+    }, order);
+
+  /** Starts the primary's second router; its server listens if asked to. */
+  const addRouter = (cluster: TestCluster, listens: boolean): Promise<void> =>
+    cluster.primary.run(async (ctx, now) => {
+      const { createServer } = await ctx.import("node:net");
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      const server = createServer();
+      ctx.store.second = server;
+      ctx.store.router = setupPrimary(server, { name: "second" });
+      if (now) await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    }, listens);
+
+  const addressIn = (worker: RemoteWorker) => worker.run((ctx) => ctx.store.second.address());
+
+  test("is not needed: it counts as listening, where the router's server listens", async () => {
+    const cluster = await start({ workers: 1 });
+    const state = cluster
+      .worker(0)
+      .run(async (ctx) => [ctx.httpServer.listening, await ctx.until(() => ctx.httpServer.address())]);
+    expect(await state).toEqual([true, { address: "127.0.0.1", family: "IPv4", port: cluster.port }]);
+  });
+
+  test("says that it listens, opens no port, and tells the primary", async () => {
+    const cluster = await start({ workers: 1 });
+    const worker = cluster.worker(0);
+    await addRouter(cluster, true);
+    const port = await cluster.primary.run((ctx) => ctx.store.second.address().port as number);
+    const told = cluster.primary.run(
+      (ctx) =>
+        new Promise((resolve) =>
+          ctx.cluster.once("listening", (from, address) => resolve([from.id, address.port])),
+        ),
+    );
+    expect(await callListen(worker, "set up, listen")).toEqual([
+      true,
+      ["event", "callback"],
+      "ERR_SERVER_ALREADY_LISTEN",
+    ]);
+    expect(await addressIn(worker)).toEqual({ address: "127.0.0.1", family: "IPv4", port });
+    expect(await told).toEqual([worker.workerId, port]);
+    expect((await ask(port, "/here")).text).toBe("/here");
+  });
+
+  test("may come before the router's server listens: then it tells what was wanted", async () => {
+    const cluster = await start({ workers: 1 });
+    const worker = cluster.worker(0);
+    await addRouter(cluster, false);
+    expect(await callListen(worker, "set up, listen")).toMatchObject({
+      0: true,
+      1: ["event", "callback"],
+    });
+    expect(await addressIn(worker)).toEqual({ address: "::", family: "IPv6", port: 3000 });
+    const port = await cluster.primary.run(async (ctx) => {
+      await new Promise<void>((done) => ctx.store.second.listen(0, "127.0.0.1", done));
+      return ctx.store.second.address().port as number;
+    });
+    expect((await ask(port, "/here")).text).toBe("/here");
+    expect(await addressIn(worker)).toEqual({ address: "127.0.0.1", family: "IPv4", port });
+  });
+
+  test("tells the path of a router on a Unix socket", async () => {
+    const cluster = await start({ workers: 1 });
+    await addRouter(cluster, false);
+    await callListen(cluster.worker(0), "never");
+    const path = await cluster.primary.run(async (ctx) => {
+      const file = `${process.env.TMPDIR}/router.sock`;
+      await new Promise<void>((done) => ctx.store.second.listen(file, done));
+      return file;
+    });
+    const address = cluster.worker(0).run((ctx) => ctx.until(() => ctx.store.second.address()));
+    expect(await address).toBe(path);
+  });
+});
+
+describe.each(["close()", "disconnect()"] as const)("after %s", (how) => {
+  test("idle connections are closed, and the others after their answer", async () => {
+    const cluster = await start();
+    const [leaving, staying] = cluster.workers as [RemoteWorker, RemoteWorker];
+    const [idle, idleSocket] = await connectionTo(cluster, leaving);
+    const [busy] = await connectionTo(cluster, leaving);
+    const holding = leaving.next("holding");
+    const held = ask(cluster.port, "/hold", busy);
+    await holding;
+    const idleClosed = once(idleSocket, "close");
+    if (how === "close()") await leaving.run((ctx) => ctx.sticky.close());
+    else
+      await cluster.primary.run((ctx, id) => void ctx.cluster.workers?.[id]?.disconnect(), leaving.workerId);
+    await within(idleClosed, "end of the idle connection");
+    await release(leaving);
+    expect(await held).toMatchObject({ text: "released", connection: "close" });
+    for (const agent of [idle, busy, idle, busy]) {
+      expect((await ask(cluster.port, "/", agent)).text).toBe(String(staying.workerId));
+    }
+  });
+});
+
+test("a worker that closes before the router's welcome gets no connections", async () => {
+  const cluster = await start({ sticky: false });
+  const port = await cluster.primary.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    const server = createServer();
+    setupPrimary(server, { loadBalancingMethod: "round-robin" });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    return (server.address() as AddressInfo).port;
+  });
+  const setUp = (worker: RemoteWorker, closes: boolean): Promise<void> =>
+    worker.run(async (ctx, now) => {
+      const { createServer } = await ctx.import("node:http");
+      const { Server } = await ctx.import("socket.io");
+      const { setupWorker } = await ctx.import("@holdfast/sticky");
+      const server = createServer((_, response) => void response.end(String(ctx.cluster.worker?.id)));
+      const sticky = setupWorker(new Server(server));
+      // In the same turn, so that no answer of the router can have come.
+      if (now) await sticky.close();
+    }, closes);
+  const [closing, staying] = cluster.workers as [RemoteWorker, RemoteWorker];
+  await setUp(closing, true);
+  await setUp(staying, false);
+  for (let i = 0; i < 4; i++) expect((await ask(port, "/")).text).toBe(String(staying.workerId));
+});
+
+test("after relays between them, workers end by themselves when they are disconnected", async () => {
+  const cluster = await start({ workers: 2 });
+  for (const [from, to] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    const [agent] = await connectionTo(cluster, cluster.worker(from));
+    const [other] = await connectionTo(cluster, cluster.worker(to));
+    const { sid } = JSON.parse((await ask(cluster.port, PATH, agent)).text.slice(1)) as { sid: string };
+    // A poll that is relayed and answered leaves an idle connection between the two.
+    const poll = ask(cluster.port, `${PATH}&sid=${sid}`, other);
+    await cluster.worker(from).run((ctx) => ctx.until(() => ctx.sticky.stats().forwardedIn > 0));
+    await sendToAll(cluster.worker(from), "x");
+    expect((await poll).text).toBe("4x");
+    await cluster.worker(from).run((ctx) => void (ctx.io.engine as unknown as { close(): void }).close());
+  }
+  for (const agent of agents.splice(0)) agent.destroy();
+  await Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.release())));
+  const gone = cluster.workers.map((worker) => worker.gone);
+  await cluster.primary.run((ctx) => ctx.cluster.disconnect());
+  await within(Promise.all(gone), "end of the workers");
+});
+
+test("many Socket.IO servers on one HTTP server warn of nothing", async () => {
+  const cluster = await start({ workers: 1 });
+  await cluster.worker(0).run(async (ctx) => {
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const { createAdapter } = await ctx.import("@holdfast/adapter");
+    // With one more, Socket.IO itself would have so many listeners that Node.js warns.
+    for (let i = 0; i < 8; i++) {
+      const io = new Server(ctx.httpServer, { path: `/path-${i}/` });
+      io.adapter(createAdapter({ onError: () => {} }) as never);
+      setupWorker(io);
+    }
+    await new Promise(setImmediate);
+  });
+  expect(cluster.output).toBe("");
+});
+
+test("without a router, listen() of a server that was set up opens the port that it names", async () => {
+  const cluster = await start({ workers: 1, sticky: false });
+  const port = await cluster.worker(0).run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const server = createServer((request, response) => void response.end(request.url));
+    setupWorker(new Server(server));
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    return (server.address() as AddressInfo).port;
+  });
+  expect((await ask(port, "/here")).text).toBe("/here");
+});
