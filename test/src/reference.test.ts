@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as adapter from "../../packages/adapter/dist/options.js";
 import { resolvePrimaryOptions } from "../../packages/sticky/dist/primary/resolve-options.js";
-import { resolveWorkerOptions } from "../../packages/sticky/dist/worker/resolve-options.js";
+import { resolveDrainOptions, resolveWorkerOptions } from "../../packages/sticky/dist/worker/resolve-options.js";
 import { ROOT, read } from "./harness/markdown.js";
 
 test("what is written from doc comments is up to date", () => {
@@ -83,6 +83,7 @@ describe.each<[name: string, type: string, resolve: Resolve]>([
   ["adapter", "PrimaryOptions", adapter.resolvePrimaryOptions],
   ["sticky", "PrimaryOptions", resolvePrimaryOptions],
   ["sticky", "WorkerOptions", resolveWorkerOptions],
+  ["sticky", "DrainOptions", resolveDrainOptions],
 ])("%s, %s", (packageName, type, resolve) => {
   const options = optionsIn(packageName, type);
   const resolved = (given: object) => JSON.stringify(resolve(given));

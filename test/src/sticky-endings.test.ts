@@ -4,10 +4,11 @@ import { Agent, get, type IncomingMessage } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { get as getSecure, Agent as SecureAgent } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import { within } from "@holdfast/harness";
+import { RawSocket, within } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { CERTIFICATE, KEY } from "./harness/certificate.js";
+import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
 
@@ -30,6 +31,7 @@ const start = startsClusters({
   stickyOptions: { loadBalancingMethod: "round-robin" },
   setUpWorker: serve,
 });
+const clients = closedAfterEach(new Clients());
 const agents: Agent[] = [];
 const sessions: ClientHttp2Session[] = [];
 closedAfterEach({
@@ -400,6 +402,104 @@ test("a worker that closes before the router's welcome gets no connections", asy
   await setUp(closing, true);
   await setUp(staying, false);
   for (let i = 0; i < 4; i++) expect((await ask(port, "/")).text).toBe(String(staying.workerId));
+});
+
+describe("drain()", () => {
+  /** A cluster with the adapter, and a client of the worker that is to be drained. */
+  async function startWithClient(transport: "polling" | "websocket") {
+    const cluster = await start({ adapter: "@holdfast/adapter" });
+    const client = await clients.connect(cluster.url, {
+      transports: [transport],
+      reconnection: true,
+      reconnectionDelay: 10,
+    });
+    const own = await Promise.all(
+      cluster.workers.map((worker) => worker.run((ctx, id) => ctx.io.sockets.sockets.has(id), client.id)),
+    );
+    const draining = cluster.workers[own.indexOf(true)] as RemoteWorker;
+    const staying = cluster.workers[own.indexOf(false)] as RemoteWorker;
+    return { cluster, client, draining, staying };
+  }
+
+  test.each(["polling", "websocket"] as const)(
+    "finishes requests with all that they say, then sends %s clients elsewhere, and nothing holds the process",
+    async (transport) => {
+      const { cluster, client, draining, staying } = await startWithClient(transport);
+      const other = await clients.connect(cluster.url);
+      const [agent] = await connectionTo(cluster, draining);
+      const holding = draining.next("holding");
+      const held = ask(cluster.port, "/hold", agent);
+      await holding;
+      const left = new Promise((resolve) => client.socket.once("disconnect", resolve));
+      const back = new Promise<void>((resolve) => client.socket.once("connect", () => resolve()));
+      await draining.run((ctx) => {
+        ctx.store.drained = ctx.sticky.drain();
+        ctx.store.isSame = ctx.sticky.drain() === ctx.store.drained;
+      });
+      const heard = Promise.all([client, other].map((each) => each.next("said")));
+      await draining.run((ctx) => void ctx.io.emit("said", "before I go"));
+      expect(await heard).toEqual([["before I go"], ["before I go"]]);
+      await release(draining);
+      expect(await held).toMatchObject({ text: "released", connection: "close" });
+      // In either case Socket.IO's client comes back by itself; the error is of one that was between two polls.
+      expect(["transport close", "transport error"]).toContain(await within(left, "disconnection"));
+      expect(await draining.run((ctx) => ctx.store.drained.then(() => ctx.store.isSame))).toBe(true);
+      await within(back, "reconnection");
+      expect(await staying.run((ctx, id) => ctx.io.sockets.sockets.has(id), client.id)).toBe(true);
+      await draining.run((ctx) => {
+        ctx.release();
+        setImmediate(() => ctx.cluster.worker?.disconnect());
+      });
+      await within(draining.gone, "end of the process");
+      expect(cluster.output).toBe("");
+    },
+  );
+
+  test("cuts at its timeout what does not end", async () => {
+    const cluster = await start({ workers: 1 });
+    const worker = cluster.worker(0);
+    const holding = worker.next("holding");
+    const held = ask(cluster.port, "/hold").catch((error: NodeJS.ErrnoException) => error.code);
+    await holding;
+    // A client that never answers the closing handshake.
+    const deaf = new RawSocket(cluster.port);
+    deaf.write(
+      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    await deaf.until("101 Switching Protocols");
+    await worker.run((ctx) => ctx.sticky.drain({ timeout: 100 }));
+    expect(await held).toBe("ECONNRESET");
+    await within(deaf.closed, "end of the WebSocket");
+  });
+
+  test("settles in a worker that is disconnected, and with a server that is closed", async () => {
+    const cluster = await start();
+    const [first, second] = cluster.workers as [RemoteWorker, RemoteWorker];
+    const drained = first.run(
+      (ctx) => new Promise<void>((resolve) => process.once("disconnect", () => resolve(ctx.sticky.drain()))),
+    );
+    await cluster.primary.run((ctx, id) => void ctx.cluster.workers?.[id]?.disconnect(), first.workerId);
+    await drained;
+    await second.run(async (ctx) => {
+      await ctx.io.close();
+      await ctx.sticky.drain();
+    });
+  });
+
+  test("refuses options that it does not have", async () => {
+    const cluster = await start({ workers: 1 });
+    const codes = cluster.worker(0).run((ctx) =>
+      [{ timeout: -1 }, { timeout: "1s" }, { deadline: 1 }].map((options) => {
+        try {
+          return ctx.sticky.drain(options);
+        } catch (error) {
+          return (error as { code: string }).code;
+        }
+      }),
+    );
+    expect(new Set(await codes)).toEqual(new Set(["HOLDFAST_ERR_INVALID_OPTION"]));
+  });
 });
 
 test("after relays between them, workers end by themselves when they are disconnected", async () => {

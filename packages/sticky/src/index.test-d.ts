@@ -7,6 +7,7 @@ import { Server } from "socket.io";
 import { expectTypeOf } from "vitest";
 import {
   type ConnectionInfo,
+  type DrainOptions,
   type ForwardedHeader,
   HoldfastError,
   type HoldfastErrorCode,
@@ -251,6 +252,12 @@ export function workerHandle(worker: StickyWorker): void {
   // @ts-expect-error: a snapshot
   stats.received = 0;
   expectTypeOf(worker.close()).toEqualTypeOf<Promise<void>>();
+  expectTypeOf(worker.drain()).toEqualTypeOf<Promise<void>>();
+  expectTypeOf(worker.drain).parameters.toEqualTypeOf<[(DrainOptions | undefined)?]>();
+  worker.drain({ timeout: 1_000 });
+  // @ts-expect-error: milliseconds
+  worker.drain({ timeout: "1s" });
+  expectTypeOf<keyof DrainOptions>().toEqualTypeOf<"timeout">();
   // @ts-expect-error: events are the primary's
   worker.on("warning", () => {});
 }

@@ -1,6 +1,7 @@
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type {
   ConnectionInfo,
+  DrainOptions,
   ForwardedHeader,
   LoadBalancingMethod,
   PrimaryOptions,

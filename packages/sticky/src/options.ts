@@ -112,3 +112,14 @@ export interface WorkerOptions {
    */
   name?: string;
 }
+
+/** Options of `drain()` of what `setupWorker()` returns. */
+export interface DrainOptions {
+  /**
+   * How long it may take altogether; then the connections that are left are cut. Requests have four fifths of it,
+   * before the clients of Socket.IO are closed. Keep it below the time after which your process manager kills.
+   * Milliseconds, integer, 0–2147483647.
+   * @default 10000
+   */
+  timeout?: number;
+}

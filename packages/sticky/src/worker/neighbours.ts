@@ -17,7 +17,7 @@ export class Neighbours {
   readonly #onForwarded: () => void;
   #cluster: ClusterSecrets | undefined;
   #mark: string | undefined;
-  #closePrivateServer: (() => void) | undefined;
+  #closePrivateServer: (() => Promise<void>) | undefined;
 
   /**
    * @param serverOf the server of this worker that has that name
@@ -57,7 +57,7 @@ export class Neighbours {
     process.once("exit", onExit);
     this.#closePrivateServer = () => {
       process.off("exit", onExit);
-      close();
+      return close();
     };
   }
 
@@ -75,11 +75,12 @@ export class Neighbours {
     return { path: privatePath(directory, owner), secret };
   }
 
-  /** Closes the private socket and the connections to others'. */
-  leave(): void {
-    this.#closePrivateServer?.();
-    this.#closePrivateServer = undefined;
+  /** Closes the private socket, when it has answered, and the connections to others'. */
+  async leave(): Promise<void> {
     this.relay.close();
+    const close = this.#closePrivateServer;
+    this.#closePrivateServer = undefined;
+    await close?.();
   }
 }
 

@@ -24,14 +24,14 @@ export function privatePath(directory: string, workerId: number): string {
 
 /**
  * Listens for requests that other workers relay and gives them to the server of that name as its own.
- * @returns the function that closes it
+ * @returns the function that closes it, when the answers in progress are finished
  */
 export function openPrivateServer(
   path: string,
   secret: string,
   serverOf: (name: string) => NetServer | undefined,
   onForwarded: () => void,
-): () => void {
+): () => Promise<void> {
   const admit = (request: IncomingMessage): NetServer | undefined => {
     const decoded = decodeTarget(secret, request.url ?? "");
     const server = decoded && serverOf(decoded.origin.name);
@@ -62,15 +62,23 @@ export function openPrivateServer(
     else socket.destroy();
   });
   listener.on("error", (error) => debug("the private socket failed: %s", error.message));
-  // Sessions keep the process, not the connections over which other workers reach them.
-  listener.on("connection", (socket) => socket.unref());
+  const sockets = new Set<Socket>();
+  listener.on("connection", (socket) => {
+    // Sessions keep the process, not the connections over which other workers reach them.
+    socket.unref();
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   const keepAlive = new KeepAlive(listener);
   // Exclusive: node:cluster would otherwise open it in the primary.
   listener.listen({ path, exclusive: true }).unref();
-  return () => {
+  return async () => {
+    const timer = setTimeout(() => {
+      for (const socket of sockets) socket.destroy();
+    }, CLOSE_MS).unref();
     keepAlive.end();
-    listener.close(() => clearTimeout(timer));
-    const timer = setTimeout(() => listener.closeAllConnections(), CLOSE_MS).unref();
+    await new Promise((resolve) => void listener.close(resolve));
+    clearTimeout(timer);
   };
 }
 

@@ -72,6 +72,7 @@ export class Receiver {
   readonly #peers = new WeakMap<Socket, Peer>();
   /** Connections that must not move on: the primary cannot reach the owner that they want. */
   readonly #settled = new WeakSet<Socket>();
+  #departed = Promise.resolve();
   readonly #wayBack = new WayBack((handover) => this.#keep(handover));
   readonly #counts = new Counts((report) => this.#send(report));
 
@@ -81,6 +82,11 @@ export class Receiver {
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
+  }
+
+  /** Settles when other workers have the answers of sessions whose servers are closed. */
+  get departed(): Promise<void> {
+    return this.#departed;
   }
 
   /** Takes connections of that name for `server` from now on. */
@@ -155,7 +161,7 @@ export class Receiver {
     // Its sessions are gone. Without servers nothing has to reach this worker.
     routed.once("closed", () => {
       for (const [each, other] of this.#servers) if (other === routed) this.#servers.delete(each);
-      if (this.#servers.size === 0) this.neighbours.leave();
+      if (this.#servers.size === 0) this.#departed = this.neighbours.leave();
     });
     return routed;
   }

@@ -26,9 +26,12 @@ export interface RoutedServerEvents {
 
 export class RoutedServer extends EventEmitter<RoutedServerEvents> {
   readonly server: NetServer;
+  /** Settles when it and all its connections are closed. */
+  readonly closed: Promise<void>;
   readonly #hasRouter: () => Promise<boolean>;
   readonly #keepAlive: KeepAlive;
   readonly #sockets = new Set<Socket>();
+  readonly #paths = new Set<{ readonly path: string }>();
   readonly #setAddress: ((address: ListenAddress) => void) | undefined;
   /** Where the application wanted it to listen; `undefined` until it has called `listen()`. */
   #wanted: ListenAddress | undefined;
@@ -42,6 +45,7 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     // One for each Socket.IO server on it.
     this.setMaxListeners(0);
     this.server = server;
+    this.closed = new Promise((resolve) => void this.once("closed", resolve));
     this.#hasRouter = hasRouter;
     this.#setAddress = standInForListening(server);
     this.#keepAlive = new KeepAlive(server);
@@ -77,9 +81,19 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     this.#keepAlive.resume();
   }
 
-  /** Waits until no answer is in progress to a request that counts. */
-  requestsDone(counts: (target: string) => boolean): Promise<void> {
-    return this.#keepAlive.requestsDone(counts);
+  /** Requests whose target starts with `path` are Socket.IO's. Returns the function that takes it back. */
+  addPath(path: string): () => void {
+    const entry = { path };
+    this.#paths.add(entry);
+    return () => void this.#paths.delete(entry);
+  }
+
+  /** Waits until no answer is in progress but Socket.IO's, whose long polls only end with their clients. */
+  requestsDone(): Promise<void> {
+    return this.#keepAlive.requestsDone((target) => {
+      for (const { path } of this.#paths) if (target.startsWith(path)) return false;
+      return true;
+    });
   }
 
   /** Cuts all connections off. */

@@ -5,16 +5,16 @@ import cluster from "node:cluster";
 import { Server as NetServer } from "node:net";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
-import type { WorkerOptions } from "../options.js";
+import type { DrainOptions, WorkerOptions } from "../options.js";
 import type { WorkerProcessStats } from "../stats.js";
 import { forwardStrays } from "./forwarder.js";
 import { Receiver } from "./receiver.js";
-import { type ResolvedWorkerOptions, resolveWorkerOptions } from "./resolve-options.js";
+import { type ResolvedWorkerOptions, resolveDrainOptions, resolveWorkerOptions } from "./resolve-options.js";
 import type { RoutedServer } from "./routed-server.js";
 import { type Engine, markSessionIds } from "./session-marks.js";
 
 /** The part of a Socket.IO server that this package uses. */
-export type SocketIoServer = Pick<Server, "engine" | "httpServer">;
+export type SocketIoServer = Pick<Server, "engine" | "httpServer" | "path" | "close">;
 
 /** What `setupWorker()` returns. */
 export interface StickyWorker {
@@ -26,7 +26,19 @@ export interface StickyWorker {
    * more can arrive. Calling it again changes nothing.
    */
   close(): Promise<void>;
+  /**
+   * Ends `io` and its HTTP server without cutting anybody off, for the end of a process: takes no connections any
+   * more, lets the requests in progress finish, then closes the clients as `io.close()` does, so that they connect
+   * to other workers and can be recovered there. Settles when the last connection is closed, or cut at the timeout.
+   * Then only the channel of `node:cluster` holds the process, until `process.exit()` or
+   * `cluster.worker.disconnect()`. Calling it again returns the same promise.
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+   */
+  drain(options?: DrainOptions): Promise<void>;
 }
+
+/** The part of its time that a drain gives to requests, before it closes the clients. */
+const REQUESTS_SHARE = 0.8;
 
 const setups = new WeakMap<Engine, Setup>();
 
@@ -36,10 +48,14 @@ class Setup implements StickyWorker {
   readonly #receiver: Receiver;
   readonly #name: string;
   readonly #routed: RoutedServer;
+  readonly #io: SocketIoServer;
   #closed: Promise<void> | undefined;
+  #drained: Promise<void> | undefined;
 
-  constructor(engine: Engine, routed: RoutedServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
+  constructor(io: SocketIoServer, routed: RoutedServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
     const { neighbours } = receiver;
+    const { engine } = io;
+    this.#io = io;
     this.#receiver = receiver;
     this.#name = name;
     this.#routed = routed;
@@ -48,6 +64,7 @@ class Setup implements StickyWorker {
     routed.once("closing", onClosing).once("closed", onClosed);
     this.#releases.push(
       () => routed.off("closing", onClosing).off("closed", onClosed),
+      routed.addPath(io.path()),
       markSessionIds(engine, () => neighbours.mark),
       forwardStrays(engine, name, {
         ownerElsewhere: (sessionId) => neighbours.ownerElsewhere(sessionId),
@@ -69,6 +86,26 @@ class Setup implements StickyWorker {
   close(): Promise<void> {
     this.#closed ??= this.#receiver.close(this.#name, this.#routed);
     return this.#closed;
+  }
+
+  drain(options?: DrainOptions): Promise<void> {
+    const { timeoutMs } = resolveDrainOptions(options);
+    this.#drained ??= this.#drain(timeoutMs);
+    return this.#drained;
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    const requestsTime = new Deadline(REQUESTS_SHARE * timeoutMs);
+    const allTime = new Deadline(timeoutMs);
+    void allTime.passed.then(() => this.#routed.cut());
+    await this.close();
+    // Requests may have something to tell the clients yet.
+    await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
+    await this.#io.close();
+    await this.#routed.closed;
+    await Promise.race([this.#receiver.departed, allTime.passed]);
+    requestsTime.cancel();
+    allTime.cancel();
   }
 
   /** Gives the engine back as it was: when its server is closed. Open sessions need it until then. */
@@ -115,7 +152,23 @@ export function setupWorker(io: SocketIoServer, options?: WorkerOptions): Sticky
   const receiver = Receiver.get();
   const routed = receiver.open(resolved.name, httpServer);
   previous?.undo();
-  const setup = new Setup(engine, routed, resolved, receiver);
+  const setup = new Setup(io, routed, resolved, receiver);
   setups.set(engine, setup);
   return setup;
+}
+
+/** A moment to come. */
+class Deadline {
+  readonly passed: Promise<void>;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(ms: number) {
+    this.passed = new Promise((resolve) => {
+      this.#timer = setTimeout(resolve, ms);
+    });
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer);
+  }
 }
