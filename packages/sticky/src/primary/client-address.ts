@@ -2,6 +2,7 @@
  * Whose connection it is: addresses as the balancer compares them, and what trusted proxies report.
  * Owns: nothing; pure. Runs in: primary.
  */
+import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { HoldfastError } from "../errors.js";
 import type { ForwardedHeader } from "../options.js";
@@ -10,6 +11,8 @@ import type { ForwardedHeader } from "../options.js";
 export type IsTrusted = (address: string) => boolean;
 
 const IPV4_MAPPED = "::ffff:";
+/** What of an IPv4-mapped address is not the IPv4 one. */
+const MAPPED_BITS = 96;
 
 /**
  * The form under which addresses count as one client: IPv4-mapped ones as IPv4, IPv6 ones by their prefix.
@@ -30,31 +33,45 @@ function prefixMask(bits: number): number {
   return bits >= 8 ? 0xff : (0xff << (8 - bits)) & 0xff;
 }
 
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+/** Addresses whose leading bits are those of an address. */
+type Range = readonly [address: Address, bits: number];
+
 /** @param ranges addresses and CIDR ranges; checked here */
 export function createTrust(ranges: readonly string[]): IsTrusted {
-  const parsed = ranges.map((range) => {
-    try {
-      const cidr = ipaddr.isValidCIDR(range) ? ipaddr.parseCIDR(range) : undefined;
-      if (cidr) return cidr;
-      const address = ipaddr.process(range);
-      return [address, address.kind() === "ipv4" ? 32 : 128] as [typeof address, number];
-    } catch (cause) {
-      throw new HoldfastError(
-        "HOLDFAST_ERR_INVALID_OPTION",
-        `Option "trustedProxies" of setupPrimary() must list IP addresses and CIDR ranges; "${range}" is neither.`,
-        { cause },
-      );
-    }
-  });
-  return (address) => {
-    const candidate = parse(address);
-    return (
-      candidate !== undefined &&
-      parsed.some(([range, bits]) => {
-        return candidate.kind() === range.kind() && candidate.match(range, bits);
-      })
+  const parsed = ranges.map((text) => {
+    const range = parseRange(text);
+    if (range) return range;
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'The option "trustedProxies" of setupPrimary() must list IP addresses and CIDR ranges, such as "10.1.2.3", ' +
+        `"10.0.0.0/8" or "2001:db8::/32", not "${text}".`,
     );
+  });
+  return (text) => {
+    const address = parse(text);
+    return address !== undefined && parsed.some((range) => contains(range, address));
   };
+}
+
+const RANGE = /^([^/%]+)(?:\/(0|[1-9]\d{0,2}))?$/;
+
+/** Reads what can only mean one thing; "10", "10.0.0" and "010.0.0.1" mean different addresses to different programs. */
+function parseRange(text: string): Range | undefined {
+  const [, bare = "", length] = RANGE.exec(text) ?? [];
+  const family = isIP(bare);
+  if (family === 0) return undefined;
+  const width = family === 4 ? 32 : 128;
+  const bits = length === undefined ? width : Number(length);
+  const address = ipaddr.parse(bare);
+  if (bits > width) return undefined;
+  if (!(address instanceof ipaddr.IPv6) || !address.isIPv4MappedAddress()) return [address, bits];
+  // Clients with such an address count as IPv4 ones. A range that has others, too, is neither.
+  return bits < MAPPED_BITS ? undefined : [address.toIPv4Address(), bits - MAPPED_BITS];
+}
+
+function contains([start, bits]: Range, address: Address): boolean {
+  return address.kind() === start.kind() && address.match(start, bits);
 }
 
 /**
@@ -68,31 +85,69 @@ export function reportedAddress(
   header: ForwardedHeader,
   isTrusted: IsTrusted,
 ): string {
-  const chain = header === "forwarded" ? forwardedFor(value) : value.split(",");
+  const chain = header === "forwarded" ? forwardedFor(value) : value.split(",").reverse();
   let client = own;
-  for (let i = chain.length - 1; i >= 0 && isTrusted(client); i--) {
-    const address = withoutPort((chain[i] ?? "").trim());
-    if (!ipaddr.isValid(address)) break;
+  for (const report of chain) {
+    if (!isTrusted(client)) break;
+    const address = withoutPort(report.trim());
+    if (parse(address) === undefined) break;
     client = address;
   }
   return client;
 }
 
-const PAIR = /([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;\s]*)|([,;\s]+)/y;
-
-/** The "for" parameter of each element of a "Forwarded" field; empty where there is none. */
-function forwardedFor(value: string): string[] {
-  const chain = [""];
-  PAIR.lastIndex = 0;
-  while (PAIR.lastIndex < value.length) {
-    const match = PAIR.exec(value);
-    if (!match) return [];
-    const [, name, quoted = "", separators = ""] = match;
-    for (const char of separators) if (char === ",") chain.push("");
-    if (name?.toLowerCase() !== "for") continue;
-    chain[chain.length - 1] = quoted.startsWith('"') ? quoted.slice(1, -1).replace(/\\(.)/g, "$1") : quoted;
+/**
+ * The "for" parameter of each element of a "Forwarded" field, the last one first; empty where there is none. It is
+ * read from its end, where trusted proxies write: what a client has sent stands before that, and may be malformed.
+ * @see https://www.rfc-editor.org/rfc/rfc7239#section-4
+ */
+function* forwardedFor(value: string): Generator<string> {
+  for (let end = value.length; end >= 0; ) {
+    const start = startOfElement(value, end);
+    yield start === undefined ? "" : forIn(value.slice(start, end));
+    if (start === undefined) return;
+    end = start - 1;
   }
-  return chain;
+}
+
+/** Where the list element starts that ends before `end`; `undefined` if a quotation mark has no other. */
+function startOfElement(value: string, end: number): number | undefined {
+  let at = end;
+  while (at > 0 && value[at - 1] !== ",") {
+    at--;
+    if (value[at] === '"') {
+      at = openingQuote(value, at);
+      if (at < 0) return undefined;
+    }
+  }
+  return at;
+}
+
+/** Where the quoted string starts whose closing mark is at `closing`; -1 if nowhere. */
+function openingQuote(value: string, closing: number): number {
+  for (let at = closing - 1; at >= 0; at--) {
+    if (value[at] !== '"') continue;
+    let slashes = 0;
+    while (value[at - 1 - slashes] === "\\") slashes++;
+    if (slashes % 2 === 0) return at;
+    at -= slashes;
+  }
+  return -1;
+}
+
+const PAIR = /\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;\s]*)\s*(?:;|$)/y;
+
+/** The "for" parameter of an element; empty if it has none or is malformed. */
+function forIn(element: string): string {
+  let found = "";
+  PAIR.lastIndex = 0;
+  while (PAIR.lastIndex < element.length) {
+    const [, name, quoted = ""] = PAIR.exec(element) ?? [];
+    if (name === undefined) return "";
+    if (name.toLowerCase() !== "for") continue;
+    found = quoted.startsWith('"') ? quoted.slice(1, -1).replace(/\\(.)/g, "$1") : quoted;
+  }
+  return found;
 }
 
 function withoutPort(text: string): string {
@@ -101,8 +156,9 @@ function withoutPort(text: string): string {
   return /^[\d.]+:\d+$/.test(text) ? text.slice(0, text.indexOf(":")) : text;
 }
 
-function parse(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
-  const zone = address.indexOf("%");
-  const bare = zone < 0 ? address : address.slice(0, zone);
-  return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;
+/** IPv4-mapped addresses as IPv4. */
+function parse(text: string): Address | undefined {
+  const zone = text.indexOf("%");
+  const bare = zone < 0 ? text : text.slice(0, zone);
+  return isIP(bare) === 0 ? undefined : ipaddr.process(bare);
 }
