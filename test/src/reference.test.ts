@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as adapter from "../../packages/adapter/dist/options.js";
 import { resolvePrimaryOptions } from "../../packages/sticky/dist/primary/resolve-options.js";
-import { resolveDrainOptions, resolveWorkerOptions } from "../../packages/sticky/dist/worker/resolve-options.js";
+import {
+  resolveDrainOptions,
+  resolveWorkerOptions,
+} from "../../packages/sticky/dist/worker/resolve-options.js";
 import { ROOT, read } from "./harness/markdown.js";
 
 test("what is written from doc comments is up to date", () => {

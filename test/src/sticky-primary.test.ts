@@ -170,22 +170,6 @@ test("least-connection counts what is open of any kind, and right after restarts
   });
 });
 
-test("a new worker is not flooded", async () => {
-  const cluster = await start({ workers: 2 });
-  const sockets: RawSocket[] = [];
-  for (let i = 0; i < 40; i++) sockets.push(await hang(cluster));
-  const fresh = await cluster.fork();
-  const shares = new Map<number, number>();
-  for (let i = 0; i < 30; i++) {
-    const { workerId } = await ask(cluster);
-    shares.set(workerId, (shares.get(workerId) ?? 0) + 1);
-  }
-  for (const socket of sockets) socket.close();
-  expect(shares.get(fresh.workerId)).toBeGreaterThan(0);
-  // Without sparing it, all 30 would go there.
-  expect(shares.get(fresh.workerId)).toBeLessThan(30);
-});
-
 test("statistics and events tell what happens", async () => {
   const cluster = await start({ workers: 2, stickyOptions: { headTimeout: 200, maxHeadSize: 256 } });
   await cluster.primary.run((ctx) => {

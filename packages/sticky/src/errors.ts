@@ -9,6 +9,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**
+   * Rejection of the primary's `ready()`: `close()` was called before so many workers were ready. Await `ready()`
+   * first.
+   */
+  | "HOLDFAST_ERR_CLOSED"
+  /**
    * Thrown: an option is unknown, of the wrong type or out of its range. The message says what would be
    * right.
    */
@@ -20,7 +25,7 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_INVALID_SERVER"
   /**
    * Thrown: `setupWorker(io)` was called for an `io` without an `http.Server` or `https.Server`. Call
-   * `new Server(httpServer)` or `io.attach(httpServer)` first, with a server that does not listen.
+   * `new Server(httpServer)` or `io.attach(httpServer)` first, in the worker.
    */
   | "HOLDFAST_ERR_NOT_ATTACHED"
   /**
@@ -34,9 +39,9 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_WORKER"
   /**
-   * Event `warning`: `selectWorker` threw (`cause` has the error), or returned neither `undefined` nor the
-   * `workerId` of one of `info.workers`. The connection goes where `loadBalancingMethod` says. Return
-   * `undefined` when none of the workers is the right one.
+   * Event `warning`: `selectWorker` threw or its promise was rejected (`cause` has the error), it took longer than
+   * `workerTimeout`, or gave neither `undefined` nor the `workerId` of one of `info.workers`. The connection goes
+   * where `loadBalancingMethod` says. Return `undefined` when none of the workers is the right one.
    */
   | "HOLDFAST_ERR_SELECT_WORKER"
   /**

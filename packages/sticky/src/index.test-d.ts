@@ -147,14 +147,17 @@ export function selectWorker(server: NetServer): void {
   setupPrimary(server, { selectWorker: () => "1" });
   // @ts-expect-error: "none of them" is undefined
   setupPrimary(server, { selectWorker: () => null });
-  // @ts-expect-error: the connection does not wait for a promise
-  setupPrimary(server, { selectWorker: async () => 1 });
+  setupPrimary(server, { selectWorker: async ({ target }) => (target === "/" ? 1 : undefined) });
+  // @ts-expect-error: a promise of a number
+  setupPrimary(server, { selectWorker: async () => "1" });
   // @ts-expect-error: it is given the info alone
   setupPrimary(server, { selectWorker: (_info, _workers) => 1 });
 }
 
 /** Events name their arguments, and only what is emitted can be listened to. */
 export function primaryHandle(primary: StickyPrimary): void {
+  expectTypeOf(primary.ready(4)).toEqualTypeOf<Promise<void>>();
+  expectTypeOf(primary.ready).parameters.toEqualTypeOf<[(number | undefined)?]>();
   expectTypeOf<StickyPrimary>().toExtend<EventEmitter<PrimaryEvents>>();
   primary.on("worker:ready", (worker) => {
     expectTypeOf(worker).toEqualTypeOf<{ readonly workerId: number; readonly slot: number }>();

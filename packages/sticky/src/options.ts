@@ -12,7 +12,10 @@ export interface ConnectionInfo {
   readonly remoteAddress: string | undefined;
   /** Request target of the first request, as it was sent. `undefined` with TLS, which hides it. */
   readonly target: string | undefined;
-  /** The workers that are ready, in the order of their ids. Never empty. */
+  /**
+   * The workers that can take the connection, in the order of their ids. Those that have been unable to take it, or
+   * take nothing at the moment, are left out. Never empty.
+   */
   readonly workers: readonly WorkerInfo[];
 }
 
@@ -97,10 +100,12 @@ export interface PrimaryOptions {
   ipv6PrefixLength?: number;
   /**
    * Your own choice of a worker for connections that belong to no session, in place of `loadBalancingMethod`.
-   * It is called once for each connection, in the primary, and must be quick.
+   * It is called in the primary for each connection, and again when the worker that it has chosen could not take it.
+   * It may return a promise: the connection then waits for up to `workerTimeout`. If it throws, rejects, takes longer
+   * or names no worker of `info.workers`, `loadBalancingMethod` decides, and the event `warning` tells.
    * @returns `workerId` of one of `info.workers`, or `undefined` to leave it to `loadBalancingMethod`
    */
-  selectWorker?: (info: ConnectionInfo) => number | undefined;
+  selectWorker?: (info: ConnectionInfo) => number | undefined | Promise<number | undefined>;
 }
 
 /** Options of `setupWorker()`. */

@@ -12,13 +12,13 @@ export type RefusalReason =
   | "head-timeout"
   /** Nothing at all came within `headTimeout`: closed. */
   | "silent"
-  /** It had waited longest when `maxPendingConnections` were pending: closed. */
+  /** It had waited longest when `maxPendingConnections` were pending: closed, or 503 if its head was complete. */
   | "evicted"
-  /** The client closed it before its head was complete. */
+  /** The client closed it before its head was complete, or before a worker could take it. */
   | "client-closed"
-  /** No worker was ready within `workerTimeout`: 503. */
+  /** No worker was ready within `workerTimeout`, or took it within 30 seconds: 503. */
   | "no-worker"
-  /** One worker after the other could not take it: closed. */
+  /** None of the workers could take it, though each was asked: 503. */
   | "undeliverable";
 
 export const REFUSAL_REASONS: readonly RefusalReason[] = [
@@ -71,7 +71,7 @@ export interface PrimaryEvents {
   refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
   /**
    * Something is wrong, but the router can go on: a worker has another version of this package
-   * (`HOLDFAST_ERR_VERSION_MISMATCH`), or `selectWorker` threw or named no worker that is ready
+   * (`HOLDFAST_ERR_VERSION_MISMATCH`), or `selectWorker` failed or named no worker that is ready
    * (`HOLDFAST_ERR_SELECT_WORKER`). Without a listener, Node.js prints it.
    */
   warning: [error: Error];

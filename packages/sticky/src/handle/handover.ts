@@ -1,6 +1,6 @@
 /** A connection on its way to another process. Runs in: primary and workers. */
 
-import { encodeToWorker, type Peer } from "../wire/messages.js";
+import { encodeToWorker, type Peer, type Ticket } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import type { Handle } from "./node-internals.js";
 
@@ -15,11 +15,15 @@ export interface Handover {
   readonly peer: Peer | undefined;
   /** The worker that owns its session; `NO_OWNER` if none does. */
   readonly owner: number;
-  /** How many workers could not take it. */
-  attempts: number;
+  /** The other process has it. */
+  onTaken?(): void;
 }
 
-export function toMessage({ name, head, peer, owner }: Handover, workerId: number): object {
+export function toMessage(
+  { name, head, peer, owner }: Handover,
+  workerId: number,
+  ticket: Ticket | undefined,
+): object {
   const settled = owner !== NO_OWNER && owner !== workerId;
-  return encodeToWorker({ kind: "connection", name, head, settled, peer });
+  return encodeToWorker({ kind: "connection", name, head, settled, ticket, peer });
 }

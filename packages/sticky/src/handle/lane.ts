@@ -1,107 +1,227 @@
 /**
  * How connections get to another process.
- * Owns: the handles on their way until the receiver has taken them. Runs in: primary (one to each worker) and
- * workers (one to the primary).
+ * Owns: the handles on their way until the receiver has taken them; a timer while there are some, if it is to see
+ * that the receiver takes nothing. Runs in: primary (one to each worker) and workers (one to the primary).
  *
  * Node.js sends one handle at a time over an IPC channel and lets everything else wait behind it, in a queue
  * that it runs through again for each acknowledgement. So connections wait here instead, where they also can
  * be given to another worker. The sender keeps its copy of a handle until the receiver has acknowledged it:
  * a worker that dies before that has read nothing of the connection.
+ *
+ * What is on the channel cannot be called back, so a connection that may go elsewhere has a ticket: a receiver that
+ * gets it late asks before it reads from it. If there was no acknowledgement by the time that the receiver must ask
+ * from, and nothing is left to be read of the channel, the receiver has not read from the connection, and will ask.
  */
 import createDebug from "debug";
+import { monotonicMs } from "../clock.js";
+import type { Ticket } from "../wire/messages.js";
 import type { Handover } from "./handover.js";
-import { type IpcChannel, isHandleInFlight, onHandleSettled, sendHandle } from "./node-internals.js";
+import {
+  bytesReadOf,
+  type IpcChannel,
+  isHandleInFlight,
+  onHandleSettled,
+  sendHandle,
+} from "./node-internals.js";
 
 const debug = createDebug("holdfast:sticky:lane");
 
-export class Lane {
-  readonly #channel: IpcChannel;
-  readonly #toMessage: (handover: Handover) => object;
-  readonly #onReturned: (handover: Handover) => void;
-  readonly #stopListening: () => void;
-  readonly #waiting: Handover[] = [];
-  #inFlight: Handover | undefined;
-  #inFlightSince = 0;
-  // open → closed
-  #state: "open" | "closed" = "open";
+export interface LaneHooks<H extends Handover> {
+  toMessage(handover: H, ticket: Ticket | undefined): object;
+  /** The receiver could not take it. */
+  onRefused(handover: H): void;
+}
 
-  /** @param onReturned gets a connection that the receiver could not take */
-  constructor(
-    channel: IpcChannel,
-    toMessage: (handover: Handover) => object,
-    onReturned: (handover: Handover) => void,
-  ) {
+/** For a lane that sees whether its receiver takes connections. */
+export interface StallHooks<H extends Handover> {
+  /** After so long without taking one, the receiver is stalled. */
+  readonly afterMs: number;
+  /** So is one that is so slow that a connection waits for so long. */
+  readonly maxWaitMs: number;
+  /** Whether a connection may go elsewhere. */
+  canRevoke(handover: H): boolean;
+  /** The receiver takes nothing. These are all that can be taken back; the lane should get no others for now. */
+  onStalled(handovers: H[]): void;
+  /** The receiver takes connections again. */
+  onResumed(): void;
+}
+
+/** After so long on its way, a connection is late. */
+const CLAIM_MS = 1_000;
+/** A timer that is so late shows that this process was busy itself, and has not heard what it judges by. */
+const LATE_MS = 250;
+
+/** Tickets are unique in this process: a lane must not know another's. */
+let lastTicketId = 0;
+
+export class Lane<H extends Handover = Handover> {
+  readonly #channel: IpcChannel;
+  readonly #hooks: LaneHooks<H>;
+  readonly #stall: StallHooks<H> | undefined;
+  readonly #stopListening: () => void;
+  /** With the time since when each has been in the lane, in order. */
+  readonly #waiting = new Map<H, number>();
+  #inFlight: H | undefined;
+  /** Of the connection in flight, or of the last one if that was taken back. */
+  #ticket: Ticket | undefined;
+  readonly #firstTicketId = lastTicketId + 1;
+  /** Of connections that were taken back while they were in flight. */
+  readonly #revoked = new Set<number>();
+  /** When the receiver has last taken one, or had none to take. */
+  #progressAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  // open ⇄ stalled; open, stalled → closed
+  #state: "open" | "stalled" | "closed" = "open";
+
+  constructor(channel: IpcChannel, hooks: LaneHooks<H>, stall?: StallHooks<H>) {
     this.#channel = channel;
-    this.#toMessage = toMessage;
-    this.#onReturned = onReturned;
+    this.#hooks = hooks;
+    this.#stall = stall;
     this.#stopListening = onHandleSettled(channel, (taken) => this.#onSettled(taken));
   }
 
-  /** Connections that the worker has not taken yet. */
+  /** Connections that the receiver has not taken yet. */
   get length(): number {
-    return this.#waiting.length + (this.#inFlight ? 1 : 0);
+    return this.#waiting.size + (this.#inFlight ? 1 : 0);
   }
 
-  /** How long the worker has been leaving a connection untaken, in milliseconds; 0 if there is none. */
-  stalledMs(now: number): number {
-    return this.#inFlight ? now - this.#inFlightSince : 0;
+  /** Whether the receiver takes nothing. */
+  isStalled(): boolean {
+    return this.#state === "stalled";
   }
 
-  push(handover: Handover): void {
-    if (this.#inFlight || this.#waiting.length > 0 || isHandleInFlight(this.#channel)) {
-      this.#waiting.push(handover);
+  /** How long the receiver has been leaving connections untaken; 0 if there are none. */
+  idleMs(now: number): number {
+    return this.length === 0 ? 0 : now - this.#progressAt;
+  }
+
+  push(handover: H): void {
+    const now = monotonicMs();
+    if (this.length === 0) this.#progressAt = now;
+    if (this.#inFlight || this.#waiting.size > 0 || isHandleInFlight(this.#channel)) {
+      this.#waiting.set(handover, now);
     } else {
       this.#dispatch(handover);
     }
+    this.#watch(now);
+  }
+
+  /** Whether a connection that the receiver got late is still for it. */
+  grant(ticketId: number): boolean {
+    return ticketId >= this.#firstTicketId && !this.#revoked.delete(ticketId);
+  }
+
+  /** Takes one back, if it is not on its way yet. */
+  withdraw(handover: H): boolean {
+    return this.#waiting.delete(handover);
   }
 
   /** Takes back the connections of that name that are not on their way yet. */
-  recall(name: string): Handover[] {
-    const recalled = this.#waiting.filter((handover) => handover.name === name);
-    const kept = this.#waiting.filter((handover) => handover.name !== name);
-    this.#waiting.splice(0, this.#waiting.length, ...kept);
+  recall(name: string): H[] {
+    const recalled = [...this.#waiting.keys()].filter((handover) => handover.name === name);
+    for (const handover of recalled) this.#waiting.delete(handover);
     return recalled;
   }
 
-  /** Ends the lane and returns the connections that the worker has not taken, in order. */
-  close(): Handover[] {
+  /** Ends the lane and returns the connections that the receiver has not taken, in order. */
+  close(): H[] {
     if (this.#state === "closed") return [];
     this.#state = "closed";
+    clearTimeout(this.#timer);
     this.#stopListening();
-    const connections = this.#inFlight ? [this.#inFlight, ...this.#waiting] : [...this.#waiting];
+    const connections = this.#takeWaiting();
+    if (this.#inFlight) connections.unshift(this.#inFlight);
     this.#inFlight = undefined;
-    this.#waiting.length = 0;
     return connections;
   }
 
-  #dispatch(handover: Handover): void {
+  #takeWaiting(): H[] {
+    const waiting = [...this.#waiting.keys()];
+    this.#waiting.clear();
+    return waiting;
+  }
+
+  #dispatch(handover: H): void {
     this.#inFlight = handover;
-    this.#inFlightSince = Date.now();
-    sendHandle(this.#channel, this.#toMessage(handover), handover.handle, (error) => {
+    this.#ticket = this.#stall?.canRevoke(handover)
+      ? { id: ++lastTicketId, claimAfter: monotonicMs() + CLAIM_MS }
+      : undefined;
+    sendHandle(this.#channel, this.#hooks.toMessage(handover, this.#ticket), handover.handle, (error) => {
       if (!error || this.#inFlight !== handover) return;
       debug("sending a connection failed: %s", error.message);
-      this.#settle(false);
+      this.#onSettled(false);
     });
   }
 
+  /** Without a connection of ours in flight this was somebody else's handle, for which ours had to wait. */
   #onSettled(taken: boolean): void {
-    // Without a connection of ours in flight this was somebody else's handle, for which ours had to wait.
-    if (this.#inFlight) this.#settle(taken);
-    else this.#next();
-  }
-
-  #settle(taken: boolean): void {
     const handover = this.#inFlight;
     this.#inFlight = undefined;
+    this.#progressAt = monotonicMs();
+    // What never arrived will not be asked for.
+    if (!taken && this.#ticket) this.#revoked.delete(this.#ticket.id);
+    const wasStalled = this.#state === "stalled";
+    if (wasStalled) this.#state = "open";
     this.#next();
-    if (!handover) return;
-    if (taken) handover.handle.close();
-    else this.#onReturned(handover);
+    if (handover && taken) {
+      handover.handle.close();
+      handover.onTaken?.();
+    } else if (handover) {
+      this.#hooks.onRefused(handover);
+    }
+    if (wasStalled) this.#stall?.onResumed();
   }
 
   #next(): void {
     if (this.#state === "closed" || isHandleInFlight(this.#channel)) return;
-    const handover = this.#waiting.shift();
-    if (handover) this.#dispatch(handover);
+    for (const handover of this.#waiting.keys()) {
+      this.#waiting.delete(handover);
+      this.#dispatch(handover);
+      return;
+    }
+  }
+
+  /** One timer at a time: arming one for each connection would cost too much. */
+  #watch(now: number): void {
+    if (!this.#stall || this.#timer !== undefined || this.length === 0) return;
+    const dueAt = this.#dueAt(this.#stall);
+    this.#timer = setTimeout(() => this.#onTimer(dueAt), Math.max(1, dueAt - now)).unref();
+  }
+
+  #onTimer(dueAt: number): void {
+    this.#timer = undefined;
+    const now = monotonicMs();
+    if (now - dueAt > LATE_MS) this.#progressAt = Math.max(this.#progressAt, now - LATE_MS);
+    this.#judgeLater();
+  }
+
+  /** Acknowledgements that have arrived are read before that. */
+  #judgeLater(): void {
+    const bytesRead = bytesReadOf(this.#channel);
+    setImmediate(() => this.#judge(bytesRead !== undefined && bytesRead === bytesReadOf(this.#channel)));
+  }
+
+  /** @param isQuiet whether there was nothing to be read of the channel */
+  #judge(isQuiet: boolean): void {
+    if (!this.#stall || this.#state === "closed" || this.#timer !== undefined || this.length === 0) return;
+    const now = monotonicMs();
+    if (now < this.#dueAt(this.#stall)) return this.#watch(now);
+    const isLate = this.#ticket !== undefined && now - this.#ticket.claimAfter > LATE_MS;
+    if (isLate && this.#inFlight && !isQuiet) return this.#judgeLater();
+    this.#state = "stalled";
+    const back = this.#takeWaiting();
+    if (isLate && this.#inFlight && this.#ticket) {
+      this.#revoked.add(this.#ticket.id);
+      back.unshift(this.#inFlight);
+      this.#inFlight = undefined;
+    }
+    this.#stall.onStalled(back);
+  }
+
+  /** When the receiver is stalled, if nothing happens until then. */
+  #dueAt({ afterMs, maxWaitMs }: StallHooks<H>): number {
+    const [oldest] = this.#waiting.values();
+    const idleAt = this.#progressAt + afterMs;
+    return oldest === undefined ? idleAt : Math.min(idleAt, oldest + maxWaitMs);
   }
 }

@@ -1,17 +1,25 @@
 /** What this package uses of Node.js, Engine.IO and Socket.IO undocumented: fails when one of them moves. */
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import http, { createServer } from "node:http";
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from "node:net";
+import { fileURLToPath } from "node:url";
 import { Server } from "socket.io";
 import { expect, test } from "vitest";
 import {
   addressOf,
   adoptHandle,
+  answersInProgress,
+  bytesReadOf,
   detachHandle,
+  endConnectionAfter,
   type Handle,
   httpConnectionListeners,
   interceptAccept,
+  onClosing,
   overridePeerName,
+  removeStandIn,
+  standInForListening,
   trackHttpConnections,
 } from "../../dist/handle/node-internals.js";
 
@@ -137,6 +145,112 @@ test("a server that does not listen can track its connections", () => {
   trackHttpConnections(server);
   expect(Object.getOwnPropertySymbols(server).length).toBeGreaterThan(before);
   server.close();
+});
+
+test("a server that does not listen counts as listening, and closes as one", async () => {
+  const server = createServer((_, response) => void response.end("x"));
+  const tell = standInForListening(server);
+  expect([server.listening, server.address()]).toEqual([true, null]);
+  tell?.({ address: "::1", port: 7, family: "IPv6" });
+  expect(server.address()).toEqual({ address: "::1", port: 7, family: "IPv6" });
+  tell?.("/run/app.sock");
+  expect(() => server.listen(0)).toThrow(expect.objectContaining({ code: "ERR_SERVER_ALREADY_LISTEN" }));
+  server.unref().ref();
+  // A connection that it was given holds it open, as one that it accepted.
+  const other = createNetServer();
+  const port = await listen(other);
+  const accepted = new Promise<Handle>((resolve) => void interceptAccept(other, resolve, () => true));
+  const client = connect(port, "127.0.0.1");
+  const socket = adoptHandle(await accepted, server);
+  expect((socket as unknown as { server: unknown }).server).toBe(server);
+  const order: string[] = [];
+  onClosing(server, () => order.push("closing"));
+  const closed = new Promise<void>((resolve, reject) => {
+    server.close((error) => {
+      order.push("closed");
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+  expect([server.listening, ...order]).toEqual([false, "closing"]);
+  await new Promise(setImmediate);
+  expect(order).toEqual(["closing"]);
+  socket.destroy();
+  await closed;
+  client.destroy();
+  other.close();
+});
+
+test("a server that listens is left alone, and tells when it begins to close", async () => {
+  const server = createServer();
+  await listen(server);
+  const address = server.address();
+  expect(standInForListening(server)).toBeUndefined();
+  removeStandIn(server);
+  expect(server.address()).toEqual(address);
+  let isClosing = false;
+  onClosing(server, () => {
+    isClosing = true;
+  });
+  const closed = once(server, "close");
+  server.close();
+  expect(isClosing).toBe(true);
+  await closed;
+});
+
+test("a stand-in that is removed leaves a server that can listen", async () => {
+  const server = createServer();
+  standInForListening(server)?.("/run/app.sock");
+  removeStandIn(server);
+  expect([server.listening, server.address()]).toEqual([false, null]);
+  await listen(server);
+  server.close();
+});
+
+test("a connection that is taken from a closing server lets it close", async () => {
+  const server = createNetServer();
+  const port = await listen(server);
+  const connected = once(server, "connection");
+  const client = connect(port, "127.0.0.1");
+  const [socket] = (await connected) as [Socket];
+  const closed = once(server, "close");
+  server.close();
+  const detached = detachHandle(socket);
+  await closed;
+  detached?.handle.close();
+  client.destroy();
+});
+
+test("answers that are in progress are found, and made the last of their connections", async () => {
+  const server = createServer();
+  const port = await listen(server);
+  const client = connect(port, "127.0.0.1");
+  const idle = connect(port, "127.0.0.1");
+  idle.write("GET /idle HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [, first] = (await once(server, "request")) as [unknown, http.ServerResponse];
+  first.end();
+  await once(idle, "data");
+  client.write("GET /busy HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [, busy] = (await once(server, "request")) as [unknown, http.ServerResponse];
+  expect(answersInProgress(server)).toEqual([busy]);
+  expect(answersInProgress(createNetServer())).toEqual([]);
+  endConnectionAfter(busy);
+  busy.end("x");
+  expect(String((await once(client, "data"))[0])).toMatch(/\r\nConnection: close\r\n/);
+  for (const socket of [client, idle]) socket.destroy();
+  server.close();
+});
+
+test("an IPC channel tells how much was read of it", async () => {
+  const child = fork(fileURLToPath(new URL("../../dist/clock.js", import.meta.url)), {
+    execArgv: ["--input-type=module", "--eval", 'process.on("message", (m) => process.send(m))'],
+  });
+  expect(bytesReadOf(child)).toBe(0);
+  child.send("x".repeat(100));
+  await once(child, "message");
+  expect(bytesReadOf(child)).toBeGreaterThan(100);
+  child.kill();
+  await once(child, "exit");
 });
 
 test("Engine.IO calls generateId, handleRequest and handleUpgrade on the instance", async () => {

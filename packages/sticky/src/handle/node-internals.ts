@@ -302,6 +302,18 @@ export function onHandleSettled(channel: IpcChannel, settled: (taken: boolean) =
   return () => void channel.off("internalMessage", listener);
 }
 
+/**
+ * How many bytes were read of an IPC channel so far; `undefined` if this Node.js does not tell.
+ * Field: the property `kChannelHandle` of the channel, the pipe beneath it.
+ */
+export function bytesReadOf(channel: IpcChannel): number | undefined {
+  const symbol = Object.getOwnPropertySymbols(channel).find(
+    ({ description }) => description === "kChannelHandle",
+  );
+  const pipe = symbol && (channel as unknown as Record<symbol, { bytesRead?: number } | null>)[symbol];
+  return pipe?.bytesRead;
+}
+
 /** Gives a handle to the other end of an IPC channel. The caller closes its own copy. */
 export function sendHandle(
   channel: IpcChannel,

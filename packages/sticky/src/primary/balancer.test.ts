@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { type Candidate, createBalancer } from "../../dist/primary/balancer.js";
 
 const candidates = (...loads: number[]): Candidate[] =>
-  loads.map((load, i) => ({ workerId: i + 1, slot: i, load, handedOver: load }));
+  loads.map((connections, i) => ({ workerId: i + 1, slot: i, connections, handedOver: connections }));
 
 test("least-connection takes the least loaded, of equals the one that got least so far", () => {
   const balance = createBalancer("least-connection");
@@ -42,7 +42,7 @@ test("hash moves only the addresses of a worker that goes, and back when its slo
   const balance = createBalancer("hash");
   const all = candidates(0, 0, 0, 0);
   const without = all.filter(({ slot }) => slot !== 2);
-  const refilled = [...without, { workerId: 99, slot: 2, load: 0, handedOver: 0 }];
+  const refilled = [...without, { workerId: 99, slot: 2, connections: 0, handedOver: 0 }];
   for (const address of ADDRESSES) {
     const before = balance(all, address).slot;
     if (before !== 2) expect(balance(without, address).slot).toBe(before);

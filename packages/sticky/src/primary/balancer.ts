@@ -9,8 +9,8 @@ export interface Candidate {
   readonly workerId: number;
   /** Position in the cluster, kept over respawns. */
   readonly slot: number;
-  /** Connections that are open or on their way, as they count for the choice. */
-  readonly load: number;
+  /** Connections that are open or on their way. */
+  readonly connections: number;
   /** Connections handed over so far. */
   readonly handedOver: number;
 }
@@ -32,7 +32,9 @@ export function createBalancer(method: LoadBalancingMethod): Balancer {
 }
 
 function leastConnection<C extends Candidate>(candidates: readonly C[]): C {
-  return best(candidates, (a, b) => a.load < b.load || (a.load === b.load && a.handedOver < b.handedOver));
+  return best(candidates, (a, b) => {
+    return a.connections < b.connections || (a.connections === b.connections && a.handedOver < b.handedOver);
+  });
 }
 
 function roundRobin(): Balancer {

@@ -3,6 +3,7 @@
  * Owns: their handles, the bytes read so far, one timer for all deadlines. Runs in: primary.
  * Knows nothing of HTTP or workers; callers pass in `read`, which says when there is enough.
  */
+import { monotonicMs } from "../clock.js";
 import type { Handle } from "../handle/node-internals.js";
 
 /** Why a connection did not get through. */
@@ -20,7 +21,6 @@ export interface IntakeHooks<Result> {
 export interface IntakeLimits {
   readonly headTimeoutMs: number;
   readonly maxHeadBytes: number;
-  readonly maxPendingConnections: number;
 }
 
 interface Entry {
@@ -51,8 +51,7 @@ export class Intake<Result> {
 
   /** @param buffered what was read of the connection before */
   add(handle: Handle, buffered?: Buffer): void {
-    if (this.#entries.size >= this.#limits.maxPendingConnections) this.#evictOldest();
-    const entry: Entry = { handle, deadline: Date.now() + this.#limits.headTimeoutMs, head: undefined };
+    const entry: Entry = { handle, deadline: monotonicMs() + this.#limits.headTimeoutMs, head: undefined };
     this.#entries.add(entry);
     handle.onread = (chunk) => {
       if (chunk === undefined) this.#fail(entry, "client-closed");
@@ -62,6 +61,12 @@ export class Intake<Result> {
     if (!this.#entries.has(entry)) return;
     if (handle.readStart() !== 0) this.#fail(entry, "client-closed");
     else this.#watch();
+  }
+
+  /** Gives up the connection that has been read from longest. */
+  evictOldest(): void {
+    const [oldest] = this.#entries;
+    if (oldest) this.#fail(oldest, "evicted");
   }
 
   /** Gives up every connection; `failed` is not called. */
@@ -101,23 +106,18 @@ export class Intake<Result> {
     entry.handle.onread = ignore;
   }
 
-  #evictOldest(): void {
-    const [oldest] = this.#entries;
-    if (oldest) this.#fail(oldest, "evicted");
-  }
-
   /** One timer for the earliest deadline: arming one for each connection would cost more than its head. */
   #watch(): void {
     if (this.#timer !== undefined) return;
     const [oldest] = this.#entries;
     if (!oldest) return;
-    this.#timer = setTimeout(() => this.#expire(), Math.max(1, oldest.deadline - Date.now()));
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, oldest.deadline - monotonicMs()));
     this.#timer.unref();
   }
 
   #expire(): void {
     this.#timer = undefined;
-    const now = Date.now();
+    const now = monotonicMs();
     for (const entry of this.#entries) {
       if (entry.deadline > now) break;
       this.#fail(entry, (entry.head ?? NOTHING).length === 0 ? "silent" : "timeout");

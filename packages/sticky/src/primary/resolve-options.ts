@@ -3,7 +3,7 @@
  * Owns: the defaults and the ranges. Runs in: primary.
  */
 import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
-import type { ConnectionInfo, ForwardedHeader, LoadBalancingMethod, PrimaryOptions } from "../options.js";
+import type { ForwardedHeader, LoadBalancingMethod, PrimaryOptions } from "../options.js";
 import { createTrust, type IsTrusted } from "./client-address.js";
 
 export interface ResolvedPrimaryOptions {
@@ -18,7 +18,7 @@ export interface ResolvedPrimaryOptions {
   readonly isTrusted: IsTrusted | undefined;
   readonly forwardedHeader: ForwardedHeader;
   readonly ipv6PrefixLength: number;
-  readonly selectWorker: ((info: ConnectionInfo) => number | undefined) | undefined;
+  readonly selectWorker: PrimaryOptions["selectWorker"];
 }
 
 const HEADERS: readonly ForwardedHeader[] = ["x-forwarded-for", "forwarded"];

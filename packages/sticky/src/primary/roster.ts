@@ -17,6 +17,7 @@ import {
   type ToPrimary,
   type ToWorker,
 } from "../wire/messages.js";
+import { Arrival, type Placer } from "./arrival.js";
 import { clusterSecrets } from "./cluster-secrets.js";
 import { RoutedWorker } from "./routed-worker.js";
 
@@ -30,12 +31,13 @@ export interface RosterEvents {
   ready: [routed: RoutedWorker, name: string];
   /** A worker's server of that name takes no connections any more. */
   gone: [routed: RoutedWorker, name: string];
+  /** A worker that took nothing for a while takes connections again. */
+  resumed: [routed: RoutedWorker];
+  /** There is another number of workers that live or that are ready. */
+  changed: [];
   /** A worker runs another version of this package. */
   mismatch: [warning: HoldfastError];
 }
-
-/** Finds a worker for a connection that came back: its worker died, could not take it, or gave it away. */
-export type Placer = (handover: Handover) => void;
 
 export class Roster extends EventEmitter<RosterEvents> {
   static #shared: Roster | undefined;
@@ -66,9 +68,13 @@ export class Roster extends EventEmitter<RosterEvents> {
       const decoded = decodeToPrimary(message);
       if (decoded) this.#onMessage(worker, decoded, handle as Handle | undefined);
     };
-    const onDisconnect = (worker: Worker) => this.#remove(worker);
+    const onDisconnect = (worker: Worker) => {
+      this.#remove(worker);
+      this.emit("changed");
+    };
     const onProcessExit = (worker: Worker) => {
       this.#workers.get(worker.id)?.retire();
+      this.emit("changed");
       const drain = setTimeout(() => {
         this.#drains.delete(drain);
         this.#remove(worker);
@@ -113,6 +119,12 @@ export class Roster extends EventEmitter<RosterEvents> {
       : candidates.filter((routed) => routed.isUsable());
   }
 
+  /** How many workers live and are not about to end, ready or not. */
+  get living(): number {
+    const workers = Object.values(cluster.workers ?? {});
+    return workers.filter((worker) => worker && !worker.isDead() && !worker.exitedAfterDisconnect).length;
+  }
+
   /** The worker with that id, if it takes connections of that name. */
   find(workerId: number, name: string): RoutedWorker | undefined {
     const routed = this.#workers.get(workerId);
@@ -137,10 +149,17 @@ export class Roster extends EventEmitter<RosterEvents> {
     for (const { worker } of this.candidates(name)) this.#send(worker, { kind: "address", name, address });
   }
 
-  #place(handover: Handover): void {
-    const [place] = this.#placers.get(handover.name) ?? [];
-    if (place) place(handover);
+  #place(handover: Handover, refusedBy?: number): void {
+    const placers = this.#placers.get(handover.name) ?? new Set();
+    const own = handover instanceof Arrival && placers.has(handover.place) ? handover.place : undefined;
+    // What a worker gives away may go the way of any router of that name.
+    const place = own ?? [...placers][0];
+    if (place) place(handover, refusedBy);
     else handover.handle.close();
+  }
+
+  #placeAll(handovers: readonly Handover[]): void {
+    for (const handover of handovers) this.#place(handover);
   }
 
   #own(release: () => void): void {
@@ -164,7 +183,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     const routed = this.#workers.get(worker.id);
     switch (message.kind) {
       case "ready":
-        this.#onReady(worker, message.name, message.version);
+        this.#onReady(worker, message);
         return;
       case "leaving":
         if (routed) this.#onLeaving(routed, message.name);
@@ -174,10 +193,16 @@ export class Roster extends EventEmitter<RosterEvents> {
       case "report":
         routed?.onReport(message);
         return;
+      case "claim": {
+        const { ticketId } = message;
+        const isGranted = routed?.grant(ticketId) ?? false;
+        this.#send(worker, { kind: "claimed", ticketId, isGranted });
+        return;
+      }
       case "move": {
         const { name, head, peer, owner } = message;
         // The handle is missing if the client was gone before it could be sent.
-        if (handle) this.#place({ handle, name, head, peer, owner, attempts: 0 });
+        if (handle) this.#place({ handle, name, head, peer, owner });
       }
     }
   }
@@ -187,10 +212,11 @@ export class Roster extends EventEmitter<RosterEvents> {
     const recalled = routed.leave(name);
     this.#candidates.clear();
     this.emit("gone", routed, name);
-    for (const handover of recalled) this.#place(handover);
+    this.#placeAll(recalled);
   }
 
-  #onReady(worker: Worker, name: string, version: number): void {
+  #onReady(worker: Worker, message: ToPrimary & { kind: "ready" }): void {
+    const { name, version } = message;
     if (version !== PROTOCOL_VERSION) {
       const text =
         `Worker ${worker.id} runs another version of @holdfast/sticky (protocol ${version}, here ` +
@@ -202,9 +228,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#welcome(worker);
     let routed = this.#workers.get(worker.id);
     if (!routed) {
-      routed = new RoutedWorker(worker, this.#freeSlot(), this.#leastLoad(), (handover) =>
-        this.#place(handover),
-      );
+      routed = this.#admit(worker, message);
       this.#workers.set(worker.id, routed);
     }
     if (routed.names.has(name)) return;
@@ -215,6 +239,19 @@ export class Roster extends EventEmitter<RosterEvents> {
     }
     debug('worker %d is ready for "%s" in slot %d', worker.id, name, routed.slot);
     this.emit("ready", routed, name);
+    this.emit("changed");
+  }
+
+  #admit(worker: Worker, message: ToPrimary & { kind: "ready" }): RoutedWorker {
+    const routed = new RoutedWorker(worker, this.#freeSlot(), message, {
+      onRefused: (handover) => this.#place(handover, worker.id),
+      onStalled: (handovers) => {
+        debug("worker %d takes nothing; %d connections go elsewhere", worker.id, handovers.length);
+        this.#placeAll(handovers);
+      },
+      onResumed: () => this.emit("resumed", routed),
+    });
+    return routed;
   }
 
   #remove(worker: Worker): void {
@@ -227,7 +264,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     const connections = routed.close();
     debug("worker %d is gone; %d connections go elsewhere", worker.id, connections.length);
     for (const name of routed.names) this.emit("gone", routed, name);
-    for (const handover of connections) this.#place(handover);
+    this.#placeAll(connections);
   }
 
   #freeSlot(): number {
@@ -249,10 +286,5 @@ export class Roster extends EventEmitter<RosterEvents> {
       undefined,
     );
     if (last && last.slot >= workers.length) last.slot = free;
-  }
-
-  #leastLoad(): number {
-    const loads = [...this.#workers.values()].map(({ load }) => load);
-    return loads.length === 0 ? 0 : Math.min(...loads);
   }
 }

@@ -9,10 +9,20 @@ import type { WorkerStats } from "../stats.js";
 import type { ToPrimary } from "../wire/messages.js";
 import type { Candidate } from "./balancer.js";
 
-/** A worker that leaves a connection untaken for so long gets no others that could go elsewhere. */
-const STALLED_MS = 1_000;
-/** How long a new worker is spared in a cluster that is already at work. */
-const SLOW_START_MS = 10_000;
+/** A worker that takes nothing for so long gets no others that could go elsewhere. */
+const BUSY_MS = 1_000;
+/** After so long what waits for it goes elsewhere, if it can. */
+const STALLED_MS = 2_000;
+/** So long a connection may wait for one that takes them, but slowly. */
+const MAX_WAIT_MS = 5_000;
+export interface RoutedWorkerHooks {
+  /** The worker could not take it. */
+  onRefused(handover: Handover): void;
+  /** The worker has not taken them for a while, and takes nothing for now. */
+  onStalled(handovers: readonly Handover[]): void;
+  /** The worker takes connections again. */
+  onResumed(): void;
+}
 
 export class RoutedWorker implements Candidate {
   readonly worker: Worker;
@@ -21,29 +31,44 @@ export class RoutedWorker implements Candidate {
   readonly names = new Set<string>();
   slot: number;
   readonly #lane: Lane;
-  readonly #readyAt = Date.now();
-  readonly #handicap: number;
+  /** Connections that it had from an earlier router, and how many it had closed by then. */
+  readonly #before: { readonly open: number; readonly closed: number };
   #handedOver = 0;
-  #closed = 0;
+  #closed: number;
   #forwardedOut = 0;
   #forwardedIn = 0;
   // serving → retired, when its process is gone
   #state: "serving" | "retired" = "serving";
 
-  /**
-   * @param handicap load of the least loaded worker when this one came: at first it counts as equally loaded
-   */
-  constructor(worker: Worker, slot: number, handicap: number, onReturned: (handover: Handover) => void) {
+  constructor(
+    worker: Worker,
+    slot: number,
+    { open, closed }: ToPrimary & { kind: "ready" },
+    hooks: RoutedWorkerHooks,
+  ) {
     this.worker = worker;
     this.workerId = worker.id;
     this.slot = slot;
-    this.#handicap = handicap;
+    this.#before = { open, closed };
+    this.#closed = closed;
     this.#lane = new Lane(
       worker.process,
-      (handover) => toMessage(handover, worker.id),
-      (handover) => {
-        this.#handedOver--;
-        onReturned(handover);
+      {
+        toMessage: (handover, ticket) => toMessage(handover, worker.id, ticket),
+        onRefused: (handover) => {
+          this.#handedOver--;
+          hooks.onRefused(handover);
+        },
+      },
+      {
+        afterMs: STALLED_MS,
+        maxWaitMs: MAX_WAIT_MS,
+        canRevoke: ({ owner }) => owner !== worker.id,
+        onStalled: (handovers) => {
+          this.#handedOver -= handovers.length;
+          hooks.onStalled(handovers);
+        },
+        onResumed: () => hooks.onResumed(),
       },
     );
   }
@@ -55,17 +80,7 @@ export class RoutedWorker implements Candidate {
 
   /** Connections that are open there or on their way. */
   get connections(): number {
-    return this.#handedOver - this.#closed;
-  }
-
-  /**
-   * What counts for "least-connection": its connections and, while it is new, what keeps it from getting
-   * every new connection until it has as many as the others.
-   */
-  get load(): number {
-    if (this.#handicap === 0) return this.connections;
-    const rest = 1 - (Date.now() - this.#readyAt) / SLOW_START_MS;
-    return this.connections + (rest > 0 ? this.#handicap * rest : 0);
+    return this.#before.open + this.#handedOver - (this.#closed - this.#before.closed);
   }
 
   /** Whether connections can be sent to it. */
@@ -75,13 +90,31 @@ export class RoutedWorker implements Candidate {
     );
   }
 
-  isStalled(now: number): boolean {
-    return this.#lane.stalledMs(now) > STALLED_MS;
+  /** Whether others should be preferred at the moment. */
+  isBusy(now: number): boolean {
+    return this.#lane.idleMs(now) > BUSY_MS;
+  }
+
+  /** Whether it takes nothing at the moment. */
+  isStalled(): boolean {
+    return this.#lane.isStalled();
   }
 
   hand(handover: Handover): void {
     this.#handedOver++;
     this.#lane.push(handover);
+  }
+
+  /** Whether a connection that it got late is still for it. */
+  grant(ticketId: number): boolean {
+    return this.#lane.grant(ticketId);
+  }
+
+  /** Takes a connection back, if it is not on its way yet. */
+  withdraw(handover: Handover): boolean {
+    const isBack = this.#lane.withdraw(handover);
+    if (isBack) this.#handedOver--;
+    return isBack;
   }
 
   /** The worker takes no more connections of that name. Returns those that it was about to get. */

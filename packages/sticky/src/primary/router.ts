@@ -1,10 +1,14 @@
 /**
  * The router: reads as little of a connection as it needs, picks the worker, hands the connection over.
  * Owns: the connections of one server from their arrival until a worker has them. Runs in: primary.
+ *
+ * A connection is in one place at a time: in the intake while its head is read, in the waiting room while no worker
+ * takes it, in the lane of a worker on its way there. `maxPendingConnections` bounds the three together.
  */
 import { EventEmitter } from "node:events";
 import type { Server as NetServer } from "node:net";
 import createDebug from "debug";
+import { monotonicMs } from "../clock.js";
 import type { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
@@ -12,9 +16,11 @@ import { type PrimaryEvents, type PrimaryStats, REFUSAL_REASONS, type RefusalRea
 import { decodeMark, NO_OWNER } from "../wire/owner-mark.js";
 import { sessionIdOf } from "../wire/session-id.js";
 import { takeConnections } from "./acceptor.js";
+import { Arrival, type Care } from "./arrival.js";
 import { Chooser } from "./chooser.js";
-import { createHeadReader, type Head } from "./head.js";
+import { createHeadReader, type Head, type HeadReader } from "./head.js";
 import { Intake, type IntakeFailure } from "./intake.js";
+import { Readiness } from "./readiness.js";
 import { type RefusalStatus, refuse } from "./refusal.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import { Roster } from "./roster.js";
@@ -23,8 +29,8 @@ import { WaitingRoom } from "./waiting-room.js";
 
 const debug = createDebug("holdfast:sticky:router");
 
-/** After so many workers that could not take it, a connection is closed. */
-const MAX_ATTEMPTS = 5;
+/** How long a connection may wait for workers that are there but take nothing; or for `workerTimeout`, if that is more. */
+const STALL_TIMEOUT_MS = 30_000;
 
 /** A head of which nothing was read. */
 const UNREAD: Head = { kind: "unread", skip: 0, peer: undefined };
@@ -37,18 +43,22 @@ const INTAKE_FAILURES: Readonly<Record<IntakeFailure, readonly [RefusalReason, R
   "too-long": ["head-too-long", 431],
 };
 
-interface Arrival {
-  readonly handover: Handover;
-  readonly head: Head;
-}
-
 export class Router extends EventEmitter<PrimaryEvents> {
   readonly #options: ResolvedPrimaryOptions;
   readonly #roster = Roster.acquire();
   readonly #chooser: Chooser;
+  /** Reads the head of a connection that comes back; `undefined` if nothing has to be read. */
+  readonly #reread: HeadReader | undefined;
   /** `undefined` if nothing has to be read. */
   readonly #intake: Intake<Head> | undefined;
-  readonly #waiting: WaitingRoom<Arrival>;
+  readonly #waiting: WaitingRoom;
+  /** On their way to a worker, in order. */
+  readonly #handing = new Set<Arrival>();
+  readonly #care: Care = {
+    onTaken: (arrival) => void this.#handing.delete(arrival),
+    place: (handover, refusedBy) => this.#onReturned(handover, refusedBy),
+  };
+  readonly #readiness: Readiness;
   readonly #refused = Object.fromEntries(REFUSAL_REASONS.map((reason) => [reason, 0])) as Record<
     RefusalReason,
     number
@@ -62,11 +72,13 @@ export class Router extends EventEmitter<PrimaryEvents> {
     this.#releases.push(onClose);
     this.#options = options;
     this.#chooser = new Chooser(options, (warning) => this.#warn(warning));
-    const read = createHeadReader({
+    const needs = {
       proxyProtocol: options.proxyProtocol,
       requestLine: options.loadBalancingMethod !== "hash" || options.selectWorker !== undefined,
       headerField: this.#chooser.needsAddress && options.isTrusted ? options.forwardedHeader : undefined,
-    });
+    };
+    this.#reread = createHeadReader({ ...needs, proxyProtocol: false });
+    const read = createHeadReader(needs);
     this.#intake =
       read &&
       new Intake(options, {
@@ -74,9 +86,14 @@ export class Router extends EventEmitter<PrimaryEvents> {
         done: (handle, bytes, head) => this.#onHead(handle, bytes, head),
         failed: (handle, why) => this.#refuse(handle, ...INTAKE_FAILURES[why]),
       });
-    this.#waiting = new WaitingRoom(options.workerTimeoutMs, ({ handover }) =>
-      this.#refuse(handover.handle, "no-worker", 503),
-    );
+    this.#waiting = new WaitingRoom(options.maxHeadBytes, {
+      onTimeout: (arrival) => this.#onTimeout(arrival),
+      onLeft: ({ handle }) => this.#refuse(handle, "client-closed"),
+    });
+    this.#readiness = new Readiness(() => ({
+      ready: this.#roster.candidates(options.name).length,
+      living: this.#roster.living,
+    }));
     this.#listen(server);
   }
 
@@ -89,12 +106,17 @@ export class Router extends EventEmitter<PrimaryEvents> {
     };
   }
 
+  ready(workers?: number): Promise<void> {
+    return this.#readiness.wait(workers);
+  }
+
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
     for (const release of this.#releases.splice(0)) release();
+    this.#readiness.close();
     this.#intake?.close();
-    for (const { handover } of this.#waiting.drain()) handover.handle.close();
+    this.#waiting.close();
     this.#roster.release();
   }
 
@@ -103,56 +125,156 @@ export class Router extends EventEmitter<PrimaryEvents> {
     const onReady = (routed: RoutedWorker, readyName: string) => {
       if (readyName !== name) return;
       this.emit("worker:ready", { workerId: routed.workerId, slot: routed.slot });
-      for (const { handover, head } of this.#waiting.drain()) this.#place(handover, head);
+      this.#placeWaiting();
     };
     const onGone = (routed: RoutedWorker, goneName: string) => {
-      if (goneName === name) this.emit("worker:gone", { workerId: routed.workerId, slot: routed.slot });
+      if (goneName !== name) return;
+      this.emit("worker:gone", { workerId: routed.workerId, slot: routed.slot });
+      this.#placeWaiting();
+    };
+    const onResumed = (routed: RoutedWorker) => {
+      if (routed.names.has(name)) this.#placeWaiting();
     };
     const onListening = () => this.#roster.tellAddress(name, server.address() ?? undefined);
-    server.on("listening", onListening);
     const onMismatch = (warning: HoldfastError) => this.#warn(warning);
-    this.#roster.on("ready", onReady).on("gone", onGone).on("mismatch", onMismatch);
+    const onChanged = () => this.#readiness.check();
+    const roster = this.#roster;
+    roster.on("ready", onReady).on("gone", onGone).on("resumed", onResumed);
+    roster.on("mismatch", onMismatch).on("changed", onChanged);
+    server.on("listening", onListening);
     this.#releases.push(
       takeConnections(server, (handle, buffered) => this.#onHandle(handle, buffered)),
       () => server.off("listening", onListening),
-      () => this.#roster.off("ready", onReady).off("gone", onGone).off("mismatch", onMismatch),
-      this.#roster.register(name, (handover) => this.#onReturned(handover)),
+      () => roster.off("ready", onReady).off("gone", onGone).off("resumed", onResumed),
+      () => roster.off("mismatch", onMismatch).off("changed", onChanged),
+      roster.register(name, this.#care.place),
     );
     if (server.listening) onListening();
   }
 
   #onHandle(handle: Handle, buffered: Buffer | undefined): void {
-    if (this.#intake) this.#intake.add(handle, buffered);
+    if (!this.#makeRoom()) this.#refuse(handle, "evicted", 503);
+    else if (this.#intake) this.#intake.add(handle, buffered);
     else this.#onHead(handle, buffered, UNREAD);
   }
 
   #onHead(handle: Handle, bytes: Buffer | undefined, head: Head): void {
     if (head.kind === "invalid") this.#refuse(handle, "bad-request", 400);
     else if (head.kind === "invalid-proxy-header") this.#refuse(handle, "bad-proxy-header");
-    else this.#place(this.#handover(handle, bytes, head), head);
+    else this.#place(this.#arrival(handle, bytes, head));
   }
 
-  #handover(handle: Handle, bytes: Buffer | undefined, { skip, peer, target }: Head): Handover {
+  #arrival(handle: Handle, bytes: Buffer | undefined, parsed: Head): Arrival {
+    const { skip, peer, target } = parsed;
     const sessionId = target === undefined ? undefined : sessionIdOf(target);
     const owner = sessionId === undefined ? NO_OWNER : decodeMark(this.#roster.tag, sessionId);
     const head = bytes === undefined ? "" : bytes.toString("latin1", skip);
-    return { handle, name: this.#options.name, head, peer, owner, attempts: 0 };
+    return new Arrival({ handle, name: this.#options.name, head, peer, owner }, parsed, this.#care);
   }
 
-  #onReturned(handover: Handover): void {
-    handover.attempts++;
-    if (handover.attempts > MAX_ATTEMPTS) this.#refuse(handover.handle, "undeliverable");
-    else this.#place(handover, UNREAD);
+  #onReturned(handover: Handover, refusedBy: number | undefined): void {
+    const arrival =
+      handover instanceof Arrival && this.#handing.delete(handover) ? handover : this.#comeBack(handover);
+    if (refusedBy !== undefined) arrival.refuse(refusedBy);
+    this.#place(arrival);
   }
 
-  #place(handover: Handover, head: Head): void {
-    const { owner } = handover;
-    const { name } = this.#options;
-    const routed =
-      (owner === NO_OWNER ? undefined : this.#roster.find(owner, name)) ??
-      this.#chooser.choose(this.#roster.candidates(name), handover, head);
-    if (routed) routed.hand(handover);
-    else this.#waiting.add({ handover, head });
+  /** A connection that a worker had. */
+  #comeBack(handover: Handover): Arrival {
+    const parsed = this.#reread?.(Buffer.from(handover.head, "latin1"), 0);
+    return new Arrival(handover, parsed ?? UNREAD, this.#care);
+  }
+
+  #place(arrival: Arrival): void {
+    const { owner } = arrival;
+    const owning = owner === NO_OWNER ? undefined : this.#roster.find(owner, this.#options.name);
+    if (owning && !arrival.wasRefusedBy(owner)) {
+      if (owning.isStalled()) this.#wait(arrival, this.#stallTimeoutMs);
+      else this.#hand(arrival, owning);
+      return;
+    }
+    const able = this.#findAble(arrival);
+    if (!able) return;
+    const answer = this.#chooser.ask(able, arrival);
+    if (answer instanceof Promise) this.#await(answer, arrival);
+    else this.#hand(arrival, this.#chooser.choose(able, arrival, answer));
+  }
+
+  /** The workers that can take a connection. If there are none, it waits or is refused. */
+  #findAble(arrival: Arrival): readonly RoutedWorker[] | undefined {
+    const ready = this.#roster.candidates(this.#options.name);
+    const willing = those(ready, ({ workerId }) => !arrival.wasRefusedBy(workerId));
+    const able = those(willing, (routed) => !routed.isStalled());
+    if (able.length > 0) {
+      const now = monotonicMs();
+      const idle = those(able, (routed) => !routed.isBusy(now));
+      return idle.length > 0 ? idle : able;
+    }
+    if (ready.length === 0) this.#wait(arrival, this.#options.workerTimeoutMs);
+    else if (willing.length > 0) this.#wait(arrival, this.#stallTimeoutMs);
+    else this.#refuse(arrival.handle, "undeliverable", 503);
+    return undefined;
+  }
+
+  /** `selectWorker` has given a promise. */
+  #await(answer: Promise<number | undefined>, arrival: Arrival): void {
+    arrival.isAwaiting = true;
+    this.#waiting.add(arrival, monotonicMs() + this.#options.workerTimeoutMs);
+    void answer.then((selected) => {
+      if (arrival.isAwaiting && this.#waiting.take(arrival)) this.#placeSelected(arrival, selected);
+    });
+  }
+
+  #placeSelected(arrival: Arrival, selected: number | undefined): void {
+    arrival.isAwaiting = false;
+    const able = this.#findAble(arrival);
+    if (able) this.#hand(arrival, this.#chooser.choose(able, arrival, selected));
+  }
+
+  #onTimeout(arrival: Arrival): void {
+    if (!arrival.isAwaiting) return this.#refuse(arrival.handle, "no-worker", 503);
+    this.#chooser.onSilence();
+    this.#placeSelected(arrival, undefined);
+  }
+
+  #hand(arrival: Arrival, routed: RoutedWorker): void {
+    arrival.lane = routed;
+    this.#handing.add(arrival);
+    routed.hand(arrival);
+  }
+
+  get #stallTimeoutMs(): number {
+    return Math.max(this.#options.workerTimeoutMs, STALL_TIMEOUT_MS);
+  }
+
+  #wait(arrival: Arrival, timeoutMs: number): void {
+    this.#waiting.add(arrival, arrival.since + timeoutMs);
+  }
+
+  /** A worker came, went, or takes connections again. */
+  #placeWaiting(): void {
+    for (const arrival of this.#waiting.takeAll(({ isAwaiting }) => !isAwaiting)) this.#place(arrival);
+  }
+
+  /** Makes room for one more connection; `false` if all that are here are just leaving. */
+  #makeRoom(): boolean {
+    const reading = this.#intake?.size ?? 0;
+    const placed = this.#waiting.size + this.#handing.size;
+    if (reading + placed < this.#options.maxPendingConnections) return true;
+    const oldest = reading >= placed ? undefined : (this.#waiting.takeOldest() ?? this.#withdrawOldest());
+    if (oldest) this.#refuse(oldest.handle, "evicted", 503);
+    else if (reading > 0) this.#intake?.evictOldest();
+    else return false;
+    return true;
+  }
+
+  #withdrawOldest(): Arrival | undefined {
+    for (const arrival of this.#handing) {
+      if (!arrival.lane?.withdraw(arrival)) continue;
+      this.#handing.delete(arrival);
+      return arrival;
+    }
+    return undefined;
   }
 
   /** Where nobody listens, Node.js prints it. */
@@ -169,4 +291,9 @@ export class Router extends EventEmitter<PrimaryEvents> {
     if (status === undefined) handle.close();
     else refuse(handle, status, status === 503 ? retryAfterSeconds : undefined);
   }
+}
+
+/** All that pass; without a new list if that is all of them. */
+function those<T>(items: readonly T[], passes: (item: T) => boolean): readonly T[] {
+  return items.every(passes) ? items : items.filter(passes);
 }

@@ -16,6 +16,15 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
   /** What is going on now, and the counts so far. */
   stats(): PrimaryStats;
   /**
+   * Settles when so many workers are ready to take connections of this server. Without a number: when at least one
+   * is, and all that live are. Await it before the server listens; otherwise, clients that are quick all land on the
+   * worker that is up first.
+   * @param workers integer, from 1
+   * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` when `close()` is called before
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+   */
+  ready(workers?: number): Promise<void>;
+  /**
    * Gives the server back as it was. Connections that have no worker yet are closed; those that workers have
    * stay. Calling it again changes nothing.
    */

@@ -1,54 +1,139 @@
 /**
- * Connections for which no worker is ready.
- * Owns: them, and one timer for all deadlines. Runs in: primary.
+ * Connections that no worker takes at the moment.
+ * Owns: them, reading from them, one timer for all deadlines. Runs in: primary.
+ *
+ * It reads on while they wait: that is how it hears of clients that leave. What it reads goes to the worker with the
+ * rest of the head. A client that ends its side may still want an answer, so it stays for a moment.
  */
+import { monotonicMs } from "../clock.js";
+import { addressOf } from "../handle/node-internals.js";
+import type { Arrival } from "./arrival.js";
 
-interface Entry<T> {
-  readonly item: T;
-  readonly deadline: number;
+/** How long a connection whose client has ended its side may wait. */
+const ENDED_MS = 2_000;
+/** Deadlines are looked after no more often than this: it means looking at all that wait. */
+const SWEEP_MS = 20;
+
+const ignore = () => {};
+
+export interface WaitingRoomHooks {
+  onTimeout(arrival: Arrival): void;
+  /** Its client has left. */
+  onLeft(arrival: Arrival): void;
 }
 
-export class WaitingRoom<T> {
-  readonly #timeoutMs: number;
-  readonly #onTimeout: (item: T) => void;
-  /** In order of arrival, which is the order of deadlines. */
-  #entries: Entry<T>[] = [];
+export class WaitingRoom {
+  readonly #maxHeadBytes: number;
+  readonly #hooks: WaitingRoomHooks;
+  /** With their deadlines, in the order in which they came in. */
+  readonly #entries = new Map<Arrival, number>();
   #timer: NodeJS.Timeout | undefined;
+  #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(timeoutMs: number, onTimeout: (item: T) => void) {
-    this.#timeoutMs = timeoutMs;
-    this.#onTimeout = onTimeout;
+  /** @param maxHeadBytes how much may be read of a connection */
+  constructor(maxHeadBytes: number, hooks: WaitingRoomHooks) {
+    this.#maxHeadBytes = maxHeadBytes;
+    this.#hooks = hooks;
   }
 
   get size(): number {
-    return this.#entries.length;
+    return this.#entries.size;
   }
 
-  add(item: T): void {
-    this.#entries.push({ item, deadline: Date.now() + this.#timeoutMs });
-    this.#watch();
+  has(arrival: Arrival): boolean {
+    return this.#entries.has(arrival);
   }
 
-  /** Empties it and returns all that waited, in order of arrival. */
-  drain(): T[] {
+  /** @param deadline by {@link monotonicMs} */
+  add(arrival: Arrival, deadline: number): void {
+    this.#entries.set(arrival, deadline);
+    this.#watch(this.#dueAt(arrival, deadline));
+    this.#read(arrival);
+  }
+
+  /** Takes a connection out; nobody reads from it then. */
+  take(arrival: Arrival): boolean {
+    if (!this.#entries.delete(arrival)) return false;
+    arrival.handle.readStop();
+    arrival.handle.onread = ignore;
+    return true;
+  }
+
+  /** Takes out all that `wanted` says, in the order in which they came in. */
+  takeAll(wanted: (arrival: Arrival) => boolean = () => true): Arrival[] {
+    return [...this.#entries.keys()].filter((arrival) => wanted(arrival) && this.take(arrival));
+  }
+
+  /** Takes out the connection that has been in longest. */
+  takeOldest(): Arrival | undefined {
+    for (const arrival of this.#entries.keys()) {
+      this.take(arrival);
+      return arrival;
+    }
+    return undefined;
+  }
+
+  close(): void {
     clearTimeout(this.#timer);
-    this.#timer = undefined;
-    return this.#entries.splice(0).map(({ item }) => item);
+    for (const { handle } of this.takeAll()) handle.close();
   }
 
-  #watch(): void {
-    const [oldest] = this.#entries;
-    if (this.#timer !== undefined || !oldest) return;
-    this.#timer = setTimeout(() => this.#expire(), Math.max(1, oldest.deadline - Date.now()));
-    this.#timer.unref();
+  #read(arrival: Arrival): void {
+    const { handle } = arrival;
+    if (arrival.head.length >= this.#maxHeadBytes) return;
+    handle.onread = (chunk) => {
+      if (chunk === undefined) this.#onEnd(arrival);
+      else this.#onBytes(arrival, chunk);
+    };
+    if (handle.readStart() !== 0) this.#leave(arrival);
   }
 
-  #expire(): void {
-    this.#timer = undefined;
-    const now = Date.now();
-    const firstAlive = this.#entries.findIndex(({ deadline }) => deadline > now);
-    const expired = this.#entries.splice(0, firstAlive < 0 ? this.#entries.length : firstAlive);
-    this.#watch();
-    for (const { item } of expired) this.#onTimeout(item);
+  #onBytes(arrival: Arrival, chunk: ArrayBuffer): void {
+    arrival.head += Buffer.from(chunk).toString("latin1");
+    if (arrival.head.length >= this.#maxHeadBytes) arrival.handle.readStop();
+  }
+
+  #onEnd(arrival: Arrival): void {
+    const { handle } = arrival;
+    handle.readStop();
+    // Without a peer the connection is reset; with one, its client has just no more to say.
+    if (handle.getpeername && addressOf(handle) === undefined) return this.#leave(arrival);
+    arrival.endedAt ??= monotonicMs();
+    this.#watch(this.#dueAt(arrival, this.#entries.get(arrival) ?? 0));
+  }
+
+  #dueAt({ endedAt }: Arrival, deadline: number): number {
+    return endedAt === undefined ? deadline : Math.min(deadline, endedAt + ENDED_MS);
+  }
+
+  #leave(arrival: Arrival): void {
+    if (this.take(arrival)) this.#hooks.onLeft(arrival);
+  }
+
+  #watch(deadline: number): void {
+    const now = monotonicMs();
+    const at = Math.max(deadline, now + SWEEP_MS);
+    if (at >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => this.#sweep(), at - now).unref();
+  }
+
+  #sweep(): void {
+    this.#timerAt = Number.POSITIVE_INFINITY;
+    const now = monotonicMs();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [arrival, deadline] of this.#entries) {
+      const dueAt = this.#dueAt(arrival, deadline);
+      if (dueAt > now) {
+        next = Math.min(next, dueAt);
+      } else if (dueAt < deadline) {
+        this.#leave(arrival);
+      } else {
+        this.take(arrival);
+        this.#hooks.onTimeout(arrival);
+      }
+    }
+    if (next < Number.POSITIVE_INFINITY) this.#watch(next);
   }
 }

@@ -12,13 +12,29 @@ import {
 const TO_WORKER: [ToWorker, unknown][] = [
   [{ kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s" }, [1, 1, "xy", "/tmp/d", "s"]],
   [
-    { kind: "connection", name: "default", head: "GET", settled: false, peer: undefined },
-    [2, "default", "GET", 0],
+    {
+      kind: "connection",
+      name: "default",
+      head: "GET",
+      settled: false,
+      ticket: { id: 7, claimAfter: 12.5 },
+      peer: undefined,
+    },
+    [2, "default", "GET", 0, 7, 12.5],
   ],
   [
-    { kind: "connection", name: "default", head: "", settled: true, peer: { address: "::1", port: 9 } },
-    [2, "default", "", 1, "::1", 9],
+    {
+      kind: "connection",
+      name: "default",
+      head: "",
+      settled: true,
+      ticket: undefined,
+      peer: { address: "::1", port: 9 },
+    },
+    [2, "default", "", 1, 0, 0, "::1", 9],
   ],
+  [{ kind: "claimed", ticketId: 7, isGranted: true }, [5, 7, 1]],
+  [{ kind: "claimed", ticketId: 8, isGranted: false }, [5, 8, 0]],
   [{ kind: "left", name: "default" }, [3, "default"]],
   [{ kind: "address", name: "default", address: undefined }, [4, "default"]],
   [{ kind: "address", name: "default", address: "/run/app.sock" }, [4, "default", "/run/app.sock"]],
@@ -32,6 +48,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
   [{ kind: "ready", version: 2, name: "default", open: 3, closed: 4 }, [16, 2, "default", 3, 4]],
   [{ kind: "leaving", name: "default" }, [17, "default"]],
   [{ kind: "report", closed: 1, forwardedOut: 2, forwardedIn: 3 }, [18, 1, 2, 3]],
+  [{ kind: "claim", ticketId: 7 }, [20, 7]],
   [{ kind: "move", name: "a", owner: -1, head: "x", peer: undefined }, [19, "a", -1, "x"]],
   [
     { kind: "move", name: "a", owner: 7, head: "x", peer: { address: "1.2.3.4", port: 5 } },
@@ -79,6 +96,7 @@ test("all bytes survive as latin1 under JSON", () => {
     name: "n",
     head: bytes.toString("latin1"),
     settled: false,
+    ticket: undefined,
     peer: undefined,
   });
   const received = decodeToWorker(JSON.parse(JSON.stringify(sent))) as ToWorker & { kind: "connection" };

@@ -17,7 +17,7 @@ const KEY = "holdfast:sticky";
 const Kind = {
   /** primary → worker: the router is here. [version, tag, directory, secret] */
   welcome: 1,
-  /** primary → worker, with a handle. [name, head, settled, peer address?, peer port?] */
+  /** primary → worker, with a handle. [name, head, settled, ticket, claim after, peer address?, peer port?] */
   connection: 2,
   /** primary → worker: answers `leaving`; no connection of that name comes after it. [name] */
   left: 3,
@@ -26,6 +26,8 @@ const Kind = {
    * [name, address or path?, port?, family?]
    */
   address: 4,
+  /** primary → worker: answers `claim`. [ticket, granted] */
+  claimed: 5,
   /** worker → primary: a server takes connections. [version, name, connections open here, closed so far] */
   ready: 16,
   /** worker → primary: a server takes no more. [name] */
@@ -36,6 +38,8 @@ const Kind = {
    * worker → primary, with a handle: give it to that worker, -1 for any. [name, owner, head, address, port]
    */
   move: 19,
+  /** worker → primary: a connection came late; is it still for this worker? [ticket] */
+  claim: 20,
 } as const;
 
 /** An address that replaces the connection's own, as a proxy reported it. */
@@ -48,6 +52,16 @@ export interface Peer {
 export type ListenAddress =
   | string
   | { readonly address: string; readonly port: number; readonly family: string };
+
+/**
+ * What goes with a connection that the router takes back if its worker does not take it. A worker that gets it late
+ * must ask whether it was taken back: the connection itself cannot be, once it is on the channel.
+ */
+export interface Ticket {
+  readonly id: number;
+  /** From then on the worker must ask; milliseconds of the clock that all processes share. */
+  readonly claimAfter: number;
+}
 
 export type ToWorker =
   | {
@@ -63,8 +77,10 @@ export type ToWorker =
       readonly head: string;
       /** The connection must not move on: the owner that it wants cannot be reached. */
       readonly settled: boolean;
+      readonly ticket: Ticket | undefined;
       readonly peer: Peer | undefined;
     }
+  | { readonly kind: "claimed"; readonly ticketId: number; readonly isGranted: boolean }
   | { readonly kind: "left"; readonly name: string }
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
@@ -92,7 +108,8 @@ export type ToPrimary =
       readonly owner: number;
       readonly head: string;
       readonly peer: Peer | undefined;
-    };
+    }
+  | { readonly kind: "claim"; readonly ticketId: number };
 
 export function encodeToWorker(message: ToWorker): object {
   switch (message.kind) {
@@ -100,6 +117,8 @@ export function encodeToWorker(message: ToWorker): object {
       return { [KEY]: [Kind.welcome, message.version, message.tag, message.directory, message.secret] };
     case "left":
       return { [KEY]: [Kind.left, message.name] };
+    case "claimed":
+      return { [KEY]: [Kind.claimed, message.ticketId, message.isGranted ? 1 : 0] };
     case "address": {
       const { name, address } = message;
       if (typeof address !== "object")
@@ -107,8 +126,8 @@ export function encodeToWorker(message: ToWorker): object {
       return { [KEY]: [Kind.address, name, address.address, address.port, address.family] };
     }
     case "connection": {
-      const { name, head, settled, peer } = message;
-      const fields = [Kind.connection, name, head, settled ? 1 : 0];
+      const { name, head, settled, ticket, peer } = message;
+      const fields = [Kind.connection, name, head, settled ? 1 : 0, ticket?.id ?? 0, ticket?.claimAfter ?? 0];
       return { [KEY]: peer ? [...fields, peer.address, peer.port] : fields };
     }
   }
@@ -122,6 +141,8 @@ export function encodeToPrimary(message: ToPrimary): object {
       return { [KEY]: [Kind.leaving, message.name] };
     case "report":
       return { [KEY]: [Kind.report, message.closed, message.forwardedOut, message.forwardedIn] };
+    case "claim":
+      return { [KEY]: [Kind.claim, message.ticketId] };
     case "move": {
       const { name, owner, head, peer } = message;
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
@@ -133,10 +154,12 @@ export function encodeToPrimary(message: ToPrimary): object {
 export function decodeToWorker(message: unknown): ToWorker | undefined {
   const fields = fieldsOf(message);
   if (!fields) return undefined;
-  const [kind, a, b, c, d, e] = fields;
+  const [kind, a, b, c, d, e, f, g] = fields;
   if (kind === Kind.connection && typeof a === "string" && typeof b === "string") {
-    return { kind: "connection", name: a, head: b, settled: c === 1, peer: peerOf(d, e) };
+    const ticket = isCount(d) && d > 0 && typeof e === "number" ? { id: d, claimAfter: e } : undefined;
+    return { kind: "connection", name: a, head: b, settled: c === 1, ticket, peer: peerOf(f, g) };
   }
+  if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
   if (kind === Kind.address && typeof a === "string")
     return { kind: "address", name: a, address: addressOf(b, c, d) };
@@ -160,6 +183,7 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
     return { kind: "ready", version: a, name: b, open: isCount(c) ? c : 0, closed: isCount(d) ? d : 0 };
   }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
+  if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {
     return { kind: "move", name: a, owner: b, head: c, peer: peerOf(d, e) };
   }

@@ -7,6 +7,7 @@ import cluster from "node:cluster";
 import { EventEmitter, once } from "node:events";
 import type { Server as NetServer, Socket } from "node:net";
 import createDebug from "debug";
+import { monotonicMs } from "../clock.js";
 import { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
@@ -21,17 +22,17 @@ import {
   type ToWorker,
 } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
+import { Claims } from "./claims.js";
 import { Counts } from "./counts.js";
 import { Neighbours } from "./neighbours.js";
 import { RoutedServer } from "./routed-server.js";
+import { RouterAddresses } from "./router-addresses.js";
 import { WayBack } from "./way-back.js";
 
 const debug = createDebug("holdfast:sticky:worker");
 
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
-/** How long a router may take to answer this worker; then there is none. */
-const ROUTER_MS = 1_000;
 
 /** A name whose connections come to this worker. */
 interface Subscription {
@@ -64,21 +65,17 @@ export class Receiver {
   readonly #subscriptions = new Map<string, Subscription>();
   /** The servers of those names, and the ones that have stopped taking connections but still have sessions. */
   readonly #servers = new Map<string, RoutedServer>();
-  /** The names that have a router, and where its server listens, if it does. */
-  readonly #addresses = new Map<string, ListenAddress | undefined>();
-  /** Emits "address " and "left " with a name behind them. */
-  readonly #events = new EventEmitter();
+  readonly #addresses = new RouterAddresses();
+  /** Emits "left " with a name behind it. */
+  readonly #events = new EventEmitter().setMaxListeners(0);
   /** Addresses that a proxy has reported; they must go with a connection that moves on. */
   readonly #peers = new WeakMap<Socket, Peer>();
   /** Connections that must not move on: the primary cannot reach the owner that they want. */
   readonly #settled = new WeakSet<Socket>();
   #departed = Promise.resolve();
   readonly #wayBack = new WayBack((handover) => this.#keep(handover));
+  readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => this.#send(report));
-
-  private constructor() {
-    this.#events.setMaxListeners(0);
-  }
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
@@ -97,7 +94,7 @@ export class Receiver {
       previous.users++;
       return previous.routed;
     }
-    if (this.#subscriptions.size === 0) {
+    if (!process.listeners("message").includes(this.#onMessage)) {
       process.on("message", this.#onMessage);
       process.on("disconnect", this.#onDisconnect);
     }
@@ -145,14 +142,13 @@ export class Receiver {
       head: head + (buffered?.toString("latin1") ?? ""),
       peer,
       owner,
-      attempts: 0,
     });
     return true;
   }
 
   #routedServer(name: string, server: NetServer): RoutedServer {
     for (const routed of this.#servers.values()) if (routed.server === server) return routed;
-    const routed = new RoutedServer(server, () => this.#hasRouter(name));
+    const routed = new RoutedServer(server, () => this.#addresses.hasRouter(name));
     routed.on("closing", () => {
       for (const [each, subscription] of this.#subscriptions) {
         if (subscription.routed === routed) void this.#leave(each, subscription);
@@ -183,7 +179,6 @@ export class Receiver {
   #onAddress(name: string, address: ListenAddress | undefined): void {
     this.#addresses.set(name, address);
     if (address !== undefined) this.#subscriptions.get(name)?.routed.tellAddress(address);
-    this.#events.emit(`address ${name}`);
   }
 
   #onLeft(name: string): void {
@@ -197,18 +192,14 @@ export class Receiver {
 
   #drop(name: string, subscription: Subscription): void {
     if (this.#subscriptions.get(name) === subscription) this.#subscriptions.delete(name);
-    if (this.#subscriptions.size > 0) return;
-    process.off("message", this.#onMessage);
-    process.off("disconnect", this.#onDisconnect);
+    this.#listenNoMore();
   }
 
-  /** Whether the primary has a router of that name, as far as can be known after a moment. */
-  async #hasRouter(name: string): Promise<boolean> {
-    if (!this.#addresses.has(name) && process.connected) {
-      const deadline = AbortSignal.timeout(ROUTER_MS);
-      await once(this.#events, `address ${name}`, { signal: deadline }).catch(() => {});
-    }
-    return this.#addresses.has(name);
+  /** Unless something can come yet. */
+  #listenNoMore(): void {
+    if (this.#subscriptions.size > 0 || this.#claims.size > 0) return;
+    process.off("message", this.#onMessage);
+    process.off("disconnect", this.#onDisconnect);
   }
 
   /** Takes a connection that cannot be given back. */
@@ -238,7 +229,11 @@ export class Receiver {
         this.#onWelcome(decoded);
         return;
       case "connection":
-        this.#onConnection(decoded, handle as Handle | undefined);
+        this.#onArrival(decoded, handle as Handle | undefined);
+        return;
+      case "claimed":
+        this.#claims.settle(decoded.ticketId, decoded.isGranted);
+        this.#listenNoMore();
         return;
       case "left":
         this.#onLeft(decoded.name);
@@ -250,6 +245,7 @@ export class Receiver {
 
   /** The router sends nothing more. Sessions stay reachable through the other workers. */
   readonly #onDisconnect = (): void => {
+    this.#claims.giveUp();
     for (const [name, subscription] of this.#subscriptions) {
       subscription.routed.leave();
       if (subscription.state === "leaving") this.#drop(name, subscription);
@@ -268,6 +264,13 @@ export class Receiver {
     this.#counts.report();
   }
 
+  #onArrival(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {
+    const { ticket } = message;
+    const isLate = ticket !== undefined && monotonicMs() > ticket.claimAfter;
+    if (isLate && handle) this.#claims.add(ticket.id, handle, () => this.#onConnection(message, handle));
+    else this.#onConnection(message, handle);
+  }
+
   #onConnection(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {
     const { name, head, peer } = message;
     const subscription = this.#subscriptions.get(name);
@@ -275,7 +278,7 @@ export class Receiver {
     if (handle && subscription?.state === "open") return this.#accept(subscription.routed, handle, message);
     this.#counts.add("closed");
     // Without a handle, the client has left meanwhile; otherwise this worker has.
-    if (handle) this.#wayBack.push({ handle, name, head, peer, owner: NO_OWNER, attempts: 0 });
+    if (handle) this.#wayBack.push({ handle, name, head, peer, owner: NO_OWNER });
   }
 
   #accept(routed: RoutedServer, handle: Handle, { head, settled, peer }: Arrival): void {

@@ -23,11 +23,10 @@ export class WayBack {
 
   #open(): Lane {
     if (this.#lane) return this.#lane;
-    const lane = new Lane(
-      process,
-      ({ name, head, peer, owner }) => encodeToPrimary({ kind: "move", name, owner, head, peer }),
-      (returned) => this.#keep(returned),
-    );
+    const lane = new Lane(process, {
+      toMessage: ({ name, head, peer, owner }) => encodeToPrimary({ kind: "move", name, owner, head, peer }),
+      onRefused: (handover) => this.#keep(handover),
+    });
     process.once("disconnect", () => {
       for (const left of lane.close()) this.#keep(left);
     });
