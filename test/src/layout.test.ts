@@ -30,7 +30,7 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
       host: ["wire", "link", "hub", "member", "socketio", "backplane"],
     },
     foreign: { hub: [SOCKET_IO, CLUSTER], backplane: [SOCKET_IO, CLUSTER] },
-    known: ["stats → link/contract"],
+    known: [],
   },
   sticky: {
     folders: {

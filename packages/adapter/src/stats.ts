@@ -1,6 +1,8 @@
 /** What the primary's handle tells: statistics and events. Types only. */
 import type { MemberInfo } from "./errors.js";
-import type { LinkKind } from "./link/contract.js";
+
+/** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `local`: within the primary. */
+export type LinkKind = "pipe" | "ipc" | "local";
 
 /** What the hub knows of one worker. */
 export interface MemberStats extends MemberInfo {

@@ -1,7 +1,5 @@
 /** What carries frames between a worker and the hub. Runs in: primary and workers. */
-
-/** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `local`: within the primary. */
-export type LinkKind = "pipe" | "ipc" | "local";
+import type { LinkKind } from "../stats.js";
 
 /** One end of a link. The other end gets the same bytes in the same order, cut differently. */
 export interface Link {
