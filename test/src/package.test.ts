@@ -74,7 +74,8 @@ describe.each(NAMES)("the tarball of @holdfast/%s", (name) => {
   it("holds what it should, and nothing else", async () => {
     const { stdout } = await run("tar", ["-tzf", tarballs[name]]);
     const files = stdout.trim().split("\n").sort();
-    for (const wanted of ["package.json", "LICENSE", "dist/index.js", "dist/index.d.ts"]) {
+    const builds = ["dist", "dist/cjs"].flatMap((build) => [`${build}/index.js`, `${build}/index.d.ts`]);
+    for (const wanted of ["package.json", "LICENSE", "dist/cjs/package.json", ...builds]) {
       expect(files).toContain(`package/${wanted}`);
     }
     expect(files.filter((file) => /\.test(-d)?\.|\.tsbuildinfo|\/src\/|\/test\//.test(file))).toEqual([]);
@@ -94,9 +95,39 @@ describe.each(NAMES)("the tarball of @holdfast/%s", (name) => {
     await tool("publint", [tarballs[name], "--strict"]);
   });
 
-  it("passes are-the-types-wrong for ES modules", async () => {
-    await tool("attw", [tarballs[name], "--profile", "esm-only", "--no-color", "--no-emoji"]);
+  it("passes are-the-types-wrong, however modules are resolved", async () => {
+    await tool("attw", [tarballs[name], "--profile", "strict", "--no-color", "--no-emoji"]);
   });
+});
+
+it("an ES module and CommonJS in one process share the hub and the router", async () => {
+  const script = join(folder, "both.cjs");
+  await writeFile(
+    script,
+    `const { createServer } = require("node:http");
+    const required = { ...require("@holdfast/adapter"), router: require("@holdfast/sticky").setupPrimary };
+    Promise.all([import("@holdfast/adapter"), import("@holdfast/sticky")]).then(([adapter, sticky]) => {
+      const codes = [];
+      const attempt = (call) => {
+        try {
+          return call();
+        } catch (error) {
+          codes.push([error.code, error instanceof required.HoldfastError]);
+        }
+      };
+      const httpServer = createServer();
+      const handles = [required.setupPrimary(), required.router(httpServer)];
+      attempt(() => adapter.setupPrimary());
+      attempt(() => sticky.setupPrimary(httpServer));
+      for (const handle of handles) handle.close();
+      for (const handle of [adapter.setupPrimary(), sticky.setupPrimary(httpServer)]) handle.close();
+      console.log(JSON.stringify([codes, adapter.setupPrimary === required.setupPrimary]));
+    });`,
+  );
+  const { stdout, stderr } = await run(process.execPath, [script], { cwd: folder });
+  expect(stderr).toBe("");
+  const taken = ["HOLDFAST_ERR_ALREADY_SET_UP", true];
+  expect(JSON.parse(stdout)).toEqual([[taken, taken], false]);
 });
 
 /** Runs a development tool of the workspace; its output is in the error if it fails. */

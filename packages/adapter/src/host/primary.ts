@@ -7,6 +7,7 @@ import { EventEmitter } from "node:events";
 import { HoldfastError, type MemberInfo } from "../errors.js";
 import { Hub } from "../hub/hub.js";
 import { type PrimaryOptions, type ResolvedPrimaryOptions, resolvePrimaryOptions } from "../options.js";
+import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { ClusterWorkers } from "./cluster-workers.js";
 import { type Emitter, type EmitterOptions, Emitters, PRIMARY_WORKER_ID } from "./emitter.js";
@@ -14,7 +15,8 @@ import { type Emitter, type EmitterOptions, Emitters, PRIMARY_WORKER_ID } from "
 /** `journalFull` is emitted at most once in this time. */
 const JOURNAL_FULL_MS = 60_000;
 
-let current: Primary | undefined;
+/** The hub of this process. */
+const slot = processWide("primary", () => ({ current: undefined as Primary | undefined }));
 
 /** The hub's handle in the primary. */
 export class Primary extends EventEmitter<PrimaryEvents> {
@@ -77,7 +79,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     this.#workers.close();
     this.#emitters.close();
     this.#hub.close();
-    if (current === this) current = undefined;
+    if (slot.current === this) slot.current = undefined;
   }
 
   #onLeave(info: MemberInfo): void {
@@ -123,14 +125,14 @@ export function setupPrimary(options?: PrimaryOptions): Primary {
       "setupPrimary() was called in a worker. Call it in the primary, before cluster.fork().",
     );
   }
-  if (current) {
+  if (slot.current) {
     throw new HoldfastError(
       "HOLDFAST_ERR_ALREADY_SET_UP",
       "setupPrimary() was called twice: one hub serves all workers. Keep the handle of the first call.",
     );
   }
-  current = new Primary(resolvePrimaryOptions(options));
-  return current;
+  slot.current = new Primary(resolvePrimaryOptions(options));
+  return slot.current;
 }
 
 function isWorker({ workerId }: MemberInfo): boolean {

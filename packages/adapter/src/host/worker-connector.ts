@@ -8,6 +8,7 @@ import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
 import { arePipes, PipeLink } from "../link/pipe.js";
 import { type Connector, Member } from "../member/member.js";
+import { processWide } from "../process-wide.js";
 import { batchWrites } from "../socketio/write-batch.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
@@ -128,8 +129,6 @@ class WorkerConnector implements Connector {
   }
 }
 
-let current: Member | undefined;
-
 /**
  * The member of this process.
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER`
@@ -142,6 +141,5 @@ export function workerMember(): Member {
         "started; a server in a single process needs no adapter.",
     );
   }
-  current ??= new Member(new WorkerConnector(), batchWrites);
-  return current;
+  return processWide("member", () => new Member(new WorkerConnector(), batchWrites));
 }

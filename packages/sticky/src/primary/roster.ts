@@ -9,6 +9,7 @@ import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import type { Handle } from "../handle/node-internals.js";
+import { processWide } from "../process-wide.js";
 import {
   decodeToPrimary,
   encodeToWorker,
@@ -39,15 +40,14 @@ export interface RosterEvents {
   mismatch: [warning: HoldfastError];
 }
 
-export class Roster extends EventEmitter<RosterEvents> {
-  static #shared: Roster | undefined;
-  static #users = 0;
+const slot = processWide("roster", () => ({ roster: undefined as Roster | undefined, users: 0 }));
 
+export class Roster extends EventEmitter<RosterEvents> {
   /** The roster of this process; made for its first user. Give it back with {@link release}. */
   static acquire(): Roster {
-    Roster.#shared ??= new Roster();
-    Roster.#users++;
-    return Roster.#shared;
+    slot.roster ??= new Roster();
+    slot.users++;
+    return slot.roster;
   }
 
   readonly #secrets = clusterSecrets();
@@ -100,8 +100,8 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Gives the roster back; its last user ends it. */
   release(): void {
-    if (--Roster.#users > 0) return;
-    Roster.#shared = undefined;
+    if (--slot.users > 0) return;
+    slot.roster = undefined;
     for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
   }

@@ -7,6 +7,7 @@ import { Server as NetServer } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { HoldfastError } from "../errors.js";
 import type { PrimaryOptions } from "../options.js";
+import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { resolvePrimaryOptions } from "./resolve-options.js";
 import { Router } from "./router.js";
@@ -32,7 +33,7 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
 }
 
 /** Servers that have a router. */
-const servers = new WeakSet<NetServer>();
+const servers = processWide("servers", () => new WeakSet<NetServer>());
 
 /**
  * Hands every connection of `server` to the worker that holds its session. `server` is an `http.Server` or a

@@ -11,6 +11,7 @@ import { monotonicMs } from "../clock.js";
 import { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
+import { processWide } from "../process-wide.js";
 import type { WorkerProcessStats } from "../stats.js";
 import {
   decodeToWorker,
@@ -48,12 +49,9 @@ interface Subscription {
 type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled" | "peer">;
 
 export class Receiver {
-  static #shared: Receiver | undefined;
-
   /** The receiver of this process. */
   static get(): Receiver {
-    Receiver.#shared ??= new Receiver();
-    return Receiver.#shared;
+    return processWide("receiver", () => new Receiver());
   }
 
   /** The other workers. */

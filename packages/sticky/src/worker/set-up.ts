@@ -6,6 +6,7 @@ import { Server as NetServer } from "node:net";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
 import type { DrainOptions, WorkerOptions } from "../options.js";
+import { processWide } from "../process-wide.js";
 import type { WorkerProcessStats } from "../stats.js";
 import { forwardStrays } from "./forwarder.js";
 import { Receiver } from "./receiver.js";
@@ -40,7 +41,7 @@ export interface StickyWorker {
 /** The part of its time that a drain gives to requests, before it closes the clients. */
 const REQUESTS_SHARE = 0.8;
 
-const setups = new WeakMap<Engine, Setup>();
+const setups = processWide("setups", () => new WeakMap<Engine, Setup>());
 
 /** One Socket.IO server that is set up. */
 class Setup implements StickyWorker {
