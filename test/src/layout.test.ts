@@ -36,11 +36,17 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
     folders: {
       wire: [],
       handle: ["wire"],
-      primary: ["wire", "handle"],
-      worker: ["wire", "handle"],
+      rendezvous: ["wire"],
+      primary: ["wire", "handle", "rendezvous"],
+      worker: ["wire", "handle", "rendezvous"],
     },
-    foreign: { wire: [SOCKET_IO, CLUSTER], handle: [SOCKET_IO, CLUSTER], primary: [SOCKET_IO] },
-    known: ["worker/neighbours → primary/cluster-secrets"],
+    foreign: {
+      wire: [SOCKET_IO, CLUSTER],
+      handle: [SOCKET_IO, CLUSTER],
+      rendezvous: [SOCKET_IO, CLUSTER],
+      primary: [SOCKET_IO],
+    },
+    known: [],
   },
 };
 

@@ -39,6 +39,18 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_WORKER"
   /**
+   * Thrown: `setupPrimary()` finds no place for the private directory, where the workers' private sockets are. Set
+   * `TMPDIR` to a directory that exists, that this user can write to, and whose path is short enough for a Unix
+   * socket; the message says how short. Event `warning`: somebody has removed it, and it was made anew. Let
+   * whatever cleans that place spare names that start with `holdfast-`.
+   */
+  | "HOLDFAST_ERR_PRIVATE_DIRECTORY"
+  /**
+   * Event `warning`: a worker's private socket fails, so requests that reach another worker than the one of their
+   * session cannot be relayed. The message has the system's error; mend what it names.
+   */
+  | "HOLDFAST_ERR_PRIVATE_SOCKET"
+  /**
    * Event `warning`: `selectWorker` threw or its promise was rejected (`cause` has the error), it took longer than
    * `workerTimeout`, or gave neither `undefined` nor the `workerId` of one of `info.workers`. The connection goes
    * where `loadBalancingMethod` says. Return `undefined` when none of the workers is the right one.
@@ -54,7 +66,13 @@ export type HoldfastErrorCode =
    * Event `warning`: a worker runs a version of this package that the primary does not understand, and gets
    * no connections. Install the same version for both and restart the primary.
    */
-  | "HOLDFAST_ERR_VERSION_MISMATCH";
+  | "HOLDFAST_ERR_VERSION_MISMATCH"
+  /**
+   * Event `warning`: a worker runs as a user that cannot use the private directory, so requests that reach another
+   * worker than the one of their session cannot be relayed. Start all workers as one user: the primary's, or, if the primary
+   * is root, another one.
+   */
+  | "HOLDFAST_ERR_WORKER_USER";
 
 /** Marks instances across packages, and across copies of one package. */
 const BRAND = Symbol.for("holdfast.error");

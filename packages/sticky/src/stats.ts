@@ -71,8 +71,9 @@ export interface PrimaryEvents {
   refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
   /**
    * Something is wrong, but the router can go on: a worker has another version of this package
-   * (`HOLDFAST_ERR_VERSION_MISMATCH`), or `selectWorker` failed or named no worker that is ready
-   * (`HOLDFAST_ERR_SELECT_WORKER`). Without a listener, Node.js prints it.
+   * (`HOLDFAST_ERR_VERSION_MISMATCH`), `selectWorker` failed or named no worker that is ready
+   * (`HOLDFAST_ERR_SELECT_WORKER`), or private sockets were removed or fail (`HOLDFAST_ERR_PRIVATE_DIRECTORY`,
+   * `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`). Without a listener, Node.js prints it.
    */
   warning: [error: Error];
 }

@@ -8,6 +8,8 @@
  */
 import http from "node:http";
 import { type Server as NetServer, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { Server as TlsServer } from "node:tls";
 import type { ListenAddress } from "../wire/messages.js";
 
 /** The object beneath a `net.Socket`: Node's binding to libuv (`TCP` or `Pipe`). */
@@ -96,6 +98,24 @@ export function httpConnectionListeners(server: NetServer): ((...args: unknown[]
   return (server.listeners("connection") as ((...args: unknown[]) => void)[]).filter(
     (listener) => listener === own || listener.name === "connectionListener",
   );
+}
+
+/**
+ * Starts the HTTP/1 parser of a server, with all of the server's options, on a connection that is not one of its
+ * own: what `server.emit("connection", connection)` would do, but for the listeners of the user, and without TLS.
+ *
+ * Fields: the listener that `http.Server` has for "connection", `https.Server` and http2's secure server for
+ * "secureConnection", named `connectionListener`; `connection.server`, which http2's asks; `server.headersTimeout`,
+ * which http2's server has if it takes HTTP/1 as well.
+ * @returns `false` if the server has no such parser, and then nothing has happened
+ */
+export function serveHttp(server: NetServer, connection: Duplex): boolean {
+  const event = server instanceof TlsServer ? "secureConnection" : "connection";
+  const listener = server.listeners(event).find(({ name }) => name === "connectionListener");
+  if (!listener || typeof (server as http.Server).headersTimeout !== "number") return false;
+  (connection as Duplex & { server?: NetServer }).server = server;
+  listener.call(server, connection);
+  return true;
 }
 
 /**

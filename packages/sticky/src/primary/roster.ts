@@ -19,7 +19,7 @@ import {
   type ToWorker,
 } from "../wire/messages.js";
 import { Arrival, type Placer } from "./arrival.js";
-import { clusterSecrets } from "./cluster-secrets.js";
+import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 
 const debug = createDebug("holdfast:sticky:roster");
@@ -38,6 +38,8 @@ export interface RosterEvents {
   changed: [];
   /** A worker runs another version of this package. */
   mismatch: [warning: HoldfastError];
+  /** Something is wrong with the private sockets. */
+  trouble: [warning: HoldfastError];
 }
 
 const slot = processWide("roster", () => ({ roster: undefined as Roster | undefined, users: 0 }));
@@ -50,7 +52,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     return slot.roster;
   }
 
-  readonly #secrets = clusterSecrets();
+  readonly #keeper = RendezvousKeeper.get();
   readonly #workers = new Map<number, RoutedWorker>();
   readonly #welcomed = new Set<number>();
   readonly #candidates = new Map<string, RoutedWorker[]>();
@@ -73,6 +75,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       this.emit("changed");
     };
     const onProcessExit = (worker: Worker) => {
+      this.#keeper.forget(worker.id);
       this.#workers.get(worker.id)?.retire();
       this.emit("changed");
       const drain = setTimeout(() => {
@@ -95,7 +98,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** The cluster's tag in session ids. */
   get tag(): string {
-    return this.#secrets.tag;
+    return this.#keeper.secrets.tag;
   }
 
   /** Gives the roster back; its last user ends it. */
@@ -169,7 +172,16 @@ export class Roster extends EventEmitter<RosterEvents> {
   #welcome(worker: Worker): void {
     if (this.#welcomed.has(worker.id)) return;
     this.#welcomed.add(worker.id);
-    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#secrets });
+    this.#onMended(worker, this.#keeper.admit(cluster.settings.uid));
+  }
+
+  /** Tells the worker, or all of them if it has changed, where the private directory is. */
+  #onMended(worker: Worker, { moved, warning }: Mended): void {
+    const all = Object.values(cluster.workers ?? {}).filter((each) => each && this.#welcomed.has(each.id));
+    for (const each of moved ? all : [worker]) {
+      if (each) this.#send(each, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
+    }
+    if (warning) this.emit("trouble", warning);
   }
 
   #send(worker: Worker, message: ToWorker): void {
@@ -203,7 +215,10 @@ export class Roster extends EventEmitter<RosterEvents> {
         const { name, head, peer, owner } = message;
         // The handle is missing if the client was gone before it could be sent.
         if (handle) this.#place({ handle, name, head, peer, owner });
+        return;
       }
+      case "trouble":
+        this.#onMended(worker, this.#keeper.mend(worker.id, message));
     }
   }
 

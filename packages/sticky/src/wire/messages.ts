@@ -8,14 +8,17 @@
 
 import { NO_OWNER } from "./owner-mark.js";
 
-/** Version of these messages; both ends say theirs first. */
+/** Version of these messages, and of what workers say to each other; both ends say theirs first. */
 export const PROTOCOL_VERSION = 2;
 
 const KEY = "holdfast:sticky";
 
 /** Message kinds; the numbers are part of protocol version 2. */
 const Kind = {
-  /** primary → worker: the router is here. [version, tag, directory, secret] */
+  /**
+   * primary → worker: the router is here, and again when the directory has changed.
+   * [version, tag, directory, secret]
+   */
   welcome: 1,
   /** primary → worker, with a handle. [name, head, settled, ticket, claim after, peer address?, peer port?] */
   connection: 2,
@@ -40,7 +43,24 @@ const Kind = {
   move: 19,
   /** worker → primary: a connection came late; is it still for this worker? [ticket] */
   claim: 20,
+  /** worker → primary: something is wrong with the private sockets. [what, uid, code, text] */
+  trouble: 21,
 } as const;
+
+/** What is wrong with the private sockets; the numbers are part of protocol version 2. */
+const TROUBLES = {
+  /** The directory or the worker's socket was removed. */
+  removed: 1,
+  /** The worker's user may not use the directory or a socket in it. */
+  denied: 2,
+  /** A private socket fails. */
+  failed: 3,
+} as const;
+
+export type TroubleKind = keyof typeof TROUBLES;
+
+/** Longer texts are cut. */
+const MAX_TEXT_LENGTH = 500;
 
 /** An address that replaces the connection's own, as a proxy reported it. */
 export interface Peer {
@@ -109,7 +129,18 @@ export type ToPrimary =
       readonly head: string;
       readonly peer: Peer | undefined;
     }
-  | { readonly kind: "claim"; readonly ticketId: number };
+  | { readonly kind: "claim"; readonly ticketId: number }
+  | ({ readonly kind: "trouble" } & Trouble);
+
+/** What a worker has to tell of the private sockets. */
+export interface Trouble {
+  readonly what: TroubleKind;
+  /** The worker's effective user; -1 where there are none. */
+  readonly uid: number;
+  /** Of the system's error; empty if there was none. */
+  readonly code: string;
+  readonly text: string;
+}
 
 export function encodeToWorker(message: ToWorker): object {
   switch (message.kind) {
@@ -146,6 +177,10 @@ export function encodeToPrimary(message: ToPrimary): object {
     case "move": {
       const { name, owner, head, peer } = message;
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
+    }
+    case "trouble": {
+      const { what, uid, code, text } = message;
+      return { [KEY]: [Kind.trouble, TROUBLES[what], uid, code, text.slice(0, MAX_TEXT_LENGTH)] };
     }
   }
 }
@@ -186,6 +221,10 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {
     return { kind: "move", name: a, owner: b, head: c, peer: peerOf(d, e) };
+  }
+  if (kind === Kind.trouble && Number.isSafeInteger(b) && typeof c === "string" && typeof d === "string") {
+    const what = (Object.keys(TROUBLES) as TroubleKind[]).find((each) => TROUBLES[each] === a);
+    return what && { kind: "trouble", what, uid: b as number, code: c, text: d.slice(0, MAX_TEXT_LENGTH) };
   }
   return undefined;
 }

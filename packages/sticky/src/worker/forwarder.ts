@@ -10,23 +10,23 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { NO_OWNER } from "../wire/owner-mark.js";
-import { encodeTarget, originOf } from "../wire/private-address.js";
 import { sessionIdOf } from "../wire/session-id.js";
 import { writeHead } from "./header-fields.js";
 import type { Relay } from "./relay.js";
+import { isRelayed } from "./relayed-socket.js";
 import type { Engine } from "./session-marks.js";
 
 /** What the forwarder needs of its worker. */
 export interface ForwarderHost {
   /** The worker that owns a session; `NO_OWNER` if none does or it is this one. */
   ownerElsewhere(sessionId: string): number;
-  /** Where the owner's private socket is and what opens it; `undefined` while there are none. */
-  door(owner: number): { readonly path: string; readonly secret: string } | undefined;
   /**
    * Moves a connection to the owner's process. `false` if it cannot be moved; then nothing has happened.
    * @param head the bytes that were read of it
    */
   move(socket: Socket, name: string, owner: number, head: string): boolean;
+  /** Called for each request that another worker has relayed to this one. */
+  onForwardedIn(): void;
   readonly relay: Relay;
 }
 
@@ -34,35 +34,32 @@ export interface ForwarderHost {
 export function forwardStrays(engine: Engine, name: string, host: ForwarderHost): () => void {
   const { handleRequest, handleUpgrade } = engine;
 
-  const ownerOf = (request: IncomingMessage): number => {
+  /** What was relayed once is answered here, whatever its session id says. */
+  const ownerOf = (request: IncomingMessage, socket: Duplex): number => {
+    if (isRelayed(socket)) {
+      host.onForwardedIn();
+      return NO_OWNER;
+    }
     const sessionId = sessionIdOf(request.url ?? "");
     return sessionId === undefined ? NO_OWNER : host.ownerElsewhere(sessionId);
-  };
-  const doorOf = (request: IncomingMessage, owner: number) => {
-    const door = host.door(owner);
-    const target = door && encodeTarget(door.secret, originOf(name, request.socket), request.url ?? "");
-    return door && target !== undefined ? { path: door.path, target } : undefined;
   };
 
   engine.handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     const here = () => handleRequest.call(engine, request, response);
-    const owner = ownerOf(request);
-    const door = owner === NO_OWNER ? undefined : doorOf(request, owner);
-    if (door) host.relay.request(door.path, door.target, request, response, here);
-    else here();
+    const owner = ownerOf(request, request.socket);
+    if (owner === NO_OWNER) here();
+    else host.relay.request(owner, name, request, response, here);
   };
 
   engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
-    const owner = ownerOf(request);
+    const owner = ownerOf(request, socket);
     if (owner === NO_OWNER) return here();
     if (socket instanceof Socket && !(socket instanceof TLSSocket)) {
-      const text = writeHead(request.method ?? "GET", request.url ?? "", request.rawHeaders);
+      const text = writeHead(request);
       if (text && host.move(socket, name, owner, text + head.toString("latin1"))) return;
     }
-    const door = doorOf(request, owner);
-    if (door) host.relay.upgrade(door.path, door.target, request, socket, head, here);
-    else here();
+    host.relay.upgrade(owner, name, request, socket, head, here);
   };
 
   return () => {

@@ -1,56 +1,58 @@
 /**
- * Header fields on their way through the forwarder.
+ * Heads of messages on their way through the forwarder.
  * Owns: nothing; pure. Runs in: workers.
- * @see https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+ *
+ * To the application it makes no difference which worker a connection came to. So a request's fields reach the owner
+ * as they are, those of the connection included: the worker that relays is no proxy. Of an answer's fields, those
+ * about the connection between the workers stay behind.
  */
+import type { IncomingMessage } from "node:http";
 
-/** Fields that concern one connection only. */
-const HOP_BY_HOP = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "transfer-encoding",
-  "upgrade",
-]);
-/** Fields that "Connection" must not take away: without them the message would mean something else. */
-const INDISPENSABLE = new Set(["content-length", "host"]);
+/** How the length of a request's body is told. */
+export type Framing = "none" | "length" | "chunked";
 
-/**
- * The end-to-end fields of a message, in its order and spelling, as `[name, value, name, value, …]`.
- * @param raw `rawHeaders` of the message
- * @param connection its "connection" field, which names further fields of one connection only
- */
-export function endToEnd(raw: readonly string[], connection: string | undefined): string[] {
-  const dropped = connection === undefined ? HOP_BY_HOP : withNominated(connection);
-  const kept: string[] = [];
+/** The framing that the fields of a request tell, by which its parser has gone. */
+export function framingOf(raw: readonly string[]): Framing {
+  let framing: Framing = "none";
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string;
-    // Names that start with ":" are pseudo-header fields of HTTP/2.
-    if (dropped.has(name.toLowerCase()) || name.startsWith(":")) continue;
-    kept.push(name, raw[i + 1] as string);
+    // Few names are so long, and this runs for each request.
+    if (name.length === 17 && name.toLowerCase() === "transfer-encoding") return "chunked";
+    if (name.length === 14 && name.toLowerCase() === "content-length" && Number(raw[i + 1]) > 0) {
+      framing = "length";
+    }
   }
-  return kept;
-}
-
-function withNominated(connection: string): Set<string> {
-  const dropped = new Set(HOP_BY_HOP);
-  for (const option of connection.split(",")) {
-    const name = option.trim().toLowerCase();
-    if (!INDISPENSABLE.has(name)) dropped.add(name);
-  }
-  return dropped;
+  return framing;
 }
 
 /**
  * Writes the head of a parsed request again, for a connection that changes the process in mid-request.
  * `undefined` if a part of it could end a line early; Node's parser lets no such part through.
+ * @param more fields that are to follow its own
  */
-export function writeHead(method: string, target: string, raw: readonly string[]): string | undefined {
-  let head = `${method} ${target} HTTP/1.1\r\n`;
-  for (let i = 0; i + 1 < raw.length; i += 2) head += `${raw[i]}: ${raw[i + 1]}\r\n`;
-  const lines = 1 + raw.length / 2;
+export function writeHead(request: IncomingMessage, more: readonly string[] = []): string | undefined {
+  const version = request.httpVersion === "1.0" ? "1.0" : "1.1";
+  let head = `${request.method} ${request.url} HTTP/${version}\r\n`;
+  let lines = 1;
+  for (const raw of [request.rawHeaders, more]) {
+    for (let i = 0; i + 1 < raw.length; i += 2) {
+      // Names that start with ":" are pseudo-header fields of HTTP/2.
+      if ((raw[i] as string).startsWith(":")) continue;
+      head += `${raw[i]}: ${raw[i + 1]}\r\n`;
+      lines++;
+    }
+  }
   return countLineEnds(head) === lines ? `${head}\r\n` : undefined;
+}
+
+/** The trailer fields of a request, each on its line; without those that could end a line early. */
+export function writeTrailers(raw: readonly string[]): string {
+  let text = "";
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const line = `${raw[i]}: ${raw[i + 1]}\r\n`;
+    if (countLineEnds(line) === 1) text += line;
+  }
+  return text;
 }
 
 function countLineEnds(text: string): number {
@@ -61,4 +63,28 @@ function countLineEnds(text: string): number {
     else if (code === 0x0d && text.charCodeAt(i + 1) !== 0x0a) return -1;
   }
   return count;
+}
+
+const CLOSE = /(^|,)\s*close\s*(,|$)/i;
+/** Fields that HTTP/2 does not have. */
+const NOT_IN_HTTP2 = new Set(["connection", "upgrade", "http2-settings", "proxy-connection"]);
+
+/**
+ * The fields of an answer as the client is to get them, as `[name, value, name, value, …]`. Only the wish to close
+ * the connection goes on to the client's.
+ */
+export function answerFields(raw: readonly string[], isHttp2: boolean): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = raw[i + 1] as string;
+    const key = name.toLowerCase();
+    if (key === "keep-alive") continue;
+    // Codings before "chunked" are still on the body; the chunks are made anew.
+    if (key === "transfer-encoding" && (isHttp2 || value.toLowerCase() === "chunked")) continue;
+    if (key === "connection" && (isHttp2 || !CLOSE.test(value))) continue;
+    if (isHttp2 && NOT_IN_HTTP2.has(key)) continue;
+    kept.push(name, key === "connection" ? "close" : value);
+  }
+  return kept;
 }

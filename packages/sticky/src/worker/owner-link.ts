@@ -1,155 +1,256 @@
 /**
- * Keep-alive connections to the private sockets of owners.
- * Owns: the idle connections, and those in use until their answer is complete. Runs in: workers.
+ * The link of this worker to one owner.
+ * Owns: the connection to the owner's private socket, and the requests that wait for it. Runs in: workers.
+ *
+ * One link carries all requests to an owner, however many there are, so clients cannot use up descriptors. What
+ * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. That an owner is gone is
+ * only concluded from its socket: it is missing, or nobody listens on it. Everything else may pass.
  */
-import { connect, type Socket } from "node:net";
-import { type ResponseEvents, ResponseParser } from "./response-parser.js";
+import { connect } from "node:net";
+import createDebug from "debug";
+import { encodeHello, FrameType } from "../wire/link-frame.js";
+import { LinkStreams } from "./link-streams.js";
 
-/** How many idle connections to one owner are kept. */
-const MAX_IDLE = 256;
-/** How long an idle connection is kept. The owner does not close it, so that it never closes under a request. */
-const IDLE_MS = 30_000;
+const debug = createDebug("holdfast:sticky:forwarder");
 
-export interface LinkEvents extends ResponseEvents {
-  /** The connection stands; the request can be written. */
-  onOpen(): void;
-  /** The connection failed or ended before the answer was complete. */
-  onFailure(error: Error): void;
-  /** What was written has left. */
-  onDrain(): void;
+/** How many streams to one owner are open at a time. */
+const MAX_STREAMS = 16_384;
+/** How many requests to one owner wait at a time, and how much memory they may keep meanwhile. */
+const MAX_WAITING = 10_000;
+const MAX_WAITING_BYTES = 33_554_432;
+const FIRST_RETRY_MS = 10;
+const MAX_RETRY_MS = 500;
+/** How long what looks like a fault of the set-up may last until requests are refused for it. */
+const PATIENCE_MS = 5_000;
+
+/** A request that needs a stream to its owner. */
+export interface Passenger {
+  /** How much memory it keeps while it waits. */
+  readonly waitingBytes: number;
+  /** The link stands and has room: the stream is to be opened at once. */
+  onLink(link: LinkStreams): void;
+  /** Nothing was sent. `gone`: the owner lives no more. `busy`: it cannot be reached now. */
+  onUnreachable(why: "gone" | "busy"): void;
 }
 
-/** One connection; carries one request at a time. */
+/** Where an owner's private socket is, and what opens it. */
+export interface Door {
+  readonly path: string;
+  readonly secret: string;
+}
+
+export interface OwnerLinkHost {
+  /**
+   * `undefined` while this worker has not met the cluster.
+   * @throws {Error} with a `code` if the way to it is not safe
+   */
+  door(): Door | undefined;
+  /** Whether private sockets have been removed lately, so that a missing one may belong to a living owner. */
+  isDisturbed(): boolean;
+  /** The owner's socket fails in a way that somebody has to mend. */
+  onTrouble(error: Error): void;
+  /** Nothing waits and there is no connection: the link can be forgotten. */
+  onOver(): void;
+}
+
 export class OwnerLink {
-  readonly #socket: Socket;
-  readonly #release: (link: OwnerLink) => void;
-  #events: LinkEvents | undefined;
-  #parser: ResponseParser | undefined;
+  readonly #host: OwnerLinkHost;
+  /** In the order of their arrival. */
+  readonly #waiting = new Set<Passenger>();
+  #waitingBytes = 0;
+  // idle → connecting → open → idle; connecting → pausing → connecting; connecting, pausing → idle;
+  // any → closed
+  #state: "idle" | "connecting" | "pausing" | "open" | "closed" = "idle";
+  #streams: LinkStreams | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  /** When the fault that is now was first seen; on the clock of `performance.now()`. */
+  #troubledSince: number | undefined;
 
-  /** @param release takes the link back when its answer is complete */
-  constructor(path: string, release: (link: OwnerLink) => void, onClose: (link: OwnerLink) => void) {
-    this.#release = release;
-    this.#socket = connect({ path });
-    this.#socket.on("connect", () => this.#events?.onOpen());
-    this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    this.#socket.on("drain", () => this.#events?.onDrain());
-    this.#socket.on("error", (error) => this.#fail(error));
-    // Set while it is idle only.
-    this.#socket.on("timeout", () => this.#socket.destroy());
-    this.#socket.on("end", () => {
-      if (this.#parser?.finish() !== true) this.#fail(new Error("the owner has closed the connection"));
+  constructor(host: OwnerLinkHost) {
+    this.#host = host;
+  }
+
+  board(passenger: Passenger): void {
+    if (this.#state === "closed") return passenger.onUnreachable("gone");
+    if (this.#waiting.size === 0 && this.#streams && this.#hasRoom(this.#streams)) {
+      return passenger.onLink(this.#streams);
+    }
+    const bytes = this.#waitingBytes + passenger.waitingBytes;
+    if (this.#waiting.size >= MAX_WAITING || bytes > MAX_WAITING_BYTES) {
+      return passenger.onUnreachable("busy");
+    }
+    this.#waiting.add(passenger);
+    this.#waitingBytes = bytes;
+    if (this.#state === "idle") this.#connect();
+  }
+
+  /** The passenger's client has gone. */
+  leave(passenger: Passenger): void {
+    if (!this.#waiting.delete(passenger)) return;
+    this.#waitingBytes -= passenger.waitingBytes;
+    if (this.#waiting.size === 0 && this.#state === "pausing") this.#becomeIdle();
+  }
+
+  /** Lets what is on its way be finished; takes nothing more. */
+  close(): void {
+    if (this.#state === "closed") return;
+    clearTimeout(this.#retry);
+    const streams = this.#streams;
+    this.#state = "closed";
+    this.#turnAway("gone");
+    streams?.drain();
+  }
+
+  #hasRoom(streams: LinkStreams): boolean {
+    return this.#state === "open" && streams.size < MAX_STREAMS && !streams.isFull();
+  }
+
+  #connect(): void {
+    this.#state = "connecting";
+    let door: Door | undefined;
+    try {
+      door = this.#host.door();
+    } catch (error) {
+      this.#onConnectFailed(error as Error);
+      return;
+    }
+    if (!door) {
+      this.#turnAway("gone");
+      this.#becomeIdle();
+      return;
+    }
+    const streams = new LinkStreams(connect({ path: door.path }), {
+      onControl: (type) => this.#onControl(type),
+      onRoom: () => this.#admit(),
+      onClose: (error) => this.#onClose(error),
     });
-    this.#socket.on("close", () => {
-      this.#fail(new Error("the connection to the owner is closed"));
-      onClose(this);
-    });
+    this.#streams = streams;
+    streams.send(encodeHello(door.secret));
   }
 
-  isOpen(): boolean {
-    return !this.#socket.destroyed;
+  #onControl(type: FrameType): boolean {
+    if (type !== FrameType.welcome || this.#state === "open") return false;
+    if (this.#state === "closed") return true;
+    this.#state = "open";
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#troubledSince = undefined;
+    this.#admit();
+    return true;
   }
 
-  /** Starts a request; `onOpen` comes when it can be written. */
-  use(events: LinkEvents, isHead: boolean): void {
-    this.#events = events;
-    this.#socket.ref();
-    this.#socket.setTimeout(0);
-    this.#parser = new ResponseParser(
-      {
-        onHead: (...head) => events.onHead(...head),
-        onBody: (chunk, last) => events.onBody(chunk, last),
-        onEnd: (reusable) => {
-          this.#events = undefined;
-          this.#parser = undefined;
-          events.onEnd(reusable);
-          if (reusable && !this.#socket.destroyed) this.#rest();
-          else this.#socket.destroy();
-        },
-      },
-      isHead,
-    );
-    if (!this.#socket.connecting) events.onOpen();
-  }
-
-  /** Writes a part of the request; `false` if `onDrain` should be awaited. */
-  write(part: Buffer | string): boolean {
-    return typeof part === "string" ? this.#socket.write(part, "latin1") : this.#socket.write(part);
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  /** Gives up the request in hand, and with it the connection; nothing is called any more. */
-  destroy(): void {
-    this.#events = undefined;
-    this.#parser = undefined;
-    this.#socket.destroy();
-  }
-
-  #rest(): void {
-    this.#socket.resume();
-    // An idle connection must not keep the process.
-    this.#socket.unref();
-    this.#socket.setTimeout(IDLE_MS);
-    this.#release(this);
-  }
-
-  #onData(chunk: Buffer): void {
-    const parser = this.#parser;
-    if (!parser) this.#socket.destroy();
-    else if (!parser.execute(chunk)) {
-      this.#fail(new Error("the owner's answer is malformed"));
-      this.#socket.destroy();
+  #admit(): void {
+    const streams = this.#streams;
+    if (!streams) return;
+    for (const passenger of this.#waiting) {
+      if (!this.#hasRoom(streams)) return;
+      this.leave(passenger);
+      passenger.onLink(streams);
     }
   }
 
-  #fail(error: Error): void {
-    const events = this.#events;
-    this.#events = undefined;
-    this.#parser = undefined;
-    events?.onFailure(error);
+  #onClose(error: Error | undefined): void {
+    const hadOpened = this.#state === "open";
+    this.#streams = undefined;
+    if (this.#state === "closed") {
+      this.#host.onOver();
+      return;
+    }
+    debug("a link to an owner has closed: %s", error?.message ?? "by the owner");
+    if (this.#waiting.size === 0) this.#becomeIdle();
+    else if (hadOpened) this.#connect();
+    else this.#onConnectFailed(error);
+  }
+
+  #onConnectFailed(error: Error | undefined): void {
+    const failure = whatItMeans(error);
+    const isGone = failure === "refused" || (failure === "missing" && !this.#host.isDisturbed());
+    const isHopeless = (failure === "trouble" || failure === "turned-away") && this.#isOutOfPatience();
+    if (failure === "trouble" && error) this.#host.onTrouble(error);
+    if (isGone || isHopeless) {
+      this.#turnAway(isGone ? "gone" : "busy");
+      this.#becomeIdle();
+      return;
+    }
+    this.#state = "pausing";
+    this.#retry = setTimeout(() => this.#connect(), this.#retryMs).unref();
+    this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+  }
+
+  /** A shortage passes; for what may not, clients do not wait for ever. */
+  #isOutOfPatience(): boolean {
+    this.#troubledSince ??= performance.now();
+    return performance.now() - this.#troubledSince > PATIENCE_MS;
+  }
+
+  #turnAway(why: "gone" | "busy"): void {
+    const turnedAway = [...this.#waiting];
+    this.#waiting.clear();
+    this.#waitingBytes = 0;
+    for (const passenger of turnedAway) passenger.onUnreachable(why);
+  }
+
+  #becomeIdle(): void {
+    clearTimeout(this.#retry);
+    this.#state = "idle";
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#troubledSince = undefined;
+    this.#host.onOver();
   }
 }
 
-/** The links of this worker, by the path of the private socket. */
+/** This process or the machine lacks something for the moment, or the owner's backlog is full. */
+const SHORTAGES = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
+
+/**
+ * `refused`: nobody listens. `missing`: there is no socket. `turned-away`: the owner has closed the connection
+ * before it said a word: it lacks descriptors, or has just died. `trouble`: somebody has to mend it.
+ */
+function whatItMeans(
+  error: Error | undefined,
+): "refused" | "missing" | "shortage" | "turned-away" | "trouble" {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code === undefined || code === "ECONNRESET" || code === "EPIPE") return "turned-away";
+  if (code === "ECONNREFUSED") return "refused";
+  if (code === "ENOENT") return "missing";
+  return SHORTAGES.has(code) ? "shortage" : "trouble";
+}
+
+/** The links of this worker, by the owner's id. */
 export class OwnerLinks {
-  readonly #idle = new Map<string, OwnerLink[]>();
-  readonly #all = new Set<OwnerLink>();
+  readonly #links = new Map<number, OwnerLink>();
+  readonly #host: OwnerLinksHost;
 
-  /** An idle link to the owner at `path`, or a new one. */
-  take(path: string): OwnerLink {
-    const idle = this.#idle.get(path);
-    for (let link = idle?.pop(); link; link = idle?.pop()) if (link.isOpen()) return link;
-    const fresh = new OwnerLink(
-      path,
-      (released) => this.#release(path, released),
-      (closed) => this.#forget(path, closed),
-    );
-    this.#all.add(fresh);
-    return fresh;
+  constructor(host: OwnerLinksHost) {
+    this.#host = host;
   }
 
+  to(owner: number): OwnerLink {
+    const existing = this.#links.get(owner);
+    if (existing) return existing;
+    const link: OwnerLink = new OwnerLink({
+      door: () => this.#host.door(owner),
+      isDisturbed: () => this.#host.isDisturbed(),
+      onTrouble: (error) => this.#host.onTrouble(error),
+      // Anybody can write an owner's id: only those that exist are kept.
+      onOver: () => {
+        if (this.#links.get(owner) === link) this.#links.delete(owner);
+      },
+    });
+    this.#links.set(owner, link);
+    return link;
+  }
+
+  /** Lets what is on its way be finished. Links that are opened later are new ones. */
   close(): void {
-    for (const link of this.#all) link.destroy();
+    const links = [...this.#links.values()];
+    this.#links.clear();
+    for (const link of links) link.close();
   }
+}
 
-  #release(path: string, link: OwnerLink): void {
-    const idle = this.#idle.get(path) ?? [];
-    this.#idle.set(path, idle);
-    if (idle.length < MAX_IDLE) idle.push(link);
-    else link.destroy();
-  }
-
-  #forget(path: string, link: OwnerLink): void {
-    this.#all.delete(link);
-    const idle = this.#idle.get(path);
-    const index = idle?.indexOf(link) ?? -1;
-    if (index >= 0) idle?.splice(index, 1);
-    if (idle?.length === 0) this.#idle.delete(path);
-  }
+export interface OwnerLinksHost {
+  door(owner: number): Door | undefined;
+  isDisturbed(): boolean;
+  onTrouble(error: Error): void;
 }

@@ -1,94 +1,128 @@
 /**
- * A worker's private socket, on which other workers relay requests of its sessions.
- * Owns: an HTTP server on a Unix socket in the cluster's directory (mode 0700). Runs in: workers.
+ * The owner's end of the links: gives the requests that other workers relay to this worker's servers.
+ * Owns: the links of other workers, until these close them. Runs in: workers.
+ *
+ * A link is never closed here: a request could be on its way. Without requests it does not keep the process, and what
+ * comes for a server that is closed is refused.
+ *
+ * Each stream of a link is a connection of a client to the server's own HTTP parser, so all options of the server
+ * hold for it, and its listeners see what they would see of a connection that had come here.
  */
-import { createServer, type IncomingMessage, maxHeaderSize } from "node:http";
+import { timingSafeEqual } from "node:crypto";
+import { createServer, type Server as HttpServer } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
-import { join } from "node:path";
-import type { Duplex } from "node:stream";
 import createDebug from "debug";
-import { decodeTarget, type Origin } from "../wire/private-address.js";
-import { KeepAlive } from "./keep-alive.js";
+import { serveHttp } from "../handle/node-internals.js";
+import { encodeFrame, encodeHello, FrameType, HEADER_BYTES } from "../wire/link-frame.js";
+import { decodeOrigin, type Origin } from "../wire/origin.js";
+import { LinkStreams } from "./link-streams.js";
+import { RelayedSocket, RelayedTlsSocket } from "./relayed-socket.js";
 
 const debug = createDebug("holdfast:sticky:forwarder");
 
-/** How long the answers that are in progress when it closes may take. */
-const CLOSE_MS = 5_000;
+/** How long a connection may take to show the secret. */
+const HELLO_MS = 5_000;
 
-/** The private socket of a worker. On Windows a named pipe, which has no directory and no mode. */
-export function privatePath(directory: string, workerId: number): string {
-  return process.platform === "win32"
-    ? `\\\\.\\pipe\\${directory.replace(/[\\/:]/g, "-")}-${workerId}`
-    : join(directory, String(workerId));
+/** How long {@link PrivateServer.answered} waits. */
+const ANSWERED_MS = 5_000;
+
+/** Gives the server of that name; `undefined` if there is none any more. */
+export type ServerOf = (name: string) => NetServer | undefined;
+
+export class PrivateServer {
+  readonly #hello: Buffer;
+  readonly #serverOf: ServerOf;
+  readonly #links = new Set<LinkStreams>();
+  /** Called when a stream has closed. */
+  readonly #watchers = new Set<() => void>();
+  /** HTTP parsers for servers that have none of their own. */
+  readonly #substitutes = new WeakMap<NetServer, HttpServer>();
+
+  constructor(secret: string, serverOf: ServerOf) {
+    this.#hello = encodeHello(secret).subarray(HEADER_BYTES);
+    this.#serverOf = serverOf;
+  }
+
+  /** Takes a connection of another worker; without the secret, it is closed without an answer. */
+  accept(socket: Socket): void {
+    const deadline = setTimeout(() => socket.destroy(), HELLO_MS).unref();
+    let isKnown = false;
+    const link: LinkStreams = new LinkStreams(socket, {
+      onControl: (type, stream, payload) => {
+        if (isKnown) return this.#onOpen(link, type, stream, payload);
+        clearTimeout(deadline);
+        isKnown = type === FrameType.hello && isSame(payload, this.#hello);
+        if (isKnown) link.send(encodeFrame(FrameType.welcome, 0));
+        return isKnown;
+      },
+      onRoom: () => this.#onRoom(),
+      onClose: () => {
+        clearTimeout(deadline);
+        this.#links.delete(link);
+        this.#onRoom();
+      },
+    });
+    this.#links.add(link);
+  }
+
+  /** Settles when no stream is open any more, or after some seconds. */
+  async answered(): Promise<void> {
+    const isBusy = () => [...this.#links].some((link) => link.size > 0);
+    if (!isBusy()) return;
+    await new Promise<void>((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        this.#watchers.delete(watcher);
+        resolve();
+      };
+      const watcher = () => {
+        if (!isBusy()) finish();
+      };
+      const timer = setTimeout(finish, ANSWERED_MS).unref();
+      this.#watchers.add(watcher);
+    });
+  }
+
+  #onRoom(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  #onOpen(link: LinkStreams, type: FrameType, id: number, payload: Buffer): boolean {
+    const origin = type === FrameType.open ? decodeOrigin(payload) : undefined;
+    if (!origin || link.has(id)) return false;
+    const server = this.#serverOf(origin.name);
+    if (!server) {
+      debug('a request for "%s", which is closed, is refused', origin.name);
+      link.send(encodeFrame(FrameType.refuse, id));
+      return true;
+    }
+    const socket = socketFor(id, link, origin);
+    link.add(socket);
+    if (!serveHttp(server, socket)) serveHttp(this.#substituteFor(server), socket);
+    return true;
+  }
+
+  #substituteFor(server: NetServer): HttpServer {
+    let substitute = this.#substitutes.get(server);
+    if (!substitute) {
+      substitute = createServer({ requireHostHeader: false });
+      substitute.on("request", (request, response) => {
+        if (!server.emit("request", request, response)) request.socket.destroy();
+      });
+      substitute.on("upgrade", (request, socket, head) => {
+        if (!server.emit("upgrade", request, socket, head)) socket.destroy();
+      });
+      this.#substitutes.set(server, substitute);
+    }
+    return substitute;
+  }
 }
 
-/**
- * Listens for requests that other workers relay and gives them to the server of that name as its own.
- * @returns the function that closes it, when the answers in progress are finished
- */
-export function openPrivateServer(
-  path: string,
-  secret: string,
-  serverOf: (name: string) => NetServer | undefined,
-  onForwarded: () => void,
-): () => Promise<void> {
-  const admit = (request: IncomingMessage): NetServer | undefined => {
-    const decoded = decodeTarget(secret, request.url ?? "");
-    const server = decoded && serverOf(decoded.origin.name);
-    if (!decoded || !server) return undefined;
-    onForwarded();
-    request.url = decoded.target;
-    present(request.socket, decoded.origin);
-    return server;
-  };
-  const listener = createServer({
-    // The head was within the limits of the server that the client talks to.
-    maxHeaderSize: 2 * maxHeaderSize + 4_096,
-    requireHostHeader: false,
-    keepAliveTimeout: 0,
-    headersTimeout: 0,
-    requestTimeout: 0,
-  });
-  listener.maxHeadersCount = 0;
-  listener.on("request", (request, response) => {
-    const server = admit(request);
-    if (server) server.emit("request", request, response);
-    else request.socket.destroy();
-  });
-  listener.on("checkContinue", (request, response) => void listener.emit("request", request, response));
-  listener.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const server = admit(request);
-    if (server) server.emit("upgrade", request, socket, head);
-    else socket.destroy();
-  });
-  listener.on("error", (error) => debug("the private socket failed: %s", error.message));
-  const sockets = new Set<Socket>();
-  listener.on("connection", (socket) => {
-    // Sessions keep the process, not the connections over which other workers reach them.
-    socket.unref();
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  });
-  const keepAlive = new KeepAlive(listener);
-  // Exclusive: node:cluster would otherwise open it in the primary.
-  listener.listen({ path, exclusive: true }).unref();
-  return async () => {
-    const timer = setTimeout(() => {
-      for (const socket of sockets) socket.destroy();
-    }, CLOSE_MS).unref();
-    keepAlive.end();
-    await new Promise((resolve) => void listener.close(resolve));
-    clearTimeout(timer);
-  };
+function socketFor(id: number, link: LinkStreams, origin: Origin): RelayedSocket {
+  const { tls } = origin;
+  return tls ? new RelayedTlsSocket(id, link, origin, tls) : new RelayedSocket(id, link, origin);
 }
 
-/** Makes the private connection look like the client's, for the request that is on it now. */
-function present(socket: Socket, { address, port, encrypted }: Origin): void {
-  const value = (of: unknown) => ({ configurable: true, value: of });
-  Object.defineProperties(socket, {
-    remoteAddress: value(address || undefined),
-    remotePort: value(port || undefined),
-    remoteFamily: value(address.includes(":") ? "IPv6" : "IPv4"),
-    encrypted: value(encrypted || undefined),
-  });
+function isSame(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
 }

@@ -21,6 +21,7 @@ import {
   PROTOCOL_VERSION,
   type ToPrimary,
   type ToWorker,
+  type Trouble,
 } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Claims } from "./claims.js";
@@ -34,6 +35,8 @@ const debug = createDebug("holdfast:sticky:worker");
 
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
+/** How many connections may be on their way back to the primary; what is beyond is relayed. */
+const MAX_MOVING = 256;
 
 /** A name whose connections come to this worker. */
 interface Subscription {
@@ -55,11 +58,12 @@ export class Receiver {
   }
 
   /** The other workers. */
-  readonly neighbours = new Neighbours(
-    cluster.worker?.id ?? 0,
-    (name) => this.#servers.get(name)?.server,
-    (what) => this.#counts.add(what),
-  );
+  readonly neighbours = new Neighbours({
+    workerId: cluster.worker?.id ?? 0,
+    serverOf: (name) => this.#servers.get(name)?.server,
+    onRelayed: () => this.#counts.add("relayed"),
+    tell: (trouble) => this.#tell(trouble),
+  });
   readonly #subscriptions = new Map<string, Subscription>();
   /** The servers of those names, and the ones that have stopped taking connections but still have sessions. */
   readonly #servers = new Map<string, RoutedServer>();
@@ -77,6 +81,11 @@ export class Receiver {
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
+  }
+
+  /** A request was relayed to this worker. */
+  countForwardedIn(): void {
+    this.#counts.add("forwardedIn");
   }
 
   /** Settles when other workers have the answers of sessions whose servers are closed. */
@@ -128,6 +137,8 @@ export class Receiver {
    */
   move(socket: Socket, name: string, owner: number, head: string): boolean {
     if (!process.connected || this.#settled.has(socket)) return false;
+    // Relaying takes no descriptor; a connection that waits here keeps one.
+    if (this.#wayBack.length >= MAX_MOVING) return false;
     const detached = detachHandle(socket);
     if (!detached) return false;
     const { handle, buffered } = detached;
@@ -213,6 +224,12 @@ export class Receiver {
     process.send?.(encodeToPrimary(message), undefined, undefined, (error) => {
       if (error) debug("the primary cannot be reached: %s", error.message);
     });
+  }
+
+  #tell(trouble: Trouble): boolean {
+    if (!process.connected) return false;
+    this.#send({ kind: "trouble", ...trouble });
+    return true;
   }
 
   #sendReady(name: string): void {

@@ -1,111 +1,65 @@
 /**
  * Relays requests to the worker that owns their session.
- * Owns: a relayed request until its answer is complete; the links to the owners. Runs in: workers.
+ * Owns: the links to the owners, and each relayed request until its answer is complete. Runs in: workers.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import createDebug from "debug";
-import { endToEnd, writeHead } from "./header-fields.js";
-import { type OwnerLink, OwnerLinks } from "./owner-link.js";
+import { encodeOrigin } from "../wire/origin.js";
+import { Answer } from "./answer.js";
+import { ClientChannels } from "./client-channels.js";
+import { originOf } from "./client-origin.js";
+import { framingOf, writeHead } from "./header-fields.js";
+import type { LinkStreams } from "./link-streams.js";
+import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
+import { type OwnerLink, OwnerLinks, type OwnerLinksHost, type Passenger } from "./owner-link.js";
+import { RelayedUpgrade } from "./relayed-upgrade.js";
+import { Upload } from "./upload.js";
 
 const debug = createDebug("holdfast:sticky:forwarder");
 
-/** The owner cannot be reached; nothing has been answered yet. */
-export type OnUnreachable = () => void;
+/** Lets this worker answer: the owner is gone, and with it the session. Nothing has been answered yet. */
+export type AnswerHere = () => void;
 
 export class Relay {
-  readonly #links = new OwnerLinks();
+  readonly #links: OwnerLinks;
   readonly #onRelayed: () => void;
 
   /** @param onRelayed is called for each request that is passed on */
-  constructor(onRelayed: () => void) {
+  constructor(host: OwnerLinksHost, onRelayed: () => void) {
+    this.#links = new OwnerLinks(host);
     this.#onRelayed = onRelayed;
   }
 
   /**
-   * Sends `request` to the owner at `path` and its answer to the client, at the pace of the slower side.
-   * @param target request target as the owner's private socket wants it
+   * Sends `request` to its owner and the answer to the client, at the pace of the slower side.
+   * @param name of the server that it came to
    */
   request(
-    path: string,
-    target: string,
+    owner: number,
+    name: string,
     request: IncomingMessage,
     response: ServerResponse,
-    onUnreachable: OnUnreachable,
+    here: AnswerHere,
   ): void {
-    const isChunked = request.headers["transfer-encoding"] !== undefined || isHttp2WithBody(request);
-    const head = requestHead(request, target, isChunked);
-    if (head === undefined) {
-      response.socket?.destroy();
-      return;
-    }
-    const link = this.#links.take(path);
-    const abandon = () => {
-      upload.stop();
-      link.destroy();
-    };
-    response.once("close", abandon);
-    const upload = new Upload(request, link, head, isChunked);
-    const answer = new Answer(response, link, request.httpVersionMajor > 1);
-    link.use(
-      {
-        onOpen: () => {
-          this.#onRelayed();
-          upload.start();
-        },
-        onHead: (...fields) => answer.onHead(...fields),
-        onBody: (chunk, last) => answer.onBody(chunk, last),
-        onEnd: () => {
-          response.off("close", abandon);
-          // An answer may come before its request is complete; then the link cannot carry another one.
-          if (!upload.stop()) link.destroy();
-          answer.onEnd();
-        },
-        onDrain: () => void request.resume(),
-        onFailure: (error) => {
-          response.off("close", abandon);
-          upload.stop();
-          debug("relaying a request failed: %s", error.message);
-          if (response.destroyed) return;
-          if (response.headersSent) response.destroy();
-          else onUnreachable();
-        },
-      },
-      request.method === "HEAD",
-    );
+    const link = this.#links.to(owner);
+    new RelayedRequest(link, name, request, response, this.#onRelayed, here).start();
   }
 
-  /** Sends an upgrade to the owner at `path` and passes all bytes on from then, in both directions. */
+  /** Sends an upgrade to its owner and passes all bytes on from then, in both directions. */
   upgrade(
-    path: string,
-    target: string,
+    owner: number,
+    name: string,
     request: IncomingMessage,
     client: Duplex,
     head: Buffer,
-    onUnreachable: OnUnreachable,
+    here: AnswerHere,
   ): void {
-    const text = writeHead(request.method ?? "GET", target, request.rawHeaders);
-    if (text === undefined) {
-      client.destroy();
-      return;
-    }
-    const owner = connect({ path, allowHalfOpen: true });
-    const onFailure = () => {
-      client.off("error", ignore);
-      onUnreachable();
-    };
-    client.on("error", ignore);
-    owner.once("error", onFailure);
-    owner.once("connect", () => {
-      this.#onRelayed();
-      owner.off("error", onFailure);
-      owner.write(text, "latin1");
-      if (head.length > 0) owner.write(head);
-      join(client, owner);
-    });
+    const link = this.#links.to(owner);
+    new RelayedUpgrade(link, name, request, client, head, this.#onRelayed, here).start();
   }
 
+  /** Lets what is on its way be finished. */
   close(): void {
     this.#links.close();
   }
@@ -113,125 +67,142 @@ export class Relay {
 
 const ignore = () => {};
 
-/** An answer on its way to the client. */
-class Answer {
-  readonly #response: ServerResponse;
+class RelayedRequest implements Passenger {
   readonly #link: OwnerLink;
-  readonly #isHttp2: boolean;
-
-  constructor(response: ServerResponse, link: OwnerLink, isHttp2: boolean) {
-    this.#response = response;
-    this.#link = link;
-    this.#isHttp2 = isHttp2;
-  }
-
-  onHead(status: number, statusText: string, rawHeaders: string[]): void {
-    const headers = endToEnd(rawHeaders, connectionField(rawHeaders));
-    this.#response.sendDate = false;
-    // HTTP/2 has no reason phrase, and Node.js warns of one.
-    if (this.#isHttp2) this.#response.writeHead(status, headers);
-    else this.#response.writeHead(status, statusText, headers);
-  }
-
-  onBody(chunk: Buffer, last: boolean): void {
-    if (last) this.#response.end(chunk);
-    else if (!this.#response.write(chunk)) {
-      this.#link.pause();
-      this.#response.once("drain", () => this.#link.resume());
-    }
-  }
-
-  onEnd(): void {
-    if (!this.#response.writableEnded) this.#response.end();
-  }
-}
-
-function connectionField(rawHeaders: readonly string[]): string | undefined {
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === "connection") return rawHeaders[i + 1];
-  }
-  return undefined;
-}
-
-/** A body of HTTP/2 may come without a length. */
-function isHttp2WithBody({ httpVersionMajor, headers, method }: IncomingMessage): boolean {
-  const hasBody = method !== "GET" && method !== "HEAD";
-  return httpVersionMajor > 1 && hasBody && headers["content-length"] === undefined;
-}
-
-/** The body is framed anew, as the parsed message tells: the client's framing ended at our parser. */
-function requestHead(request: IncomingMessage, target: string, isChunked: boolean): string | undefined {
-  const headers = endToEnd(request.rawHeaders, request.headers.connection);
-  const authority = request.headers[":authority"];
-  if (request.headers.host === undefined && authority !== undefined) headers.push("Host", String(authority));
-  // Codings before "chunked" are still on the body.
-  if (isChunked) headers.push("Transfer-Encoding", request.headers["transfer-encoding"] ?? "chunked");
-  return writeHead(request.method ?? "GET", target, headers);
-}
-
-const CRLF = Buffer.from("\r\n");
-
-/** A request on its way to the owner; the head leaves together with the first part of the body. */
-class Upload {
+  readonly #name: string;
   readonly #request: IncomingMessage;
-  readonly #link: OwnerLink;
-  readonly #isChunked: boolean;
-  #head: string;
-  // waiting → sending → sent; waiting, sending → stopped
-  #state: "waiting" | "sending" | "sent" | "stopped" = "waiting";
+  readonly #response: ServerResponse;
+  readonly #onRelayed: () => void;
+  readonly #here: AnswerHere;
+  readonly #answer: Answer;
+  /** Of the client's connection; over HTTP/2, each request is a connection of its own. */
+  readonly #channels: ClientChannels | undefined;
+  #channel: OwnerChannel | undefined;
+  #upload: Upload | undefined;
+  // waiting → sent → sent anew (once) → over; any → over
+  #state: "waiting" | "sent" | "sent anew" | "over" = "waiting";
+  waitingBytes = 0;
 
-  constructor(request: IncomingMessage, link: OwnerLink, head: string, isChunked: boolean) {
-    this.#request = request;
+  constructor(
+    link: OwnerLink,
+    name: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    onRelayed: () => void,
+    here: AnswerHere,
+  ) {
     this.#link = link;
-    this.#head = head;
-    this.#isChunked = isChunked;
+    this.#name = name;
+    this.#request = request;
+    this.#response = response;
+    this.#onRelayed = onRelayed;
+    this.#here = here;
+    this.#answer = new Answer(response, request.httpVersionMajor > 1);
+    if (request.httpVersionMajor === 1) this.#channels = ClientChannels.of(request.socket);
   }
 
   start(): void {
-    if (this.#state !== "waiting") return;
-    const hasBody = this.#isChunked || Number(this.#request.headers["content-length"] ?? 0) > 0;
-    if (hasBody) {
-      this.#state = "sending";
-      this.#request.on("data", this.#onData);
-      this.#request.once("end", this.#onEnd);
-    } else {
-      this.#state = "sent";
-      this.#link.write(this.#head);
-      this.#request.resume();
-    }
+    const request = this.#request;
+    const isHttp2 = request.httpVersionMajor > 1;
+    // A body of HTTP/2 may come without a length.
+    const isUnframed = isHttp2 && framingOf(request.rawHeaders) === "none" && mayHaveBody(request);
+    const head = writeHead(request, http1Fields(request, isUnframed));
+    if (head === undefined) return this.#answer.fail(400);
+    if (this.#channels?.begin() === false) return this.#answer.fail(503);
+    this.#response.on("error", ignore);
+    this.#response.once("close", this.#onClientGone);
+    this.#upload = new Upload(request, head, isUnframed ? "chunked" : framingOf(request.rawHeaders));
+    this.waitingBytes = head.length;
+    const channel = this.#channels?.take(this.#link);
+    if (channel) this.#send(channel);
+    else this.#link.board(this);
   }
 
-  /** Sends no more; tells whether all was sent. */
-  stop(): boolean {
-    if (this.#state === "sent") return true;
-    if (this.#state === "sending") {
-      this.#request.off("data", this.#onData);
-      this.#request.off("end", this.#onEnd);
-      this.#request.resume();
-    }
-    this.#state = "stopped";
-    return false;
+  onLink(streams: LinkStreams): void {
+    const origin = encodeOrigin(originOf(this.#name, this.#request.socket));
+    this.#send(new OwnerChannel(streams.open(origin)));
   }
 
-  readonly #onData = (chunk: Buffer): void => {
-    const parts = this.#isChunked ? [Buffer.from(`${chunk.length.toString(16)}\r\n`), chunk, CRLF] : [chunk];
-    if (this.#head !== "") parts.unshift(Buffer.from(this.#head, "latin1"));
-    this.#head = "";
-    if (!this.#link.write(Buffer.concat(parts))) this.#request.pause();
+  onUnreachable(why: "gone" | "busy"): void {
+    if (!this.#finish()) return;
+    if (why === "gone") this.#here();
+    else this.#answer.fail(503);
+  }
+
+  #send(channel: OwnerChannel): void {
+    const { method } = this.#request;
+    if (this.#state === "waiting") this.#onRelayed();
+    this.#state = this.#state === "waiting" ? "sent" : "sent anew";
+    this.#channel = channel;
+    channel.use(
+      {
+        onHead: (...head) => {
+          if (!this.#answer.onHead(...head)) this.#onFailure("malformed");
+        },
+        onBody: (chunk, last) => {
+          if (this.#answer.onBody(chunk, last)) return;
+          channel.pause();
+          this.#answer.whenDrained(() => channel.resume());
+        },
+        onEnd: (reusable, trailers) => this.#onAnswered(channel, reusable, trailers),
+        onDrain: () => this.#upload?.resume(),
+        onFailure: (why) => this.#onFailure(why),
+      },
+      method === "HEAD",
+    );
+    this.#upload?.sendTo(channel);
+  }
+
+  #onAnswered(channel: OwnerChannel, reusable: boolean, trailers: readonly [string, string][]): void {
+    // An answer may come before its request is complete; then the channel cannot carry another one.
+    const isReusable = this.#upload?.stop() === true && reusable && this.#channels !== undefined;
+    this.#finish();
+    if (isReusable) this.#channels?.keep(this.#link, channel);
+    else channel.destroy();
+    this.#answer.onEnd(trailers);
+  }
+
+  #onFailure(why: ExchangeFailure): void {
+    if (this.#state === "over") return;
+    debug("relaying a request failed: %s", why);
+    this.#channel?.destroy();
+    const hasBegun = this.#answer.hasBegun();
+    if (why === "unused" && !hasBegun && this.#state === "sent" && this.#upload?.rewind() === true) {
+      this.#link.board(this);
+      return;
+    }
+    this.#finish();
+    if (hasBegun || why === "cut") this.#answer.cut();
+    else if (why === "refused") this.#here();
+    // What is lost may have been executed; what was not used has not.
+    else this.#answer.fail(why === "unused" ? 503 : 502);
+  }
+
+  readonly #onClientGone = (): void => {
+    this.#finish();
+    this.#link.leave(this);
+    this.#channel?.destroy();
   };
 
-  readonly #onEnd = (): void => {
-    this.#state = "sent";
-    if (this.#isChunked) this.#link.write(`${this.#head}0\r\n\r\n`);
-  };
+  /** @returns `false` if it was over before */
+  #finish(): boolean {
+    if (this.#state === "over") return false;
+    this.#state = "over";
+    this.#response.off("close", this.#onClientGone);
+    this.#upload?.stop();
+    this.#channels?.finish();
+    return true;
+  }
 }
 
-/** Passes bytes, ends and failures of two connections to each other. */
-function join(client: Duplex, owner: Socket): void {
-  client.on("error", () => owner.destroy());
-  owner.on("error", () => client.destroy());
-  client.once("close", () => owner.destroy());
-  owner.once("close", () => client.destroy());
-  client.pipe(owner);
-  owner.pipe(client);
+function mayHaveBody({ method }: IncomingMessage): boolean {
+  return method !== "GET" && method !== "HEAD";
+}
+
+/** What a request of HTTP/2 has to say in HTTP/1.1. */
+function http1Fields({ headers, httpVersionMajor }: IncomingMessage, isUnframed: boolean): string[] {
+  if (httpVersionMajor === 1) return [];
+  const authority = headers[":authority"];
+  const host = headers.host === undefined && authority !== undefined ? ["Host", String(authority)] : [];
+  return isUnframed ? [...host, "Transfer-Encoding", "chunked"] : host;
 }

@@ -1,5 +1,5 @@
 /**
- * Reads the answers of an owner's private server, which is Node's own: HTTP/1.1 as `node:http` writes it.
+ * Reads the answers of an owner: HTTP/1.1 as `node:http` writes it, or whatever the application writes past it.
  * Owns: the state of one answer; no I/O. Runs in: workers.
  *
  * `http.request()` would do it too, at more than twice the cost of the rest of a relay.
@@ -10,16 +10,21 @@ export interface ResponseEvents {
   onHead(status: number, statusText: string, rawHeaders: string[]): void;
   /** `last`: nothing follows, so head, body and end can leave in one write. */
   onBody(chunk: Buffer, last: boolean): void;
-  /** @param reusable whether the connection can carry another request */
-  onEnd(reusable: boolean): void;
+  /**
+   * @param reusable whether the connection can carry another request
+   * @param trailers fields after the body, as pairs of name and value
+   */
+  onEnd(reusable: boolean, trailers: readonly [string, string][]): void;
 }
 
 type State = "head" | "fixed" | "until-close" | "chunk-size" | "chunk" | "chunk-end" | "trailer" | "done";
 
-/** The owner's server limits what it reads, not what it writes; a longer head is not one of its. */
+/** Nothing limits what an application writes; a head or trailers beyond this are a mistake. */
 const MAX_HEAD_BYTES = 1_048_576;
 const MAX_LINE_BYTES = 65_536;
-const STATUS_LINE = /^HTTP\/1\.1 (\d{3})(?: (.*))?$/;
+const STATUS_LINE = /^HTTP\/1\.1 ([1-9]\d\d)(?: (.*))?$/;
+const LENGTH = /^\d{1,15}$/;
+const CLOSE = /(^|,)\s*close\s*(,|$)/i;
 const NOTHING = Buffer.alloc(0);
 
 export class ResponseParser {
@@ -30,6 +35,8 @@ export class ResponseParser {
   #rest: Buffer = NOTHING;
   #missing = 0;
   #reusable = true;
+  readonly #trailers: [string, string][] = [];
+  #trailerBytes = 0;
 
   /** @param isHead the request's method was HEAD: the answer has no body, whatever its fields say */
   constructor(events: ResponseEvents, isHead: boolean) {
@@ -37,7 +44,7 @@ export class ResponseParser {
     this.#isHead = isHead;
   }
 
-  /** Takes bytes; `false` if they are not an answer, and then it must be given no more. */
+  /** Takes bytes; `false` if they are no answer, and then nothing more may be given. */
   execute(bytes: Buffer): boolean {
     let input = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     this.#rest = NOTHING;
@@ -60,7 +67,7 @@ export class ResponseParser {
     return true;
   }
 
-  /** Consumes the start of `input`: how many bytes, 0 if it needs more, -1 if it is malformed. */
+  /** Consumes the start of `input`: how many bytes, 0 for want of more, -1 if it is malformed. */
   #step(input: Buffer): number {
     switch (this.#state) {
       case "head":
@@ -83,25 +90,17 @@ export class ResponseParser {
     const match = STATUS_LINE.exec(first);
     if (!match) return -1;
     const status = Number(match[1]);
+    // Only an upgrade may be answered with 101, and upgrades are not read here.
+    if (status === 101) return -1;
     // 100 Continue and the like: the answer is still to come.
     if (status < 200) return end + 4;
-    const headers: string[] = [];
-    let length = -1;
-    let isChunked = false;
-    for (const line of lines) {
-      const colon = line.indexOf(":");
-      if (colon <= 0) return -1;
-      const name = line.slice(0, colon);
-      const value = line.slice(colon + 1).trim();
-      headers.push(name, value);
-      const key = name.toLowerCase();
-      if (key === "content-length") length = Number(value);
-      else if (key === "transfer-encoding") isChunked = value.toLowerCase() === "chunked";
-      else if (key === "connection" && value.toLowerCase() === "close") this.#reusable = false;
-    }
-    if (length !== -1 && !Number.isSafeInteger(length)) return -1;
+    const fields = readFields(lines);
+    if (!fields) return -1;
+    if (fields.closes) this.#reusable = false;
+    // A length beside chunks would be another one than the client gets.
+    const headers = fields.isChunked ? without(fields.headers, "content-length") : fields.headers;
     this.#events.onHead(status, match[2] ?? "", headers);
-    this.#enterBody(status, length, isChunked);
+    this.#enterBody(status, fields.length, fields.isChunked);
     return end + 4;
   }
 
@@ -130,7 +129,7 @@ export class ResponseParser {
     return used;
   }
 
-  /** Chunk sizes, the line ends after chunks, and trailers, which are left out. */
+  /** Chunk sizes, the line ends after chunks, and trailers. */
   #readLine(input: Buffer): number {
     const end = input.indexOf("\r\n");
     if (end < 0) return input.length > MAX_LINE_BYTES ? -1 : 0;
@@ -140,6 +139,7 @@ export class ResponseParser {
       this.#state = "chunk-size";
     } else if (this.#state === "trailer") {
       if (line === "") this.#end();
+      else if (!this.#readTrailer(line)) return -1;
     } else {
       if (!/^[0-9a-fA-F]{1,12}(;.*)?$/.test(line)) return -1;
       this.#missing = Number.parseInt(line, 16);
@@ -148,8 +148,50 @@ export class ResponseParser {
     return end + 2;
   }
 
+  #readTrailer(line: string): boolean {
+    const colon = line.indexOf(":");
+    this.#trailerBytes += line.length;
+    if (colon <= 0 || this.#trailerBytes > MAX_HEAD_BYTES) return false;
+    this.#trailers.push([line.slice(0, colon), line.slice(colon + 1).trim()]);
+    return true;
+  }
+
   #end(): void {
     this.#state = "done";
-    this.#events.onEnd(this.#reusable);
+    this.#events.onEnd(this.#reusable, this.#trailers);
   }
+}
+
+interface Fields {
+  readonly headers: string[];
+  /** -1 if there is none. */
+  readonly length: number;
+  readonly isChunked: boolean;
+  readonly closes: boolean;
+}
+
+/** `undefined` if they are malformed. */
+function readFields(lines: readonly string[]): Fields | undefined {
+  const headers: string[] = [];
+  let length: string | undefined;
+  let isChunked = false;
+  let closes = false;
+  for (const line of lines) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) return undefined;
+    const name = line.slice(0, colon);
+    const value = line.slice(colon + 1).trim();
+    headers.push(name, value);
+    const key = name.toLowerCase();
+    if (key === "content-length") {
+      if (!LENGTH.test(value) || (length !== undefined && length !== value)) return undefined;
+      length = value;
+    } else if (key === "transfer-encoding") isChunked = /(^|[\s,])chunked$/i.test(value);
+    else if (key === "connection") closes ||= CLOSE.test(value);
+  }
+  return { headers, length: length === undefined ? -1 : Number(length), isChunked, closes };
+}
+
+function without(headers: readonly string[], key: string): string[] {
+  return headers.filter((_, i) => headers[i - (i % 2)]?.toLowerCase() !== key);
 }

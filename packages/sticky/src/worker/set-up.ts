@@ -69,7 +69,7 @@ class Setup implements StickyWorker {
       markSessionIds(engine, () => neighbours.mark),
       forwardStrays(engine, name, {
         ownerElsewhere: (sessionId) => neighbours.ownerElsewhere(sessionId),
-        door: (owner) => neighbours.door(owner),
+        onForwardedIn: () => receiver.countForwardedIn(),
         move: (socket, ...where) => receiver.move(socket, ...where),
         relay: neighbours.relay,
       }),

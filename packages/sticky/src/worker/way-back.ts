@@ -15,6 +15,11 @@ export class WayBack {
     this.#keep = keep;
   }
 
+  /** Connections that the primary has not taken yet. */
+  get length(): number {
+    return this.#lane?.length ?? 0;
+  }
+
   /** Gives a connection to the router, for its owner or any worker. */
   push(handover: Handover): void {
     if (process.connected) this.#open().push(handover);

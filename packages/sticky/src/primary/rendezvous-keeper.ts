@@ -1,0 +1,190 @@
+/**
+ * Keeps what the workers of one cluster have in common: the tag in session ids, the private directory and the secret
+ * that opens the sockets in it.
+ * Owns: the directory, until the process ends. Runs in: primary, one for the process.
+ *
+ * They are made once and outlive the routers, as sessions do.
+ */
+import { randomBytes } from "node:crypto";
+import { lchownSync, lstatSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import createDebug from "debug";
+import { HoldfastError } from "../errors.js";
+import {
+  inspectDirectory,
+  makePrivateDirectory,
+  placesForDirectories,
+  removePrivateDirectory,
+  restoreDirectory,
+  socketPath,
+  socketsIn,
+} from "../rendezvous/private-directory.js";
+import { removeStaleDirectories } from "../rendezvous/stale-directories.js";
+import type { ClusterSecrets } from "../wire/cluster-secrets.js";
+import type { Trouble } from "../wire/messages.js";
+import { encodeTag } from "../wire/owner-mark.js";
+import { beforeEndBySignal } from "./signal-end.js";
+
+const debug = createDebug("holdfast:sticky:roster");
+
+/** Each worker notices the same; it is said once in this time. */
+const REPEAT_MS = 60_000;
+/** Errors of a socket that tell that the place is no good for sockets. */
+const BAD_PLACE = new Set([
+  "EROFS",
+  "ENOSPC",
+  "EDQUOT",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "EPERM",
+  "ENOTDIR",
+  "ELOOP",
+]);
+
+/** What was done about a trouble. */
+export interface Mended {
+  /** The directory is another one now. */
+  readonly moved: boolean;
+  /** What the application should hear. */
+  readonly warning: HoldfastError | undefined;
+}
+
+export class RendezvousKeeper {
+  static #shared: RendezvousKeeper | undefined;
+
+  /**
+   * The keeper of this process; made at the first call.
+   * @throws {HoldfastError} `HOLDFAST_ERR_PRIVATE_DIRECTORY` if there is no place for the directory
+   */
+  static get(): RendezvousKeeper {
+    RendezvousKeeper.#shared ??= new RendezvousKeeper();
+    return RendezvousKeeper.#shared;
+  }
+
+  readonly #tag = encodeTag(randomBytes(2));
+  readonly #secret = randomBytes(24).toString("base64url");
+  #directory = makePrivateDirectory();
+  /** Places that have turned out to be no good. */
+  readonly #badPlaces = new Set<string>();
+  /** The user of the workers that the directory was made over to. */
+  #admitted: number | undefined;
+  readonly #saidAt = new Map<string, number>();
+
+  private constructor() {
+    const remove = () => this.#remove();
+    process.once("exit", remove);
+    beforeEndBySignal(remove);
+    void removeStaleDirectories();
+  }
+
+  get secrets(): ClusterSecrets {
+    return { tag: this.#tag, directory: this.#directory, secret: this.#secret };
+  }
+
+  /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */
+  admit(uid: number | undefined): Mended {
+    const own = process.geteuid?.();
+    if (own === undefined) return { moved: false, warning: undefined };
+    // Root can enter whosever it is.
+    const wanted = (uid === 0 ? undefined : uid) ?? this.#admitted ?? own;
+    if (inspectDirectory(this.#directory, wanted) === "ours") return { moved: false, warning: undefined };
+    const isRefused = wanted !== own && (own !== 0 || (this.#admitted ?? wanted) !== wanted);
+    if (isRefused) return this.#refuseUser(wanted);
+    // It was removed, or laid out by somebody else, or this process has given up its rights since it made it.
+    const moved = !this.#isOwnNow() && this.#move();
+    if (wanted !== own) this.#makeOver(wanted);
+    return { moved, warning: undefined };
+  }
+
+  /** A worker has reported trouble. */
+  mend(workerId: number, { what, uid, code, text }: Trouble): Mended {
+    debug("worker %d has trouble with the private sockets: %s, %s", workerId, what, text);
+    if (what === "denied") return this.admit(uid < 0 ? undefined : uid);
+    if (what === "removed") {
+      const { moved } = this.admit(undefined);
+      const warning = this.#say(
+        "HOLDFAST_ERR_PRIVATE_DIRECTORY",
+        what,
+        `The directory of the private sockets, or a socket in it, was removed: ${text}. It was made anew. Let ` +
+          'whatever cleans that place spare names that start with "holdfast-", or set TMPDIR to another place.',
+      );
+      return { moved, warning };
+    }
+    const warning = this.#say(
+      "HOLDFAST_ERR_PRIVATE_SOCKET",
+      code,
+      `A private socket fails for worker ${workerId}: ${text}. Until that is mended, requests that reach another ` +
+        "worker than the one of their session cannot be relayed.",
+    );
+    return { moved: BAD_PLACE.has(code) && this.#move(), warning };
+  }
+
+  /** A worker's process is gone. One that was killed has left its socket. */
+  forget(workerId: number): void {
+    if (process.platform !== "win32") rmSync(socketPath(this.#directory, workerId), { force: true });
+  }
+
+  #isOwnNow(): boolean {
+    const state = inspectDirectory(this.#directory);
+    return (state === "missing" ? restoreDirectory(this.#directory, process.pid) : state) === "ours";
+  }
+
+  /** Makes another directory, in a place that was not tried; `false` if there is none. */
+  #move(): boolean {
+    this.#badPlaces.add(join(this.#directory, ".."));
+    try {
+      const places = placesForDirectories();
+      const untried = places.filter((place) => !this.#badPlaces.has(join(place)));
+      const directory = makePrivateDirectory(untried.length > 0 ? untried : places);
+      this.#remove();
+      this.#directory = directory;
+      this.#admitted = undefined;
+      return true;
+    } catch (error) {
+      debug("%s", (error as Error).message);
+      return false;
+    }
+  }
+
+  #remove(): void {
+    // What somebody else has laid out in its place is not ours to remove.
+    const owners = [process.geteuid?.(), this.#admitted];
+    if (owners.some((uid) => inspectDirectory(this.#directory, uid) === "ours")) {
+      removePrivateDirectory(this.#directory);
+    }
+  }
+
+  /** Only root can. What is in the directory may be the doing of a worker with less rights: links are not followed. */
+  #makeOver(uid: number): void {
+    this.#admitted = uid;
+    try {
+      const { gid } = lstatSync(this.#directory);
+      for (const name of socketsIn(this.#directory)) {
+        const path = join(this.#directory, name);
+        if (lstatSync(path).isSocket()) lchownSync(path, uid, gid);
+      }
+      lchownSync(this.#directory, uid, gid);
+    } catch (error) {
+      debug("the directory cannot be made over: %s", (error as Error).message);
+    }
+  }
+
+  #refuseUser(uid: number): Mended {
+    const warning = this.#say(
+      "HOLDFAST_ERR_WORKER_USER",
+      String(uid),
+      `A worker runs as user ${uid}, which cannot use the private directory ${this.#directory} of the others. ` +
+        "Start all workers as one user: the primary's, or, if the primary is root, another one.",
+    );
+    return { moved: false, warning };
+  }
+
+  #say(code: HoldfastError["code"], detail: string, text: string): HoldfastError | undefined {
+    const key = `${code} ${detail}`;
+    const now = performance.now();
+    const before = this.#saidAt.get(key);
+    if (before !== undefined && now - before < REPEAT_MS) return undefined;
+    this.#saidAt.set(key, now);
+    return new HoldfastError(code, text);
+  }
+}

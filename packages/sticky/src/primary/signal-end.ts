@@ -1,0 +1,35 @@
+/**
+ * Runs a clean-up when a signal ends the process because nobody listens for it.
+ * Owns: one listener for each such signal, while there is no other. Runs in: primary.
+ *
+ * Node.js emits no "exit" then. To the application nothing changes: as soon as it listens for a signal itself, the
+ * listener here is gone, so nobody who counts listeners is misled; and after the clean-up the signal ends the
+ * process as it would have. As process 1 of a container it would not have: there, nothing is done.
+ */
+import type { EventEmitter } from "node:events";
+
+const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+export function beforeEndBySignal(cleanUp: () => void): void {
+  if (process.platform === "win32" || process.pid === 1) return;
+  const events: EventEmitter = process;
+  const end = (signal: NodeJS.Signals) => {
+    cleanUp();
+    events.off("newListener", onNew).off("removeListener", onRemoved).off(signal, end);
+    process.kill(process.pid, signal);
+  };
+  const listen = (signal: NodeJS.Signals) => {
+    if (process.listenerCount(signal) === 0) process.on(signal, end);
+  };
+  const isSignal = (event: string | symbol): event is NodeJS.Signals =>
+    (SIGNALS as readonly (string | symbol)[]).includes(event);
+  const onNew = (event: string | symbol, listener: unknown) => {
+    if (isSignal(event) && listener !== end) process.off(event, end);
+  };
+  const onRemoved = (event: string | symbol, listener: unknown) => {
+    if (isSignal(event) && listener !== end) listen(event);
+  };
+  // First, since Node.js itself goes by the same events: it starts to catch a signal with its first listener.
+  events.prependListener("newListener", onNew).on("removeListener", onRemoved);
+  for (const signal of SIGNALS) listen(signal);
+}

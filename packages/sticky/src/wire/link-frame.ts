@@ -1,0 +1,149 @@
+/**
+ * The format between two workers on the link that carries relayed requests: streams of bytes over one connection.
+ * Owns: the format; pure. Runs in: workers.
+ *
+ *     length of the payload (3 bytes, little-endian), type (1), stream (4, little-endian), payload
+ *
+ * The worker that relays opens the link, and every stream on it. A stream is to the owner what a client's connection
+ * would be: HTTP/1.1 or, after an upgrade, anything.
+ */
+
+/** Version of this format; the greeting carries it. */
+export const LINK_VERSION = 1;
+
+/** Frame types; the numbers are part of version 1. */
+export const FrameType = {
+  /** relay → owner, first on a link: [version (1 byte), the cluster's secret] */
+  hello: 1,
+  /** owner → relay: the hello was right, streams may come. [] */
+  welcome: 2,
+  /** relay → owner: a stream begins. [an origin, as `origin.ts` writes it] */
+  open: 3,
+  /** Bytes of a stream, as many as the receiver has given credit for. */
+  data: 4,
+  /** The sender sends no more on this stream. [] */
+  end: 5,
+  /** The sender neither sends nor takes any more on this stream. [how many bytes of it were used (8)] */
+  reset: 6,
+  /** owner → relay: there is no such server, and nothing of the stream was used. [] */
+  refuse: 7,
+  /** The receiver has used so many bytes; as many more may come. [count (4)] */
+  credit: 8,
+} as const;
+
+export type FrameType = (typeof FrameType)[keyof typeof FrameType];
+
+export const HEADER_BYTES = 8;
+/** The longest payload: senders of more send several frames. */
+export const MAX_PAYLOAD_BYTES = 65_536;
+/** How many bytes of a stream may come before the receiver gives credit for more. */
+export const WINDOW_BYTES = 262_144;
+
+const NOTHING = Buffer.alloc(0);
+
+/** A whole frame; `payload` has at most {@link MAX_PAYLOAD_BYTES}. */
+export function encodeFrame(type: FrameType, stream: number, payload: Buffer = NOTHING): Buffer {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
+  writeHeader(frame, type, stream, payload.length);
+  payload.copy(frame, HEADER_BYTES);
+  return frame;
+}
+
+/** The header of a frame whose payload is written behind it. */
+export function encodeHeader(type: FrameType, stream: number, length: number): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  writeHeader(header, type, stream, length);
+  return header;
+}
+
+function writeHeader(into: Buffer, type: FrameType, stream: number, length: number): void {
+  into.writeUInt32LE((length | (type << 24)) >>> 0, 0);
+  into.writeUInt32LE(stream, 4);
+}
+
+export function encodeHello(secret: string): Buffer {
+  return encodeFrame(FrameType.hello, 0, Buffer.concat([Buffer.of(LINK_VERSION), Buffer.from(secret)]));
+}
+
+export function encodeReset(stream: number, usedBytes: number): Buffer {
+  const payload = Buffer.allocUnsafe(8);
+  payload.writeDoubleLE(usedBytes, 0);
+  return encodeFrame(FrameType.reset, stream, payload);
+}
+
+export function encodeCredit(stream: number, bytes: number): Buffer {
+  const payload = Buffer.allocUnsafe(4);
+  payload.writeUInt32LE(bytes, 0);
+  return encodeFrame(FrameType.credit, stream, payload);
+}
+
+/** How many bytes a `reset` says were used; 0 for a malformed one. */
+export function decodeReset(payload: Buffer): number {
+  const used = payload.length === 8 ? payload.readDoubleLE(0) : 0;
+  return Number.isSafeInteger(used) && used >= 0 ? used : 0;
+}
+
+/** How many bytes a `credit` gives; 0 for a malformed one. */
+export function decodeCredit(payload: Buffer): number {
+  return payload.length === 4 ? payload.readUInt32LE(0) : 0;
+}
+
+/**
+ * Takes a frame. The payload of a `data` frame may come in several calls, that of all others comes whole.
+ * The payload is part of what was read: keep a copy, not the slice, beyond the call if it is to last.
+ */
+export type OnFrame = (type: FrameType, stream: number, payload: Buffer) => void;
+
+/** Cuts what comes on a link into frames. */
+export class LinkFrameReader {
+  readonly #onFrame: OnFrame;
+  /** The beginning of a frame that has not come whole. */
+  #rest: Buffer = NOTHING;
+  /** Of the `data` frame that is coming: its stream, and how many bytes are missing. */
+  #stream = 0;
+  #missing = 0;
+
+  constructor(onFrame: OnFrame) {
+    this.#onFrame = onFrame;
+  }
+
+  /** Takes bytes; `false` if they are no frames, and then nothing more may be given. */
+  execute(bytes: Buffer): boolean {
+    let input = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
+    this.#rest = NOTHING;
+    while (input.length > 0) {
+      if (this.#missing > 0) {
+        const part = input.subarray(0, this.#missing);
+        this.#missing -= part.length;
+        input = input.subarray(part.length);
+        this.#onFrame(FrameType.data, this.#stream, part);
+        continue;
+      }
+      const used = this.#readFrame(input);
+      if (used < 0) return false;
+      if (used === 0) break;
+      input = input.subarray(used);
+    }
+    this.#rest = input;
+    return true;
+  }
+
+  /** How many bytes it took: 0 for want of more, -1 if they are malformed. */
+  #readFrame(input: Buffer): number {
+    if (input.length < HEADER_BYTES) return 0;
+    const first = input.readUInt32LE(0);
+    const length = first & 0xff_ffff;
+    const type = first >>> 24;
+    if (length > MAX_PAYLOAD_BYTES || type < FrameType.hello || type > FrameType.credit) return -1;
+    const stream = input.readUInt32LE(4);
+    if (type === FrameType.data) {
+      this.#stream = stream;
+      this.#missing = length;
+      return HEADER_BYTES;
+    }
+    const end = HEADER_BYTES + length;
+    if (input.length < end) return 0;
+    this.#onFrame(type as FrameType, stream, input.subarray(HEADER_BYTES, end));
+    return end;
+  }
+}

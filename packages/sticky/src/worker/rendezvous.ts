@@ -1,0 +1,229 @@
+/**
+ * A worker's place in the private directory: its own socket, and the ways to the others'.
+ * Owns: the socket, and the look at it from time to time. Runs in: workers.
+ *
+ * Temporary directories are cleaned. A worker that misses its socket opens it anew, and makes the directory anew if it
+ * must; so all are back after a moment, whoever of them notices first. It knows nothing of a primary or router.
+ */
+import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import {
+  type DirectoryState,
+  inspectDirectory,
+  removePrivateDirectory,
+  restoreDirectory,
+  socketPath,
+} from "../rendezvous/private-directory.js";
+import type { Trouble, TroubleKind } from "../wire/messages.js";
+
+/** How often a worker looks whether its socket is still there. */
+const LOOK_MS = 1_000;
+/** How long after a removal others may still have to open their sockets again. */
+const DISTURBED_MS = 5_000;
+/** What lasts is told again after this time. */
+const REPEAT_MS = 60_000;
+/** The kernel makes of it what it allows. */
+const BACKLOG = 65_535;
+
+export interface RendezvousHost {
+  /** Another worker has connected. */
+  accept(socket: Socket): void;
+  /** Something is wrong that this worker cannot mend, or that its user should hear of. */
+  tell(trouble: Trouble): void;
+  /** The process whose end makes the directory stale; `undefined` if it has ended. */
+  ownerPid(): number | undefined;
+}
+
+export class Rendezvous {
+  readonly directory: string;
+  readonly #workerId: number;
+  readonly #host: RendezvousHost;
+  /** Whose directory it was at the beginning: root accepts whoever the primary has made it over to. */
+  #uid: number | undefined;
+  #listener: NetServer | undefined;
+  /** The socket's file, by which it is told from another one of that name. */
+  #file: { readonly dev: number; readonly ino: number } | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #disturbedAt = Number.NEGATIVE_INFINITY;
+  readonly #toldAt = new Map<string, number>();
+  // outside → inside → outside
+  #state: "outside" | "inside" = "outside";
+
+  /** @param isMoved the workers have had another directory: not all of them are in this one yet */
+  constructor(directory: string, workerId: number, host: RendezvousHost, isMoved = false) {
+    this.directory = directory;
+    this.#workerId = workerId;
+    this.#host = host;
+    if (isMoved) this.#disturbedAt = performance.now();
+    this.#readUser();
+  }
+
+  /** Something was mended, and the directory, as it is now, is the right one. */
+  confirm(): void {
+    this.#toldAt.clear();
+    this.#disturbedAt = performance.now();
+    this.#readUser();
+    this.look();
+  }
+
+  /** Opens this worker's socket, and keeps it open. */
+  enter(): void {
+    if (this.#state === "inside") return;
+    this.#state = "inside";
+    process.once("exit", this.#onExit);
+    this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
+    this.#open();
+  }
+
+  /** Closes it. Connections stay. */
+  leave(): void {
+    if (this.#state === "outside") return;
+    this.#state = "outside";
+    process.off("exit", this.#onExit);
+    clearInterval(this.#timer);
+    this.#close();
+  }
+
+  /**
+   * Where another worker listens.
+   * @throws {Error} with a `code` if the directory is not safe to use
+   */
+  pathOf(workerId: number): string {
+    const state = this.#inspect();
+    if (state === "foreign" || state === "denied") throw accessError(this.directory, state);
+    return socketPath(this.directory, workerId);
+  }
+
+  /** Whether sockets were removed lately, so that one that is missing may be that of a living worker. */
+  isDisturbed(): boolean {
+    this.look();
+    return performance.now() - this.#disturbedAt < DISTURBED_MS;
+  }
+
+  /** Looks whether this worker's socket is still there, and opens it again if not. */
+  look(): void {
+    if (this.#state === "outside" || process.platform === "win32") return;
+    if (this.#file && this.#isThere(this.#file)) return;
+    const wasOpen = this.#file !== undefined;
+    if (wasOpen) {
+      this.#disturbedAt = performance.now();
+      this.#tell("removed", undefined, socketPath(this.directory, this.#workerId));
+    }
+    // Closing removes the file of that name: it must not come after the opening.
+    this.#close();
+    this.#open();
+  }
+
+  #readUser(): void {
+    try {
+      this.#uid = lstatSync(this.directory).uid;
+    } catch {
+      // Whoever looks at it next says what is wrong.
+    }
+  }
+
+  #isThere({ dev, ino }: { readonly dev: number; readonly ino: number }): boolean {
+    try {
+      const stat = lstatSync(socketPath(this.directory, this.#workerId));
+      return stat.dev === dev && stat.ino === ino;
+    } catch (error) {
+      // Who may not look cannot know.
+      return (error as NodeJS.ErrnoException).code === "EACCES" && this.#tellDenied();
+    }
+  }
+
+  #tellDenied(): true {
+    this.#tell("denied", accessError(this.directory, "denied"));
+    return true;
+  }
+
+  #open(): void {
+    const state = this.#inspect();
+    const ownerPid = this.#host.ownerPid();
+    if (state === "foreign" || state === "denied") {
+      this.#tell("denied", accessError(this.directory, state));
+      return;
+    }
+    if (state === "missing" && (ownerPid === undefined || !this.#restore(ownerPid))) return;
+    const path = socketPath(this.directory, this.#workerId);
+    const listener = createServer({ allowHalfOpen: true }, (socket) => this.#host.accept(socket));
+    listener.on("error", (error) => this.#onError(listener, error));
+    listener.on("listening", () => this.#onListening(listener, path));
+    this.#listener = listener;
+    // A worker of that id that was killed has left it.
+    if (process.platform !== "win32") rmSync(path, { force: true });
+    // Exclusive: node:cluster would else open it in the primary.
+    listener.listen({ path, backlog: BACKLOG, exclusive: true }).unref();
+  }
+
+  #restore(ownerPid: number): boolean {
+    this.#disturbedAt = performance.now();
+    const state = restoreDirectory(this.directory, ownerPid);
+    if (state === "ours") return true;
+    this.#tell("failed", Object.assign(accessError(this.directory, state), { code: "ENOTDIR" }));
+    return false;
+  }
+
+  #inspect(): DirectoryState {
+    const own = process.geteuid?.();
+    return inspectDirectory(this.directory, own === 0 ? this.#uid : own);
+  }
+
+  #onListening(listener: NetServer, path: string): void {
+    if (this.#listener !== listener) return;
+    try {
+      // The umask may have taken rights away.
+      if (process.platform !== "win32") chmodSync(path, 0o600);
+      const { dev, ino } = lstatSync(path);
+      this.#file = { dev, ino };
+    } catch {
+      // It is gone already: the next look opens it again.
+      this.#file = { dev: -1, ino: -1 };
+    }
+  }
+
+  #onError(listener: NetServer, error: NodeJS.ErrnoException): void {
+    if (this.#listener !== listener) return;
+    if (!listener.listening) this.#close();
+    this.#tell(error.code === "EACCES" ? "denied" : "failed", error);
+  }
+
+  #close(): void {
+    this.#file = undefined;
+    this.#listener?.close();
+    this.#listener = undefined;
+  }
+
+  /** Tells of what is wrong, once as long as it lasts. */
+  #tell(what: TroubleKind, error: NodeJS.ErrnoException | undefined, text = error?.message ?? ""): void {
+    const code = error?.code ?? "";
+    const key = `${what} ${code}`;
+    const now = performance.now();
+    if (now - (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;
+    this.#toldAt.set(key, now);
+    this.#host.tell({ what, uid: process.geteuid?.() ?? -1, code, text });
+  }
+
+  /** Another worker's socket fails. */
+  onTrouble(error: NodeJS.ErrnoException): void {
+    this.#tell(error.code === "EACCES" || error.code === "EPERM" ? "denied" : "failed", error);
+  }
+
+  /** An owner that was killed could not remove the directory: its workers do. */
+  readonly #onExit = (): void => {
+    if (process.platform === "win32") return;
+    rmSync(socketPath(this.directory, this.#workerId), { force: true });
+    if (this.#host.ownerPid() === undefined) removePrivateDirectory(this.directory);
+  };
+}
+
+function accessError(directory: string, state: DirectoryState): NodeJS.ErrnoException {
+  const texts = {
+    ours: "is ours",
+    missing: "cannot be made",
+    foreign: "belongs to another user, or is open to others",
+    denied: "may not be entered",
+  };
+  const text = `the private directory ${directory} ${texts[state]}`;
+  return Object.assign(new Error(text), { code: state === "missing" ? "ENOENT" : "EACCES" });
+}
