@@ -44,7 +44,7 @@ async function startTls(
           const { setupWorker } = await ctx.import("@holdfast/sticky");
           const server =
             which === "https"
-              ? https.createServer({ key, cert })
+              ? https.createServer({ key, cert, ca: cert, requestCert: true, rejectUnauthorized: false })
               : http2.createSecureServer({ key, cert, allowHTTP1: true });
           const io = new Server(server);
           setupWorker(io, { name: "tls" });
@@ -243,4 +243,50 @@ test("a ClientHello in pieces", async () => {
   expect(String(answer)).toMatch(/^HTTP\/1.1 200 /);
   tls.destroy();
   raw.destroy();
+});
+
+test("to the application, a relayed request over TLS tells the same of its client, with a certificate and without", async () => {
+  const { cluster, port } = await startTls({}, "https");
+  await Promise.all(
+    cluster.workers.map((worker) =>
+      worker.run((ctx) => {
+        type Request = import("node:http").IncomingMessage;
+        type Response = import("node:http").ServerResponse;
+        const tell = (req: Request, res: Response, next: () => void) => {
+          if (!req.headers["x-tell"]) return next();
+          const socket = req.socket as import("node:tls").TLSSocket & { servername?: unknown };
+          const { encrypted, authorized, authorizationError, alpnProtocol, servername } = socket;
+          const short = socket.getPeerCertificate();
+          const long = socket.getPeerCertificate(true);
+          const seen = {
+            ...{ encrypted, authorized, authorizationError, alpnProtocol, servername },
+            protocol: socket.getProtocol(),
+            cipher: socket.getCipher(),
+            reused: socket.isSessionReused(),
+            short: [Object.keys(short).length, short.subject, short.fingerprint256, short.raw?.length],
+            issuer: [long.issuerCertificate?.subject, long.issuerCertificate === long],
+            x509: socket.getPeerX509Certificate()?.subject,
+          };
+          res.end(JSON.stringify(seen));
+        };
+        ctx.store.tls.engine.use(tell);
+      }),
+    ),
+  );
+  const { sid } = JSON.parse((await fetchFrom("127.0.0.1", port, PATH)).slice(1)) as { sid: string };
+  for (const identity of [{}, { key: KEY, cert: CERTIFICATE }]) {
+    const told = new Set<string>();
+    for (const address of ADDRESSES) {
+      const headers = { "x-tell": "1" };
+      told.add(await fetchFrom(address, port, `${PATH}&sid=${sid}`, { ...identity, headers }));
+    }
+    const [seen = "{}", ...others] = [...told];
+    expect(others).toEqual([]);
+    const name = "key" in identity ? "CN=localhost" : undefined;
+    expect(JSON.parse(seen)).toMatchObject({ encrypted: true, ...(name && { x509: name }) });
+  }
+  const relayed = await Promise.all(
+    cluster.workers.map((worker) => worker.run((ctx) => ctx.sticky.stats().relayed)),
+  );
+  expect(relayed.reduce((sum, each) => sum + each, 0)).toBeGreaterThan(4);
 });

@@ -1,8 +1,11 @@
 /** What this package uses of Node.js, Engine.IO and Socket.IO undocumented: fails when one of them moves. */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import http, { createServer } from "node:http";
+import http, { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createSecureServer } from "node:http2";
+import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, connect, createServer as createNetServer, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { Server } from "socket.io";
 import { expect, test } from "vitest";
@@ -19,6 +22,7 @@ import {
   onClosing,
   overridePeerName,
   removeStandIn,
+  serveHttp,
   standInForListening,
   trackHttpConnections,
 } from "../../dist/handle/node-internals.js";
@@ -276,4 +280,47 @@ test("Engine.IO calls generateId, handleRequest and handleUpgrade on the instanc
   client.destroy();
   expect(called).toEqual(["handleRequest", "generateId", "handleUpgrade", "generateId"]);
   await io.close();
+});
+
+const OPTIONS = { maxHeaderSize: 100, allowHTTP1: true };
+
+test.each<[string, () => unknown]>([
+  ["http", () => createServer(OPTIONS)],
+  ["https", () => createHttpsServer(OPTIONS)],
+  ["http2", () => createSecureServer(OPTIONS)],
+])("a stream is served by the parser of a server, with its options: %s", async (kind, create) => {
+  const server = create() as http.Server;
+  let connections = 0;
+  server.on("connection", () => connections++).on("secureConnection", () => connections++);
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => response.end(request.url));
+  const ask = async (head: string): Promise<string> => {
+    const answers: string[] = [];
+    const stream = new Duplex({
+      read: () => {},
+      write: (chunk, _, done) => {
+        answers.push(String(chunk));
+        done();
+      },
+    });
+    Object.assign(stream, { alpnProtocol: false });
+    expect(serveHttp(server, stream)).toBe(true);
+    stream.push(head);
+    stream.push(null);
+    await new Promise((resolve) => stream.once("close", resolve));
+    return answers.join("");
+  };
+  expect(await ask("GET /right HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).toMatch(/\/right$/);
+  // http2's server passes no limit of its own on.
+  if (kind !== "http2") {
+    expect(await ask(`GET / HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(200)}\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 431 /,
+    );
+  }
+  expect(connections).toBe(0);
+});
+
+test("a server without a parser for HTTP/1 serves no stream", () => {
+  for (const server of [createNetServer(), createSecureServer()]) {
+    expect(serveHttp(server, new Duplex())).toBe(false);
+  }
 });

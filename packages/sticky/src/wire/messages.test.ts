@@ -54,6 +54,10 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
     { kind: "move", name: "a", owner: 7, head: "x", peer: { address: "1.2.3.4", port: 5 } },
     [19, "a", 7, "x", "1.2.3.4", 5],
   ],
+  [
+    { kind: "trouble", what: "denied", uid: 1000, code: "EACCES", text: "listen EACCES" },
+    [21, 2, 1000, "EACCES", "listen EACCES"],
+  ],
 ];
 
 test("literal messages", () => {

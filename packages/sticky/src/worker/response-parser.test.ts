@@ -8,6 +8,7 @@ interface Result {
   body: string;
   lastSeen: boolean;
   end?: boolean;
+  trailers?: readonly [string, string][];
 }
 
 function parse(pieces: Buffer[], { isHead = false, finish = false } = {}): Result {
@@ -21,8 +22,9 @@ function parse(pieces: Buffer[], { isHead = false, finish = false } = {}): Resul
         result.body += chunk.toString("latin1");
         result.lastSeen ||= last;
       },
-      onEnd: (reusable) => {
+      onEnd: (reusable, trailers) => {
         result.end = reusable;
+        if (trailers.length > 0) result.trailers = trailers;
       },
     },
     isHead,
@@ -65,6 +67,27 @@ test.each([
   expect(parse(bytes(text))).toMatchObject({ ok: true, body, end });
 });
 
+test("trailers come with the end", () => {
+  const text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\nX:z \r\n\r\n";
+  expect(parse(bytes(text))).toMatchObject({
+    end: true,
+    trailers: [
+      ["X", "y"],
+      ["X", "z"],
+    ],
+  });
+});
+
+test("a length beside chunks does not count, and is not told", () => {
+  const text =
+    "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+  expect(parse(bytes(text))).toMatchObject({
+    head: [200, "OK", ["Transfer-Encoding", "gzip, chunked"]],
+    body: "a",
+    end: true,
+  });
+});
+
 test("HEAD has no body, and the end may be the connection's", () => {
   expect(parse(bytes("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"), { isHead: true })).toMatchObject({
     end: true,
@@ -81,6 +104,12 @@ test.each([
   "nonsense\r\n\r\n",
   "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
   "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+  "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+  "HTTP/1.1 200 OK\r\nContent-Length: 0x1\r\n\r\n",
+  "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+  "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+  "HTTP/1.1 099 Low\r\n\r\n",
+  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n",
   "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n\r\n",
   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",

@@ -1,0 +1,64 @@
+/** What the forwarder does with requests that came from another worker. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Duplex } from "node:stream";
+import { expect, test } from "vitest";
+import { forwardStrays } from "../../dist/worker/forwarder.js";
+import { RelayedSocket } from "../../dist/worker/relayed-socket.js";
+
+const carrier = { send: () => {}, sendData: () => {}, mustWait: () => false, forget: () => {} };
+const origin = { name: "default", remote: undefined, local: undefined, tls: undefined };
+const STRAY = "/socket.io/?EIO=4&transport=polling&sid=AbAAACxx";
+
+function setUp() {
+  const here: string[] = [];
+  const elsewhere: string[] = [];
+  let forwardedIn = 0;
+  const engine = {
+    handleRequest: () => void here.push("request"),
+    handleUpgrade: () => void here.push("upgrade"),
+  };
+  const relay = {
+    request: () => void elsewhere.push("request"),
+    upgrade: () => void elsewhere.push("upgrade"),
+  };
+  const host = { ownerElsewhere: () => 2, move: () => false, onForwardedIn: () => forwardedIn++, relay };
+  const undo = forwardStrays(engine as never, "default", host as never);
+  return {
+    engine: engine as never as { handleRequest: Handle; handleUpgrade: Handle },
+    here,
+    elsewhere,
+    undo,
+    count: () => forwardedIn,
+  };
+}
+
+type Handle = (request: IncomingMessage, second: unknown, head?: Buffer) => void;
+
+const requestOn = (socket: Duplex) => ({ url: STRAY, method: "GET", rawHeaders: [], socket }) as never;
+const response = {} as ServerResponse;
+
+test("what was relayed once is answered here, whatever its session id says", () => {
+  const { engine, here, elsewhere, count } = setUp();
+  const socket = new RelayedSocket(1, carrier, origin);
+  engine.handleRequest(requestOn(socket), response);
+  engine.handleUpgrade(requestOn(socket), socket, Buffer.alloc(0));
+  expect({ here, elsewhere, count: count() }).toEqual({
+    here: ["request", "upgrade"],
+    elsewhere: [],
+    count: 2,
+  });
+});
+
+test("a stray of a client's own connection goes to its owner, until that is undone", () => {
+  const { engine, here, elsewhere, undo, count } = setUp();
+  const socket = new Duplex();
+  engine.handleRequest(requestOn(socket), response);
+  engine.handleUpgrade(requestOn(socket), socket, Buffer.alloc(0));
+  undo();
+  engine.handleRequest(requestOn(socket), response);
+  expect({ here, elsewhere, count: count() }).toEqual({
+    here: ["request"],
+    elsewhere: ["request", "upgrade"],
+    count: 0,
+  });
+});

@@ -1,0 +1,139 @@
+/** What a failure to reach an owner means, and what happens to the requests that wait meanwhile. */
+import { spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Door, OwnerLink, type OwnerLinkHost } from "../../dist/worker/owner-link.js";
+import { PrivateServer } from "../../dist/worker/private-server.js";
+
+let home: string;
+const releases: (() => void)[] = [];
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "hf-"));
+});
+afterEach(() => {
+  for (const release of releases.splice(0)) release();
+  rmSync(home, { recursive: true, force: true });
+});
+
+type Fate = "linked" | "gone" | "busy";
+
+function linkTo(host: Partial<OwnerLinkHost>) {
+  const troubles: string[] = [];
+  let overs = 0;
+  const link = new OwnerLink({
+    door: () => ({ path: join(home, "1"), secret: "secret" }),
+    isDisturbed: () => false,
+    onTrouble: (error) => void troubles.push((error as NodeJS.ErrnoException).code ?? error.message),
+    onOver: () => overs++,
+    ...host,
+  });
+  releases.push(() => link.close());
+  const board = (waitingBytes = 100) => {
+    let settle = (_: Fate) => {};
+    const fate = new Promise<Fate>((resolve) => {
+      settle = resolve;
+    });
+    const passenger = {
+      waitingBytes,
+      onLink: () => settle("linked"),
+      onUnreachable: (why: "gone" | "busy") => settle(why),
+    };
+    link.board(passenger);
+    return { fate, leave: () => link.leave(passenger) };
+  };
+  return { link, board, troubles, overs: () => overs };
+}
+
+async function listen(path = join(home, "1"), secret = "secret"): Promise<Server> {
+  const server = new PrivateServer(secret, () => undefined);
+  const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
+  releases.push(() => listener.close());
+  await once(listener.listen(path), "listening");
+  return listener;
+}
+
+test("a socket that is missing, or that a dead process has left, means that the owner is gone", async () => {
+  const missing = linkTo({});
+  expect(await missing.board().fate).toBe("gone");
+  expect(missing.overs()).toBe(1);
+  const script = `require("net").createServer().listen(${JSON.stringify(join(home, "1"))},()=>process.kill(process.pid,"SIGKILL"))`;
+  spawnSync(process.execPath, ["-e", script]);
+  const left = linkTo({});
+  expect(await left.board().fate).toBe("gone");
+  expect([...missing.troubles, ...left.troubles]).toEqual([]);
+});
+
+test("after sockets were removed, a missing one is waited for", async () => {
+  const { board } = linkTo({ isDisturbed: () => true });
+  const first = board();
+  const second = board();
+  await listen();
+  expect(await Promise.all([first.fate, second.fate])).toEqual(["linked", "linked"]);
+});
+
+test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(
+  "%s passes: requests wait until it has",
+  async (code) => {
+    await listen();
+    let failures = 3;
+    const door = (): Door => {
+      if (failures-- > 0) throw Object.assign(new Error(code), { code });
+      return { path: join(home, "1"), secret: "secret" };
+    };
+    const { board, troubles } = linkTo({ door });
+    expect(await board().fate).toBe("linked");
+    expect(troubles).toEqual([]);
+  },
+);
+
+test("what somebody has to mend is told, and requests go on once it is mended", async () => {
+  await listen();
+  let failures = 2;
+  const door = (): Door => {
+    if (failures-- > 0) throw Object.assign(new Error("denied"), { code: "EACCES" });
+    return { path: join(home, "1"), secret: "secret" };
+  };
+  const { board, troubles } = linkTo({ door });
+  expect(await board().fate).toBe("linked");
+  expect(troubles).toEqual(["EACCES", "EACCES"]);
+});
+
+test("an owner that turns the link away is not gone: after a while, requests are refused", {
+  timeout: 20_000,
+}, async () => {
+  await listen(join(home, "1"), "another secret");
+  const { board, troubles } = linkTo({});
+  expect(await board().fate).toBe("busy");
+  expect(troubles).toEqual([]);
+});
+
+test("those that wait are bounded in number and memory, and leave at once with their clients", async () => {
+  // Nobody says welcome.
+  const listener = createServer();
+  releases.push(() => listener.close());
+  await once(listener.listen(join(home, "1")), "listening");
+  const { board } = linkTo({});
+  const all = Array.from({ length: 10_000 }, () => board());
+  expect(await board().fate).toBe("busy");
+  for (const each of all) each.leave();
+  const large = Array.from({ length: 32 }, () => board(1_048_576));
+  expect(await board(1).fate).toBe("busy");
+  large[0]?.leave();
+  const last = board(1);
+  large[1]?.leave();
+  expect(
+    await Promise.race([last.fate, new Promise((resolve) => setImmediate(() => resolve("waits")))]),
+  ).toBe("waits");
+});
+
+test("a link that is closed lets nobody wait", async () => {
+  const { link, board } = linkTo({});
+  const waits = board();
+  link.close();
+  expect(await waits.fate).toBe("gone");
+  expect(await board().fate).toBe("gone");
+});

@@ -1,0 +1,387 @@
+/** The relay with both ends in one process: what an owner or a client does wrong hurts nobody else. */
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
+import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
+import { type AddressInfo, connect, createServer as createNetServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterEach, expect, test } from "vitest";
+import { PrivateServer } from "../../dist/worker/private-server.js";
+import { Relay } from "../../dist/worker/relay.js";
+
+const releases: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const release of releases.splice(0).reverse()) await release();
+});
+
+interface Pair {
+  readonly owner: Server;
+  readonly port: number;
+  readonly http2Port: number;
+}
+
+/** A front that relays all it gets, and an owner that serves it. */
+async function pair(serve: RequestListener): Promise<Pair> {
+  const directory = mkdtempSync(join(tmpdir(), "hf-"));
+  releases.push(() => rmSync(directory, { recursive: true, force: true }));
+  const path = join(directory, "1");
+  const owner = createServer(serve);
+  const privateServer = new PrivateServer("secret", (name) => (name === "default" ? owner : undefined));
+  const listener = createNetServer({ allowHalfOpen: true }, (socket) => privateServer.accept(socket));
+  await listening(listener.listen(path));
+  const host = { door: () => ({ path, secret: "secret" }), isDisturbed: () => false, onTrouble: () => {} };
+  const relay = new Relay(host, () => {});
+  const forward = (request: IncomingMessage, response: ServerResponse) =>
+    relay.request(1, "default", request, response, () => void response.writeHead(400).end("here"));
+  const front = createServer(forward);
+  front.on("upgrade", (request, socket, head) =>
+    relay.upgrade(1, "default", request, socket, head, () => socket.destroy()),
+  );
+  const http2Front = createHttp2Server(forward as never);
+  await Promise.all([listening(front.listen(0, "127.0.0.1")), listening(http2Front.listen(0, "127.0.0.1"))]);
+  releases.push(() => {
+    relay.close();
+    listener.close();
+    front.close();
+    front.closeAllConnections();
+    http2Front.close();
+  });
+  const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
+  return { owner, port: portOf(front), http2Port: portOf(http2Front) };
+}
+
+async function listening(server: { once: NodeJS.EventEmitter["once"] }): Promise<void> {
+  await once(server as NodeJS.EventEmitter, "listening");
+}
+
+/** Sends `text`, and once `next` may be asked for, that; gives all that comes until the end. */
+async function exchange(port: number, text: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => {});
+  socket.write(text, "latin1");
+  return everything(socket);
+}
+
+async function everything(socket: Socket): Promise<string> {
+  let received = "";
+  socket.on("data", (chunk) => {
+    received += chunk.toString("latin1");
+  });
+  await once(socket, "close");
+  return received;
+}
+
+const CRLF = "\r\n";
+const anyText = fc.string({ unit: "binary-ascii", maxLength: 12 });
+const anyLine = fc.oneof(
+  fc.constantFrom(
+    ...["Content-Length: 3", "Content-Length: 0", "Content-Length: 99", "Content-Length: x", "Trailer: x"],
+    ...[
+      "Transfer-Encoding: chunked",
+      "Transfer-Encoding: gzip, chunked",
+      "Connection: close",
+      "Connection: x",
+    ],
+    ...["Keep-Alive: timeout=1", "Upgrade: h2c", "Set-Cookie: a=1", ": x", "x", " folded", "a b: c", ""],
+    ...["Date: \x01", "X: \xff", "Status: 1", ":status: 200", "Content-Type: text/plain"],
+  ),
+  fc.tuple(anyText, anyText).map(([name, value]) => `${name}: ${value}`),
+);
+const anyStatus = fc.oneof(
+  fc.constantFrom(
+    "200 OK",
+    "204 No Content",
+    "304 Not Modified",
+    "100 Continue",
+    "101 Switching",
+    "103 Early",
+  ),
+  fc.constantFrom("999 \x00", "000 x", "200 \xff\xfe", "600", "20 x", "200"),
+);
+const anyBody = fc.oneof(fc.constantFrom("", "abc", "3\r\nabc\r\n0\r\n\r\n", "0\r\nX: y\r\n\r\n"), anyText);
+/** Mostly what looks like an answer: bytes at random would all fall at the first hurdle. */
+const anyAnswer = fc.oneof(
+  { arbitrary: fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)), weight: 1 },
+  {
+    arbitrary: fc
+      .tuple(anyStatus, fc.array(anyLine, { maxLength: 5 }), anyBody)
+      .map(([status, lines, body]) =>
+        Buffer.from(
+          `HTTP/1.1 ${status}${CRLF}${lines.map((line) => line + CRLF).join("")}${CRLF}${body}`,
+          "latin1",
+        ),
+      ),
+    weight: 6,
+  },
+);
+const anyEnd = fc.constantFrom("end" as const, "destroy" as const);
+
+/** An owner whose application writes past its own response. */
+async function oddOwner(): Promise<Pair & { next(answer: Buffer, end: "end" | "destroy"): void }> {
+  let odd: { answer: Buffer; end: "end" | "destroy" } | undefined;
+  const both = await pair((request, response) => {
+    if (request.url === "/fine" || !odd) return void response.end("fine");
+    request.socket.write(odd.answer);
+    request.socket[odd.end]();
+  });
+  return {
+    ...both,
+    next: (answer, end) => {
+      odd = { answer, end };
+    },
+  };
+}
+
+test.each(["1.0", "1.1"])(
+  "whatever an owner answers, nothing throws, and the client is not left alone, HTTP/%s",
+  async (version) => {
+    const owner = await oddOwner();
+    const method = fc.constantFrom("GET", "HEAD", "POST");
+    await fc.assert(
+      fc.asyncProperty(anyAnswer, anyEnd, method, async (answer, end, verb) => {
+        owner.next(answer, end);
+        const head = `HTTP/${version}${CRLF}Host: x${CRLF}Connection: close${CRLF}`;
+        const received = await exchange(owner.port, `${verb} / ${head}Content-Length: 0${CRLF}${CRLF}`);
+        if (received !== "") expect(received).toMatch(/^HTTP\/1\.1 [1-9]\d\d /);
+        expect(await exchange(owner.port, `GET /fine ${head}${CRLF}`)).toMatch(/fine$/);
+      }),
+      { numRuns: 400 },
+    );
+  },
+  60_000,
+);
+
+test("after an odd answer, the next request of the connection gets its own answer or none", async () => {
+  const owner = await oddOwner();
+  await fc.assert(
+    fc.asyncProperty(anyAnswer, anyEnd, async (answer, end) => {
+      owner.next(answer, end);
+      const received = await exchange(
+        owner.port,
+        `GET / HTTP/1.1${CRLF}Host: x${CRLF}${CRLF}GET /fine HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}${CRLF}`,
+      );
+      // The first was answered, or the connection is gone; either way, there is nothing behind the second.
+      const second = received.lastIndexOf("HTTP/1.1 200 OK");
+      if (received.endsWith("fine"))
+        expect(received.slice(second)).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nfine$/s);
+    }),
+    { numRuns: 300 },
+  );
+}, 60_000);
+
+test("whatever an owner answers, an HTTP/2 client gets an answer or the end of its stream", async () => {
+  const owner = await oddOwner();
+  const session = connectHttp2(`http://127.0.0.1:${owner.http2Port}`);
+  session.on("error", () => {});
+  releases.push(() => session.destroy());
+  const ask = async (path: string): Promise<[unknown, string]> => {
+    const stream = session.request({ ":path": path });
+    let status: unknown;
+    let text = "";
+    stream.on("response", (headers) => {
+      status = headers[":status"];
+    });
+    // The end of the stream is an answer, too.
+    stream.on("error", () => {});
+    stream.on("data", (chunk) => {
+      text += chunk;
+    });
+    await new Promise((resolve) => stream.once("close", resolve));
+    return [status, text];
+  };
+  await fc.assert(
+    fc.asyncProperty(anyAnswer, anyEnd, async (answer, end) => {
+      owner.next(answer, end);
+      await ask("/");
+      expect(await ask("/fine")).toEqual([200, "fine"]);
+    }),
+    { numRuns: 300 },
+  );
+}, 60_000);
+
+test("an HTTP/2 client gets all values of a field, and no field of HTTP/1", async () => {
+  const { http2Port } = await pair((_, response) => {
+    response.setHeader("Set-Cookie", ["a=1", "b=2"]);
+    response.writeHead(200, { Connection: "close", "Keep-Alive": "timeout=5" });
+    response.end("x");
+  });
+  const session = connectHttp2(`http://127.0.0.1:${http2Port}`);
+  releases.push(() => session.destroy());
+  const stream = session.request({ ":path": "/" });
+  const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+  expect(headers).toMatchObject({ ":status": 200, "set-cookie": ["a=1", "b=2"] });
+  expect(Object.keys(headers)).not.toContain("keep-alive");
+  stream.resume();
+  await once(stream, "close");
+});
+
+test("trailers go both ways", async () => {
+  const { port } = await pair((request, response) => {
+    request.resume().on("end", () => {
+      response.writeHead(200, { Trailer: "x-seen" });
+      response.write("body");
+      response.addTrailers({ "x-seen": String(request.trailers["x-sent"]) });
+      response.end();
+    });
+  });
+  const received = await exchange(
+    port,
+    `POST / HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}Trailer: x-sent${CRLF}` +
+      `Transfer-Encoding: chunked${CRLF}${CRLF}1${CRLF}a${CRLF}0${CRLF}x-sent: there and back${CRLF}${CRLF}`,
+  );
+  expect(received).toMatch(/\r\n4\r\nbody\r\n0\r\nx-seen: there and back\r\n\r\n$/);
+});
+
+test("bodies of any size arrive byte by byte, both ways, however they are framed", async () => {
+  const { port } = await pair((request, response) => void request.pipe(response));
+  const size = fc.constantFrom(1, 1_000, 65_536, 300_000, 1_000_000);
+  await fc.assert(
+    fc.asyncProperty(size, fc.boolean(), fc.nat(255), async (bytes, isChunked, seed) => {
+      const sent = Buffer.from(Array.from({ length: bytes }, (_, i) => (i * 31 + seed) & 255));
+      const socket = connect(port, "127.0.0.1");
+      const framing = isChunked ? "Transfer-Encoding: chunked" : `Content-Length: ${bytes}`;
+      socket.write(`POST / HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}${framing}${CRLF}${CRLF}`);
+      if (isChunked) socket.write(bytes.toString(16) + CRLF);
+      socket.write(sent);
+      if (isChunked) socket.write(`${CRLF}0${CRLF}${CRLF}`);
+      const received = await everything(socket);
+      let body = received.slice(received.indexOf(CRLF + CRLF) + 4);
+      let whole = "";
+      // The owner's answer has no length, so it comes in chunks.
+      for (;;) {
+        const end = body.indexOf(CRLF);
+        const length = Number.parseInt(body.slice(0, end), 16);
+        if (length === 0) break;
+        whole += body.slice(end + 2, end + 2 + length);
+        body = body.slice(end + 4 + length);
+      }
+      expect(whole === sent.toString("latin1")).toBe(true);
+    }),
+    { numRuns: 40 },
+  );
+}, 60_000);
+
+test("a slow reader holds up its own answer only, and costs no memory", async () => {
+  const total = 200_000_000;
+  let written = 0;
+  const { port } = await pair((request, response) => {
+    if (request.url !== "/much") return void response.end("quick");
+    const chunk = Buffer.alloc(100_000);
+    const more = () => {
+      while (written < total) {
+        written += chunk.length;
+        if (!response.write(chunk)) return void response.once("drain", more);
+      }
+      response.end();
+    };
+    more();
+  });
+  const slow = connect(port, "127.0.0.1");
+  slow.write(`GET /much HTTP/1.1${CRLF}Host: x${CRLF}${CRLF}`);
+  await once(slow, "readable");
+  slow.pause();
+  for (let i = 0; i < 20; i++) {
+    const quick = await exchange(port, `GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}${CRLF}`);
+    expect(quick).toMatch(/quick$/);
+  }
+  // What the window, the kernel's buffers and the streams' take.
+  expect(written).toBeLessThan(20_000_000);
+  slow.destroy();
+});
+
+test("what an application keeps with a connection is not seen by another client's request", async () => {
+  const { port } = await pair((request, response) => {
+    const socket = request.socket as Socket & { user?: string };
+    if (request.headers.user) socket.user = String(request.headers.user);
+    response.end(`user ${socket.user}`);
+  });
+  const kept = connect(port, "127.0.0.1");
+  const answers: string[] = [];
+  kept.on("data", (chunk) => answers.push(...(String(chunk).match(/user \w+/g) ?? [])));
+  const ask = async (field: string) => {
+    kept.write(`GET / HTTP/1.1${CRLF}Host: x${CRLF}${field}${CRLF}`);
+    await once(kept, "data");
+  };
+  await ask(`User: anna${CRLF}`);
+  for (let i = 0; i < 5; i++) {
+    const other = await exchange(port, `GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}${CRLF}`);
+    expect(other).toMatch(/user undefined$/);
+  }
+  await ask("");
+  expect(answers).toEqual(["user anna", "user anna"]);
+  kept.destroy();
+});
+
+test("idle connections that the owner closes cost no request, of whatever method", async () => {
+  const { owner, port } = await pair((request, response) => {
+    request.resume().on("end", () => response.end("fine"));
+  });
+  owner.keepAliveTimeout = 1;
+  (owner as { keepAliveTimeoutBuffer?: number }).keepAliveTimeoutBuffer = 0;
+  const socket = connect(port, "127.0.0.1");
+  let text = "";
+  socket.on("data", (chunk) => {
+    text += chunk;
+  });
+  for (let i = 1; i <= 200; i++) {
+    const body = i % 2 === 0 ? "" : "body";
+    socket.write(
+      `${body === "" ? "GET" : "POST"} / HTTP/1.1${CRLF}Host: x${CRLF}Content-Length: ${body.length}${CRLF}${CRLF}${body}`,
+    );
+    while ((text.match(/\r\n\r\nfine|fine$/g) ?? []).length < i) await once(socket, "data");
+    // About as long as the owner waits, so that both ends meet in between.
+    for (const until = performance.now() + (i % 5); performance.now() < until; )
+      await new Promise(setImmediate);
+  }
+  expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(Array.from({ length: 200 }, () => "HTTP/1.1 200"));
+  socket.destroy();
+});
+
+test("of too many pipelined requests, those beyond get 503, and the connection goes on", async () => {
+  const waiting: ServerResponse[] = [];
+  const { port } = await pair((request, response) => {
+    if (request.url !== "/held") return void response.end("fine");
+    waiting.push(response);
+    if (waiting.length === 64) for (const each of waiting) each.end("held");
+  });
+  const request = (path: string) => `GET ${path} HTTP/1.1${CRLF}Host: x${CRLF}`;
+  const received = await exchange(
+    port,
+    `${`${request("/held")}${CRLF}`.repeat(100)}${request("/")}Connection: close${CRLF}${CRLF}`,
+  );
+  expect(received.match(/HTTP\/1\.1 \d+/g)).toEqual([
+    ...Array.from({ length: 64 }, () => "HTTP/1.1 200"),
+    ...Array.from({ length: 37 }, () => "HTTP/1.1 503"),
+  ]);
+  expect(received.match(/Retry-After: 1\r\n/g)).toHaveLength(37);
+});
+
+test("no listener is left behind by large and slow answers, or by many requests of one connection", async () => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => void warnings.push(warning);
+  process.on("warning", onWarning);
+  releases.push(() => void process.off("warning", onWarning));
+  const { port } = await pair((_, response) => {
+    const chunk = Buffer.alloc(50_000);
+    for (let i = 0; i < 100; i++) response.write(chunk);
+    response.end();
+  });
+  const socket = connect(port, "127.0.0.1");
+  for (let i = 0; i < 15; i++) socket.write(`GET / HTTP/1.1${CRLF}Host: x${CRLF}${CRLF}`);
+  let received = 0;
+  for await (const chunk of socket) {
+    received += (chunk as Buffer).length;
+    await new Promise(setImmediate);
+    if (received > 15 * 5_000_000) break;
+  }
+  expect(warnings).toEqual([]);
+});

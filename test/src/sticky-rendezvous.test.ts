@@ -1,0 +1,312 @@
+/** The private directory: where it lies, whose it is, what happens when it goes, and that nothing is left of it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { Agent, request } from "node:http";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { within } from "@holdfast/harness";
+import { expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import type { TestCluster } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+
+const opened = closedAfterEach({
+  agents: [] as Agent[],
+  homes: [] as string[],
+  close() {
+    for (const agent of this.agents.splice(0)) agent.destroy();
+    for (const home of this.homes.splice(0)) rmSync(home, { recursive: true, force: true });
+  },
+});
+
+/** A temporary directory of its own, open to all users as such places are. */
+function makeHome(): string {
+  const home = mkdtempSync(join(tmpdir(), "hf-"));
+  chmodSync(home, 0o1777);
+  opened.homes.push(home);
+  return home;
+}
+
+const startCluster = startsClusters(
+  { workers: 2, adapter: false, stickyOptions: { loadBalancingMethod: "round-robin" } },
+  (cluster) =>
+    cluster.primary.run((ctx) => {
+      ctx.store.warnings = [];
+      ctx.router.on("warning", ({ code }: { code: string }) => {
+        ctx.store.warnings.push(code);
+        ctx.emit("warning", code);
+      });
+    }),
+);
+
+const start = (env: NodeJS.ProcessEnv, config: ClusterConfig = {}): Promise<TestCluster> =>
+  startCluster({ ...config, env });
+
+const warnings = (cluster: TestCluster): Promise<string[]> =>
+  cluster.primary.run((ctx) => ctx.store.warnings);
+
+const PATH = "/socket.io/?EIO=4&transport=polling";
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+function send(cluster: TestCluster, path: string, agent: Agent | false, body?: string): Promise<Answer> {
+  const answer = new Promise<Answer>((resolve, reject) => {
+    const method = body === undefined ? "GET" : "POST";
+    const outgoing = request(cluster.url + path, { agent, method }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk) => {
+        text += chunk;
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on("error", reject);
+    });
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+  return within(answer, `answer to ${path}`);
+}
+
+interface Seat {
+  readonly sid: string;
+  readonly agent: Agent;
+}
+
+/** For each worker a session, and the one connection that belongs to it. */
+async function seats(cluster: TestCluster): Promise<Seat[]> {
+  const taken = new Map<string, Seat>();
+  while (taken.size < cluster.workers.length) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    opened.agents.push(agent);
+    const { text } = await send(cluster, PATH, agent);
+    const { sid } = JSON.parse(text.slice(1)) as { sid: string };
+    taken.set(sid.slice(0, 6), { sid, agent });
+  }
+  return [...taken.values()];
+}
+
+/** Each worker relays a request to each other one; the answers. */
+async function relayAll(cluster: TestCluster, at?: Seat[]): Promise<string[]> {
+  const all = at ?? (await seats(cluster));
+  const answers: string[] = [];
+  for (const { agent } of all) {
+    for (const other of all) {
+      if (other.agent === agent) continue;
+      const { status, text } = await send(cluster, `${PATH}&sid=${other.sid}`, agent, "3");
+      answers.push(`${status} ${text}`);
+    }
+  }
+  return answers;
+}
+
+/** Waits until something outside of our processes is so. */
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const met = (async () => {
+    while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+  })();
+  await within(met, what);
+}
+
+const privateDirectories = (home: string): string[] =>
+  readdirSync(home)
+    .filter((name) => name.startsWith("holdfast-"))
+    .map((name) => join(home, name));
+
+function onlyDirectory(home: string): string {
+  const [directory, ...others] = privateDirectories(home);
+  if (directory === undefined || others.length > 0)
+    throw new Error(`not one directory in ${readdirSync(home)}`);
+  return directory;
+}
+
+const OK = ["200 ok", "200 ok"];
+
+test.each([60, 82, 83, 92, 98, 100, 110, 200])("a TMPDIR of %d bytes", async (bytes) => {
+  const home = makeHome();
+  const place = join(home, "x".repeat(bytes - home.length - 1));
+  mkdirSync(place);
+  const cluster = await start({ TMPDIR: place });
+  expect(await relayAll(cluster)).toEqual(OK);
+  expect(cluster.output).toBe("");
+  expect(await warnings(cluster)).toEqual([]);
+  // Where the path fits, it is there; nowhere is a socket outside of such a directory.
+  expect(privateDirectories(place)).toHaveLength(bytes <= 82 ? 1 : 0);
+  expect(readdirSync(home)).toHaveLength(1);
+});
+
+test("a TMPDIR that is missing or no directory", async () => {
+  const home = makeHome();
+  const file = join(home, "file");
+  writeFileSync(file, "");
+  const runtime = join(home, "runtime");
+  mkdirSync(runtime);
+  for (const TMPDIR of [join(home, "missing"), file]) {
+    const cluster = await start({ TMPDIR, XDG_RUNTIME_DIR: runtime });
+    expect(await relayAll(cluster)).toEqual(OK);
+    expect(cluster.output).toBe("");
+    expect(privateDirectories(runtime)).toHaveLength(1);
+    await cluster.close();
+    for (const directory of privateDirectories(runtime)) rmSync(directory, { recursive: true });
+  }
+});
+
+test("a directory that is removed is made anew, whoever has relayed before; it is said once", async () => {
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home }, { workers: 3 });
+  const all = await seats(cluster);
+  const [first, second] = all as [Seat, Seat];
+  // One pair has a link already, the others have not.
+  expect((await send(cluster, `${PATH}&sid=${second.sid}`, first.agent, "3")).text).toBe("ok");
+  const directory = onlyDirectory(home);
+  const warned = cluster.primary.next("warning");
+  rmSync(directory, { recursive: true });
+  expect(new Set(await relayAll(cluster, all))).toEqual(new Set(["200 ok"]));
+  expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_DIRECTORY");
+  await until(() => readdirSync(directory).length === 4, "all sockets, and the file that names the owner");
+  expect(lstatSync(directory).mode & 0o777).toBe(0o700);
+  expect(onlyDirectory(home)).toBe(directory);
+  expect(await warnings(cluster)).toEqual(["HOLDFAST_ERR_PRIVATE_DIRECTORY"]);
+  // And for workers that come later.
+  await cluster.worker(0).kill();
+  await cluster.fork();
+  expect(new Set(await relayAll(cluster))).toEqual(new Set(["200 ok"]));
+  expect(cluster.output).toBe("");
+});
+
+test("a socket that is removed comes back", async () => {
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home });
+  const directory = onlyDirectory(home);
+  await until(() => existsSync(join(directory, "1")), "socket");
+  rmSync(join(directory, "1"));
+  await until(() => existsSync(join(directory, "1")), "socket");
+  expect(await relayAll(cluster)).toEqual(OK);
+});
+
+test("a worker that is killed leaves no socket", async () => {
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home });
+  const directory = onlyDirectory(home);
+  const victim = cluster.worker(0);
+  await until(() => existsSync(join(directory, String(victim.workerId))), "socket");
+  await victim.kill();
+  await until(() => !existsSync(join(directory, String(victim.workerId))), "end of the socket");
+});
+
+const asRoot = test.skipIf(process.geteuid?.() !== 0);
+const NOBODY = 65_534;
+
+asRoot("a directory that somebody else lays out in its place is not used", async () => {
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home, XDG_RUNTIME_DIR: "" });
+  const directory = onlyDirectory(home);
+  const all = await seats(cluster);
+  rmSync(directory, { recursive: true });
+  mkdirSync(directory, { mode: 0o777 });
+  chownSync(directory, NOBODY, NOBODY);
+  expect(await relayAll(cluster, all)).toEqual(OK);
+  expect(readdirSync(directory)).toEqual([]);
+  expect(lstatSync(directory).uid).toBe(NOBODY);
+});
+
+/** The worker's whole program must be readable for others. */
+asRoot("workers that were started as another user", async () => {
+  const cluster = await start({ TMPDIR: makeHome() }, { workers: 0 });
+  await cluster.primary.run((ctx, uid) => ctx.cluster.setupPrimary({ uid, gid: uid }), NOBODY);
+  await cluster.fork();
+  await cluster.fork();
+  expect(await cluster.worker(0).run(() => process.geteuid?.())).toBe(NOBODY);
+  expect(await relayAll(cluster)).toEqual(OK);
+  expect(await warnings(cluster)).toEqual([]);
+  expect(cluster.output).toBe("");
+});
+
+asRoot("workers that give up their rights after they were set up", async () => {
+  const cluster = await start({ TMPDIR: makeHome() });
+  for (const worker of cluster.workers) await worker.run((_, uid) => process.setuid?.(uid), NOBODY);
+  expect(await relayAll(cluster)).toEqual(OK);
+  expect(await warnings(cluster)).toEqual([]);
+  expect(cluster.output).toBe("");
+});
+
+asRoot("workers of several users: it is said, and strays are answered", { timeout: 60_000 }, async () => {
+  const cluster = await start({ TMPDIR: makeHome() });
+  const warned = cluster.primary.next("warning");
+  for (const [i, worker] of cluster.workers.entries()) {
+    await worker.run((_, uid) => process.setuid?.(uid), NOBODY - i);
+  }
+  expect([...(await relayAll(cluster))].sort()).toContainEqual(expect.stringMatching(/^503 /));
+  expect(await warned).toBe("HOLDFAST_ERR_WORKER_USER");
+});
+
+asRoot("a primary that gives up its rights before it forks", async () => {
+  const cluster = await start({ TMPDIR: makeHome() }, { workers: 0 });
+  await cluster.primary.run((_, uid) => {
+    process.setgid?.(uid);
+    process.setuid?.(uid);
+  }, NOBODY);
+  await cluster.fork();
+  await cluster.fork();
+  expect(await relayAll(cluster)).toEqual(OK);
+  expect(await warnings(cluster)).toEqual([]);
+});
+
+const PROGRAM = fileURLToPath(new URL("../dist/fixtures/plain-cluster.js", import.meta.url));
+
+/** Starts the program in a process group of its own. */
+async function startProgram(home: string): Promise<ChildProcess & { pid: number }> {
+  const child = spawn(process.execPath, [PROGRAM], {
+    detached: true,
+    env: { ...process.env, TMPDIR: home },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await within(once(child.stdout, "data"), "start of the program");
+  return child as ChildProcess & { pid: number };
+}
+
+test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+  "%s leaves nothing behind, whoever gets it",
+  async (signal) => {
+    const home = makeHome();
+    for (const everybody of [true, false]) {
+      const program = await startProgram(home);
+      expect(privateDirectories(home)).toHaveLength(1);
+      const exited = once(program, "exit");
+      process.kill(everybody ? -program.pid : program.pid, signal);
+      expect(await within(exited, "end of the program")).toEqual([null, signal]);
+      await until(() => readdirSync(home).length === 0, "empty directory");
+    }
+  },
+);
+
+test("SIGKILL of the primary: the workers remove it; of everybody: the next start does", async () => {
+  const home = makeHome();
+  const first = await startProgram(home);
+  process.kill(first.pid, "SIGKILL");
+  await until(() => readdirSync(home).length === 0, "empty directory");
+  const second = await startProgram(home);
+  const killed = once(second, "exit");
+  process.kill(-second.pid, "SIGKILL");
+  await within(killed, "end of the program");
+  const left = onlyDirectory(home);
+  const third = await startProgram(home);
+  await until(() => !existsSync(left), "end of the directory that was left");
+  expect(dirname(onlyDirectory(home))).toBe(home);
+  const ended = once(third, "exit");
+  process.kill(-third.pid, "SIGTERM");
+  await within(ended, "end of the program");
+});
