@@ -142,7 +142,7 @@ test.each<[string, Import, RegExp | undefined]>([
   [
     "sticky",
     { from: "worker/relay", to: "primary/router", isOwn: true },
-    /^worker\/ imports only wire, handle\./,
+    /^worker\/ imports only wire, handle, rendezvous\./,
   ],
   ["sticky", { from: "wire/messages", to: "handle/lane", isOwn: true }, /^wire\/ imports no other folder\./],
   ["sticky", { from: "options", to: "primary/router", isOwn: true }, /^files in the root import no folder/],

@@ -476,9 +476,12 @@ describe("drain()", () => {
   test("settles in a worker that is disconnected, and with a server that is closed", async () => {
     const cluster = await start();
     const [first, second] = cluster.workers as [RemoteWorker, RemoteWorker];
-    const drained = first.run(
-      (ctx) => new Promise<void>((resolve) => process.once("disconnect", () => resolve(ctx.sticky.drain()))),
-    );
+    await first.run((ctx) => {
+      ctx.store.drained = new Promise<void>((resolve) => {
+        process.once("disconnect", () => resolve(ctx.sticky.drain()));
+      });
+    });
+    const drained = first.run((ctx) => ctx.store.drained as Promise<void>);
     await cluster.primary.run((ctx, id) => void ctx.cluster.workers?.[id]?.disconnect(), first.workerId);
     await drained;
     await second.run(async (ctx) => {
