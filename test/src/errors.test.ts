@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { HoldfastError, RequestError } from "../dist/errors.js";
+import { HoldfastError, RequestError } from "../../packages/adapter/dist/errors.js";
 
 /** Loads a copy of the module, as a second one in another node_modules would be. */
 async function secondCopyOf<M>(specifier: string): Promise<M> {
@@ -19,9 +19,11 @@ async function secondCopyOf<M>(specifier: string): Promise<M> {
 }
 
 test("errors are known across copies of a package and across both packages", async () => {
-  const copy = await secondCopyOf<typeof import("../dist/errors.js")>("../dist/errors.js");
-  const sticky = await secondCopyOf<typeof import("../../sticky/dist/errors.js")>(
-    "../../sticky/dist/errors.js",
+  const copy = await secondCopyOf<typeof import("../../packages/adapter/dist/errors.js")>(
+    "../../packages/adapter/dist/errors.js",
+  );
+  const sticky = await secondCopyOf<typeof import("../../packages/sticky/dist/errors.js")>(
+    "../../packages/sticky/dist/errors.js",
   );
   expect(copy.HoldfastError).not.toBe(HoldfastError);
   const theirs = new copy.HoldfastError("HOLDFAST_ERR_CLOSED", "text");
