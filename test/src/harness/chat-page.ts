@@ -4,8 +4,11 @@ import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } fr
 export type Transport = "polling" | "websocket";
 export const TRANSPORT_NAMES = { polling: "Long-polling", websocket: "WebSocket" } as const;
 
-/** What a browser says of its own accord when the process at the other end is killed, and its session with it. */
-const LOST_CONNECTION = /net::ERR_|WebSocket connection to|status of 400/;
+/**
+ * What a browser says of its own accord when the process at the other end is killed, and its session with it. A
+ * poll that the process had taken through another worker is answered 502, one that it had not taken yet 503.
+ */
+const LOST_CONNECTION = /net::ERR_|WebSocket connection to|status of (400|502|503)/;
 
 export class ChatPage {
   readonly page: Page;
