@@ -10,6 +10,7 @@ import { lchownSync, lstatSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
+import { processWide } from "../process-wide.js";
 import {
   inspectDirectory,
   makePrivateDirectory,
@@ -50,15 +51,12 @@ export interface Mended {
 }
 
 export class RendezvousKeeper {
-  static #shared: RendezvousKeeper | undefined;
-
   /**
    * The keeper of this process; made at the first call.
    * @throws {HoldfastError} `HOLDFAST_ERR_PRIVATE_DIRECTORY` if there is no place for the directory
    */
   static get(): RendezvousKeeper {
-    RendezvousKeeper.#shared ??= new RendezvousKeeper();
-    return RendezvousKeeper.#shared;
+    return processWide("rendezvous", () => new RendezvousKeeper());
   }
 
   readonly #tag = encodeTag(randomBytes(2));

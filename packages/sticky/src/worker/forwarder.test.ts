@@ -2,8 +2,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Duplex } from "node:stream";
 import { expect, test } from "vitest";
+import { isRelayed as isRelayedInCommonJs } from "../../dist/cjs/worker/relayed-socket.js";
 import { forwardStrays } from "../../dist/worker/forwarder.js";
-import { RelayedSocket } from "../../dist/worker/relayed-socket.js";
+import { isRelayed, RelayedSocket } from "../../dist/worker/relayed-socket.js";
 
 const carrier = { send: () => {}, sendData: () => {}, mustWait: () => false, forget: () => {} };
 const origin = { name: "default", remote: undefined, local: undefined, tls: undefined };
@@ -61,4 +62,10 @@ test("a stray of a client's own connection goes to its owner, until that is undo
     elsewhere: ["request", "upgrade"],
     count: 0,
   });
+});
+
+test("both copies of this package know what was relayed", () => {
+  const socket = new RelayedSocket(1, carrier, origin);
+  expect([isRelayed(socket), isRelayedInCommonJs(socket)]).toEqual([true, true]);
+  expect([isRelayed(new Duplex()), isRelayedInCommonJs(new Duplex())]).toEqual([false, false]);
 });

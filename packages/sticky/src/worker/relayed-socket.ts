@@ -8,8 +8,12 @@
 import { X509Certificate } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { PeerCertificate } from "node:tls";
+import { processWide } from "../process-wide.js";
 import type { Origin, TlsOrigin } from "../wire/origin.js";
 import { LinkStream, type StreamCarrier } from "./link-stream.js";
+
+/** A worker may have loaded this package twice: one copy forwards what the other one has made. */
+const relayed = processWide("relayed sockets", () => new WeakSet<object>());
 
 export class RelayedSocket extends LinkStream {
   readonly #origin: Origin;
@@ -22,6 +26,7 @@ export class RelayedSocket extends LinkStream {
   constructor(id: number, carrier: StreamCarrier, origin: Origin) {
     super(id, carrier);
     this.#origin = origin;
+    relayed.add(this);
   }
 
   get remoteAddress(): string | undefined {
@@ -194,6 +199,6 @@ function readCertificate(base64: string): X509Certificate | undefined {
 }
 
 /** Whether a request came from another worker. */
-export function isRelayed(socket: unknown): boolean {
-  return socket instanceof RelayedSocket;
+export function isRelayed(socket: object): boolean {
+  return relayed.has(socket);
 }
