@@ -48,7 +48,7 @@ export class LinkStreams implements StreamCarrier {
     this.#events = events;
     const reader = new LinkFrameReader((...frame) => this.#onFrame(...frame));
     socket.on("data", (bytes: Buffer) => {
-      if (this.#state !== "closed" && !reader.execute(bytes)) socket.destroy(new Error("malformed frames"));
+      if (this.#state !== "closed" && !reader.execute(bytes)) socket.destroy(malformed());
     });
     socket.on("drain", () => this.#onDrain());
     socket.on("error", (error) => {
@@ -171,4 +171,8 @@ export class LinkStreams implements StreamCarrier {
     this.#waiting.clear();
     this.#events.onClose(this.#error);
   }
+}
+
+function malformed(): NodeJS.ErrnoException {
+  return Object.assign(new Error("what came on a link between workers is malformed"), { code: "EPROTO" });
 }

@@ -74,7 +74,9 @@ export class Neighbours {
   enter(): void {
     if (!this.#cluster || !this.#rendezvous) return;
     this.#state = "inside";
-    this.#server ??= new PrivateServer(this.#cluster.secret, this.#host.serverOf);
+    this.#server ??= new PrivateServer(this.#cluster.secret, this.#host.serverOf, (error) =>
+      this.#rendezvous?.onTrouble(error),
+    );
     this.#rendezvous.enter();
   }
 

@@ -2,10 +2,11 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { encodeHello } from "../../dist/wire/link-frame.js";
 import { type Door, OwnerLink, type OwnerLinkHost } from "../../dist/worker/owner-link.js";
 import { PrivateServer } from "../../dist/worker/private-server.js";
 
@@ -136,4 +137,42 @@ test("a link that is closed lets nobody wait", async () => {
   link.close();
   expect(await waits.fate).toBe("gone");
   expect(await board().fate).toBe("gone");
+});
+
+test("an owner that says nonsense is told of, and requests go on when it makes sense again", async () => {
+  const server = new PrivateServer("secret", () => undefined);
+  let isSane = false;
+  const listener = createServer({ allowHalfOpen: true }, (socket) => {
+    if (isSane) server.accept(socket);
+    else socket.resume().end("HTTP/1.1 400 Bad Request\r\n\r\n");
+  });
+  releases.push(() => listener.close());
+  await once(listener.listen(join(home, "1")), "listening");
+  const codes: unknown[] = [];
+  const { board } = linkTo({
+    onTrouble: (error) => {
+      codes.push((error as NodeJS.ErrnoException).code);
+      isSane = true;
+    },
+  });
+  expect(await board().fate).toBe("linked");
+  expect(codes).toEqual(["EPROTO"]);
+});
+
+test("a worker that knows the secret and says nonsense is told of; one that does not is not", async () => {
+  const codes: unknown[] = [];
+  const onTrouble = (error: NodeJS.ErrnoException) => void codes.push(error.code);
+  const server = new PrivateServer("secret", () => undefined, onTrouble);
+  const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
+  releases.push(() => listener.close());
+  await once(listener.listen(join(home, "1")), "listening");
+  for (const bytes of [
+    "nonsense".repeat(9),
+    Buffer.concat([encodeHello("secret"), Buffer.from("nonsense".repeat(9))]),
+  ]) {
+    const socket = connect(join(home, "1"));
+    socket.resume().write(bytes);
+    await once(socket, "close");
+  }
+  expect(codes).toEqual(["EPROTO"]);
 });

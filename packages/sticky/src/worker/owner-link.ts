@@ -112,7 +112,7 @@ export class OwnerLink {
     try {
       door = this.#host.door();
     } catch (error) {
-      this.#onConnectFailed(error as Error);
+      this.#onClose(error as Error);
       return;
     }
     if (!door) {
@@ -157,6 +157,7 @@ export class OwnerLink {
       return;
     }
     debug("a link to an owner has closed: %s", error?.message ?? "by the owner");
+    if (error && whatItMeans(error) === "trouble") this.#host.onTrouble(error);
     if (this.#waiting.size === 0) this.#becomeIdle();
     else if (hadOpened) this.#connect();
     else this.#onConnectFailed(error);
@@ -166,7 +167,6 @@ export class OwnerLink {
     const failure = whatItMeans(error);
     const isGone = failure === "refused" || (failure === "missing" && !this.#host.isDisturbed());
     const isHopeless = (failure === "trouble" || failure === "turned-away") && this.#isOutOfPatience();
-    if (failure === "trouble" && error) this.#host.onTrouble(error);
     if (isGone || isHopeless) {
       this.#turnAway(isGone ? "gone" : "busy");
       this.#becomeIdle();

@@ -23,6 +23,8 @@ const debug = createDebug("holdfast:sticky:forwarder");
 /** How long a connection may take to show the secret. */
 const HELLO_MS = 5_000;
 
+/** Errors of a link whose other end has died. */
+const ENDED = new Set(["ECONNRESET", "EPIPE"]);
 /** How long {@link PrivateServer.answered} waits. */
 const ANSWERED_MS = 5_000;
 
@@ -32,15 +34,18 @@ export type ServerOf = (name: string) => NetServer | undefined;
 export class PrivateServer {
   readonly #hello: Buffer;
   readonly #serverOf: ServerOf;
+  readonly #onTrouble: (error: Error) => void;
   readonly #links = new Set<LinkStreams>();
   /** Called when a stream has closed. */
   readonly #watchers = new Set<() => void>();
   /** HTTP parsers for servers that have none of their own. */
   readonly #substitutes = new WeakMap<NetServer, HttpServer>();
 
-  constructor(secret: string, serverOf: ServerOf) {
+  /** @param onTrouble a link has failed, and not because the other worker has ended */
+  constructor(secret: string, serverOf: ServerOf, onTrouble: (error: Error) => void = () => {}) {
     this.#hello = encodeHello(secret).subarray(HEADER_BYTES);
     this.#serverOf = serverOf;
+    this.#onTrouble = onTrouble;
   }
 
   /** Takes a connection of another worker; without the secret, it is closed without an answer. */
@@ -56,10 +61,13 @@ export class PrivateServer {
         return isKnown;
       },
       onRoom: () => this.#onRoom(),
-      onClose: () => {
+      onClose: (error) => {
         clearTimeout(deadline);
         this.#links.delete(link);
         this.#onRoom();
+        // Who does not know the secret may send what he likes.
+        if (error && isKnown && !ENDED.has((error as NodeJS.ErrnoException).code ?? ""))
+          this.#onTrouble(error);
       },
     });
     this.#links.add(link);
