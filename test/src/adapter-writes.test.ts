@@ -70,6 +70,21 @@ describe("packets that arrive in one batch", () => {
     await polling.close();
   });
 
+  test("leave before a connection that is closed by what comes with them", async () => {
+    const client = await clients.connectTo(receiver);
+    await receiver.run((ctx, id) => {
+      ctx.io.once("close it", () => ctx.io.sockets.sockets.get(id)?.conn.close(true));
+    }, client.id);
+    const gone = client.next("disconnect");
+    await sender.run((ctx, id) => {
+      ctx.io.to(id).emit("n", 1);
+      ctx.io.to(id).emit("n", 2);
+      ctx.io.serverSideEmit("close it");
+    }, client.id);
+    await gone;
+    expect(client.received("n")).toEqual([[1], [2]]);
+  });
+
   test("may be volatile: a socket that is ready gets them", async () => {
     const client = await clients.connectTo(receiver);
     const got = client.next("v");

@@ -8,7 +8,8 @@ const MAX_BYTES = 2 ** 31 - 1;
 /** Options of `createAdapter()`. */
 export interface AdapterOptions {
   /**
-   * How long to wait for the other workers' answers.
+   * How long to wait for the other workers' answers, and how long the close of a connection may wait for events that are
+   * in flight with `connectionStateRecovery`.
    * Milliseconds, integer, 1–2147483647 (the Node.js timer limit).
    * `io.timeout(ms)` overrides it for `fetchSockets()` and for broadcasts with acknowledgements.
    * @default 5000

@@ -85,6 +85,7 @@ export class Member implements PortHost {
    * @throws {HoldfastError} `HOLDFAST_ERR_NAMESPACE_TAKEN`
    */
   open(name: string, openFlags: number, handlers: PortHandlers): NamespacePort {
+    this.#ports.get(name)?.giveWay();
     if (this.#ports.has(name)) {
       throw new HoldfastError(
         "HOLDFAST_ERR_NAMESPACE_TAKEN",

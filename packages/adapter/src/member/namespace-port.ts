@@ -170,6 +170,11 @@ export class NamespacePort {
     });
   }
 
+  /** Somebody else opens the namespace. */
+  giveWay(): void {
+    this.#handlers.onTaken();
+  }
+
   close(): void {
     this.#waiting = [];
     this.#member.close(this);

@@ -97,6 +97,8 @@ export interface PortHandlers {
     fields: FieldReader,
     responder: Responder,
   ): void;
+  /** Somebody else opens the namespace: if it is about to be closed, it is closed now. */
+  onTaken(): void;
   /** Fills the report with the rooms that exist now. */
   reportRooms(report: InterestReport): void;
   /** To an emitter: servers of the namespace keep their packets for recovery from now on. */

@@ -34,7 +34,7 @@ import {
 } from "./private-fields.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
-import { corkFlushes } from "./write-batch.js";
+import { batchWritesOf } from "./write-batch.js";
 
 /**
  * Broadcasts and requests between the workers of a `node:cluster`. Made by `createAdapter()`.
@@ -48,6 +48,8 @@ export class HoldfastAdapter extends Adapter {
   readonly #requestsTimeout: number;
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly #recovery: Recovery | undefined;
+  // open → closing → closed; open → closed
+  #state: "open" | "closing" | "closed" = "open";
   /** Whether anybody has ever listened for events of rooms. Mostly nobody does, and there are many. */
   #isObserved = false;
 
@@ -75,9 +77,10 @@ export class HoldfastAdapter extends Adapter {
     this.#recovery?.connect(new RecoveryPort(this.#port, member));
   }
 
-  #recoveryContext({ onError }: ResolvedAdapterOptions): RecoveryContext {
+  #recoveryContext({ requestsTimeout, onError }: ResolvedAdapterOptions): RecoveryContext {
     return {
       nsp: this.nsp,
+      requestsTimeout,
       roomsOf: (id) => this.sids.get(id) ?? NO_ROOMS,
       hasRoom: (room) => this.rooms.has(room),
       deliver: (...delivery) => this.#deliver(...delivery),
@@ -94,15 +97,34 @@ export class HoldfastAdapter extends Adapter {
       onCommand: (...command) => this.#operations.onCommand(...command),
       onRequest: (...request) => this.#operations.onRequest(...request),
       onBroadcastWithAck: (...request) => this.#operations.onBroadcastWithAck(...request),
+      onTaken: () => {
+        if (this.#state === "closing") this.#end();
+      },
       reportRooms: (report) => this.#reportRooms(report),
       onRecoverable: () => {},
       onError,
     };
   }
 
-  /** Ends the namespace's part in the cluster: requests in flight are settled, siblings stop counting it. */
-  override close(): void {
+  /**
+   * Ends the namespace's part in the cluster: requests in flight are settled, siblings stop counting it.
+   * @returns a promise when sockets that are closed have still to get what was emitted before
+   */
+  override close(): Promise<void> | void {
     this.#operations.close();
+    const written = this.#recovery?.leave();
+    if (!written) return this.#end();
+    this.#state = "closing";
+    const timer = setTimeout(() => this.#end(), this.#requestsTimeout);
+    return written.then(() => {
+      clearTimeout(timer);
+      this.#end();
+    });
+  }
+
+  #end(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
     this.#recovery?.close();
     this.#port.close();
   }
@@ -120,7 +142,7 @@ export class HoldfastAdapter extends Adapter {
     // The base class's bookkeeping in one pass: joining is a hot path, and new rooms have to be reported.
     const { report } = this.#port;
     this.#recovery?.beforeRooms(id);
-    if (this.sids.size === 0) corkFlushes(engineOf(this.nsp));
+    if (this.sids.size === 0) batchWritesOf(engineOf(this.nsp));
     const joined = this.sids.get(id) ?? new Set();
     if (joined.size === 0) this.sids.set(id, joined);
     let isOwnRoom = false;

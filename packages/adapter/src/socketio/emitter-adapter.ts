@@ -168,5 +168,6 @@ const HEARS_NOTHING: Omit<PortHandlers, "onRecoverable" | "onError"> = {
   onCommand: () => {},
   onRequest: (_operation, _value, responder) => responder.end(),
   onBroadcastWithAck: (_selection, _flags, _fields, responder) => responder.end(),
+  onTaken: () => {},
   reportRooms: () => {},
 };

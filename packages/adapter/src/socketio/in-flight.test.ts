@@ -78,6 +78,7 @@ test("what goes to several sockets waits for those that stay, and runs for one t
   push("1", "elsewhere");
   inFlight.after(new Set(["s", "t", "u"]), ask);
   inFlight.after(new Set(["s"]), ask);
+  expect(["s", "t", "v"].map((sid) => inFlight.concerns(sid))).toEqual([true, true, false]);
   inFlight.flush("s", () => log.push("flushed"));
   expect(log.splice(0)).toEqual(["asked s", "asked s"]);
   inFlight.placed(deliver);

@@ -18,14 +18,22 @@ export interface Unplaced {
   decided: Map<SocketId, boolean> | undefined;
 }
 
-interface Waiting {
-  /** Whose order it keeps, without those for whom it has run. */
-  readonly sids: Set<SocketId>;
-  run(sids: ReadonlySet<SocketId>): void;
-}
-
-/** `deliver` is set where the hub places nothing: it runs when everything before has been placed. */
-type Item = { record: Unplaced; deliver?: (record: Unplaced) => void } | { waiting: Waiting };
+/**
+ * unplaced: a packet that the hub has not placed. following: a packet that is not to be placed; it is delivered when it
+ * is at the front. waiting: something else that is run then.
+ *
+ * unplaced → gone (placed, or there is no hub any more: delivered; refused: dropped). following and waiting → gone, when
+ * nothing unplaced is before them: they never stand at the front for long
+ */
+type Item =
+  | { readonly state: "unplaced"; readonly record: Unplaced }
+  | { readonly state: "following"; readonly record: Unplaced; deliver(record: Unplaced): void }
+  | {
+      readonly state: "waiting";
+      /** Whose order it keeps, without those for whom it has run. */
+      readonly sids: Set<SocketId>;
+      run(sids: ReadonlySet<SocketId>): void;
+    };
 
 export class InFlight {
   readonly #isFor: (record: Unplaced, sid: SocketId) => boolean;
@@ -41,13 +49,13 @@ export class InFlight {
   }
 
   push(record: Unplaced): void {
-    this.#items.push({ record });
+    this.#items.push({ state: "unplaced", record });
   }
 
   /** A packet that is not to be placed, and keeps its place behind those that are. */
   follow(record: Unplaced, deliver: (record: Unplaced) => void): void {
     if (this.isEmpty) deliver(record);
-    else this.#items.push({ record, deliver });
+    else this.#items.push({ state: "following", record, deliver });
   }
 
   /**
@@ -56,7 +64,7 @@ export class InFlight {
    */
   after(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
     if (this.isEmpty) run(sids);
-    else this.#items.push({ waiting: { sids: new Set(sids), run } });
+    else this.#items.push({ state: "waiting", sids: new Set(sids), run });
   }
 
   /**
@@ -66,22 +74,23 @@ export class InFlight {
   decide(sid: SocketId): void {
     if (this.isEmpty) return;
     for (const item of this.#items) {
-      if (!("record" in item) || item.record.decided?.has(sid)) continue;
+      if (item.state === "waiting" || item.record.decided?.has(sid)) continue;
       item.record.decided ??= new Map();
       item.record.decided.set(sid, this.#isFor(item.record, sid));
     }
   }
 
-  /** Whether a packet that is not placed yet is for the socket. */
+  /** Whether there is something for the socket that has not been written yet. */
   concerns(sid: SocketId): boolean {
-    return this.#items.some((item) => "record" in item && this.#goesTo(item.record, sid));
+    return this.#items.some((item) =>
+      item.state === "waiting" ? item.sids.has(sid) : this.#goesTo(item.record, sid),
+    );
   }
 
   /** The hub has placed the oldest packet. */
   placed(deliver: (record: Unplaced) => void): void {
     const item = this.#items.shift();
-    // What waits, or follows, never stands in front: it has run by then.
-    if (!item || !("record" in item)) return;
+    if (item?.state !== "unplaced") return;
     try {
       deliver(item.record);
     } finally {
@@ -91,7 +100,7 @@ export class InFlight {
 
   /** The packet will not be placed: it never got to the hub. */
   remove(record: Unplaced): void {
-    const at = this.#items.findIndex((item) => "record" in item && item.record === record);
+    const at = this.#items.findIndex((item) => item.state === "unplaced" && item.record === record);
     if (at === -1) return;
     this.#items.splice(at, 1);
     this.#runFront();
@@ -100,13 +109,12 @@ export class InFlight {
   /** The socket is about to be closed by the server: what is for it goes to it now, in order. */
   flush(sid: SocketId, write: (record: Unplaced) => void): void {
     for (const item of [...this.#items]) {
-      if ("record" in item) {
-        if (!this.#goesTo(item.record, sid)) continue;
+      if (item.state === "waiting") {
+        if (item.sids.delete(sid)) item.run(new Set([sid]));
+      } else if (this.#goesTo(item.record, sid)) {
         write(item.record);
         item.record.decided ??= new Map();
         item.record.decided.set(sid, false);
-      } else if (item.waiting.sids.delete(sid)) {
-        item.waiting.run(new Set([sid]));
       }
     }
   }
@@ -125,14 +133,10 @@ export class InFlight {
   }
 
   #runFront(): void {
-    for (let item = this.#items[0]; item && !isToBePlaced(item); item = this.#items[0]) {
+    for (let item = this.#items[0]; item && item.state !== "unplaced"; item = this.#items[0]) {
       this.#items.shift();
-      if ("record" in item) item.deliver?.(item.record);
-      else if (item.waiting.sids.size > 0) item.waiting.run(item.waiting.sids);
+      if (item.state === "following") item.deliver(item.record);
+      else if (item.sids.size > 0) item.run(item.sids);
     }
   }
-}
-
-function isToBePlaced(item: Item): boolean {
-  return "record" in item && !item.deliver;
 }

@@ -132,6 +132,71 @@ test("recovery: options, private ids, messages, what a socket writes itself, and
   await io.close();
 });
 
+test("recovery: when a socket counts as connected, who asks for a session, and who closes a connection", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer, { connectionStateRecovery: {} });
+  const nsp = io.of("/");
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as { port: number };
+  const { adapter } = nsp;
+  const log: string[] = [];
+  const { addAll } = adapter;
+  adapter.addAll = (id, rooms) => {
+    log.push(`${privates.connectedSocket(nsp, id) ? "connected" : "no"} socket joins ${[...rooms].length}`);
+    return addAll.call(adapter, id, rooms);
+  };
+  const observer = privates.observeRestores(nsp);
+  const askedFor: unknown[] = [];
+  const session = { sid: "s", pid: "p", rooms: ["s", "r"], data: {}, missedPackets: [] };
+  adapter.restoreSession = () => {
+    askedFor.push(observer.connection);
+    return Promise.resolve(session as never);
+  };
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
+  ws.onOpen(() => ws.send('40{"pid":"p","offset":"o"}'));
+  const socket = await connected;
+  expect(askedFor).toEqual([socket.conn]);
+  expect(observer.connection).toBeUndefined();
+  expect(log).toEqual(["no socket joins 1", "no socket joins 1", "connected socket joins 1"]);
+  const own = (nsp as unknown as { _createSocket: unknown })._createSocket;
+  observer.release();
+  expect((nsp as unknown as { _createSocket: unknown })._createSocket).not.toBe(own);
+
+  const connection = privates.connectionOf(socket);
+  expect(Object.values(privates.engineOf(nsp)?.clients ?? {})).toEqual([connection]);
+  const gone: string[] = [];
+  const stop = privates.onClosed(connection, () => gone.push("not this"));
+  stop();
+  privates.onClosed(connection, () => gone.push("closed"));
+  let closeNow = () => {};
+  privates.interceptClose(connection, (close) => {
+    closeNow = close;
+  });
+  socket.conn.close();
+  expect([privates.isOpen(socket), gone]).toEqual([true, []]);
+  closeNow();
+  expect([privates.isOpen(socket), gone]).toEqual([false, ["closed"]]);
+  ws.close();
+  await io.close();
+});
+
+test("recovery: our own close of a connection asks nobody", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer);
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as { port: number };
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
+  ws.onOpen(() => ws.send("40"));
+  const socket = await connected;
+  for (let i = 0; i < 2; i++) privates.interceptClose(privates.connectionOf(socket), () => {});
+  privates.closeConnection(socket);
+  expect(privates.isOpen(socket)).toBe(false);
+  ws.close();
+  await io.close();
+});
+
 /** Node.js 20 has no WebSocket of its own without a flag; engine.io brings `ws`. */
 interface RawWebSocket {
   on(event: string, listener: (...args: unknown[]) => void): void;

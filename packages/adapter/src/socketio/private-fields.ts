@@ -82,6 +82,9 @@ interface ConnectionPrivates {
 
 /** An Engine.IO server; the events come right before and right after a transport's `send()`. */
 export interface EngineServer {
+  /** Its connections, by their ids. */
+  readonly clients?: Readonly<Record<string, Connection>>;
+  on(event: "connection", listener: (connection: Connection) => void): void;
   on(event: "flush", listener: (connection: Connection, buffer: readonly unknown[]) => void): void;
   on(event: "drain", listener: (connection: Connection) => void): void;
 }
@@ -254,10 +257,32 @@ export function onMessage(socket: Socket, listener: () => void): () => void {
   return () => conn.off("data", listener);
 }
 
+/** Whether the socket's connection takes packets. */
+export function isOpen({ conn }: Socket): boolean {
+  return conn.readyState === "open";
+}
+
+type Close = (discard?: boolean) => void;
+
+/** The engine's own `close()` of connections where {@link interceptClose} is in between. */
+const ownClose = new WeakMap<object, Close>();
+
+/** Puts `onClose` between whoever closes a connection that is open and the engine. It is given what closes it then. */
+export function interceptClose(connection: Connection, onClose: (close: () => void) => void): void {
+  const conn = connection as unknown as { readonly readyState: string; close: Close };
+  const { close } = conn;
+  if (!ownClose.has(conn)) ownClose.set(conn, close);
+  conn.close = (...args) => {
+    if (conn.readyState === "open") onClose(() => close.apply(conn, args));
+    else close.apply(conn, args);
+  };
+}
+
 /** Closes the client's connection now, without waiting for what is still to be sent. */
-export function closeConnection(socket: Socket): void {
+export function closeConnection({ conn }: Socket): void {
   try {
-    (socket.conn as unknown as { close(discard: boolean): void }).close(true);
+    const close = ownClose.get(conn) ?? (conn as unknown as { close: Close }).close;
+    close.call(conn, true);
   } catch (error) {
     // Listeners of the application run in here; the caller goes on.
     throwUncaught(error);
@@ -270,7 +295,7 @@ export function closeConnection(socket: Socket): void {
  */
 export function connectedSocket(nsp: Namespace, sid: string): Socket | undefined {
   const socket = nsp.sockets.get(sid);
-  return socket?.connected && socket.conn.readyState === "open" ? socket : undefined;
+  return socket?.connected && isOpen(socket) ? socket : undefined;
 }
 
 /** A socket whose middlewares are running. */

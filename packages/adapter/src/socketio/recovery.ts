@@ -9,12 +9,15 @@ import type { HoldfastError } from "../errors.js";
 import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
+import { guardClose } from "./close-guard.js";
+import { Departures } from "./departures.js";
 import { InFlight, type Unplaced } from "./in-flight.js";
 import { LiveSessions } from "./live-sessions.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
   canRecover,
   closeConnection,
+  connectionOf,
   interceptPackets,
   observeRestores,
   type Packet,
@@ -23,7 +26,7 @@ import {
   SocketPacket,
 } from "./private-fields.js";
 import { RecoveryPort } from "./recovery-port.js";
-import { type RestoredSession, Restores } from "./restores.js";
+import { type MissedPacket, type RestoredSession, Restores } from "./restores.js";
 
 /** No hub has said where we are yet. No hub mistakes this for one of its own offsets. */
 const NOWHERE = "0".repeat(OFFSET_BYTES);
@@ -32,6 +35,8 @@ const MAX_MS = 2 ** 31 - 1;
 /** What the adapter does for recovery. */
 export interface RecoveryContext {
   readonly nsp: Namespace;
+  /** How long what is closed may wait for the hub. Milliseconds. */
+  readonly requestsTimeout: number;
   roomsOf(sid: SocketId): ReadonlySet<Room>;
   /** Whether a socket is in the room. */
   hasRoom(room: Room): boolean;
@@ -53,6 +58,10 @@ export class Recovery implements RecoveryHandlers {
   readonly retainMs: number;
   readonly #context: RecoveryContext;
   readonly #inFlight: InFlight;
+  /** Closed sockets that still get what was emitted before. */
+  readonly #departures: Departures;
+  /** What ends that connections wait for their sockets when they are closed. */
+  readonly #guards = new Map<SocketId, () => void>();
   #port: RecoveryPort | undefined;
   #live: LiveSessions | undefined;
   #restores: Restores | undefined;
@@ -66,6 +75,7 @@ export class Recovery implements RecoveryHandlers {
     // A connection that is lost unnoticed misses packets before its session is suspended.
     this.retainMs = Math.min(durationMs + unnoticedMs, MAX_MS);
     this.#inFlight = new InFlight((record, sid) => matches(record, context.roomsOf(sid)));
+    this.#departures = new Departures(this.#inFlight);
   }
 
   /** @returns undefined where the server has no `connectionStateRecovery` */
@@ -83,11 +93,21 @@ export class Recovery implements RecoveryHandlers {
     this.#restoring = observeRestores(nsp);
   }
 
-  close(): void {
-    this.#inFlight.clear();
+  /**
+   * Nothing more is restored here, and nothing told of sessions.
+   * @returns what settles when closed sockets have got what was emitted before; undefined if they have
+   */
+  leave(): Promise<void> | undefined {
     this.#live?.close();
     this.#restores?.close();
     this.#restoring?.release();
+    return this.#departures.settled;
+  }
+
+  close(): void {
+    void this.leave();
+    this.#inFlight.clear();
+    this.#departures.clear();
   }
 
   /** Broadcasts an event that wants no acknowledgement. */
@@ -136,12 +156,16 @@ export class Recovery implements RecoveryHandlers {
 
   /** The socket is gone, or will never be connected. */
   onGone(sid: SocketId): void {
+    this.#guards.get(sid)?.();
+    this.#guards.delete(sid);
     this.#live?.forget(sid);
     this.#restores?.abandon(sid);
   }
 
   /** The socket is gone; its client may come back. */
   persist(sid: SocketId, data: unknown): void {
+    const socket = this.#context.nsp.sockets.get(sid);
+    if (socket) this.#departures.add(socket);
     this.#live?.suspend(sid, data, this.#context.roomsOf(sid));
   }
 
@@ -176,10 +200,16 @@ export class Recovery implements RecoveryHandlers {
     return false;
   }
 
-  readonly #deliverUnplaced = ({ packet, rooms, except, flags, decided }: Unplaced): void => {
-    packet.setOffset(this.#newest);
-    this.#context.deliver(packet, rooms, except, flags, decided);
+  readonly #deliverUnplaced = (record: Unplaced): void => {
+    record.packet.setOffset(this.#newest);
+    this.#deliver(record);
   };
+
+  #deliver(record: Unplaced): void {
+    const { packet, rooms, except, flags, decided } = record;
+    this.#context.deliver(packet, rooms, except, flags, decided);
+    this.#departures.write(record);
+  }
 
   onRecord(flags: BroadcastFlags, fields: FieldReader): void {
     const offset = fields.tail(fields.u32(), OFFSET_BYTES).toString("latin1");
@@ -198,7 +228,7 @@ export class Recovery implements RecoveryHandlers {
   }
 
   #deliverPlaced(offset: string, record: Unplaced): void {
-    const { packet, rooms, except, flags, decided } = record;
+    const { packet, flags } = record;
     this.#newest = offset;
     if (this.#restores?.isEmpty === false) {
       this.#restores.offer(packet, flags, (sid, given) => {
@@ -206,7 +236,7 @@ export class Recovery implements RecoveryHandlers {
         return matches(record, current.size > 0 ? current : given);
       });
     }
-    this.#context.deliver(packet, rooms, except, flags, decided);
+    this.#deliver(record);
   }
 
   onMissed(fields: FieldReader): void {
@@ -238,10 +268,20 @@ export class Recovery implements RecoveryHandlers {
     if (!canRecover(socket) || this.#live?.has(socket.id)) return;
     const rooms = this.#context.roomsOf(socket.id);
     const arrival = this.#restores?.arrive(socket.id);
-    const missed = arrival?.packets ?? [];
+    const missed = [...(arrival?.packets ?? [])];
     interceptPackets(socket, (type, write) => this.#onSocketPacket(socket, type, write, missed));
+    this.#guardClose(socket);
     if (arrival) this.#live?.adopt(arrival.handle, socket, rooms, arrival.data);
     else this.#live?.open(socket, rooms);
+  }
+
+  #guardClose(socket: Socket): void {
+    const wait = (done: () => void) => {
+      if (!this.#inFlight.concerns(socket.id)) return false;
+      this.#inFlight.after(new Set([socket.id]), done);
+      return true;
+    };
+    this.#guards.set(socket.id, guardClose(connectionOf(socket), wait, this.#context.requestsTimeout));
   }
 
   /**
@@ -249,16 +289,11 @@ export class Recovery implements RecoveryHandlers {
    * offset, and get it again if the connection broke in between. Acknowledgements keep their place among the
    * events of their socket; nothing is lost to a disconnection.
    */
-  #onSocketPacket(
-    socket: Socket,
-    type: number,
-    write: () => void,
-    missed: readonly { packet: PreparedPacket; flags: BroadcastFlags }[],
-  ): void {
+  #onSocketPacket(socket: Socket, type: number, write: () => void, missed: MissedPacket[]): void {
     const { id } = socket;
     if (type === SocketPacket.connect) {
       write();
-      for (const { packet, flags } of missed) packet.writeTo(socket, packet.writeOptions(flags));
+      for (const { packet, flags } of missed.splice(0)) packet.writeTo(socket, packet.writeOptions(flags));
     } else if (type === SocketPacket.disconnect) {
       this.#inFlight.flush(id, ({ packet, flags }) => {
         packet.setOffset(this.#newest);

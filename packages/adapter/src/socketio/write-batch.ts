@@ -8,7 +8,7 @@
  */
 import { throwUncaught } from "../faults.js";
 import type { Connection, EngineServer } from "./private-fields.js";
-import { flushConnection, holdConnection, isHeld, rawSocketOf } from "./private-fields.js";
+import { flushConnection, holdConnection, interceptClose, isHeld, rawSocketOf } from "./private-fields.js";
 
 /**
  * Held connections are let go after this many packets: the first should not wait for all of a large chunk.
@@ -60,10 +60,15 @@ function release(): void {
 
 const engines = new WeakSet<EngineServer>();
 
-/** From now on, several packets that the engine flushes to a WebSocket are one `writev`. */
-export function corkFlushes(engine: EngineServer | undefined): void {
+/**
+ * From now on, several packets that the engine flushes to a WebSocket are one `writev`, and a connection that is
+ * closed while it is held takes along what has gathered.
+ */
+export function batchWritesOf(engine: EngineServer | undefined): void {
   if (!engine || engines.has(engine)) return;
   engines.add(engine);
+  for (const connection of Object.values(engine.clients ?? {})) releaseOnClose(connection);
+  engine.on("connection", releaseOnClose);
   // The engine emits both around the transport's send(), within one call.
   engine.on("flush", (connection, buffer) => {
     if (buffer.length > 1) rawSocketOf(connection)?.cork();
@@ -71,5 +76,12 @@ export function corkFlushes(engine: EngineServer | undefined): void {
   engine.on("drain", (connection) => {
     const socket = rawSocketOf(connection);
     if (socket && socket.writableCorked > 0) socket.uncork();
+  });
+}
+
+function releaseOnClose(connection: Connection): void {
+  interceptClose(connection, (close) => {
+    if (held.delete(connection) && isHeld(connection)) flushConnection(connection);
+    close();
   });
 }
