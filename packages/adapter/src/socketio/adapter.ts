@@ -237,9 +237,10 @@ export class HoldfastAdapter extends Adapter {
     const { flags, ...selection } = complete(options);
     const own = this.#connected(selection);
     this.#operations.broadcastWithAck(packet, selection, flags, own.size, clientCountCallback, ack);
-    const ask = (sids: ReadonlySet<SocketId>) => this.#ask(packet, sids, flags, ack);
-    if (this.#recovery) this.#recovery.inOrder(own, ask);
-    else ask(own);
+    if (own.size === 0) return;
+    const question = this.#question(packet, own.size, flags, ack);
+    if (this.#recovery) this.#recovery.inOrder(own, question);
+    else question(own);
   }
 
   /** The sockets of this worker, as broadcasts reach them. */
@@ -249,21 +250,29 @@ export class HoldfastAdapter extends Adapter {
     return connected;
   }
 
-  /** Writes to these sockets and waits for their acknowledgements. */
-  #ask(
+  /** What asks sockets and waits for their acknowledgements, `count` of them. */
+  #question(
     packet: Packet,
-    sids: ReadonlySet<SocketId>,
+    count: number,
     flags: BroadcastFlags,
     ack: (...args: unknown[]) => void,
-  ): void {
-    if (sids.size === 0) return;
+  ): (sids: ReadonlySet<SocketId>) => void {
     const id = nextPacketId(this.nsp);
     const prepared = PreparedPacket.encode(this.nsp, { ...packet, id });
-    for (const sid of sids) {
-      const socket = this.nsp.sockets.get(sid);
-      if (socket) expectAck(socket, id, ack);
-    }
-    this.#write(prepared, sids, flags);
+    const deadline = this.#operations.awaitAcks(id, flags.timeout);
+    let missing = count;
+    const answer = (...args: unknown[]) => {
+      if (--missing === 0) deadline.end();
+      ack(...args);
+    };
+    return (sids) => {
+      // Who is asked late, after packets in flight, is sent the question all the same.
+      for (const sid of deadline.state === "waiting" ? sids : NOBODY) {
+        const socket = this.nsp.sockets.get(sid);
+        if (socket) expectAck(socket, id, answer);
+      }
+      this.#write(prepared, sids, flags);
+    };
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {

@@ -1,7 +1,7 @@
 /**
  * What the servers of one namespace do together besides broadcasting: each operation's two ends, the side that
  * asks and the side that answers.
- * Owns: the timers of acknowledgements that other workers wait for. Runs in: workers; in the primary for its
+ * Owns: the deadlines of acknowledgements. Runs in: workers; in the primary for its
  * emitters.
  */
 import type { Namespace, Socket } from "socket.io";
@@ -13,8 +13,9 @@ import type { FieldReader } from "../wire/field-reader.js";
 import { Operation } from "../wire/frame.js";
 import { fromTable, type SocketDetails, type SocketsTable, toTable } from "../wire/sockets-table.js";
 import { packValue } from "../wire/values.js";
+import { type AckDeadline, AckDeadlines } from "./ack-deadlines.js";
 import { PreparedPacket } from "./prepared-packet.js";
-import { forgetAcks, onServerSideEmit, type Packet } from "./private-fields.js";
+import { onServerSideEmit, type Packet } from "./private-fields.js";
 
 /** This process's own sockets, as operations of other workers reach them. */
 export interface LocalSockets {
@@ -45,18 +46,18 @@ export class Operations {
   readonly #port: NamespacePort;
   readonly #requestsTimeout: number;
   readonly #local: LocalSockets;
-  readonly #ackTimers = new Set<NodeJS.Timeout>();
+  readonly #ackDeadlines: AckDeadlines;
 
   constructor(nsp: Namespace, port: NamespacePort, requestsTimeout: number, local: LocalSockets) {
     this.#nsp = nsp;
     this.#port = port;
     this.#requestsTimeout = requestsTimeout;
     this.#local = local;
+    this.#ackDeadlines = new AckDeadlines(nsp);
   }
 
   close(): void {
-    for (const timer of this.#ackTimers) clearTimeout(timer);
-    this.#ackTimers.clear();
+    this.#ackDeadlines.close();
   }
 
   // Commands: nobody answers.
@@ -147,6 +148,11 @@ export class Operations {
 
   // Broadcasts with acknowledgement
 
+  /** Has this process's clients forget a packet when nobody waits for their acknowledgements any more. */
+  awaitAcks(packetId: number, ms: number | undefined): AckDeadline {
+    return this.#ackDeadlines.add(packetId, ms);
+  }
+
   /** Counts this process's `own` clients and asks the other workers' clients, unless the flags say `local`. */
   broadcastWithAck(
     packet: Packet,
@@ -187,6 +193,7 @@ export class Operations {
     const { packet } = PreparedPacket.read(this.#nsp, fields);
     if (!packet) return responder.end();
     let missing = 0;
+    let deadline: AckDeadline | undefined;
     this.#local.broadcastWithAck(
       packet,
       { rooms, except, flags },
@@ -194,23 +201,14 @@ export class Operations {
         missing = count;
       },
       (value) => {
-        if (--missing === 0) {
-          clearTimeout(timer);
-          this.#ackTimers.delete(timer);
-          responder.finish(value);
-        } else {
-          responder.respond(value);
-        }
+        if (--missing > 0) return responder.respond(value);
+        deadline?.end();
+        responder.finish(value);
       },
     );
-    if (missing === 0) return responder.end();
+    if (missing === 0 || packet.id === undefined) return responder.end();
     // The asker has stopped waiting by then.
-    const timer = setTimeout(() => {
-      this.#ackTimers.delete(timer);
-      if (packet.id !== undefined) forgetAcks(this.#nsp, packet.id);
-      responder.end();
-    }, flags.timeout);
-    this.#ackTimers.add(timer);
+    deadline = this.#ackDeadlines.add(packet.id, flags.timeout, () => responder.end());
   }
 }
 
