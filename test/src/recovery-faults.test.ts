@@ -102,7 +102,7 @@ test("a worker that stops past the ping timeout and goes on: its clients are els
   expect(there).toEqual(people.map(() => [true, true]));
 });
 
-test("an owner that is silent is passed over, and what it says afterwards does not count", async () => {
+test("a holder that is silent is passed over, and what it says afterwards does not count", async () => {
   await start();
   const client = await clients.connect(a.url);
   await a.run((ctx) => void ctx.io.emit("m", 0));
@@ -122,6 +122,19 @@ test("an owner that is silent is passed over, and what it says afterwards does n
   await b.run((ctx) => void ctx.io.to("mine").emit("m", 1));
   expect(await back).toEqual({ id, recovered: true });
   await client.has("m", 1);
+});
+
+test("a clock that is set back keeps no session, and no packet, for longer", async () => {
+  const connectionStateRecovery = { maxDisconnectionDuration: 300 };
+  await start({ io: { connectionStateRecovery, pingInterval: 300, pingTimeout: 300 } });
+  const client = await clients.connect(a.url, { reconnection: false });
+  await place(a, 0);
+  await client.has("m", 0);
+  await cluster.primary.run((ctx) => ctx.passTime(-3_600_000));
+  client.leave(b.url);
+  await cluster.primary.run((ctx) =>
+    ctx.until(() => ctx.hub.stats().recovery.sessions === 0 && ctx.hub.stats().recovery.packets === 0),
+  );
 });
 
 test("the hub's memory stays within its bound under a flood, which is told", async () => {

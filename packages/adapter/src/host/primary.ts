@@ -25,7 +25,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   readonly #workers: ClusterWorkers;
   readonly #emitters: Emitters;
   #state: "open" | "closed" = "open";
-  #journalFullAt = 0;
+  #journalFullAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: ResolvedPrimaryOptions) {
     super();
@@ -100,7 +100,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   }
 
   #onJournalFull(): void {
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#journalFullAt < JOURNAL_FULL_MS) return;
     this.#journalFullAt = now;
     this.emit("journalFull", this.#hub.recoveryStats);

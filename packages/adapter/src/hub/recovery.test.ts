@@ -250,16 +250,16 @@ class FakeWorker {
   }
 }
 
-test("a packet whose delivery cuts the owner of a session off comes once to who gets the session then", async () => {
-  const owner = new FakeWorker(1);
+test("a packet whose delivery cuts the holder of a session off comes once to who gets the session then", async () => {
+  const holder = new FakeWorker(1);
   const heir = new FakeWorker(2);
   const sender = new FakeWorker(3);
-  owner.openSession(7, "p");
-  owner.pendingBytes = BACKLOG_BYTES;
+  holder.openSession(7, "p");
+  holder.pendingBytes = BACKLOG_BYTES;
   // The fence is not answered.
   heir.restore(8, "p", heir.lastOffset);
   heir.heard.length = 0;
-  // So much that the hub writes to the owner before the second has gone to the others.
+  // So much that the hub writes to the holder before the second has gone to the others.
   sender.record(150_000);
   sender.record(150_000);
   sender.flush();
@@ -276,10 +276,10 @@ test("a packet whose delivery cuts the owner of a session off comes once to who 
 });
 
 test("who was cut off and comes back keeps a session that nobody else has had since", async () => {
-  const owner = new FakeWorker(1);
+  const holder = new FakeWorker(1);
   const sender = new FakeWorker(2);
-  owner.openSession(7, "p", "early");
-  hub.remove(owner.member);
+  holder.openSession(7, "p", "early");
+  hub.remove(holder.member);
   expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
   const returned = new FakeWorker(1);
   returned.openSession(7, "p", "early", "while it was away");
@@ -292,10 +292,10 @@ test("who was cut off and comes back keeps a session that nobody else has had si
 });
 
 test("who was cut off and comes back has lost the session that another has had since, even if that one lets go", async () => {
-  const owner = new FakeWorker(1);
+  const holder = new FakeWorker(1);
   const heir = new FakeWorker(2);
-  owner.openSession(7, "p", "early");
-  hub.remove(owner.member);
+  holder.openSession(7, "p", "early");
+  hub.remove(holder.member);
   heir.restore(8, "p", heir.lastOffset);
   await heir.answered();
   heir.sessionRestored(8, "later");
@@ -311,12 +311,12 @@ test("who was cut off and comes back has lost the session that another has had s
 });
 
 test("who was cut off and comes back does not take a session from the one who waits for it", async () => {
-  const owner = new FakeWorker(1);
+  const holder = new FakeWorker(1);
   const heir = new FakeWorker(2);
-  owner.openSession(7, "p");
-  hub.remove(owner.member);
+  holder.openSession(7, "p");
+  hub.remove(holder.member);
   // Too much is on its way to the heir for now.
-  heir.pendingBytes = BACKLOG_BYTES * 0.6;
+  heir.pendingBytes = BACKLOG_BYTES * 0.9;
   heir.restore(8, "p", heir.lastOffset);
   const returned = new FakeWorker(1);
   returned.openSession(7, "p");
@@ -333,20 +333,20 @@ test("who was cut off and comes back does not take a session from the one who wa
 });
 
 test("a session that is too large for one message is not given, and costs nobody the link", async () => {
-  const owner = new FakeWorker(1);
+  const holder = new FakeWorker(1);
   const heir = new FakeWorker(2);
-  owner.openSession(7, "p");
+  holder.openSession(7, "p");
   const half = Buffer.alloc(0.6 * MIB, "x");
-  owner.say(FrameKind.sessionData, 0, (frame) => {
+  holder.say(FrameKind.sessionData, 0, (frame) => {
     frame.u32(7);
     frame.raw(half);
   });
-  owner.say(FrameKind.sessionRooms, 0, (frame) => {
+  holder.say(FrameKind.sessionRooms, 0, (frame) => {
     frame.u32(7);
     frame.u8(1);
     frame.names(new Set([half.toString()]));
   });
-  owner.endSession(7);
+  holder.endSession(7);
   heir.restore(8, "p", heir.lastOffset);
   await heir.answered();
   expect(heir.restored()).toBeUndefined();
@@ -354,11 +354,11 @@ test("a session that is too large for one message is not given, and costs nobody
 });
 
 test("a client that has missed more than its link may hold gets it in portions, and then what came meanwhile", async () => {
-  const [owner, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+  const [holder, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
   heir.isSlow = true;
-  owner.openSession(7, "p");
-  const { lastOffset } = owner;
-  owner.endSession(7);
+  holder.openSession(7, "p");
+  const { lastOffset } = holder;
+  holder.endSession(7);
   const sent: string[] = [];
   const send = (bytes: number) => {
     sent.push(String(sent.length).padEnd(bytes, "."));
@@ -392,9 +392,9 @@ test("a client that has missed more than its link may hold gets it in portions, 
 });
 
 test("a question is taken back when its client has gone, and the session waits for the next one", async () => {
-  const [owner, heir] = [new FakeWorker(1), new FakeWorker(2)];
-  owner.openSession(7, "p", "r");
-  owner.endSession(7);
+  const [holder, heir] = [new FakeWorker(1), new FakeWorker(2)];
+  holder.openSession(7, "p", "r");
+  holder.endSession(7);
   heir.restore(8, "p", heir.lastOffset);
   heir.endSession(8);
   expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
@@ -407,14 +407,14 @@ test("a question is taken back when its client has gone, and the session waits f
 test("a holder that is silent has its time once, however often the session is asked for", () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate"] });
   try {
-    const [owner, heir] = [new FakeWorker(1), new FakeWorker(2)];
-    owner.openSession(7, "p");
+    const [holder, heir] = [new FakeWorker(1), new FakeWorker(2)];
+    holder.openSession(7, "p");
     for (let handle = 10; handle < 20; handle++) {
       heir.restore(handle, "p", heir.lastOffset);
       vi.advanceTimersByTime(99);
     }
-    owner.listen();
-    expect(owner.kinds.filter((kind) => kind === FrameKind.fence)).toHaveLength(1);
+    holder.listen();
+    expect(holder.kinds.filter((kind) => kind === FrameKind.fence)).toHaveLength(1);
     expect(heir.restored()).toBeUndefined();
     vi.advanceTimersByTime(20);
     heir.listen();
@@ -427,19 +427,19 @@ test("a holder that is silent has its time once, however often the session is as
 });
 
 test("a session whose packets are dropped while it waits is declined, and can be asked for with a newer offset", async () => {
-  const [owner, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
-  owner.openSession(7, "p");
-  owner.endSession(7);
+  const [holder, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+  holder.openSession(7, "p");
+  holder.endSession(7);
   const { lastOffset } = heir;
-  heir.pendingBytes = BACKLOG_BYTES * 0.6;
+  heir.pendingBytes = BACKLOG_BYTES * 0.9;
   heir.restore(8, "p", lastOffset);
   // Every packet is for everybody, and more than the journal holds is sent.
   for (let i = 0; i < 700; i++) {
     sender.record(100_000);
     sender.flush();
     sender.listen();
-    heir.pendingBytes = BACKLOG_BYTES * 0.6;
-    owner.listen();
+    heir.pendingBytes = BACKLOG_BYTES * 0.9;
+    holder.listen();
   }
   expect(stalled).toEqual([]);
   heir.pendingBytes = 0;
@@ -447,7 +447,7 @@ test("a session whose packets are dropped while it waits is declined, and can be
   expect(heir.restored()).toBeUndefined();
   expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 1 });
   heir.heard.length = 0;
-  heir.restore(9, "p", owner.lastOffset);
+  heir.restore(9, "p", holder.lastOffset);
   await heir.answered();
   expect(heir.restored()).toMatchObject({ rooms: ["sid"], missed: 0 });
 });
@@ -545,19 +545,19 @@ describe("an order that numbers packets later", () => {
   });
 
   test("leaves nothing out and repeats nothing for a session that is restored in between", async () => {
-    const [owner, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
-    owner.openSession(7, "p");
+    const [holder, heir, sender] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+    holder.openSession(7, "p");
     sender.record("0");
     sender.flush();
     order.complete();
-    owner.listen();
-    owner.endSession(7);
+    holder.listen();
+    holder.endSession(7);
     for (const filler of ["1", "2", "3"]) sender.record(filler);
     sender.flush();
     order.complete(1);
     heir.listen();
     heir.heard.length = 0;
-    heir.restore(8, "p", owner.lastOffset);
+    heir.restore(8, "p", holder.lastOffset);
     await heir.answered();
     sender.record("4");
     sender.flush();

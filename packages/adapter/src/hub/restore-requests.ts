@@ -21,8 +21,8 @@ const debug = debugModule("holdfast:adapter:recovery");
 /** A holder that stays silent for longer is passed over, and its last snapshot is used. */
 const FENCE_MS = 1_000;
 const PORTION_BYTES = 256 * 1024;
-/** Of a link that is fuller than this nothing more is asked. */
-const FULL_SHARE = 1 / 2;
+/** A link on which more than this share of the allowed backlog waits is not given more. */
+const FULL_SHARE = 7 / 8;
 /** When to look again whether links have room. */
 const RETRY_MS = 5;
 

@@ -14,7 +14,17 @@ import type { RecoveryPort } from "./recovery-port.js";
 
 const SNAPSHOT_MS = 1_000;
 
+/**
+ * fresh: connection handlers are running; data is looked at when they have run. quiet: the hub has the data as it was
+ * when it was looked at last. touched: the client has sent something, or rooms have changed; data will be looked at.
+ * over: the socket is gone.
+ *
+ * fresh → quiet → touched → quiet; fresh → touched; any state → over
+ */
+type LiveState = "fresh" | "quiet" | "touched" | "over";
+
 interface LiveSession {
+  state: LiveState;
   readonly handle: number;
   readonly socket: Socket;
   /** `socket.data` as the hub has it. */
@@ -30,11 +40,10 @@ export class LiveSessions {
   readonly #onError: (error: HoldfastError) => void;
   readonly #bySid = new Map<SocketId, LiveSession>();
   readonly #byHandle = new Map<number, LiveSession>();
-  /** Sessions whose data may have changed. */
-  readonly #touched = new Set<LiveSession>();
-  #timer: NodeJS.Timeout | undefined;
-  /** Sessions whose connection handlers are running. */
+  /** Those that have been put down as fresh, and as touched, since these were looked at. */
   #fresh: LiveSession[] = [];
+  #touched: LiveSession[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(port: RecoveryPort, onError: (error: HoldfastError) => void) {
     this.#port = port;
@@ -119,6 +128,7 @@ export class LiveSessions {
 
   #add(handle: number, socket: Socket, told: Uint8Array): LiveSession {
     const session: LiveSession = {
+      state: "fresh",
       handle,
       socket,
       told,
@@ -134,31 +144,37 @@ export class LiveSessions {
   #remove(sid: SocketId): LiveSession | undefined {
     const session = this.#bySid.get(sid);
     if (!session) return undefined;
+    session.state = "over";
     session.release();
     this.#bySid.delete(sid);
     this.#byHandle.delete(session.handle);
-    this.#touched.delete(session);
     return session;
   }
 
   #lookAtFresh(): void {
-    for (const session of this.#fresh.splice(0)) this.#look(session);
+    for (const session of this.#fresh.splice(0)) {
+      if (session.state === "fresh") session.state = "quiet";
+      this.#look(session);
+    }
   }
 
   #touch(session: LiveSession): void {
-    this.#touched.add(session);
+    if (session.state === "touched" || session.state === "over") return;
+    session.state = "touched";
+    this.#touched.push(session);
     this.#timer ??= setTimeout(() => this.#lookAtTouched(), SNAPSHOT_MS).unref();
   }
 
   #lookAtTouched(): void {
     this.#timer = undefined;
-    const touched = [...this.#touched];
-    this.#touched.clear();
-    for (const session of touched) this.#look(session);
+    for (const session of this.#touched.splice(0)) {
+      if (session.state === "touched") session.state = "quiet";
+      this.#look(session);
+    }
   }
 
   #look(session: LiveSession): void {
-    if (this.#byHandle.get(session.handle) === session) this.#snapshot(session, session.socket.data);
+    if (session.state !== "over") this.#snapshot(session, session.socket.data);
   }
 
   #snapshot(session: LiveSession, data: unknown): void {
