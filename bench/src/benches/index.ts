@@ -11,6 +11,7 @@ import { adapterPaced } from "./adapter-paced.js";
 import { adapterPayload } from "./adapter-payload.js";
 import { adapterRooms } from "./adapter-rooms.js";
 import { recovery } from "./recovery.js";
+import { recoveryReturns } from "./recovery-returns.js";
 import { stickyConnect } from "./sticky-connect.js";
 import { stickyGet } from "./sticky-get.js";
 import { stickyMemory } from "./sticky-memory.js";
@@ -28,6 +29,7 @@ export const BENCHES: readonly Bench[] = [
   adapterClients,
   adapterLatency,
   recovery,
+  recoveryReturns,
   stickyConnect,
   stickyPolling,
   stickyGet,

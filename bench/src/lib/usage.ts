@@ -1,4 +1,5 @@
 /** What a process uses, as it says itself when it is asked. Runs in: the bench and the processes under test. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Commands, RemoteProcess } from "@holdfast/harness";
 
 /** What a process has used since it started. */
@@ -13,8 +14,22 @@ export interface Usage {
   readonly external: number;
 }
 
+const loop = monitorEventLoopDelay({ resolution: 1 });
+
 /** What every process of a bench is asked for. */
-export const USAGE_COMMANDS: Commands = { usage, gc: () => globalThis.gc?.() };
+export const USAGE_COMMANDS: Commands = {
+  usage,
+  gc: () => globalThis.gc?.(),
+  watchLoop: () => {
+    loop.reset();
+    loop.enable();
+  },
+  /** Milliseconds that the event loop stood still at most since `watchLoop`. */
+  longestBlock: () => {
+    loop.disable();
+    return loop.max / 1e6;
+  },
+};
 
 function usage(): Usage {
   const { user, system } = process.cpuUsage();

@@ -3,7 +3,7 @@
  * packet types and leaves events as bytes. Cheap, so that load generators do not starve what they measure.
  * Runs in: load generators.
  */
-import { connect, type Socket } from "node:net";
+import { connect as open, type Socket } from "node:net";
 
 const Opcode = { text: 1, binary: 2, close: 8 } as const;
 /** First characters of packets: Engine.IO open, ping, message; Socket.IO connect, event, binary event. */
@@ -24,7 +24,7 @@ function textFrame(text: string): Buffer {
   return Buffer.concat([head, body]);
 }
 
-const CONNECT = textFrame("40");
+const CONNECT = "40";
 const PONG = textFrame("3");
 
 function upgradeRequest(port: number): string {
@@ -41,8 +41,8 @@ function upgradeRequest(port: number): string {
 }
 
 export interface WsEvents {
-  /** The main namespace is joined. */
-  connected?(client: WsClient): void;
+  /** The main namespace is joined; the answer's Socket.IO packet starts at `start` in `data`. */
+  connected?(client: WsClient, data: Buffer, start: number): void;
   /** An event; its Socket.IO packet starts at `start` in `data`. */
   event?(data: Buffer, start: number, client: WsClient): void;
   /** The connection ended, whoever ended it. */
@@ -54,12 +54,17 @@ export class WsClient {
   state: "upgrading" | "open" | "connected" | "closed" = "upgrading";
   readonly #socket: Socket;
   readonly #events: WsEvents;
+  readonly #connect: string;
   #rest: Buffer = Buffer.alloc(0);
 
-  /** @param localAddress the client's own address, where the system has more than one for loopback */
-  constructor(port: number, events: WsEvents, localAddress = "127.0.0.1") {
+  /**
+   * @param localAddress the client's own address, where the system has more than one for loopback
+   * @param connect what joins the main namespace
+   */
+  constructor(port: number, events: WsEvents, localAddress = "127.0.0.1", connect = CONNECT) {
     this.#events = events;
-    const socket = connect({ port, host: "127.0.0.1", localAddress, noDelay: true });
+    this.#connect = connect;
+    const socket = open({ port, host: "127.0.0.1", localAddress, noDelay: true });
     this.#socket = socket;
     socket.write(upgradeRequest(port));
     socket.on("data", (chunk) => this.#read(chunk));
@@ -122,7 +127,7 @@ export class WsClient {
   #packet(data: Buffer, start: number): void {
     switch (data[start]) {
       case Char.open:
-        this.#socket.write(CONNECT);
+        this.#socket.write(textFrame(this.#connect));
         break;
       case Char.ping:
         this.#socket.write(PONG);
@@ -131,7 +136,7 @@ export class WsClient {
         const type = data[start + 1];
         if (type === Char.connect) {
           this.state = "connected";
-          this.#events.connected?.(this);
+          this.#events.connected?.(this, data, start + 1);
         } else if (type === Char.event || type === Char.binaryEvent) {
           this.#events.event?.(data, start + 1, this);
         }

@@ -41,8 +41,8 @@ if (setup.router && cluster.isPrimary) {
     httpServer.listen(0, "127.0.0.1");
     await once(httpServer, "listening");
   }
-  // What a cluster with a dead worker does is not what is measured.
-  cluster.on("exit", () => process.exit(1));
+  // What a cluster with a dead worker does is not what is measured, mostly.
+  if (!config.survives) cluster.on("exit", () => process.exit(1));
   for (let i = 0; i < config.workers; i++) cluster.fork();
   agent.ready(
     { role: "primary", workerId: 0, port: port() },

@@ -5,9 +5,10 @@ import { arrivals } from "../load/arrivals.js";
 import { audience } from "../load/audience.js";
 import { getters } from "../load/getters.js";
 import { pollers } from "../load/pollers.js";
+import { returners } from "../load/returners.js";
 
 const agent = new Agent();
 agent.ready(
   { role: "worker", workerId: 1, port: 0 },
-  { ...USAGE_COMMANDS, ...arrivals(), ...audience(agent), ...getters(), ...pollers() },
+  { ...USAGE_COMMANDS, ...arrivals(), ...audience(agent), ...getters(), ...pollers(), ...returners() },
 );
