@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
+import { openRaw } from "./harness/raw-client.js";
 import { Manager, RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
 
 type Way = (ctx: WorkerContext, id: string) => unknown;
@@ -195,6 +196,26 @@ describe.each(["websocket", "polling"])("over %s", (transport) => {
     ]);
   });
 });
+
+test.each(["websocket", "polling"] as const)(
+  "clients of Socket.IO 2 get it, too, over %s",
+  async (transport) => {
+    const { a } = await start({ io: { connectionStateRecovery: {}, allowEIO3: true } });
+    await a.run((ctx) => {
+      ctx.io.on("connection", (socket) => {
+        socket.emit("m", 1);
+        ctx.io.emit("bye");
+        if (socket.handshake.query.how === "close") socket.conn.close();
+        else socket.disconnect();
+      });
+    });
+    for (const how of ["close", "disconnect"]) {
+      const client = await openRaw(a.url, { transport, revision: 3, connectPacket: "", query: { how } });
+      expect(String(await client.until("bye"))).toContain('["m",1');
+      client.close();
+    }
+  },
+);
 
 test("a close of one namespace's socket waits for events of the others on the connection", async () => {
   const { a } = await start();

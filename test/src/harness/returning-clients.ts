@@ -2,11 +2,13 @@
  * Many clients that come back with their sessions, on the wire: thousands of Socket.IO's own would measure themselves.
  * Each remembers what a client has to: its private id, and the offset of the last event. Runs in: tests.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Changes, within } from "@holdfast/harness";
 import WebSocket from "ws";
 
 /** So many connect at the same time: more would only wait in the server's backlog. */
 const AT_ONCE = 200;
+const RETRY_MS = 50;
 const CONNECT = "40";
 const EVENT = "42";
 
@@ -25,15 +27,29 @@ export class ReturningClient {
     this.#onEvent = onEvent;
   }
 
-  /** Connects, and settles when it has a session. */
+  /** Connects, and settles when it has a session. Tries again if the system has too many connections at once. */
   async connect(url: string): Promise<void> {
+    await within(this.#keepTrying(url), "session", 60_000);
+  }
+
+  async #keepTrying(url: string): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#tryOnce(url);
+      } catch {
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  async #tryOnce(url: string): Promise<void> {
     const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
     this.#socket = socket;
-    const connected = new Promise<void>((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       socket.on("error", reject);
+      socket.on("close", reject);
       socket.on("message", (data) => this.#onPacket(socket, String(data), resolve));
     });
-    await within(connected, "session", 60_000);
   }
 
   leave(): void {

@@ -33,7 +33,9 @@ export class Placement {
 
   constructor(journalBytes: number, makeOrder: MakeOrder<HubMember>, events: PlacementEvents) {
     this.#events = events;
-    this.#order = makeOrder((...packet) => this.#onNumbered(...packet));
+    this.#order = makeOrder((sender, buffer, start, end, sequence) =>
+      this.#onNumbered(sender, buffer, start, end, sequence),
+    );
     this.journal = new Journal(journalBytes, new Offsets(this.#order.epoch), () => events.onJournalFull());
   }
 

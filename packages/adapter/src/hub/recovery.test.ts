@@ -236,6 +236,19 @@ class FakeWorker {
     }
   }
 
+  /** The handles of answers to `restore`, with a session and without one. */
+  answers(): { given: number[]; none: number[] } {
+    const answers: ReturnType<typeof this.answers> = { given: [], none: [] };
+    for (const { kind, fields } of this.heard) {
+      if (kind !== FrameKind.restored) continue;
+      const frame = fields();
+      const handle = frame.u32();
+      frame.skip(OFFSET_BYTES);
+      answers[frame.done ? "none" : "given"].push(handle);
+    }
+    return answers;
+  }
+
   /** The session of the last answer to `restore`. */
   restored(): { rooms: string[]; missed: number } | undefined {
     const frame = this.heard.findLast(({ kind }) => kind === FrameKind.restored);
@@ -418,12 +431,39 @@ test("a holder that is silent has its time once, however often the session is as
     expect(heir.restored()).toBeUndefined();
     vi.advanceTimersByTime(20);
     heir.listen();
-    expect(heir.restored()?.rooms).toEqual(["sid"]);
-    // The earlier questions have been answered: there is no session for them.
-    expect(heir.kinds.filter((kind) => kind === FrameKind.restored)).toHaveLength(10);
+    expect(heir.answers()).toEqual({ given: [19], none: [10, 11, 12, 13, 14, 15, 16, 17, 18] });
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("of two that ask for a session, the newer one gets it, or the other if the newer one takes its question back", async () => {
+  const [holder, one, other] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+  holder.openSession(7, "p");
+  one.restore(8, "p", one.lastOffset);
+  other.restore(9, "p", other.lastOffset);
+  other.endSession(9);
+  other.restore(10, "p", other.lastOffset);
+  one.restore(11, "p", one.lastOffset);
+  one.endSession(11);
+  holder.endSession(7);
+  await other.answered();
+  one.listen();
+  expect(other.answers()).toEqual({ given: [10], none: [] });
+  expect(one.answers()).toEqual({ given: [], none: [8] });
+});
+
+test("a question that is taken back at once disturbs no holder", async () => {
+  const [holder, stranger] = [new FakeWorker(1), new FakeWorker(2)];
+  holder.openSession(7, "p");
+  stranger.restore(8, "p", stranger.lastOffset);
+  stranger.endSession(8);
+  stranger.restore(9, "nobody", stranger.lastOffset);
+  await stranger.answered();
+  await new Promise(setImmediate);
+  holder.listen();
+  expect(holder.kinds).not.toContain(FrameKind.fence);
+  expect(hub.recoveryStats).toMatchObject({ sessions: 1, suspended: 0 });
 });
 
 test("a session whose packets are dropped while it waits is declined, and can be asked for with a newer offset", async () => {

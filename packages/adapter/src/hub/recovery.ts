@@ -25,6 +25,8 @@ export class HubRecovery {
   readonly #slices = new Slices();
   readonly #requests: RestoreRequests;
   readonly #namespaces = new Set<number>();
+  /** Keys of rooms that their holders are taken to be in, while they make the sockets. */
+  readonly #claims = new Map<Session<HubMember>, number[]>();
   #timer: NodeJS.Timeout | undefined;
   #isSweeping = false;
 
@@ -38,8 +40,10 @@ export class HubRecovery {
       reserve: (session) => this.#sessions.reserve(session),
       giveUp: (session) => session.state === "restoring" && this.#sessions.suspend(session),
       onGiven: (session, to, handle) => {
+        const keys = keysOf(session);
         this.#sessions.claim(session, to, handle);
-        to.hold(keysOf(session));
+        this.#claims.set(session, keys);
+        to.hold(keys);
       },
     });
   }
@@ -68,9 +72,7 @@ export class HubRecovery {
   /** The member's sockets of the namespace, or of all, are gone without a word. */
   release(member: HubMember, namespaceId?: number): void {
     this.#requests.release(member, namespaceId);
-    for (const session of this.#sessions.release(member, namespaceId)) {
-      if (member.isMember) member.release(keysOf(session));
-    }
+    for (const session of this.#sessions.release(member, namespaceId)) this.#releaseClaim(session, member);
     this.#requests.onReleased();
   }
 
@@ -134,7 +136,7 @@ export class HubRecovery {
     const offset = fields.text();
     // A holder is not fenced for a session that the asker would not get.
     if (session && this.#hasAllSince(offset, session)) this.#requests.add(from, handle, session, offset);
-    else this.#requests.decline(from, handle, namespaceId);
+    else this.#requests.decline({ from, handle }, namespaceId);
   }
 
   /** The namespace is gone from the hub. */
@@ -157,8 +159,12 @@ export class HubRecovery {
     this.#requests.onSuspended(session);
   }
 
-  #releaseClaim(session: Session<HubMember>): void {
-    if (session.state === "claimed") session.holder?.release(keysOf(session));
+  #releaseClaim(session: Session<HubMember>, holder = session.holder): void {
+    const keys = this.#claims.get(session);
+    if (!keys) return;
+    this.#claims.delete(session);
+    // Of one that is gone nothing is known any more.
+    if (holder?.isMember) holder.release(keys);
   }
 
   #startSweep(): void {

@@ -1,18 +1,18 @@
 /**
  * Sessions that members have asked for: a request waits until nobody has the session, then for its turn, and is
  * answered with the session and what its client has missed. It waits as long as it takes.
- * Owns: the requests, the time that a holder is given to let go, the pace at which links are filled.
- * Runs in: primary.
+ * Owns: the requests, and the time that a holder is given to let go. Runs in: primary.
  *
  * What was missed goes in portions, so that neither the event loop nor a link is blocked by one client or by
  * thousands. The last portion and the session go in one step: what is placed from then on follows on the same link.
  */
 import debugModule from "debug";
-import { FrameKind, VOLATILE_SHARE } from "../wire/frame.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import type { JournalEntry } from "./journal-slab.js";
+import { LinkPace } from "./link-pace.js";
 import { MissedPackets } from "./missed-packets.js";
+import { type Asker, writeMissed, writeNone, writeSession } from "./restore-answers.js";
 import type { Session } from "./session.js";
 import type { Slices } from "./slices.js";
 
@@ -21,39 +21,41 @@ const debug = debugModule("holdfast:adapter:recovery");
 /** A holder that stays silent for longer is passed over, and its last snapshot is used. */
 const FENCE_MS = 1_000;
 const PORTION_BYTES = 256 * 1024;
-/** A link on which more than this share of the allowed backlog waits is not given more. */
-const FULL_SHARE = 7 / 8;
 /** When to look again whether links have room. */
 const RETRY_MS = 5;
 
 /**
- * fencing: who has the session has been told to let go. queued: nobody has it, and it is kept for this request. sending:
- * a part of what was missed is on the link.
+ * queued: it waits for its turn. fencing: who has the session has been told to let go. sending: a part of what was
+ * missed is on the link. behind: a newer connection has asked for the session; if its client goes before it is answered,
+ * this one is next.
  *
- * fencing → queued → sending → over (answered); any state → over (declined, withdrawn, or a newer one has come)
+ * queued → sending → over (answered); queued → fencing → queued; queued, fencing and sending → behind → queued; any
+ * state → over (withdrawn, or declined)
  */
-type RequestState = "fencing" | "queued" | "sending" | "over";
+type RequestState = "queued" | "fencing" | "sending" | "behind" | "over";
 
-interface RestoreRequest {
-  readonly from: HubMember;
-  /** What `from` will call the session by. */
-  readonly handle: number;
-  readonly session: Session<HubMember>;
+interface RestoreRequest extends Asker {
+  readonly wanted: Wanted;
   readonly offset: string;
   state: RequestState;
-  /** When the holder is passed over. */
-  timer: NodeJS.Timeout | undefined;
   missed: MissedPackets | undefined;
+}
+
+/** A session that is asked for. */
+interface Wanted {
+  readonly session: Session<HubMember>;
+  /** The newest connection is the one that the client has: it comes last, the others are behind. */
+  readonly requests: RestoreRequest[];
+  /** Until its holder is passed over. However often a client asks, the holder has its time once. */
+  fence: NodeJS.Timeout | undefined;
 }
 
 /** The requests of one member. */
 interface Lane {
   readonly byHandle: Map<number, RestoreRequest>;
-  /** Those whose turn comes, the oldest first; some may be over by then. */
+  /** Those whose turn comes, the oldest first; by then it may be somebody else's. */
   readonly queue: RestoreRequest[];
-  /** Bytes that were sent in answers since the link had taken all of them, and where on the link they end. */
-  sentBytes: number;
-  sentUpTo: number;
+  readonly pace: LinkPace;
 }
 
 export interface RestoreLimits {
@@ -81,7 +83,7 @@ export class RestoreRequests {
   readonly #journal: Journal;
   readonly #slices: Slices;
   readonly #events: RestoreEvents;
-  readonly #bySession = new Map<Session<HubMember>, RestoreRequest>();
+  readonly #wanted = new Map<Session<HubMember>, Wanted>();
   readonly #lanes = new Map<HubMember, Lane>();
   #isWorking = false;
   #retry: NodeJS.Timeout | undefined;
@@ -95,90 +97,77 @@ export class RestoreRequests {
 
   /** Whether somebody waits for the session. */
   isWanted(session: Session<HubMember>): boolean {
-    return this.#bySession.has(session);
+    return this.#wanted.has(session);
   }
 
-  /** A member asks for a session. The newest connection is the one that the client has. */
+  /** A member asks for a session. */
   add(from: HubMember, handle: number, session: Session<HubMember>, offset: string): void {
-    const earlier = this.#bySession.get(session);
-    if (earlier) this.#remove(earlier);
-    const request: RestoreRequest = {
-      from,
-      handle,
-      session,
-      offset,
-      state: "fencing",
-      // However often a client asks, the holder has its time once.
-      timer: earlier?.timer,
-      missed: undefined,
-    };
-    this.#bySession.set(session, request);
+    const wanted = this.#wanted.get(session) ?? { session, requests: [], fence: undefined };
+    this.#wanted.set(session, wanted);
+    const earlier = wanted.requests.at(-1);
+    if (earlier) earlier.state = "behind";
+    const request: RestoreRequest = { from, handle, wanted, offset, state: "queued", missed: undefined };
+    wanted.requests.push(request);
     this.#laneOf(from).byHandle.set(handle, request);
-    if (earlier) this.decline(earlier.from, earlier.handle, session.namespaceId);
-    if (!session.holder) return this.#enqueue(request);
-    if (request.timer) return;
-    this.#events.fence(session);
-    request.timer = setTimeout(() => this.#events.passOver(session), FENCE_MS);
+    if (session.state === "suspended") this.#events.reserve(session);
+    this.#enqueue(request);
   }
 
   /** Nobody has the session any more: whoever waits for it gets it. */
   onSuspended(session: Session<HubMember>): void {
-    const request = this.#bySession.get(session);
-    if (request?.state === "fencing") this.#enqueue(request);
+    const wanted = this.#wanted.get(session);
+    if (wanted) this.#onFree(wanted);
   }
 
   /** Holders are gone. */
   onReleased(): void {
-    for (const request of this.#bySession.values()) {
-      if (request.state === "fencing" && !request.session.holder) this.#enqueue(request);
+    for (const wanted of this.#wanted.values()) {
+      if (wanted.session.state === "suspended") this.#onFree(wanted);
     }
+  }
+
+  #onFree(wanted: Wanted): void {
+    clearTimeout(wanted.fence);
+    wanted.fence = undefined;
+    this.#events.reserve(wanted.session);
+    const request = wanted.requests.at(-1);
+    if (request?.state === "fencing") this.#enqueue(request);
   }
 
   /** The session has ended for good. */
   onEnded(session: Session<HubMember>): void {
-    const request = this.#bySession.get(session);
-    if (!request) return;
-    this.#end(request);
-    this.decline(request.from, request.handle, session.namespaceId);
+    for (const request of [...(this.#wanted.get(session)?.requests ?? [])]) this.#decline(request);
   }
 
-  /** The client that the member asked for is gone. @returns whether there was such a request */
-  withdraw(from: HubMember, handle: number): boolean {
+  /** The client that the member asked for is gone. */
+  withdraw(from: HubMember, handle: number): void {
     const request = this.#lanes.get(from)?.byHandle.get(handle);
-    if (!request) return false;
-    this.#end(request);
-    this.#events.giveUp(request.session);
-    return true;
+    if (request) this.#end(request);
   }
 
   /** The member is gone, or has closed a namespace: it waits for nothing any more. */
   release(from: HubMember, namespaceId?: number): void {
-    for (const { handle, session } of this.#lanes.get(from)?.byHandle.values() ?? []) {
-      if (namespaceId === undefined || session.namespaceId === namespaceId) this.withdraw(from, handle);
+    for (const request of this.#lanes.get(from)?.byHandle.values() ?? []) {
+      const isOfIt = namespaceId === undefined || request.wanted.session.namespaceId === namespaceId;
+      if (isOfIt) this.#end(request);
     }
     if (namespaceId === undefined) this.#lanes.delete(from);
   }
 
   close(): void {
     clearTimeout(this.#retry);
-    for (const { timer } of this.#bySession.values()) clearTimeout(timer);
-    this.#bySession.clear();
+    for (const { fence } of this.#wanted.values()) clearTimeout(fence);
+    this.#wanted.clear();
     this.#lanes.clear();
   }
 
   /** Answers that there is no such session. */
-  decline({ outbox }: HubMember, handle: number, namespaceId: number): void {
-    outbox.begin(FrameKind.restored, 0, namespaceId);
-    outbox.u32(handle);
-    outbox.latin1(this.#journal.lastOffset);
-    outbox.end();
+  decline(asker: Asker, namespaceId: number): void {
+    writeNone(asker, namespaceId, this.#journal.lastOffset);
   }
 
   #enqueue(request: RestoreRequest): void {
-    clearTimeout(request.timer);
-    request.timer = undefined;
     request.state = "queued";
-    if (request.session.state === "suspended") this.#events.reserve(request.session);
     this.#laneOf(request.from).queue.push(request);
     this.#startWork();
   }
@@ -192,11 +181,10 @@ export class RestoreRequests {
   *#work(): Generator<void> {
     for (let hasRoom = true; hasRoom; ) {
       hasRoom = false;
-      for (const [member, lane] of this.#lanes) {
-        while (lane.queue[0]?.state === "over") lane.queue.shift();
-        const request = lane.queue[0];
-        if (!request || !this.#hasRoom(member, lane)) continue;
-        this.#answer(request, lane);
+      for (const lane of this.#lanes.values()) {
+        const request = nextOf(lane);
+        if (!request || !lane.pace.hasRoom) continue;
+        lane.pace.add(() => this.#answer(request));
         hasRoom = true;
         yield;
       }
@@ -212,95 +200,91 @@ export class RestoreRequests {
     }, RETRY_MS);
   }
 
-  /** Whether the link has taken what it was sent before, and is not too full with other things. */
-  #hasRoom({ outbox }: HubMember, lane: Lane): boolean {
-    const { maxBacklogBytes } = this.#limits;
-    const { backlogBytes } = outbox;
-    if (backlogBytes > maxBacklogBytes * FULL_SHARE) return false;
-    if (outbox.bytes - backlogBytes >= lane.sentUpTo) lane.sentBytes = 0;
-    return lane.sentBytes < maxBacklogBytes * VOLATILE_SHARE;
-  }
-
-  /** Answers a request, or sends a part of the answer. */
-  #answer(request: RestoreRequest, lane: Lane): void {
-    const { from, session, offset } = request;
-    const { namespaceId, rooms } = session;
+  /** Answers a request, or sends a part of the answer, or has its session set free. */
+  #answer(request: RestoreRequest): void {
+    const { wanted, offset } = request;
+    const { session } = wanted;
+    if (session.holder) return this.#fence(request);
     if (!request.missed) {
+      const { namespaceId, rooms } = session;
       const audience = { namespaceId, rooms, keys: this.#events.keysOf(session) };
       request.missed = MissedPackets.since(offset, this.#journal, audience);
     }
     const portion = request.missed?.take(PORTION_BYTES);
-    if (!portion) return this.#refuse(request);
-    const bytesBefore = from.outbox.bytes;
+    if (!portion) return this.#decline(request);
     if (!portion.isLast) this.#sendPart(request, portion.packets);
-    else if (!this.#sendAll(request, portion.packets)) return this.#refuse(request);
-    lane.sentUpTo = from.outbox.bytes;
-    lane.sentBytes += lane.sentUpTo - bytesBefore;
+    else if (!this.#sendAll(request, portion.packets)) this.#decline(request);
+  }
+
+  #fence(request: RestoreRequest): void {
+    const { wanted } = request;
+    request.state = "fencing";
+    if (wanted.fence) return;
+    this.#events.fence(wanted.session);
+    wanted.fence = setTimeout(() => this.#events.passOver(wanted.session), FENCE_MS);
   }
 
   #sendPart(request: RestoreRequest, packets: readonly JournalEntry[]): void {
     request.state = "sending";
     // It may still be looking for them.
-    if (packets.length === 0) return;
-    const { outbox } = request.from;
-    outbox.begin(FrameKind.missed, 0, request.session.namespaceId);
-    outbox.u32(request.handle);
-    outbox.u32(packets.length);
-    outbox.end();
-    for (const { buffer, start, end } of packets) outbox.relay(buffer, start, end);
+    if (packets.length > 0) writeMissed(request, request.wanted.session.namespaceId, packets);
   }
 
-  /** @returns false when the session has grown, bit by bit, beyond what one message may hold */
+  /** @returns false when the session is too large */
   #sendAll(request: RestoreRequest, packets: readonly JournalEntry[]): boolean {
-    const { from, handle, session } = request;
-    const { outbox } = from;
-    const data = session.data ?? NO_DATA;
-    outbox.begin(FrameKind.restored, 0, session.namespaceId);
-    outbox.u32(handle);
-    outbox.latin1(this.#journal.lastOffset);
-    outbox.text(session.sid);
-    outbox.names(session.rooms);
-    outbox.u32(data.length);
-    outbox.raw(data);
-    outbox.u32(packets.length);
-    if (outbox.builtBytes > this.#limits.maxMessageBytes) {
-      outbox.abort();
-      return false;
-    }
-    outbox.end();
-    for (const { buffer, start, end } of packets) outbox.relay(buffer, start, end);
-    this.#end(request);
+    const { from, handle, wanted } = request;
+    const { session } = wanted;
+    const { maxMessageBytes } = this.#limits;
+    if (!writeSession(request, session, packets, this.#journal.lastOffset, maxMessageBytes)) return false;
+    this.#forget(request);
+    this.#wanted.delete(session);
+    for (const other of [...wanted.requests]) this.#decline(other);
     this.#events.onGiven(session, from, handle);
     debug("session of socket %s restored on worker %d", session.sid, from.workerId);
     return true;
   }
 
-  #refuse(request: RestoreRequest): void {
-    const { from, handle, session } = request;
+  #decline(request: RestoreRequest): void {
     this.#end(request);
-    this.#events.giveUp(session);
-    this.decline(from, handle, session.namespaceId);
+    this.decline(request, request.wanted.session.namespaceId);
   }
 
+  /** The request gets nothing; who is behind it is next. */
   #end(request: RestoreRequest): void {
-    clearTimeout(request.timer);
-    this.#bySession.delete(request.session);
-    this.#remove(request);
+    const { wanted } = request;
+    const wasNewest = wanted.requests.at(-1) === request;
+    this.#forget(request);
+    // Otherwise somebody has got it.
+    if (this.#wanted.get(wanted.session) !== wanted) return;
+    const next = wanted.requests.at(-1);
+    if (next) {
+      if (wasNewest) this.#enqueue(next);
+      return;
+    }
+    clearTimeout(wanted.fence);
+    this.#wanted.delete(wanted.session);
+    this.#events.giveUp(wanted.session);
   }
 
-  #remove(request: RestoreRequest): void {
+  #forget(request: RestoreRequest): void {
     request.state = "over";
+    request.wanted.requests.splice(request.wanted.requests.indexOf(request), 1);
     this.#lanes.get(request.from)?.byHandle.delete(request.handle);
   }
 
   #laneOf(member: HubMember): Lane {
     let lane = this.#lanes.get(member);
     if (!lane) {
-      lane = { byHandle: new Map(), queue: [], sentBytes: 0, sentUpTo: 0 };
+      const pace = new LinkPace(member.outbox, this.#limits.maxBacklogBytes);
+      lane = { byHandle: new Map(), queue: [], pace };
       this.#lanes.set(member, lane);
     }
     return lane;
   }
 }
 
-const NO_DATA = new Uint8Array(0);
+/** Whose turn it is. */
+function nextOf({ queue }: Lane): RestoreRequest | undefined {
+  while (queue[0] && queue[0].state !== "queued" && queue[0].state !== "sending") queue.shift();
+  return queue[0];
+}

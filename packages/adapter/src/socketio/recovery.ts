@@ -9,24 +9,21 @@ import type { HoldfastError } from "../errors.js";
 import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
-import { guardClose } from "./close-guard.js";
 import { Departures } from "./departures.js";
 import { InFlight, type Unplaced } from "./in-flight.js";
 import { LiveSessions } from "./live-sessions.js";
+import { OwnPackets } from "./own-packets.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
   canRecover,
   closeConnection,
-  connectionOf,
-  interceptPackets,
   observeRestores,
   type Packet,
   type RestoreObserver,
   recoveryOptionsOf,
-  SocketPacket,
 } from "./private-fields.js";
 import { RecoveryPort } from "./recovery-port.js";
-import { type MissedPacket, type RestoredSession, Restores } from "./restores.js";
+import { type RestoredSession, Restores } from "./restores.js";
 
 /** No hub has said where we are yet. No hub mistakes this for one of its own offsets. */
 const NOWHERE = "0".repeat(OFFSET_BYTES);
@@ -60,8 +57,7 @@ export class Recovery implements RecoveryHandlers {
   readonly #inFlight: InFlight;
   /** Closed sockets that still get what was emitted before. */
   readonly #departures: Departures;
-  /** What ends that connections wait for their sockets when they are closed. */
-  readonly #guards = new Map<SocketId, () => void>();
+  readonly #ownPackets: OwnPackets;
   #port: RecoveryPort | undefined;
   #live: LiveSessions | undefined;
   #restores: Restores | undefined;
@@ -76,6 +72,7 @@ export class Recovery implements RecoveryHandlers {
     this.retainMs = Math.min(durationMs + unnoticedMs, MAX_MS);
     this.#inFlight = new InFlight((record, sid) => matches(record, context.roomsOf(sid)));
     this.#departures = new Departures(this.#inFlight);
+    this.#ownPackets = new OwnPackets(this.#inFlight, context.requestsTimeout, () => this.#newest);
   }
 
   /** @returns undefined where the server has no `connectionStateRecovery` */
@@ -108,6 +105,7 @@ export class Recovery implements RecoveryHandlers {
     void this.leave();
     this.#inFlight.clear();
     this.#departures.clear();
+    this.#ownPackets.clear();
   }
 
   /** Broadcasts an event that wants no acknowledgement. */
@@ -156,8 +154,7 @@ export class Recovery implements RecoveryHandlers {
 
   /** The socket is gone, or will never be connected. */
   onGone(sid: SocketId): void {
-    this.#guards.get(sid)?.();
-    this.#guards.delete(sid);
+    this.#ownPackets.forget(sid);
     this.#live?.forget(sid);
     this.#restores?.abandon(sid);
   }
@@ -258,53 +255,21 @@ export class Recovery implements RecoveryHandlers {
   }
 
   #sendAway(socket: Socket): void {
+    const { id, data } = socket;
     closeConnection(socket);
     // Socket.IO may be kept from saying so, and the hub need not wait for that.
-    this.persist(socket.id, socket.data);
+    this.#live?.suspend(id, data, this.#context.roomsOf(id));
   }
 
   /** The socket is about to say CONNECT; it may say so again by joining the room of its own id. */
   onConnect(socket: Socket): void {
-    if (!canRecover(socket) || this.#live?.has(socket.id)) return;
+    if (this.#ownPackets.has(socket)) return;
     const rooms = this.#context.roomsOf(socket.id);
     const arrival = this.#restores?.arrive(socket.id);
-    const missed = [...(arrival?.packets ?? [])];
-    interceptPackets(socket, (type, write) => this.#onSocketPacket(socket, type, write, missed));
-    this.#guardClose(socket);
+    this.#ownPackets.add(socket, [...(arrival?.packets ?? [])]);
+    if (!canRecover(socket)) return;
     if (arrival) this.#live?.adopt(arrival.handle, socket, rooms, arrival.data);
     else this.#live?.open(socket, rooms);
-  }
-
-  #guardClose(socket: Socket): void {
-    const wait = (done: () => void) => {
-      if (!this.#inFlight.concerns(socket.id)) return false;
-      this.#inFlight.after(new Set([socket.id]), done);
-      return true;
-    };
-    this.#guards.set(socket.id, guardClose(connectionOf(socket), wait, this.#context.requestsTimeout));
-  }
-
-  /**
-   * What was missed follows CONNECT. Before it, the client would put it aside without taking note of the
-   * offset, and get it again if the connection broke in between. Acknowledgements keep their place among the
-   * events of their socket; nothing is lost to a disconnection.
-   */
-  #onSocketPacket(socket: Socket, type: number, write: () => void, missed: MissedPacket[]): void {
-    const { id } = socket;
-    if (type === SocketPacket.connect) {
-      write();
-      for (const { packet, flags } of missed.splice(0)) packet.writeTo(socket, packet.writeOptions(flags));
-    } else if (type === SocketPacket.disconnect) {
-      this.#inFlight.flush(id, ({ packet, flags }) => {
-        packet.setOffset(this.#newest);
-        packet.writeTo(socket, packet.writeOptions(flags));
-      });
-      write();
-    } else if (type === SocketPacket.ack && this.#inFlight.concerns(id)) {
-      this.#inFlight.after(new Set([id]), write);
-    } else {
-      write();
-    }
   }
 }
 

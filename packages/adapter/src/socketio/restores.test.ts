@@ -158,5 +158,6 @@ test("who has stopped waiting is not asked for again", async () => {
   restores.close();
   expect(await session).toBeNull();
   openLink();
+  expect(await ask()).toBeNull();
   expect([port.asked, connection.listenerCount("close")]).toEqual([[1], 0]);
 });

@@ -76,6 +76,7 @@ export class Restores {
   /** Those that are given or making. */
   readonly #bySid = new Map<SocketId, Restore>();
   #replay: Replay | undefined;
+  #state: "open" | "closed" = "open";
 
   constructor(nsp: Namespace, port: RecoveryPort) {
     this.#nsp = nsp;
@@ -97,7 +98,7 @@ export class Restores {
     connection: Connection | undefined,
   ): Promise<RestoredSession | null> {
     const isPossible = offset.length === OFFSET_BYTES && privateId.length <= MAX_ID_CHARS;
-    if (!isPossible || !this.#port.mayOpen) return null;
+    if (!isPossible || this.#state === "closed" || !this.#port.mayOpen) return null;
     const restore = this.#add(privateId, offset);
     if (connection) restore.release = onClosed(connection, () => this.#withdraw(restore));
     if (this.#port.isOpen) this.#send(restore);
@@ -259,6 +260,7 @@ export class Restores {
   }
 
   close(): void {
+    this.#state = "closed";
     this.#replay = undefined;
     for (const restore of [...this.#byHandle.values()]) this.#end(restore);
   }

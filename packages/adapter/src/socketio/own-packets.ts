@@ -1,0 +1,78 @@
+/**
+ * What a socket writes itself, and the close of its connection, keep their order with broadcasts that are on their way.
+ * Owns: the guards of connections. Runs in: workers.
+ */
+import type { Socket } from "socket.io";
+import type { SocketId } from "socket.io-adapter";
+import { guardClose } from "./close-guard.js";
+import type { InFlight } from "./in-flight.js";
+import { connectionOf, interceptPackets, SocketPacket } from "./private-fields.js";
+import type { MissedPacket } from "./restores.js";
+
+export class OwnPackets {
+  readonly #inFlight: InFlight;
+  readonly #maxMs: number;
+  readonly #newest: () => string;
+  /** Sockets, and what ends that their connections wait for them when they are closed. */
+  readonly #guards = new Map<SocketId, { readonly socket: Socket; readonly release: () => void }>();
+
+  /**
+   * @param maxMs how long a close may wait
+   * @param newest the offset of the newest packet that has been delivered here
+   */
+  constructor(inFlight: InFlight, maxMs: number, newest: () => string) {
+    this.#inFlight = inFlight;
+    this.#maxMs = maxMs;
+    this.#newest = newest;
+  }
+
+  /** A socket may have the id of an earlier one that a listener's error has left behind. */
+  has(socket: Socket): boolean {
+    return this.#guards.get(socket.id)?.socket === socket;
+  }
+
+  /** The socket is about to say CONNECT. @param missed what it gets then; taken over */
+  add(socket: Socket, missed: MissedPacket[]): void {
+    interceptPackets(socket, (type, write) => this.#onPacket(socket, type, write, missed));
+    const wait = (done: () => void) => {
+      if (!this.#inFlight.concerns(socket.id)) return false;
+      this.#inFlight.after(new Set([socket.id]), done);
+      return true;
+    };
+    this.forget(socket.id);
+    const release = guardClose(connectionOf(socket), wait, this.#maxMs);
+    this.#guards.set(socket.id, { socket, release });
+  }
+
+  forget(sid: SocketId): void {
+    this.#guards.get(sid)?.release();
+    this.#guards.delete(sid);
+  }
+
+  clear(): void {
+    for (const sid of [...this.#guards.keys()]) this.forget(sid);
+  }
+
+  /**
+   * What was missed follows CONNECT. Before it, the client would put it aside without taking note of the
+   * offset, and get it again if the connection broke in between. Acknowledgements keep their place among the
+   * events of their socket; nothing is lost to a disconnection.
+   */
+  #onPacket(socket: Socket, type: number, write: () => void, missed: MissedPacket[]): void {
+    const { id } = socket;
+    if (type === SocketPacket.connect) {
+      write();
+      for (const { packet, flags } of missed.splice(0)) packet.writeTo(socket, packet.writeOptions(flags));
+    } else if (type === SocketPacket.disconnect) {
+      this.#inFlight.flush(id, ({ packet, flags }) => {
+        packet.setOffset(this.#newest());
+        packet.writeTo(socket, packet.writeOptions(flags));
+      });
+      write();
+    } else if (type === SocketPacket.ack && this.#inFlight.concerns(id)) {
+      this.#inFlight.after(new Set([id]), write);
+    } else {
+      write();
+    }
+  }
+}
