@@ -6,6 +6,7 @@ import cluster from "node:cluster";
 import { createServer } from "node:http";
 import { setupPrimary as setupAdapter } from "@holdfast/adapter";
 import { setupPrimary as setupSticky } from "@holdfast/sticky";
+import { onNpmGone } from "./npm.js";
 
 const SHORTEST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
@@ -17,7 +18,7 @@ const LINES_OF_HISTORY = 30;
 
 export function startPrimary({ host, port, workers }) {
   const httpServer = createServer();
-  setupSticky(httpServer, { loadBalancingMethod: "least-connection" });
+  const router = setupSticky(httpServer, { loadBalancingMethod: "least-connection" });
   setupAdapter();
 
   /** What happened to the workers, oldest first; the pages show it. */
@@ -84,14 +85,10 @@ export function startPrimary({ host, port, workers }) {
     process.exit(1);
   });
   httpServer.listen(port, host, () => {
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
-    const online = [];
-    for (let slot = 1; slot <= workers; slot++) {
-      const worker = start(slot);
-      online.push(new Promise((resolve) => worker.once("online", resolve)));
-    }
-    Promise.all(online).then(() => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
+    onNpmGone(stop);
+    for (let slot = 1; slot <= workers; slot++) start(slot);
+    router.ready(workers).then(() => {
       const url = `http://${nameOf(host)}:${httpServer.address().port}`;
       console.log(`Chat on ${url} (primary ${process.pid}, ${workers} workers). Ctrl+C ends it.`);
     });

@@ -17,12 +17,12 @@ export function startWorker() {
     pingTimeout: 10_000,
   });
   io.adapter(createAdapter()); // the other workers' clients are within reach
-  setupWorker(io); // this worker's connections come from the primary
+  const sticky = setupWorker(io); // this worker's connections come from the primary
 
   const chat = startChat(io, slot);
   startPanel(io, slot, chat);
 
-  // Ctrl+C reaches the whole process group; the primary decides when the workers go.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => io.close().finally(() => process.exit(0)));
+  // Ctrl+C and a closed terminal reach the whole process group; the primary decides when the workers go.
+  for (const signal of ["SIGINT", "SIGHUP"]) process.on(signal, () => {});
+  process.on("SIGTERM", () => sticky.drain({ timeout: 2_000 }).then(() => process.exit(0)));
 }

@@ -14,7 +14,7 @@ if (cluster.isPrimary) {
   const httpServer = createServer();
 
   // connections → workers
-  setupMaster(httpServer, { loadBalancingMethod: "least-connection" });
+  const router = setupMaster(httpServer, { loadBalancingMethod: "least-connection" });
 
   // workers → workers
   setupPrimary();
@@ -22,25 +22,39 @@ if (cluster.isPrimary) {
   // The official adapter needs this for binary data. Here it is optional.
   cluster.setupPrimary({ serialization: "advanced" });
 
-  httpServer.listen(port, () => console.log(`port ${httpServer.address().port}`));
+  let ending = false;
+  cluster.on("exit", (worker) => {
+    console.log(`worker ${worker.process.pid} is gone`);
+    if (!ending) cluster.fork();
+  });
 
   for (let i = 0; i < workers; i++) cluster.fork();
 
-  cluster.on("exit", (worker) => {
-    console.log(`worker ${worker.process.pid} is gone`);
-    cluster.fork();
+  router.ready(workers).then(() => {
+    httpServer.listen(port, () => console.log(`port ${httpServer.address().port}`));
   });
+
+  const end = () => {
+    ending = true;
+    httpServer.close();
+    cluster.disconnect();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, end);
 } else {
   const httpServer = createServer();
   const io = new Server(httpServer);
 
   io.adapter(createAdapter());
-  setupWorker(io);
+  const sticky = setupWorker(io);
 
   io.on("connection", (socket) => {
     socket.emit("worker", process.pid);
     socket.on("say", (text) => io.emit("said", text));
   });
+
+  // Finishes what it has begun, when the primary disconnects it or somebody ends it.
+  const end = () => sticky.drain().then(() => process.exit());
+  for (const event of ["disconnect", "SIGINT", "SIGTERM", "SIGHUP"]) process.on(event, end);
 
   console.log(`worker ${process.pid} is up`);
 }

@@ -13,20 +13,31 @@ const port = Number(process.env.PORT ?? 3000);
 
 if (cluster.isPrimary) {
   const httpServer = createServer();
-  setupSticky(httpServer);
+  const router = setupSticky(httpServer);
   setupAdapter();
-  httpServer.listen(port, () => console.log(`port ${httpServer.address().port}`));
-  for (let i = 0; i < workers; i++) cluster.fork();
+
+  let ending = false;
   cluster.on("exit", (worker) => {
     console.log(`worker ${worker.process.pid} is gone`);
-    cluster.fork();
+    if (!ending) cluster.fork();
   });
+  for (let i = 0; i < workers; i++) cluster.fork();
+  router.ready(workers).then(() => {
+    httpServer.listen(port, () => console.log(`port ${httpServer.address().port}`));
+  });
+
+  const end = () => {
+    ending = true;
+    httpServer.close();
+    cluster.disconnect();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, end);
 } else {
   const app = express();
   const httpServer = createServer(app);
   const io = new Server(httpServer);
   io.adapter(createAdapter());
-  setupWorker(io);
+  const sticky = setupWorker(io);
 
   app.get("/", (_request, response) => {
     response.json({ worker: process.pid });
@@ -49,6 +60,10 @@ if (cluster.isPrimary) {
     socket.emit("worker", process.pid);
     socket.on("say", (text) => io.emit("said", text));
   });
+
+  // Uploads that have begun are finished.
+  const end = () => sticky.drain({ timeout: 30_000 }).then(() => process.exit());
+  for (const event of ["disconnect", "SIGINT", "SIGTERM", "SIGHUP"]) process.on(event, end);
 
   console.log(`worker ${process.pid} is up`);
 }

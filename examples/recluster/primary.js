@@ -3,21 +3,19 @@
 const { createServer } = require("node:http");
 const { availableParallelism } = require("node:os");
 const { join } = require("node:path");
+const cluster = require("node:cluster");
 const { setupPrimary } = require("@holdfast/adapter");
 const { setupMaster } = require("@holdfast/sticky");
 const recluster = require("recluster");
 
 const httpServer = createServer();
 
-setupMaster(httpServer, { loadBalancingMethod: "least-connection" });
+const workers = Number(process.env.WORKERS) || availableParallelism();
+const router = setupMaster(httpServer, { loadBalancingMethod: "least-connection" });
 setupPrimary();
 
-httpServer.listen(Number(process.env.PORT ?? 3000), () => {
-  console.log(`port ${httpServer.address().port}`);
-});
-
 const balancer = recluster(join(__dirname, "worker.js"), {
-  workers: Number(process.env.WORKERS) || availableParallelism(),
+  workers,
   // The workers don't listen: the primary does. So each says itself when it is ready, and a reload knows
   // when the old workers can go.
   readyWhen: "ready",
@@ -26,7 +24,20 @@ const balancer = recluster(join(__dirname, "worker.js"), {
 
 balancer.run();
 
+router.ready(workers).then(() => {
+  httpServer.listen(Number(process.env.PORT ?? 3000), () => {
+    console.log(`port ${httpServer.address().port}`);
+  });
+});
+
 process.on("SIGUSR2", () => {
   console.log("reloading");
   balancer.reload(() => console.log("reloaded"));
 });
+
+const end = () => {
+  balancer.stop(); // it would replace the workers
+  httpServer.close();
+  cluster.disconnect();
+};
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, end);

@@ -8,15 +8,16 @@ const httpServer = createServer();
 const io = new Server(httpServer);
 
 io.adapter(createAdapter());
-setupWorker(io);
+const sticky = setupWorker(io);
 
 io.on("connection", (socket) => {
   socket.emit("worker", process.pid);
   socket.on("say", (text) => io.emit("said", text));
 });
 
-// recluster closes the channel of a worker that has been replaced: its clients go to the new ones.
-process.on("disconnect", () => io.close(() => process.exit()));
+// recluster closes the channel of a worker that has been replaced: its clients go to the new ones. It waits 5 seconds.
+const end = () => sticky.drain({ timeout: 4_000 }).then(() => process.exit());
+for (const event of ["disconnect", "SIGINT", "SIGTERM", "SIGHUP"]) process.on(event, end);
 
 process.send({ cmd: "ready" });
 console.log(`worker ${process.pid} is up`);
