@@ -17,7 +17,15 @@ export interface Handover {
   readonly owner: number;
   /** The other process has it. */
   onTaken?(): void;
+  /** Who takes it back from the lane, if it matters who does. */
+  readonly place?: Placer;
 }
+
+/**
+ * Finds a process for a connection that came back: the other one died, took nothing, could not take it, or gave it away.
+ * @param refusedBy the worker that could not take it
+ */
+export type Placer = (handover: Handover, refusedBy?: number) => void;
 
 export function toMessage(
   { name, head, peer, owner }: Handover,

@@ -3,7 +3,7 @@
  * Owns: nothing. Runs in: primary.
  */
 import { monotonicMs } from "../clock.js";
-import type { Handover } from "../handle/handover.js";
+import type { Handover, Placer } from "../handle/handover.js";
 import type { Handle } from "../handle/node-internals.js";
 import type { Peer } from "../wire/messages.js";
 import type { Head } from "./head.js";
@@ -16,12 +16,6 @@ export interface Care {
   /** It came back from the worker's lane. */
   readonly place: Placer;
 }
-
-/**
- * Finds a worker for a connection that came back: its worker died, took nothing, could not take it, or gave it away.
- * @param refusedBy the worker that could not take it
- */
-export type Placer = (handover: Handover, refusedBy?: number) => void;
 
 export class Arrival implements Handover {
   readonly handle: Handle;

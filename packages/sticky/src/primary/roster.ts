@@ -7,7 +7,7 @@ import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
-import type { Handover } from "../handle/handover.js";
+import type { Handover, Placer } from "../handle/handover.js";
 import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
 import {
@@ -18,7 +18,6 @@ import {
   type ToPrimary,
   type ToWorker,
 } from "../wire/messages.js";
-import { Arrival, type Placer } from "./arrival.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 
@@ -154,7 +153,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   #place(handover: Handover, refusedBy?: number): void {
     const placers = this.#placers.get(handover.name) ?? new Set();
-    const own = handover instanceof Arrival && placers.has(handover.place) ? handover.place : undefined;
+    const own = handover.place && placers.has(handover.place) ? handover.place : undefined;
     // What a worker gives away may go the way of any router of that name.
     const place = own ?? [...placers][0];
     if (place) place(handover, refusedBy);
