@@ -16,9 +16,6 @@ setupPrimary();
 
 const balancer = recluster(join(__dirname, "worker.js"), {
   workers,
-  // The workers don't listen: the primary does. So each says itself when it is ready, and a reload knows
-  // when the old workers can go.
-  readyWhen: "ready",
   timeout: 5, // seconds that an old worker has to finish
 });
 

@@ -19,5 +19,5 @@ io.on("connection", (socket) => {
 const end = () => sticky.drain({ timeout: 4_000 }).then(() => process.exit());
 for (const event of ["disconnect", "SIGINT", "SIGTERM", "SIGHUP"]) process.on(event, end);
 
-process.send({ cmd: "ready" });
-console.log(`worker ${process.pid} is up`);
+// The router has the port. This opens none, and tells recluster that the worker is ready.
+httpServer.listen(process.env.PORT ?? 3000, () => console.log(`worker ${process.pid} is up`));

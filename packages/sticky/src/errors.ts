@@ -34,6 +34,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_PRIMARY"
   /**
+   * Event `warning`: a worker's server listens where the router's does, and `setupWorker()` was not called within 5
+   * seconds, so it gets no connections. Call `setupWorker(io)` there.
+   */
+  | "HOLDFAST_ERR_NOT_SET_UP"
+  /**
    * Thrown: `setupWorker()` was called outside a worker of `node:cluster`. Call it in a process started by
    * `cluster.fork()`; a server in a single process needs no sticky sessions.
    */

@@ -34,7 +34,7 @@ export interface PrimaryOptions {
   /**
    * How a worker is chosen for a connection that belongs to no session.
    * - `"least-connection"`: the worker with the fewest open connections of any kind, counting those on their
-   *   way. A worker that joins a busy cluster is spared for 10 seconds, so that it is not flooded.
+   *   way. So a worker that comes later is filled first.
    * - `"round-robin"`: in turn.
    * - `"random"`: at random.
    * - `"hash"`: by the client's address, with rendezvous hashing over the workers' slots. The same address
@@ -62,14 +62,16 @@ export interface PrimaryOptions {
    */
   maxHeadSize?: number;
   /**
-   * How many connections whose head is incomplete may be in the primary at a time. For each one more, the one
-   * that has waited longest is closed. Integer, 1–1000000.
+   * How many connections may be in the primary at a time: those whose head is incomplete, those that wait for a
+   * worker, and those that are on their way to one. For each one more, one is given up: of the greater part, the one
+   * that has waited longest. It is closed if its head is incomplete, otherwise answered with 503. Integer, 1–1000000.
    * @default 20000
    */
   maxPendingConnections?: number;
   /**
    * How long a connection waits when no worker is ready. After that it is answered with 503 and
-   * `Retry-After`. Milliseconds, integer, 0–2147483647.
+   * `Retry-After`. When workers are ready but take nothing, it waits for 30 seconds, or for this if that is
+   * longer. Milliseconds, integer, 0–2147483647.
    * @default 5000
    */
   workerTimeout?: number;

@@ -3,7 +3,8 @@
  * Owns: nothing. Runs in: primary and workers.
  *
  * A `net.Socket` costs the primary more than all the rest of a handover, and cannot be sent to another
- * process without losing bytes (see {@link detachHandle}), so the router works on the handle beneath it.
+ * process without losing bytes (see {@link detachHandle}), so the router works on the handle beneath it. The file is
+ * longer than others since there must be one place to look at when Node.js changes.
  * `node-internals.test.ts` fails when one of these moves. Tried with Node.js 20, 22 and 24.
  */
 import http from "node:http";
@@ -47,6 +48,7 @@ interface ServerFields {
   _handle: { close(...args: unknown[]): void; getsockname?(out: Partial<PeerName>): number } | null;
   _pipeName: string | null | undefined;
   _connections: number;
+  _listeningId: number;
   _emitCloseIfDrained(): void;
   readonly noDelay?: boolean;
   readonly keepAlive?: boolean;
@@ -197,16 +199,16 @@ class StandInHandle {
 }
 
 /**
- * Makes a server that does not listen count as one that does: `listening` is true, `close()` ends that, and
- * waits for the connections. Returns the function that says what `address()` tells, or `undefined` if the server
- * listens already.
+ * Makes a server count as listening for which others listen: `listening` is true, `close()` ends that, and waits for
+ * the connections. If node:cluster listens for it, that ends. Returns the function that says what `address()` tells.
  * Fields: `server._handle`, `server._pipeName`.
  */
-export function standInForListening(server: NetServer): ((address: ListenAddress) => void) | undefined {
-  if (server.listening) return undefined;
+export function standInForListening(server: NetServer): (address: ListenAddress) => void {
   const fields = fieldsOf(server);
   const standIn = new StandInHandle();
+  const former = fields._handle;
   fields._handle = standIn;
+  former?.close();
   return (address) => {
     if (fields._handle !== standIn) return;
     if (typeof address === "string") fields._pipeName = address;
@@ -217,6 +219,17 @@ export function standInForListening(server: NetServer): ((address: ListenAddress
       };
     }
   };
+}
+
+/**
+ * Who listens for a server of a worker. "unknown": `listen()` was called before, and may be about to succeed or have
+ * failed.
+ * Fields: the `close` that node:cluster gives to the handles of its own; `server._listeningId`, 1 until `listen()`.
+ */
+export function listenerOf(server: NetServer): "nobody" | "unknown" | "itself" | "cluster" {
+  const { _handle: handle, _listeningId: calls } = fieldsOf(server);
+  if (!handle) return calls > 1 ? "unknown" : "nobody";
+  return Object.hasOwn(handle, "close") ? "cluster" : "itself";
 }
 
 /** Undoes {@link standInForListening}; a server that listens itself is left alone. */
@@ -257,6 +270,42 @@ export function announceListening(address: ListenAddress): void {
  */
 export function endConnectionAfter(answer: http.ServerResponse): void {
   if (!answer.headersSent) answer.shouldKeepAlive = false;
+}
+
+/** Where a worker wants to listen. */
+export interface ListenQuery {
+  /** The path of a Unix socket, or a port. */
+  readonly place: string | number;
+  /** What node:cluster shares among the servers of one place: the keys of TLS tickets. */
+  readonly data: unknown;
+}
+
+/**
+ * Answers a worker's `listen()` in place of node:cluster, which would open the port in this process.
+ * Fields: event "internalMessage" and the message "queryServer" of node:cluster, with its answer.
+ * @param answer gives where the server listens, or `undefined` to leave it to node:cluster
+ * @returns the function that undoes it
+ */
+export function answerListen(
+  channel: IpcChannel,
+  answer: (query: ListenQuery) => { readonly address: ListenAddress; readonly data: unknown } | undefined,
+): () => void {
+  const listener = (message: Record<string, unknown>) => {
+    const { cmd, act, seq, addressType, address, port, data } = message;
+    if (cmd !== "NODE_CLUSTER" || act !== "queryServer") return;
+    const place = addressType === -1 ? address : port;
+    const isStream = addressType === 4 || addressType === 6 || addressType === -1;
+    if (!isStream || (typeof place !== "string" && typeof place !== "number")) return;
+    const found = answer({ place, data });
+    if (!found) return;
+    // All listeners get this object. What is not for it, node:cluster leaves alone.
+    message.cmd = "HOLDFAST_ANSWERED";
+    const sockname = typeof found.address === "string" ? undefined : found.address;
+    const reply = { cmd: "NODE_CLUSTER", ack: seq, key: `holdfast:${seq}`, data: found.data, sockname };
+    (channel.send as (message: object, callback: () => void) => void).call(channel, reply, ignore);
+  };
+  channel.prependListener("internalMessage", listener);
+  return () => void channel.off("internalMessage", listener);
 }
 
 /** Of each connection of an `http.Server` the answer that is being written. Field: `socket._httpMessage`. */

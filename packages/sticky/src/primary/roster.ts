@@ -5,6 +5,7 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
+import { resolve } from "node:path";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
 import type { Handover, Placer } from "../handle/handover.js";
@@ -18,13 +19,17 @@ import {
   type ToPrimary,
   type ToWorker,
 } from "../wire/messages.js";
+import { ListenAnswers } from "./listen-answers.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
+import { fillSlot, freeSlot } from "./slots.js";
 
 const debug = createDebug("holdfast:sticky:roster");
 
 /** How long after a worker's exit its IPC channel may still hold acknowledgements. */
 const CHANNEL_DRAIN_MS = 1_000;
+/** How long a worker may take from `listen()` to `setupWorker()`. */
+const SET_UP_MS = 5_000;
 
 export interface RosterEvents {
   /** A worker's server of that name takes connections. */
@@ -35,9 +40,7 @@ export interface RosterEvents {
   resumed: [routed: RoutedWorker];
   /** There is another number of workers that live or that are ready. */
   changed: [];
-  /** A worker runs another version of this package. */
-  mismatch: [warning: HoldfastError];
-  /** Something is wrong with the private sockets. */
+  /** Something is wrong that the application should hear. */
   trouble: [warning: HoldfastError];
 }
 
@@ -58,13 +61,18 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #placers = new Map<string, Set<Placer>>();
   /** The names that have a router, and where its server listens, if it does. */
   readonly #addresses = new Map<string, ListenAddress | undefined>();
-  /** One for each worker whose process is gone and whose channel may not be. */
-  readonly #drains = new Set<NodeJS.Timeout>();
+  /** For workers whose processes are gone and whose channels may not be, and for those that are expected. */
+  readonly #timers = new Set<NodeJS.Timeout>();
   readonly #releases: (() => void)[] = [];
+  readonly #listenAnswers = new ListenAnswers(
+    (place) => this.#addressAt(place),
+    (worker) => this.#expect(worker),
+  );
 
   private constructor() {
     super();
     this.setMaxListeners(0);
+    this.#own(() => this.#listenAnswers.close());
     const onMessage = (worker: Worker, message: unknown, handle: unknown) => {
       const decoded = decodeToPrimary(message);
       if (decoded) this.#onMessage(worker, decoded, handle as Handle | undefined);
@@ -78,13 +86,13 @@ export class Roster extends EventEmitter<RosterEvents> {
       this.#workers.get(worker.id)?.retire();
       this.emit("changed");
       const drain = setTimeout(() => {
-        this.#drains.delete(drain);
+        this.#timers.delete(drain);
         this.#remove(worker);
       }, CHANNEL_DRAIN_MS).unref();
-      this.#drains.add(drain);
+      this.#timers.add(drain);
     };
     this.#own(() => {
-      for (const drain of this.#drains) clearTimeout(drain);
+      for (const timer of this.#timers) clearTimeout(timer);
     });
     cluster.on("message", onMessage);
     cluster.on("disconnect", onDisconnect);
@@ -151,6 +159,33 @@ export class Roster extends EventEmitter<RosterEvents> {
     for (const { worker } of this.candidates(name)) this.#send(worker, { kind: "address", name, address });
   }
 
+  #sendAddress(worker: Worker, name: string): void {
+    if (!this.#addresses.has(name)) return;
+    this.#send(worker, { kind: "address", name, address: this.#addresses.get(name) });
+  }
+
+  /** Where a router's server listens, if it is there. */
+  #addressAt(place: string | number): ListenAddress | undefined {
+    const isThere = (address: ListenAddress | undefined) =>
+      typeof address === "object"
+        ? address.port === place
+        : address !== undefined && resolve(address) === place;
+    return [...this.#addresses.values()].find(isThere);
+  }
+
+  /** A worker that listens where a router's server does gets nothing but by `setupWorker()`. */
+  #expect(worker: Worker): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (this.#workers.has(worker.id) || worker.isDead()) return;
+      const text =
+        `Worker ${worker.id} listens where the router does, and gets no connections, since it has not called ` +
+        "setupWorker(). Call setupWorker(io) there, for a Socket.IO server that is attached to the HTTP server.";
+      this.emit("trouble", new HoldfastError("HOLDFAST_ERR_NOT_SET_UP", text));
+    }, SET_UP_MS).unref();
+    this.#timers.add(timer);
+  }
+
   #place(handover: Handover, refusedBy?: number): void {
     const placers = this.#placers.get(handover.name) ?? new Set();
     const own = handover.place && placers.has(handover.place) ? handover.place : undefined;
@@ -196,6 +231,10 @@ export class Roster extends EventEmitter<RosterEvents> {
       case "ready":
         this.#onReady(worker, message);
         return;
+      case "lookUp":
+        this.#welcome(worker);
+        this.#sendAddress(worker, message.name);
+        return;
       case "leaving":
         if (routed) this.#onLeaving(routed, message.name);
         // Node.js sends this after the handle that may be in flight.
@@ -236,7 +275,7 @@ export class Roster extends EventEmitter<RosterEvents> {
         `Worker ${worker.id} runs another version of @holdfast/sticky (protocol ${version}, here ` +
         `${PROTOCOL_VERSION}) and gets no connections. Install the same version for both and restart the ` +
         "primary.";
-      this.emit("mismatch", new HoldfastError("HOLDFAST_ERR_VERSION_MISMATCH", text));
+      this.emit("trouble", new HoldfastError("HOLDFAST_ERR_VERSION_MISMATCH", text));
       return;
     }
     this.#welcome(worker);
@@ -248,16 +287,14 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (routed.names.has(name)) return;
     routed.names.add(name);
     this.#candidates.clear();
-    if (this.#addresses.has(name)) {
-      this.#send(worker, { kind: "address", name, address: this.#addresses.get(name) });
-    }
+    this.#sendAddress(worker, name);
     debug('worker %d is ready for "%s" in slot %d', worker.id, name, routed.slot);
     this.emit("ready", routed, name);
     this.emit("changed");
   }
 
   #admit(worker: Worker, message: ToPrimary & { kind: "ready" }): RoutedWorker {
-    const routed = new RoutedWorker(worker, this.#freeSlot(), message, {
+    const routed = new RoutedWorker(worker, freeSlot(this.#workers.values()), message, {
       onRefused: (handover) => this.#place(handover, worker.id),
       onStalled: (handovers) => {
         debug("worker %d takes nothing; %d connections go elsewhere", worker.id, handovers.length);
@@ -274,31 +311,10 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (!routed) return;
     this.#workers.delete(worker.id);
     this.#candidates.clear();
-    if (worker.exitedAfterDisconnect) this.#fillSlot(routed.slot);
+    if (worker.exitedAfterDisconnect) fillSlot(routed.slot, [...this.#workers.values()]);
     const connections = routed.close();
     debug("worker %d is gone; %d connections go elsewhere", worker.id, connections.length);
     for (const name of routed.names) this.emit("gone", routed, name);
     this.#placeAll(connections);
-  }
-
-  #freeSlot(): number {
-    const taken = new Set([...this.#workers.values()].map(({ slot }) => slot));
-    let slot = 0;
-    while (taken.has(slot)) slot++;
-    return slot;
-  }
-
-  /**
-   * A reload has old and new workers side by side. When the old ones are sent away, the new ones move down
-   * into their slots, so that there are as many as before. A crashed worker leaves its slot to the worker
-   * that replaces it.
-   */
-  #fillSlot(free: number): void {
-    const workers = [...this.#workers.values()];
-    const last = workers.reduce<RoutedWorker | undefined>(
-      (highest, routed) => (routed.slot > (highest?.slot ?? free) ? routed : highest),
-      undefined,
-    );
-    if (last && last.slot >= workers.length) last.slot = free;
   }
 }

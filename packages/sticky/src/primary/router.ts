@@ -136,17 +136,17 @@ export class Router extends EventEmitter<PrimaryEvents> {
       if (routed.names.has(name)) this.#placeWaiting();
     };
     const onListening = () => this.#roster.tellAddress(name, server.address() ?? undefined);
-    const onMismatch = (warning: HoldfastError) => this.#warn(warning);
+    const onTrouble = (warning: HoldfastError) => this.#warn(warning);
     const onChanged = () => this.#readiness.check();
     const roster = this.#roster;
     roster.on("ready", onReady).on("gone", onGone).on("resumed", onResumed);
-    roster.on("mismatch", onMismatch).on("trouble", onMismatch).on("changed", onChanged);
+    roster.on("trouble", onTrouble).on("changed", onChanged);
     server.on("listening", onListening);
     this.#releases.push(
       takeConnections(server, (handle, buffered) => this.#onHandle(handle, buffered)),
       () => server.off("listening", onListening),
       () => roster.off("ready", onReady).off("gone", onGone).off("resumed", onResumed),
-      () => roster.off("mismatch", onMismatch).off("trouble", onMismatch).off("changed", onChanged),
+      () => roster.off("trouble", onTrouble).off("changed", onChanged),
       roster.register(name, this.#care.place),
     );
     if (server.listening) onListening();

@@ -49,6 +49,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
   [{ kind: "leaving", name: "default" }, [17, "default"]],
   [{ kind: "report", closed: 1, forwardedOut: 2, forwardedIn: 3 }, [18, 1, 2, 3]],
   [{ kind: "claim", ticketId: 7 }, [20, 7]],
+  [{ kind: "lookUp", name: "default" }, [22, "default"]],
   [{ kind: "move", name: "a", owner: -1, head: "x", peer: undefined }, [19, "a", -1, "x"]],
   [
     { kind: "move", name: "a", owner: 7, head: "x", peer: { address: "1.2.3.4", port: 5 } },

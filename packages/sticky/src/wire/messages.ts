@@ -45,6 +45,8 @@ const Kind = {
   claim: 20,
   /** worker → primary: something is wrong with the private sockets. [what, uid, code, text] */
   trouble: 21,
+  /** worker → primary: has that name a router? If so, it gets `welcome` and `address`. [name] */
+  lookUp: 22,
 } as const;
 
 /** What is wrong with the private sockets; the numbers are part of protocol version 2. */
@@ -130,7 +132,8 @@ export type ToPrimary =
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "claim"; readonly ticketId: number }
-  | ({ readonly kind: "trouble" } & Trouble);
+  | ({ readonly kind: "trouble" } & Trouble)
+  | { readonly kind: "lookUp"; readonly name: string };
 
 /** What a worker has to tell of the private sockets. */
 export interface Trouble {
@@ -174,6 +177,8 @@ export function encodeToPrimary(message: ToPrimary): object {
       return { [KEY]: [Kind.report, message.closed, message.forwardedOut, message.forwardedIn] };
     case "claim":
       return { [KEY]: [Kind.claim, message.ticketId] };
+    case "lookUp":
+      return { [KEY]: [Kind.lookUp, message.name] };
     case "move": {
       const { name, owner, head, peer } = message;
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
@@ -218,6 +223,7 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
     return { kind: "ready", version: a, name: b, open: isCount(c) ? c : 0, closed: isCount(d) ? d : 0 };
   }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
+  if (kind === Kind.lookUp && typeof a === "string") return { kind: "lookUp", name: a };
   if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {
     return { kind: "move", name: a, owner: b, head: c, peer: peerOf(d, e) };

@@ -112,7 +112,8 @@ export class Receiver {
     const address = this.#addresses.get(name);
     if (address !== undefined) routed.tellAddress(address);
     this.neighbours.enter();
-    this.#sendReady(name);
+    if (routed.isPrepared()) this.#sendReady(name);
+    else void routed.prepared.then(() => this.#sendReady(name));
     return routed;
   }
 
@@ -157,7 +158,7 @@ export class Receiver {
 
   #routedServer(name: string, server: NetServer): RoutedServer {
     for (const routed of this.#servers.values()) if (routed.server === server) return routed;
-    const routed = new RoutedServer(server, () => this.#addresses.hasRouter(name));
+    const routed = new RoutedServer(server, () => this.#hasRouter(name));
     routed.on("closing", () => {
       for (const [each, subscription] of this.#subscriptions) {
         if (subscription.routed === routed) void this.#leave(each, subscription);
@@ -211,6 +212,11 @@ export class Receiver {
     process.off("disconnect", this.#onDisconnect);
   }
 
+  #hasRouter(name: string): Promise<boolean> {
+    this.#send({ kind: "lookUp", name });
+    return this.#addresses.hasRouter(name);
+  }
+
   /** Takes a connection that cannot be given back. */
   #keep({ handle, name, head, peer }: Handover): void {
     const subscription = this.#subscriptions.get(name);
@@ -233,6 +239,8 @@ export class Receiver {
   }
 
   #sendReady(name: string): void {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription?.state !== "open" || !subscription.routed.isPrepared()) return;
     const { open, closed } = this.#counts;
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
   }
@@ -275,7 +283,7 @@ export class Receiver {
     }
     this.neighbours.meet(welcome);
     // The router may have been set up after this worker, or anew.
-    for (const [name, { state }] of this.#subscriptions) if (state === "open") this.#sendReady(name);
+    for (const name of this.#subscriptions.keys()) this.#sendReady(name);
     this.#counts.report();
   }
 

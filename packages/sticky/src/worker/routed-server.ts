@@ -9,6 +9,7 @@ import {
   adoptHandle,
   announceListening,
   type Handle,
+  listenerOf,
   onClosing,
   removeStandIn,
   standInForListening,
@@ -16,6 +17,9 @@ import {
 } from "../handle/node-internals.js";
 import type { ListenAddress } from "../wire/messages.js";
 import { KeepAlive } from "./keep-alive.js";
+
+/** How long a `listen()` that was called before may take. */
+const LISTEN_MS = 1_000;
 
 export interface RoutedServerEvents {
   /** The application closes it: it takes no more connections. */
@@ -28,14 +32,19 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
   readonly server: NetServer;
   /** Settles when it and all its connections are closed. */
   readonly closed: Promise<void>;
+  /** Settles when it can take connections; see {@link isPrepared}. */
+  readonly prepared: Promise<void>;
   readonly #hasRouter: () => Promise<boolean>;
   readonly #keepAlive: KeepAlive;
   readonly #sockets = new Set<Socket>();
   readonly #paths = new Set<{ readonly path: string }>();
-  readonly #setAddress: ((address: ListenAddress) => void) | undefined;
+  /** `undefined` while it listens itself. */
+  #setAddress: ((address: ListenAddress) => void) | undefined;
   /** Where the application wanted it to listen; `undefined` until it has called `listen()`. */
   #wanted: ListenAddress | undefined;
-  #isAddressKnown = false;
+  #isPrepared: boolean;
+  /** Where the router's server listens, if that is known. */
+  #address: ListenAddress | undefined;
   // open → closing → closed
   #state: "open" | "closing" | "closed" = "open";
 
@@ -47,12 +56,19 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     this.server = server;
     this.closed = new Promise((resolve) => void this.once("closed", resolve));
     this.#hasRouter = hasRouter;
-    this.#setAddress = standInForListening(server);
     this.#keepAlive = new KeepAlive(server);
     trackHttpConnections(server);
-    onClosing(server, () => this.#onClosing());
     server.once("close", this.#onClosed);
-    if (this.#setAddress) shadow(server, "listen", (...args: unknown[]) => this.#listen(args));
+    const listener = listenerOf(server);
+    if (listener === "nobody") this.#standIn();
+    else if (listener === "itself") onClosing(server, () => this.#onClosing());
+    this.#isPrepared = listener === "nobody" || listener === "itself";
+    this.prepared = this.#isPrepared ? Promise.resolve() : this.#takeOver(listener);
+  }
+
+  /** Whether it can take connections. */
+  isPrepared(): boolean {
+    return this.#isPrepared;
   }
 
   /** @param head what was read of the connection */
@@ -67,7 +83,7 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
 
   /** The router's server listens there. */
   tellAddress(address: ListenAddress): void {
-    this.#isAddressKnown = true;
+    this.#address = address;
     this.#setAddress?.(address);
   }
 
@@ -117,6 +133,29 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     this.emit("closed");
   };
 
+  #standIn(): void {
+    this.#setAddress = standInForListening(this.server);
+    onClosing(this.server, () => this.#onClosing());
+    const address = this.#address ?? this.#wanted;
+    if (address !== undefined) this.#setAddress(address);
+    shadow(this.server, "listen", (...args: unknown[]) => this.#listen(args));
+  }
+
+  /** The application has called `listen()` before: with a router, the place must be left to that. */
+  async #takeOver(listener: ReturnType<typeof listenerOf>): Promise<void> {
+    const { server } = this;
+    const hasRouter = await this.#hasRouter();
+    if (listener === "unknown" && !server.listening) await listening(server);
+    this.#isPrepared = true;
+    if (this.#state !== "open") return;
+    if (hasRouter || !server.listening) {
+      this.#wanted = server.address() ?? undefined;
+      this.#standIn();
+    } else {
+      onClosing(server, () => this.#onClosing());
+    }
+  }
+
   /** The application's `listen()`: connections come from the router, so all is done but to say so. */
   #listen(args: readonly unknown[]): NetServer {
     const { server } = this;
@@ -135,7 +174,7 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
 
   #sayListening(): void {
     // Until the router's server listens, too, the address is what the application wanted.
-    if (!this.#isAddressKnown && this.#wanted !== undefined) this.#setAddress?.(this.#wanted);
+    if (this.#address === undefined && this.#wanted !== undefined) this.#setAddress?.(this.#wanted);
     this.server.emit("listening");
     const address = this.server.address();
     if (address) announceListening(address);
@@ -144,10 +183,26 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
   #listenItself(args: readonly unknown[]): void {
     const { server } = this;
     removeStandIn(server);
+    this.#setAddress = undefined;
     Reflect.deleteProperty(server, "listen");
     server.once("listening", () => onClosing(server, () => this.#onClosing()));
     server.listen(...(args as []));
   }
+}
+
+/** Waits until `listen()` has succeeded. Its failure is the application's to hear, and may have come before. */
+function listening(server: NetServer): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => {
+      server.off("listening", done);
+      resolve();
+    }, LISTEN_MS);
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    server.once("listening", done);
+  });
 }
 
 /** Replaces a method of one object; `delete` brings its own back. */

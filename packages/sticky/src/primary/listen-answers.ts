@@ -1,0 +1,51 @@
+/**
+ * Answers workers whose servers `listen()` where a router's server does: connections come from there, so all is well.
+ * node:cluster would open the place a second time, and fail.
+ * Owns: listeners of the workers' channels and of `cluster`, the data that workers share. Runs in: primary.
+ */
+import cluster, { type Worker } from "node:cluster";
+import { answerListen } from "../handle/node-internals.js";
+import type { ListenAddress } from "../wire/messages.js";
+
+export class ListenAnswers {
+  readonly #find: (place: string | number) => ListenAddress | undefined;
+  readonly #onAnswered: (worker: Worker) => void;
+  /** Of the first worker at each place; see `ListenQuery`. */
+  readonly #data = new Map<string | number, unknown>();
+  readonly #releases = new Map<Worker, () => void>();
+
+  /**
+   * @param find gives the address of the router's server that listens at a port or path
+   * @param onAnswered is called for each worker that got such an answer
+   */
+  constructor(
+    find: (place: string | number) => ListenAddress | undefined,
+    onAnswered: (worker: Worker) => void,
+  ) {
+    this.#find = find;
+    this.#onAnswered = onAnswered;
+    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#onFork(worker);
+    cluster.on("fork", this.#onFork);
+    cluster.on("exit", this.#onExit);
+  }
+
+  close(): void {
+    cluster.off("fork", this.#onFork);
+    cluster.off("exit", this.#onExit);
+    for (const release of this.#releases.values()) release();
+    this.#releases.clear();
+  }
+
+  readonly #onFork = (worker: Worker): void => {
+    const release = answerListen(worker.process, ({ place, data }) => {
+      const address = this.#find(place);
+      if (address === undefined) return undefined;
+      if (!this.#data.has(place)) this.#data.set(place, data);
+      this.#onAnswered(worker);
+      return { address, data: this.#data.get(place) };
+    });
+    this.#releases.set(worker, release);
+  };
+
+  readonly #onExit = (worker: Worker): void => void this.#releases.delete(worker);
+}

@@ -1,0 +1,28 @@
+/**
+ * Positions in the cluster, 0 and up: with `hash`, they have the clients' addresses, whichever worker is there.
+ * Owns: nothing. Runs in: primary.
+ */
+
+interface WithSlot {
+  slot: number;
+}
+
+/** The lowest position that nobody has: that of a worker that has crashed, or a new one. */
+export function freeSlot(workers: Iterable<WithSlot>): number {
+  const taken = new Set([...workers].map(({ slot }) => slot));
+  let slot = 0;
+  while (taken.has(slot)) slot++;
+  return slot;
+}
+
+/**
+ * A reload has old and new workers side by side. When the old ones are sent away, the new ones move down into their
+ * slots, so that there are as many as before.
+ */
+export function fillSlot(free: number, workers: readonly WithSlot[]): void {
+  const last = workers.reduce<WithSlot | undefined>(
+    (highest, worker) => (worker.slot > (highest?.slot ?? free) ? worker : highest),
+    undefined,
+  );
+  if (last && last.slot >= workers.length) last.slot = free;
+}
