@@ -33,11 +33,18 @@ export class OptionReader<T extends object> {
     return this.value(name, fallback, (value) => typeof value === "boolean", "true or false");
   }
 
-  /** A string whose length is within the limits, in characters. */
-  string(name: keyof T & string, fallback: string, minLength: number, maxLength: number): string {
-    const isRight = (value: unknown): value is string =>
-      typeof value === "string" && value.length >= minLength && value.length <= maxLength;
-    return this.value(name, fallback, isRight, `a string of ${minLength} to ${maxLength} characters`);
+  /** A string whose length is within the limits, in characters. With `undefined` as the fallback, it is optional. */
+  string<F extends string | undefined>(
+    name: keyof T & string,
+    fallback: F,
+    minLength = 0,
+    maxLength = Number.POSITIVE_INFINITY,
+  ): string | F {
+    const isRight = (value: unknown): value is string | F =>
+      value === fallback ||
+      (typeof value === "string" && value.length >= minLength && value.length <= maxLength);
+    const limits = maxLength < Number.POSITIVE_INFINITY ? ` of ${minLength} to ${maxLength} characters` : "";
+    return this.value(name, fallback, isRight, `a string${limits}`);
   }
 
   oneOf<V extends string>(name: keyof T & string, fallback: V, allowed: readonly V[]): V {

@@ -141,10 +141,11 @@ export class Router extends EventEmitter<PrimaryEvents> {
     const roster = this.#roster;
     roster.on("ready", onReady).on("gone", onGone).on("resumed", onResumed);
     roster.on("trouble", onTrouble).on("changed", onChanged);
-    server.on("listening", onListening);
+    const onServerClose = () => this.#roster.tellAddress(name, undefined);
+    server.on("listening", onListening).on("close", onServerClose);
     this.#releases.push(
       takeConnections(server, (handle, buffered) => this.#onHandle(handle, buffered)),
-      () => server.off("listening", onListening),
+      () => server.off("listening", onListening).off("close", onServerClose),
       () => roster.off("ready", onReady).off("gone", onGone).off("resumed", onResumed),
       () => roster.off("trouble", onTrouble).off("changed", onChanged),
       roster.register(name, this.#care.place),

@@ -58,6 +58,7 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     this.#hasRouter = hasRouter;
     this.#keepAlive = new KeepAlive(server);
     trackHttpConnections(server);
+    server.on("connection", this.#onConnection);
     server.once("close", this.#onClosed);
     const listener = listenerOf(server);
     if (listener === "nobody") this.#standIn();
@@ -74,8 +75,6 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
   /** @param head what was read of the connection */
   accept(handle: Handle, head: string, prepare: (socket: Socket) => void): void {
     const socket = adoptHandle(handle, this.server);
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
     prepare(socket);
     this.server.emit("connection", socket);
     if (head.length > 0) socket.unshift(Buffer.from(head, "latin1"));
@@ -117,6 +116,11 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  readonly #onConnection = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+  };
+
   #onClosing(): void {
     if (this.#state !== "open") return;
     this.#state = "closing";
@@ -129,6 +133,7 @@ export class RoutedServer extends EventEmitter<RoutedServerEvents> {
     this.#onClosing();
     this.#state = "closed";
     this.#keepAlive.release();
+    this.server.off("connection", this.#onConnection);
     if (this.#setAddress) Reflect.deleteProperty(this.server, "listen");
     this.emit("closed");
   };

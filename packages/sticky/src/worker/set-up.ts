@@ -99,14 +99,17 @@ class Setup implements StickyWorker {
     const requestsTime = new Deadline(REQUESTS_SHARE * timeoutMs);
     const allTime = new Deadline(timeoutMs);
     void allTime.passed.then(() => this.#routed.cut());
-    await this.close();
-    // Requests may have something to tell the clients yet.
-    await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
-    await this.#io.close();
-    await this.#routed.closed;
-    await Promise.race([this.#receiver.departed, allTime.passed]);
-    requestsTime.cancel();
-    allTime.cancel();
+    try {
+      await this.close();
+      // Requests may have something to tell the clients yet.
+      await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
+      await this.#io.close();
+      await this.#routed.closed;
+      await Promise.race([this.#receiver.departed, allTime.passed]);
+    } finally {
+      requestsTime.cancel();
+      allTime.cancel();
+    }
   }
 
   /** Gives the engine back as it was: when its server is closed. Open sessions need it until then. */
