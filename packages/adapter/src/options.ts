@@ -1,8 +1,7 @@
-/** Options as given and as resolved; every check happens here, once. Runs in: primary and workers. */
-import { HoldfastError } from "./errors.js";
+/** Options as given and as resolved; each is checked here, once. Runs in: primary and workers. */
+import type { HoldfastError } from "./errors.js";
+import { MAX_TIMER_MS, OptionReader } from "./option-reader.js";
 
-/** The Node.js timer limit: longer delays would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 const MAX_BYTES = 2 ** 31 - 1;
 
 /** Options of `createAdapter()`. */
@@ -78,17 +77,17 @@ export type ResolvedAdapterOptions = Readonly<Required<Omit<AdapterOptions, "sco
 export type ResolvedPrimaryOptions = Readonly<Required<PrimaryOptions>>;
 
 export function resolveAdapterOptions(input: AdapterOptions = {}): ResolvedAdapterOptions {
-  const fields = new Fields("createAdapter", input);
+  const fields = new OptionReader("createAdapter", input);
   return fields.end({
     requestsTimeout: fields.integer("requestsTimeout", 5_000, 1, MAX_TIMER_MS),
-    scope: fields.string("scope"),
+    scope: fields.string("scope", undefined),
     interest: fields.boolean("interest", true),
-    onError: fields.fn("onError", (error: HoldfastError) => process.emitWarning(error)),
+    onError: fields.fn("onError", (error: HoldfastError): void => process.emitWarning(error)),
   });
 }
 
 export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrimaryOptions {
-  const fields = new Fields("setupPrimary", input);
+  const fields = new OptionReader("setupPrimary", input);
   const maxBacklogBytes = fields.integer("maxBacklogBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES);
   return fields.end({
     link: fields.oneOf("link", "pipe", ["pipe", "ipc"]),
@@ -102,78 +101,4 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     journalBytes: fields.integer("journalBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES),
     killStalled: fields.boolean("killStalled", true),
   });
-}
-
-/** Reads an options object field by field; `end()` refuses what was not read. */
-class Fields<T extends object> {
-  readonly #caller: string;
-  readonly #input: T;
-  readonly #read = new Set<string>();
-
-  constructor(caller: string, input: T) {
-    if (typeof input !== "object" || input === null) {
-      throw invalid(`${caller}() takes an object of options, not ${show(input)}.`);
-    }
-    this.#caller = caller;
-    this.#input = input;
-  }
-
-  integer(name: keyof T & string, fallback: number, min: number, max: number): number {
-    const value = this.#take(name) ?? fallback;
-    if (Number.isInteger(value) && (value as number) >= min && (value as number) <= max) {
-      return value as number;
-    }
-    throw this.#refuse(name, value, `an integer from ${min} to ${max}`);
-  }
-
-  boolean(name: keyof T & string, fallback: boolean): boolean {
-    const value = this.#take(name) ?? fallback;
-    if (typeof value === "boolean") return value;
-    throw this.#refuse(name, value, "true or false");
-  }
-
-  string(name: keyof T & string): string | undefined {
-    const value = this.#take(name);
-    if (value === undefined || typeof value === "string") return value;
-    throw this.#refuse(name, value, "a string");
-  }
-
-  oneOf<V extends string>(name: keyof T & string, fallback: V, allowed: readonly V[]): V {
-    const value = this.#take(name) ?? fallback;
-    const match = allowed.find((candidate) => candidate === value);
-    if (match !== undefined) return match;
-    throw this.#refuse(name, value, `one of ${allowed.map((word) => `"${word}"`).join(", ")}`);
-  }
-
-  fn<F extends (...args: never[]) => unknown>(name: keyof T & string, fallback: F): F {
-    const value = this.#take(name) ?? fallback;
-    if (typeof value === "function") return value as F;
-    throw this.#refuse(name, value, "a function");
-  }
-
-  end<R extends object>(resolved: R): Readonly<R> {
-    for (const name of Object.keys(this.#input)) {
-      if (this.#read.has(name)) continue;
-      const known = [...this.#read].join(", ");
-      throw invalid(`${this.#caller}() has no option "${name}"; it knows ${known}.`);
-    }
-    return Object.freeze(resolved);
-  }
-
-  #take(name: keyof T & string): unknown {
-    this.#read.add(name);
-    return this.#input[name];
-  }
-
-  #refuse(name: string, value: unknown, wanted: string): HoldfastError {
-    return invalid(`The option "${name}" of ${this.#caller}() must be ${wanted}, not ${show(value)}.`);
-  }
-}
-
-function invalid(message: string): HoldfastError {
-  return new HoldfastError("HOLDFAST_ERR_INVALID_OPTION", message);
-}
-
-function show(value: unknown): string {
-  return typeof value === "string" ? `"${value}"` : String(value);
 }

@@ -5,7 +5,6 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
-import { resolve } from "node:path";
 import createDebug from "debug";
 import { HoldfastError } from "../errors.js";
 import type { Handover, Placer } from "../handle/handover.js";
@@ -22,6 +21,7 @@ import {
 import { ListenAnswers } from "./listen-answers.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
+import { RouterNames } from "./router-names.js";
 import { fillSlot, freeSlot } from "./slots.js";
 
 const debug = createDebug("holdfast:sticky:roster");
@@ -58,14 +58,12 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #workers = new Map<number, RoutedWorker>();
   readonly #welcomed = new Set<number>();
   readonly #candidates = new Map<string, RoutedWorker[]>();
-  readonly #placers = new Map<string, Set<Placer>>();
-  /** The names that have a router, and where its server listens, if it does. */
-  readonly #addresses = new Map<string, ListenAddress | undefined>();
+  readonly #names = new RouterNames();
   /** For workers whose processes are gone and whose channels may not be, and for those that are expected. */
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #releases: (() => void)[] = [];
   readonly #listenAnswers = new ListenAnswers(
-    (place) => this.#addressAt(place),
+    (place) => this.#names.addressAt(place),
     (worker) => this.#expect(worker),
   );
 
@@ -143,34 +141,20 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Gives connections of that name that come back to `place`. Returns the function that ends it. */
   register(name: string, place: Placer): () => void {
-    const placers = this.#placers.get(name) ?? new Set();
-    this.#placers.set(name, placers);
-    placers.add(place);
-    this.tellAddress(name, this.#addresses.get(name));
-    return () => {
-      placers.delete(place);
-      if (placers.size === 0) this.#addresses.delete(name);
-    };
+    const end = this.#names.add(name, place);
+    this.tellAddress(name, this.#names.addressOf(name));
+    return end;
   }
 
-  /** Tells all workers that take connections of that name where its server listens. */
+  /** Tells all workers that take connections of that name where its server listens, if it does. */
   tellAddress(name: string, address: ListenAddress | undefined): void {
-    this.#addresses.set(name, address);
-    for (const { worker } of this.candidates(name)) this.#send(worker, { kind: "address", name, address });
+    this.#names.setAddress(name, address);
+    for (const { worker } of this.candidates(name)) this.#sendAddress(worker, name);
   }
 
   #sendAddress(worker: Worker, name: string): void {
-    if (!this.#addresses.has(name)) return;
-    this.#send(worker, { kind: "address", name, address: this.#addresses.get(name) });
-  }
-
-  /** Where a router's server listens, if it is there. */
-  #addressAt(place: string | number): ListenAddress | undefined {
-    const isThere = (address: ListenAddress | undefined) =>
-      typeof address === "object"
-        ? address.port === place
-        : address !== undefined && resolve(address) === place;
-    return [...this.#addresses.values()].find(isThere);
+    if (!this.#names.has(name)) return;
+    this.#send(worker, { kind: "address", name, address: this.#names.addressOf(name) });
   }
 
   /** A worker that listens where a router's server does gets nothing but by `setupWorker()`. */
@@ -186,17 +170,8 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#timers.add(timer);
   }
 
-  #place(handover: Handover, refusedBy?: number): void {
-    const placers = this.#placers.get(handover.name) ?? new Set();
-    const own = handover.place && placers.has(handover.place) ? handover.place : undefined;
-    // What a worker gives away may go the way of any router of that name.
-    const place = own ?? [...placers][0];
-    if (place) place(handover, refusedBy);
-    else handover.handle.close();
-  }
-
   #placeAll(handovers: readonly Handover[]): void {
-    for (const handover of handovers) this.#place(handover);
+    for (const handover of handovers) this.#names.place(handover);
   }
 
   #own(release: () => void): void {
@@ -252,7 +227,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       case "move": {
         const { name, head, peer, owner } = message;
         // The handle is missing if the client was gone before it could be sent.
-        if (handle) this.#place({ handle, name, head, peer, owner });
+        if (handle) this.#names.place({ handle, name, head, peer, owner });
         return;
       }
       case "trouble":
@@ -295,7 +270,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   #admit(worker: Worker, message: ToPrimary & { kind: "ready" }): RoutedWorker {
     const routed = new RoutedWorker(worker, freeSlot(this.#workers.values()), message, {
-      onRefused: (handover) => this.#place(handover, worker.id),
+      onRefused: (handover) => this.#names.place(handover, worker.id),
       onStalled: (handovers) => {
         debug("worker %d takes nothing; %d connections go elsewhere", worker.id, handovers.length);
         this.#placeAll(handovers);

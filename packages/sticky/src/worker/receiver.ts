@@ -9,34 +9,30 @@ import type { Server as NetServer, Socket } from "node:net";
 import createDebug from "debug";
 import { monotonicMs } from "../clock.js";
 import { HoldfastError } from "../errors.js";
-import type { Handover } from "../handle/handover.js";
-import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
+import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
 import type { WorkerProcessStats } from "../stats.js";
 import {
   decodeToWorker,
   encodeToPrimary,
   type ListenAddress,
-  type Peer,
   PROTOCOL_VERSION,
   type ToPrimary,
   type ToWorker,
   type Trouble,
 } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
+import { Arrivals } from "./arrivals.js";
 import { Claims } from "./claims.js";
 import { Counts } from "./counts.js";
 import { Neighbours } from "./neighbours.js";
 import { RoutedServer } from "./routed-server.js";
 import { RouterAddresses } from "./router-addresses.js";
-import { WayBack } from "./way-back.js";
 
 const debug = createDebug("holdfast:sticky:worker");
 
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
-/** How many connections may be on their way back to the primary; what is beyond is relayed. */
-const MAX_MOVING = 256;
 
 /** A name whose connections come to this worker. */
 interface Subscription {
@@ -47,9 +43,6 @@ interface Subscription {
   // open ⇄ leaving, until the router has said that no more come
   state: "open" | "leaving";
 }
-
-/** What the router says of a connection that it sends. */
-type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled" | "peer">;
 
 export class Receiver {
   /** The receiver of this process. */
@@ -70,14 +63,10 @@ export class Receiver {
   readonly #addresses = new RouterAddresses();
   /** Emits "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
-  /** Addresses that a proxy has reported; they must go with a connection that moves on. */
-  readonly #peers = new WeakMap<Socket, Peer>();
-  /** Connections that must not move on: the primary cannot reach the owner that they want. */
-  readonly #settled = new WeakSet<Socket>();
-  #departed = Promise.resolve();
-  readonly #wayBack = new WayBack((handover) => this.#keep(handover));
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => this.#send(report));
+  readonly #arrivals = new Arrivals(this.#counts, (name) => this.#open(name));
+  #departed = Promise.resolve();
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
@@ -131,29 +120,9 @@ export class Receiver {
     if (!isInUse) routed.leave();
   }
 
-  /**
-   * Moves a connection to the process of the worker that owns its session.
-   * @param head the bytes that were read of it
-   * @returns whether it is on its way; if not, nothing has happened
-   */
+  /** See {@link Arrivals.move}. */
   move(socket: Socket, name: string, owner: number, head: string): boolean {
-    if (!process.connected || this.#settled.has(socket)) return false;
-    // Relaying takes no descriptor; a connection that waits here keeps one.
-    if (this.#wayBack.length >= MAX_MOVING) return false;
-    const detached = detachHandle(socket);
-    if (!detached) return false;
-    const { handle, buffered } = detached;
-    const peer = this.#peers.get(socket);
-    socket.destroy();
-    this.#counts.add("moved");
-    this.#wayBack.push({
-      handle,
-      name,
-      head: head + (buffered?.toString("latin1") ?? ""),
-      peer,
-      owner,
-    });
-    return true;
+    return this.#arrivals.move(socket, name, owner, head);
   }
 
   #routedServer(name: string, server: NetServer): RoutedServer {
@@ -170,6 +139,12 @@ export class Receiver {
       if (this.#servers.size === 0) this.#departed = this.neighbours.leave();
     });
     return routed;
+  }
+
+  /** The server that takes connections of that name now. */
+  #open(name: string): RoutedServer | undefined {
+    const subscription = this.#subscriptions.get(name);
+    return subscription?.state === "open" ? subscription.routed : undefined;
   }
 
   /** Settles when nothing more comes. */
@@ -217,14 +192,6 @@ export class Receiver {
     return this.#addresses.hasRouter(name);
   }
 
-  /** Takes a connection that cannot be given back. */
-  #keep({ handle, name, head, peer }: Handover): void {
-    const subscription = this.#subscriptions.get(name);
-    if (subscription?.state === "open")
-      this.#accept(subscription.routed, handle, { head, settled: true, peer });
-    else handle.close();
-  }
-
   #send(message: ToPrimary): void {
     if (!process.connected) return;
     process.send?.(encodeToPrimary(message), undefined, undefined, (error) => {
@@ -239,8 +206,7 @@ export class Receiver {
   }
 
   #sendReady(name: string): void {
-    const subscription = this.#subscriptions.get(name);
-    if (subscription?.state !== "open" || !subscription.routed.isPrepared()) return;
+    if (!this.#open(name)?.isPrepared()) return;
     const { open, closed } = this.#counts;
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
   }
@@ -296,21 +262,12 @@ export class Receiver {
 
   #onConnection(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {
     const { name, head, peer } = message;
-    const subscription = this.#subscriptions.get(name);
+    const routed = this.#open(name);
     this.#counts.add("received");
-    if (handle && subscription?.state === "open") return this.#accept(subscription.routed, handle, message);
+    if (handle && routed) return this.#arrivals.accept(routed, handle, message);
     this.#counts.add("closed");
     // Without a handle, the client has left meanwhile; otherwise this worker has.
-    if (handle) this.#wayBack.push({ handle, name, head, peer, owner: NO_OWNER });
-  }
-
-  #accept(routed: RoutedServer, handle: Handle, { head, settled, peer }: Arrival): void {
-    if (peer) overridePeerName(handle, { ...peer, family: peer.address.includes(":") ? "IPv6" : "IPv4" });
-    routed.accept(handle, head, (socket) => {
-      if (peer) this.#peers.set(socket, peer);
-      if (settled) this.#settled.add(socket);
-      socket.once("close", () => this.#counts.add("closed"));
-    });
+    if (handle) this.#arrivals.giveBack({ handle, name, head, peer, owner: NO_OWNER });
   }
 }
 

@@ -1,0 +1,71 @@
+/**
+ * The connections that the router has sent to this worker, and what must be known of one if it moves on.
+ * Owns: the lane back to the router; nothing else of a connection, which is the HTTP server's. Runs in: workers.
+ */
+import type { Socket } from "node:net";
+import type { Handover } from "../handle/handover.js";
+import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
+import type { Peer, ToWorker } from "../wire/messages.js";
+import type { Counts } from "./counts.js";
+import type { RoutedServer } from "./routed-server.js";
+import { WayBack } from "./way-back.js";
+
+/** How many connections may be on their way back to the primary; what is beyond is relayed. */
+const MAX_MOVING = 256;
+
+/** What the router says of a connection that it sends. */
+export type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled" | "peer">;
+
+export class Arrivals {
+  readonly #counts: Counts;
+  readonly #wayBack: WayBack;
+  /** Addresses that a proxy has reported. */
+  readonly #peers = new WeakMap<Socket, Peer>();
+  /** Connections that must not move on: the primary cannot reach the owner that they want. */
+  readonly #settled = new WeakSet<Socket>();
+
+  /** @param serverOf the server that takes connections of a name */
+  constructor(counts: Counts, serverOf: (name: string) => RoutedServer | undefined) {
+    this.#counts = counts;
+    this.#wayBack = new WayBack(({ handle, name, head, peer }) => {
+      const routed = serverOf(name);
+      if (routed) this.accept(routed, handle, { head, settled: true, peer });
+      else handle.close();
+    });
+  }
+
+  /** Gives a connection to its server. */
+  accept(routed: RoutedServer, handle: Handle, { head, settled, peer }: Arrival): void {
+    if (peer) overridePeerName(handle, { ...peer, family: peer.address.includes(":") ? "IPv6" : "IPv4" });
+    routed.accept(handle, head, (socket) => {
+      if (peer) this.#peers.set(socket, peer);
+      if (settled) this.#settled.add(socket);
+      socket.once("close", () => this.#counts.add("closed"));
+    });
+  }
+
+  /** Gives a connection back to the router. */
+  giveBack(handover: Handover): void {
+    this.#wayBack.push(handover);
+  }
+
+  /**
+   * Moves a connection to the process of the worker that owns its session.
+   * @param head the bytes that were read of it
+   * @returns whether it is on its way; if not, nothing has happened
+   */
+  move(socket: Socket, name: string, owner: number, head: string): boolean {
+    if (!process.connected || this.#settled.has(socket)) return false;
+    // Relaying takes no descriptor; a connection that waits here keeps one.
+    if (this.#wayBack.length >= MAX_MOVING) return false;
+    const detached = detachHandle(socket);
+    if (!detached) return false;
+    const { handle, buffered } = detached;
+    const peer = this.#peers.get(socket);
+    socket.destroy();
+    this.#counts.add("moved");
+    const read = head + (buffered?.toString("latin1") ?? "");
+    this.#wayBack.push({ handle, name, head: read, peer, owner });
+    return true;
+  }
+}
