@@ -50,6 +50,8 @@ export interface StallHooks<H extends Handover> {
 const CLAIM_MS = 1_000;
 /** A timer that is so late shows that this process was busy itself, and has not heard what it judges by. */
 const LATE_MS = 250;
+/** How often it is looked whether there is nothing left to be read of the channel. */
+const MAX_TRIES = 10;
 
 /** Tickets are unique in this process: a lane must not know another's. */
 let lastTicketId = 0;
@@ -163,6 +165,7 @@ export class Lane<H extends Handover = Handover> {
     const wasStalled = this.#state === "stalled";
     if (wasStalled) this.#state = "open";
     this.#next();
+    this.#watch(this.#progressAt);
     if (handover && taken) {
       handover.handle.close();
       handover.onTaken?.();
@@ -196,21 +199,24 @@ export class Lane<H extends Handover = Handover> {
   }
 
   /** Acknowledgements that have arrived are read before that. */
-  #judgeLater(): void {
+  #judgeLater(tries = 0): void {
     const bytesRead = bytesReadOf(this.#channel);
-    setImmediate(() => this.#judge(bytesRead !== undefined && bytesRead === bytesReadOf(this.#channel)));
+    setImmediate(() => {
+      const isQuiet = bytesRead !== undefined && bytesRead === bytesReadOf(this.#channel);
+      this.#judge(isQuiet, bytesRead === undefined ? MAX_TRIES : tries);
+    });
   }
 
   /** @param isQuiet whether there was nothing to be read of the channel */
-  #judge(isQuiet: boolean): void {
+  #judge(isQuiet: boolean, tries: number): void {
     if (!this.#stall || this.#state === "closed" || this.#timer !== undefined || this.length === 0) return;
     const now = monotonicMs();
     if (now < this.#dueAt(this.#stall)) return this.#watch(now);
-    const isLate = this.#ticket !== undefined && now - this.#ticket.claimAfter > LATE_MS;
-    if (isLate && this.#inFlight && !isQuiet) return this.#judgeLater();
+    const isLate = this.#inFlight !== undefined && now - (this.#ticket?.claimAfter ?? now) > LATE_MS;
+    if (isLate && !isQuiet && tries < MAX_TRIES) return this.#judgeLater(tries + 1);
     this.#state = "stalled";
     const back = this.#takeWaiting();
-    if (isLate && this.#inFlight && this.#ticket) {
+    if (isLate && isQuiet && this.#inFlight && this.#ticket) {
       this.#revoked.add(this.#ticket.id);
       back.unshift(this.#inFlight);
       this.#inFlight = undefined;

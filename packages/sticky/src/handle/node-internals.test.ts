@@ -19,6 +19,7 @@ import {
   type Handle,
   httpConnectionListeners,
   interceptAccept,
+  listenerOf,
   onClosing,
   overridePeerName,
   removeStandIn,
@@ -155,9 +156,9 @@ test("a server that does not listen counts as listening, and closes as one", asy
   const server = createServer((_, response) => void response.end("x"));
   const tell = standInForListening(server);
   expect([server.listening, server.address()]).toEqual([true, null]);
-  tell?.({ address: "::1", port: 7, family: "IPv6" });
+  tell({ address: "::1", port: 7, family: "IPv6" });
   expect(server.address()).toEqual({ address: "::1", port: 7, family: "IPv6" });
-  tell?.("/run/app.sock");
+  tell("/run/app.sock");
   expect(() => server.listen(0)).toThrow(expect.objectContaining({ code: "ERR_SERVER_ALREADY_LISTEN" }));
   server.unref().ref();
   // A connection that it was given holds it open, as one that it accepted.
@@ -185,13 +186,14 @@ test("a server that does not listen counts as listening, and closes as one", asy
   other.close();
 });
 
-test("a server that listens is left alone, and tells when it begins to close", async () => {
+test("who listens for a server is known", async () => {
   const server = createServer();
-  await listen(server);
-  const address = server.address();
-  expect(standInForListening(server)).toBeUndefined();
+  expect(listenerOf(server)).toBe("nobody");
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  expect(listenerOf(server)).toBe("itself");
   removeStandIn(server);
-  expect(server.address()).toEqual(address);
+  expect(server.listening).toBe(true);
   let isClosing = false;
   onClosing(server, () => {
     isClosing = true;
@@ -200,11 +202,24 @@ test("a server that listens is left alone, and tells when it begins to close", a
   server.close();
   expect(isClosing).toBe(true);
   await closed;
+  expect(listenerOf(server)).toBe("unknown");
+});
+
+test("in a worker of node:cluster, the cluster listens, until something else stands in", async () => {
+  // A handle as node:cluster makes it: a plain object with a `close` of its own.
+  const told: string[] = [];
+  const handle = { close: () => told.push("closed"), ref() {}, unref() {} };
+  const server = createServer();
+  (server as unknown as { _handle: unknown })._handle = handle;
+  expect(listenerOf(server)).toBe("cluster");
+  standInForListening(server);
+  expect([told, server.listening]).toEqual([["closed"], true]);
+  server.close();
 });
 
 test("a stand-in that is removed leaves a server that can listen", async () => {
   const server = createServer();
-  standInForListening(server)?.("/run/app.sock");
+  standInForListening(server)("/run/app.sock");
   removeStandIn(server);
   expect([server.listening, server.address()]).toEqual([false, null]);
   await listen(server);
