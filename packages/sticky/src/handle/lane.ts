@@ -92,9 +92,9 @@ export class Lane<H extends Handover = Handover> {
     return this.#state === "stalled";
   }
 
-  /** How long the receiver has been leaving connections untaken; 0 if there are none. */
-  idleMs(now: number): number {
-    return this.length === 0 ? 0 : now - this.#progressAt;
+  /** Whether the receiver has been leaving connections untaken for so long. */
+  isBehind(ms: number): boolean {
+    return this.length > 0 && monotonicMs() - this.#progressAt > ms;
   }
 
   push(handover: H): void {
@@ -103,7 +103,7 @@ export class Lane<H extends Handover = Handover> {
     if (this.#inFlight || this.#waiting.size > 0 || isHandleInFlight(this.#channel)) {
       this.#waiting.set(handover, now);
     } else {
-      this.#dispatch(handover);
+      this.#dispatch(handover, now);
     }
     this.#watch(now);
   }
@@ -143,10 +143,10 @@ export class Lane<H extends Handover = Handover> {
     return waiting;
   }
 
-  #dispatch(handover: H): void {
+  #dispatch(handover: H, now: number): void {
     this.#inFlight = handover;
     this.#ticket = this.#stall?.canRevoke(handover)
-      ? { id: ++lastTicketId, claimAfter: monotonicMs() + CLAIM_MS }
+      ? { id: ++lastTicketId, claimAfter: Math.ceil(now) + CLAIM_MS }
       : undefined;
     sendHandle(this.#channel, this.#hooks.toMessage(handover, this.#ticket), handover.handle, (error) => {
       if (!error || this.#inFlight !== handover) return;
@@ -159,13 +159,14 @@ export class Lane<H extends Handover = Handover> {
   #onSettled(taken: boolean): void {
     const handover = this.#inFlight;
     this.#inFlight = undefined;
-    this.#progressAt = monotonicMs();
+    const now = monotonicMs();
+    this.#progressAt = now;
     // What never arrived will not be asked for.
     if (!taken && this.#ticket) this.#revoked.delete(this.#ticket.id);
     const wasStalled = this.#state === "stalled";
     if (wasStalled) this.#state = "open";
-    this.#next();
-    this.#watch(this.#progressAt);
+    this.#next(now);
+    this.#watch(now);
     if (handover && taken) {
       handover.handle.close();
       handover.onTaken?.();
@@ -175,11 +176,11 @@ export class Lane<H extends Handover = Handover> {
     if (wasStalled) this.#stall?.onResumed();
   }
 
-  #next(): void {
+  #next(now: number): void {
     if (this.#state === "closed" || isHandleInFlight(this.#channel)) return;
     for (const handover of this.#waiting.keys()) {
       this.#waiting.delete(handover);
-      this.#dispatch(handover);
+      this.#dispatch(handover, now);
       return;
     }
   }

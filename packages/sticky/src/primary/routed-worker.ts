@@ -91,8 +91,8 @@ export class RoutedWorker implements Candidate {
   }
 
   /** Whether others should be preferred at the moment. */
-  isBusy(now: number): boolean {
-    return this.#lane.idleMs(now) > BUSY_MS;
+  isBusy(): boolean {
+    return this.#lane.isBehind(BUSY_MS);
   }
 
   /** Whether it takes nothing at the moment. */

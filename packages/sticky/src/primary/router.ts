@@ -207,8 +207,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
     const willing = those(ready, ({ workerId }) => !arrival.wasRefusedBy(workerId));
     const able = those(willing, (routed) => !routed.isStalled());
     if (able.length > 0) {
-      const now = monotonicMs();
-      const idle = those(able, (routed) => !routed.isBusy(now));
+      const idle = those(able, (routed) => !routed.isBusy());
       return idle.length > 0 ? idle : able;
     }
     if (ready.length === 0) this.#wait(arrival, this.#options.workerTimeoutMs);
