@@ -1,10 +1,15 @@
 /** What the forwarder does with requests that came from another worker. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { createRequire } from "node:module";
 import { Duplex } from "node:stream";
 import { expect, test } from "vitest";
-import { isRelayed as isRelayedInCommonJs } from "../../dist/cjs/worker/relayed-socket.js";
 import { forwardStrays } from "../../dist/worker/forwarder.js";
 import { isRelayed, RelayedSocket } from "../../dist/worker/relayed-socket.js";
+
+/** Required, not imported: the compiler may not have built it yet when it checks this file. */
+const { isRelayed: isRelayedInCommonJs }: { isRelayed: typeof isRelayed } = createRequire(import.meta.url)(
+  "../../dist/cjs/worker/relayed-socket.js",
+);
 
 const carrier = { send: () => {}, sendData: () => {}, mustWait: () => false, forget: () => {} };
 const origin = { name: "default", remote: undefined, local: undefined, tls: undefined };
