@@ -129,3 +129,89 @@ async function roomsBecome(cluster: TestCluster, expected: number): Promise<void
   );
   await within(become, `${expected} rooms`);
 }
+
+describe("a namespace that is closed", () => {
+  const DYNAMIC = { io: { cleanupEmptyChildNamespaces: true }, workers: 1 };
+  const NAMESPACES = 30;
+
+  test.each([{}, { connectionStateRecovery: { maxDisconnectionDuration: 1 } }])(
+    "takes its rooms back, %j",
+    async (io) => {
+      const cluster = await start({ ...DYNAMIC, io: { ...DYNAMIC.io, ...io } });
+      const { a, primary } = cluster;
+      await clients.connectTo(a);
+      await a.run((ctx) => {
+        ctx.io.of(/^\/dynamic-\d+$/).on("connection", (socket) => {
+          void socket.join(["a", "b", "c"]);
+          socket.on("bye", () => {
+            // Nothing of these two was told before the namespace is closed.
+            void socket.join("d");
+            socket.leave("a");
+            socket.disconnect();
+          });
+        });
+      });
+      const before = await primary.run(({ hub }) => [hub.stats().namespaces, hub.stats().rooms]);
+      for (let i = 0; i < NAMESPACES; i++) {
+        const client = await clients.connectTo(a, {}, `/dynamic-${i}`);
+        const gone = new Promise((resolve) => client.socket.once("disconnect", resolve));
+        client.socket.emit("bye");
+        await gone;
+      }
+      await primary.run(async (ctx, [namespaces, rooms]) => {
+        await ctx.until(() => {
+          const stats = ctx.hub.stats();
+          return stats.namespaces === namespaces && stats.rooms === rooms;
+        });
+      }, before);
+    },
+  );
+
+  test("so does a second server of the process", async () => {
+    const { a, primary } = await start({ workers: 1 });
+    const before = await primary.run(({ hub }) => [hub.stats().namespaces, hub.stats().rooms]);
+    const port = await a.run(async (ctx) => {
+      const [{ Server }, { createServer }, { createAdapter }] = await Promise.all([
+        ctx.import("socket.io"),
+        ctx.import("node:http"),
+        ctx.import("@holdfast/adapter"),
+      ]);
+      const server = createServer();
+      const io = new Server(server);
+      io.adapter(createAdapter({ scope: "second" }));
+      io.on("connection", (socket) => void socket.join("room"));
+      ctx.store.second = io;
+      await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+      return (server.address() as import("node:net").AddressInfo).port;
+    });
+    await clients.connect(`http://127.0.0.1:${port}`);
+    const during = await primary.run(({ hub }) => [hub.stats().namespaces, hub.stats().rooms]);
+    expect(during).toEqual([Number(before[0]) + 1, Number(before[1]) + 2]);
+    await a.run((ctx) => ctx.store.second.close());
+    await primary.run(async (ctx, [namespaces, rooms]) => {
+      await ctx.until(() => {
+        const stats = ctx.hub.stats();
+        return stats.namespaces === namespaces && stats.rooms === rooms;
+      });
+    }, before);
+  });
+
+  test("settles the joins that somebody waits for, whichever namespace they are of", async () => {
+    const { a } = await start(DYNAMIC);
+    const other = await clients.connectTo(a);
+    await a.run((ctx, id) => {
+      ctx.io.of(/^\/dynamic$/).on("connection", (socket) => {
+        socket.on("bye", async () => {
+          const joins = [socket.join("a"), ctx.io.sockets.sockets.get(id)?.join("b")];
+          socket.disconnect();
+          await Promise.all(joins);
+          ctx.emit("joined");
+        });
+      });
+    }, other.id);
+    const client = await clients.connectTo(a, {}, "/dynamic");
+    const joined = a.next("joined");
+    client.socket.emit("bye");
+    await joined;
+  });
+});

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { Outbox } from "../../packages/adapter/dist/link/outbox.js";
 import { PreparedPacket } from "../../packages/adapter/dist/socketio/prepared-packet.js";
 import { FrameKind } from "../../packages/adapter/dist/wire/frame.js";
-import { roomKey } from "../../packages/adapter/dist/wire/room-key.js";
+import { NamespaceKeys } from "../../packages/adapter/dist/wire/room-key.js";
 import { anchorsOf, linksOf, pages, ROOT, read, tableFaults, withoutCode } from "./harness/markdown.js";
 
 /** Written by the bench. */
@@ -131,7 +131,7 @@ describe("docs/protocol.md", () => {
     };
     const outbox = new Outbox(link, 1_024, { onFull: () => {} });
     outbox.begin(FrameKind.broadcast, 0, 1);
-    outbox.key(roomKey(1, "tea"));
+    outbox.key(new NamespaceKeys("0123456789abcdef0123456789abcdef", "/socket.io\n/").of("tea"));
     outbox.names(new Set(["tea"]));
     outbox.names(new Set());
     PreparedPacket.encode(new Server().of("/"), { type: 2, data: ["hi", 1] }).write(outbox);

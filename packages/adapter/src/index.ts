@@ -4,4 +4,4 @@ export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
 export type { AdapterOptions, PrimaryOptions } from "./options.js";
 export { HoldfastAdapter } from "./socketio/adapter.js";
-export type { MemberStats, PrimaryEvents, PrimaryStats, RecoveryStats } from "./stats.js";
+export type { LateJoinStats, MemberStats, PrimaryEvents, PrimaryStats, RecoveryStats } from "./stats.js";

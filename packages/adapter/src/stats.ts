@@ -44,6 +44,17 @@ export interface RecoveryStats extends JournalStats {
   readonly suspended: number;
 }
 
+/** Joins that the hub heard of after something had come for the room. */
+export interface LateJoinStats {
+  /** Packets and operations that were sent on to a worker because a socket of it had joined the room before. */
+  readonly sentOn: number;
+  /**
+   * Reports of joins that came so late that packets for those rooms may be gone. If it rises, a worker blocks its event
+   * loop for seconds after joins.
+   */
+  readonly tooLate: number;
+}
+
 /** What `stats()` of the primary's handle returns. */
 export interface PrimaryStats {
   /** The workers that have joined. */
@@ -52,6 +63,8 @@ export interface PrimaryStats {
   readonly namespaces: number;
   /** Entries in the table of rooms. */
   readonly rooms: number;
+  /** Joins that the hub heard of after something had come for the room. */
+  readonly lateJoins: LateJoinStats;
   /** Connection state recovery: the journal and the sessions. */
   readonly recovery: RecoveryStats;
 }

@@ -5,6 +5,9 @@
  *
  * Everything that one worker sends arrives in order, so an operation's effect is certain for what the same worker
  * sends later, and uncertain for everybody else until a fence. What is uncertain may go either way.
+ *
+ * A join counts from the call, for everybody. Until the hub has certainly heard of it, what is sent to the room may come
+ * late: behind what the same worker has sent after it.
  */
 
 /** A worker's place in the cluster; a respawned worker takes its predecessor's. */
@@ -38,6 +41,8 @@ export class ModelClient {
   /** Who gets what: numbers of broadcasts that must and may arrive; all others must not. */
   readonly must = new Set<number>();
   readonly may = new Set<number>();
+  /** Of those that must, which may come late. */
+  readonly late = new Set<number>();
   readonly rooms = new Map<string, Membership>();
 
   constructor(
@@ -56,8 +61,9 @@ export class ModelClient {
 
 export class InterestModel {
   readonly clients = new Set<ModelClient>();
-  /** Rooms that the hub knows of, by worker. */
-  readonly #reported = new Map<Slot, Set<string>>();
+  /** Rooms for which joins of the worker count, and of these those that the hub certainly knows of. */
+  readonly #joined = new Map<Slot, Set<string>>();
+  readonly #known = new Map<Slot, Set<string>>();
   /** Since the last fence. */
   #changes: Change[] = [];
   #broadcasts: Broadcast[] = [];
@@ -86,12 +92,14 @@ export class InterestModel {
   /** The client's own worker makes it join or leave. */
   change(client: ModelClient, room: string, is: "in" | "out"): void {
     this.#apply(client, client.slot, room, is, "yes");
+    this.#joined.set(client.slot, this.#certainRooms(client.slot));
     this.#forgetEmptyRooms();
   }
 
   /** The worker has waited for a join: the hub knows its rooms. */
   synced(slot: Slot): void {
-    this.#reported.set(slot, this.#certainRooms(slot));
+    this.#joined.set(slot, this.#certainRooms(slot));
+    this.#known.set(slot, this.#certainRooms(slot));
   }
 
   /** `io.in(selected).socketsJoin(room)` or `socketsLeave(room)`. */
@@ -111,8 +119,10 @@ export class InterestModel {
     this.#broadcasts.push(broadcast);
     for (const client of this.clients) {
       const reaches = this.#reaches(client, from, rooms, except);
-      if (reaches === "yes") client.must.add(n);
-      else if (reaches === "maybe") client.may.add(n);
+      if (reaches === "yes") {
+        client.must.add(n);
+        if (!this.#isInTime(client, from, rooms)) client.late.add(n);
+      } else if (reaches === "maybe") client.may.add(n);
     }
   }
 
@@ -126,7 +136,8 @@ export class InterestModel {
       for (const { n, from } of this.#broadcasts) if (from === slot && client.must.has(n)) client.doubt(n);
       for (const [room, { since }] of client.rooms) if (since === slot) client.rooms.set(room, UNKNOWN);
     }
-    this.#reported.delete(slot);
+    this.#joined.delete(slot);
+    this.#known.delete(slot);
   }
 
   /**
@@ -208,14 +219,24 @@ export class InterestModel {
 
   #isRouted(client: ModelClient, from: Slot, room: string): boolean {
     if (client.slot === from || client.rooms.get(room)?.since === from) return true;
-    return this.#reported.get(client.slot)?.has(room) ?? false;
+    return this.#joined.get(client.slot)?.has(room) ?? false;
+  }
+
+  /** Whether the hub knows by then that the client's worker has one of the rooms. */
+  #isInTime(client: ModelClient, from: Slot, rooms: readonly string[]): boolean {
+    if (client.slot === from || rooms.length === 0) return true;
+    return rooms.some(
+      (room) => client.rooms.get(room)?.since === from || this.#known.get(client.slot)?.has(room) === true,
+    );
   }
 
   /** Workers tell the hub when nobody is left in a room. */
   #forgetEmptyRooms(): void {
-    for (const [slot, reported] of this.#reported) {
-      const used = this.#certainRooms(slot);
-      for (const room of reported) if (!used.has(room)) reported.delete(room);
+    for (const bySlot of [this.#joined, this.#known]) {
+      for (const [slot, rooms] of bySlot) {
+        const used = this.#certainRooms(slot);
+        for (const room of rooms) if (!used.has(room)) rooms.delete(room);
+      }
     }
   }
 

@@ -194,11 +194,11 @@ class ClusterWorker {
   }
 
   #welcome({ id }: HubMember): void {
-    const { maxMessageBytes, maxBacklogBytes } = this.#hub.limits;
+    const { limits, roomSeed } = this.#hub;
     const link = this.#ipcLink
       ? ({ kind: "ipc", binary: this.#ipcLink.binary } as const)
       : ({ kind: "pipe", fds: this.#pipes as PipeFds } as const);
-    this.#send({ [MESSAGE_KEY]: "welcome", member: id, link, maxMessageBytes, maxBacklogBytes });
+    this.#send({ [MESSAGE_KEY]: "welcome", member: id, link, ...limits, roomSeed });
   }
 
   #makeLink(binary: boolean, events: LinkEvents): Link {

@@ -120,7 +120,8 @@ export class Emitters {
       hubEnd = new LocalLink(events);
       return hubEnd;
     });
-    member.join({ member: id, ...this.#hub.limits }, (events) => {
+    const { limits, roomSeed } = this.#hub;
+    member.join({ member: id, ...limits, roomSeed }, (events) => {
       const memberEnd = new LocalLink(events);
       if (hubEnd) LocalLink.connect(hubEnd, memberEnd);
       return memberEnd;

@@ -54,8 +54,8 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       dropped: member.dropped,
       unanswered: member.unanswered,
     }));
-    const { namespaceCount, interestSize, recoveryStats } = this.#hub;
-    return { members, namespaces: namespaceCount, rooms: interestSize, recovery: recoveryStats };
+    const { namespaceCount, interestSize, lateJoins, recoveryStats } = this.#hub;
+    return { members, namespaces: namespaceCount, rooms: interestSize, lateJoins, recovery: recoveryStats };
   }
 
   /**

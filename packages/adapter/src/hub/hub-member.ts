@@ -6,7 +6,8 @@ import type { MemberInfo } from "../errors.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import { Outbox } from "../link/outbox.js";
 import { FrameReader, type OnFrame } from "../wire/frame-reader.js";
-import type { Interest } from "./interest.js";
+import { Claims } from "./claims.js";
+import { bankOf, bitOf, type Interest } from "./interest.js";
 
 export type MakeLink = (events: LinkEvents) => Link;
 
@@ -38,8 +39,13 @@ export class HubMember implements MemberInfo {
   readonly workerId: number;
   readonly pid: number;
   readonly slot: number;
+  /** The slot, as masks have it. */
+  readonly bank: number;
+  readonly bit: number;
   readonly link: Link;
   readonly outbox: Outbox;
+  /** Whether it only sends. */
+  isEmitter = false;
   /** Recoverable packets that came from it, and how many of them have their place. */
   records = 0;
   placed = 0;
@@ -50,12 +56,12 @@ export class HubMember implements MemberInfo {
   /** Volatile packets that were dropped because too much was waiting. */
   dropped = 0;
 
-  readonly #interest: Interest;
   #state: "open" | "closed" = "open";
-  /** Rooms that commands on their way may make it join: how many commands, by key. */
-  readonly #claims = new Map<number, number>();
-  /** The keys of each such command, in the order in which it will carry them out. */
-  readonly #claimQueue: number[][] = [];
+  #newKeys = new Set<number>();
+  /** By the id of the namespace; of those that it has as a server. */
+  readonly #claims = new Map<number, Claims>();
+  /** What each command on its way claims, in the order in which it will carry them out. */
+  readonly #claimQueue: { readonly claims: Claims | undefined; readonly keys: number[] }[] = [];
 
   constructor(
     id: number,
@@ -63,7 +69,6 @@ export class HubMember implements MemberInfo {
     slot: number,
     makeLink: MakeLink,
     limits: MemberLimits,
-    interest: Interest,
     events: MemberEvents,
   ) {
     this.id = id;
@@ -71,7 +76,8 @@ export class HubMember implements MemberInfo {
     this.workerId = workerId;
     this.pid = pid;
     this.slot = slot;
-    this.#interest = interest;
+    this.bank = bankOf(slot);
+    this.bit = bitOf(slot);
     const onFrame: OnFrame = (buffer, start, end) => {
       this.framesIn++;
       events.onFrame(this, buffer, start, end);
@@ -103,38 +109,51 @@ export class HubMember implements MemberInfo {
     return { id: this.id, workerId: this.workerId, pid: this.pid };
   }
 
+  /** A room that is new to the hub, of a report that is not complete. */
+  addNewKey(key: number): void {
+    this.#newKeys.add(key);
+  }
+
+  /** The report is complete. */
+  takeNewKeys(): Set<number> {
+    const keys = this.#newKeys;
+    if (keys.size > 0) this.#newKeys = new Set();
+    return keys;
+  }
+
+  /** Its server has the namespace. */
+  enter(namespaceId: number, interest: Interest): void {
+    this.#claims.set(namespaceId, new Claims(interest, this.slot));
+  }
+
+  /** Its server has closed the namespace. */
+  exit(namespaceId: number): void {
+    this.#claims.get(namespaceId)?.drop();
+    this.#claims.delete(namespaceId);
+  }
+
   /** Acts as if the member had joined these rooms until it has carried out the command that names them. */
-  claim(keys: number[]): void {
-    this.#claimQueue.push(keys);
-    this.hold(keys);
+  claim(namespaceId: number, keys: number[]): void {
+    const claims = this.#claims.get(namespaceId);
+    this.#claimQueue.push({ claims, keys });
+    claims?.hold(keys);
   }
 
   /**
    * The oldest command with claims has been carried out; the member has reported before what changed by it.
    */
   settleClaim(): void {
-    this.release(this.#claimQueue.shift() ?? []);
+    const settled = this.#claimQueue.shift();
+    settled?.claims?.release(settled.keys);
   }
 
   /** Acts as if the member had joined these rooms until they are released as often as they were held. */
-  hold(keys: Iterable<number>): void {
-    for (const key of keys) {
-      const count = this.#claims.get(key) ?? 0;
-      this.#claims.set(key, count + 1);
-      if (count === 0) this.#interest.claim(this.slot, key);
-    }
+  hold(namespaceId: number, keys: Iterable<number>): void {
+    this.#claims.get(namespaceId)?.hold(keys);
   }
 
-  release(keys: Iterable<number>): void {
-    for (const key of keys) {
-      const count = this.#claims.get(key) ?? 0;
-      if (count > 1) {
-        this.#claims.set(key, count - 1);
-        continue;
-      }
-      this.#claims.delete(key);
-      this.#interest.unclaim(this.slot, key);
-    }
+  release(namespaceId: number, keys: Iterable<number>): void {
+    this.#claims.get(namespaceId)?.release(keys);
   }
 
   /** Releases the link; nothing is sent or received any more. */

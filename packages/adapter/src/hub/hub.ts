@@ -1,12 +1,12 @@
 /**
  * The hub: knows the members, routes frames between them.
- * Owns: the members and their links, the namespaces' ids, the interest table. Runs in: primary.
+ * Owns: the members and their links, the namespaces with their interest. Runs in: primary.
  * Knows nothing of `node:cluster`; whoever admits a member brings its link.
  */
 import { randomUUID } from "node:crypto";
 import debugModule from "debug";
 import { HoldfastError, type MemberInfo } from "../errors.js";
-import type { RecoveryStats } from "../stats.js";
+import type { LateJoinStats, RecoveryStats } from "../stats.js";
 import { FieldReader } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
@@ -17,6 +17,7 @@ import {
   frameKeyCount,
   frameKind,
   frameNamespace,
+  frameTime,
   interestEntry,
   KEY_BYTES,
   OpenedFlag,
@@ -24,8 +25,10 @@ import {
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
+import { drawSeed, NamespaceKeys } from "../wire/room-key.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
-import { Interest, slotOf } from "./interest.js";
+import { Interest, Slots, slotOf } from "./interest.js";
+import { LateJoins } from "./late-joins.js";
 import { HubOrder, type MakeOrder } from "./order.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
@@ -35,6 +38,8 @@ const debug = debugModule("holdfast:adapter:hub");
 interface HubNamespace {
   readonly id: number;
   readonly name: string;
+  readonly keys: NamespaceKeys;
+  readonly interest: Interest;
   readonly members: Set<HubMember>;
   /** Members that only send; the namespace keeps its id for them. */
   readonly emitters: Set<HubMember>;
@@ -64,13 +69,16 @@ export interface HubOptions {
 
 export class Hub {
   readonly host: string;
+  /** What the keys of rooms are made with: for members, and nobody else. */
+  readonly roomSeed = drawSeed();
   readonly #limits: HubLimits;
   readonly #events: HubEvents;
   readonly #members = new Map<number, HubMember>();
   readonly #bySlot: (HubMember | undefined)[] = [];
   readonly #namespaces = new Map<number, HubNamespace>();
   readonly #namespacesByName = new Map<string, HubNamespace>();
-  readonly #interest = new Interest();
+  readonly #slots = new Slots();
+  readonly #lateJoins = new LateJoins((...frame) => this.#sendOn(...frame));
   readonly #placement: Placement;
   readonly #recovery: HubRecovery;
   /** Reused by `#collect`. */
@@ -85,6 +93,12 @@ export class Hub {
     const makeOrder = options.makeOrder ?? ((onNumbered) => new HubOrder(onNumbered));
     this.#placement = new Placement(limits.journalBytes, makeOrder, {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
+      onPlaced: (from, { buffer, start, end }, targets) => {
+        const others = targets.includes(from) ? targets.filter((target) => target !== from) : targets;
+        this.#lateJoins.onFrame(from, buffer, start, end, others);
+        // It may have waited for its number: what follows in the journal is of another time.
+        this.#lateJoins.onChunkEnd();
+      },
       resume: (from, frame) => this.#handle(from, frame, 0, frame.length),
       onJournalFull: () => events.onJournalFull(),
     });
@@ -112,7 +126,14 @@ export class Hub {
   }
 
   get interestSize(): number {
-    return this.#interest.size;
+    let size = 0;
+    for (const { interest } of this.#namespaces.values()) size += interest.size;
+    return size;
+  }
+
+  get lateJoins(): LateJoinStats {
+    const { sentOn, tooLate } = this.#lateJoins;
+    return { sentOn, tooLate };
   }
 
   get recoveryStats(): RecoveryStats {
@@ -121,9 +142,9 @@ export class Hub {
 
   /** Takes in a worker that asked to join. */
   admit(worker: { readonly workerId: number; readonly pid: number }, makeLink: MakeLink): HubMember {
-    const slot = this.#interest.allot();
+    const slot = this.#slots.allot();
     const identity = { ...worker, host: this.host };
-    const member = new HubMember(++this.#lastMember, identity, slot, makeLink, this.#limits, this.#interest, {
+    const member = new HubMember(++this.#lastMember, identity, slot, makeLink, this.#limits, {
       onFrame: (from, buffer, start, end) => this.#onFrame(from, buffer, start, end),
       onChunkEnd: () => this.#endRuns(),
       onEnd: (gone) => this.remove(gone),
@@ -132,6 +153,7 @@ export class Hub {
     });
     this.#members.set(member.id, member);
     this.#bySlot[slot] = member;
+    this.#lateJoins.onJoin(this.#slots.bankCount);
     debug(
       "member %d (worker %d, pid %d) joined over %s",
       member.id,
@@ -147,10 +169,11 @@ export class Hub {
   remove(member: HubMember): void {
     if (!this.#members.delete(member.id)) return;
     this.#bySlot[member.slot] = undefined;
+    if (!member.isEmitter) this.#lateJoins.onLeave();
     member.close();
     this.#recovery.release(member);
-    this.#interest.release(member.slot);
     for (const namespace of this.#namespaces.values()) this.#leaveNamespace(member, namespace);
+    this.#slots.release(member.slot);
     for (const { outbox } of this.#members.values()) {
       outbox.begin(FrameKind.left, 0, 0);
       outbox.u32(member.id);
@@ -166,6 +189,7 @@ export class Hub {
     this.#members.clear();
     this.#placement.close();
     this.#recovery.close();
+    this.#lateJoins.close();
   }
 
   #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -205,6 +229,7 @@ export class Hub {
   }
 
   #endRuns(): void {
+    this.#lateJoins.onChunkEnd();
     for (const { outbox } of this.#members.values()) outbox.endRun();
   }
 
@@ -240,19 +265,26 @@ export class Hub {
       if (isVolatile && this.#isCongested(target)) target.dropped++;
       else target.outbox.relay(buffer, start, end);
     }
+    this.#lateJoins.onFrame(from, buffer, start, end, targets);
   }
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const fields = frameFields(buffer, start);
-    const claims = readKeys(buffer, fields + 4, buffer.readUInt32LE(fields));
-    for (const target of this.#collect(from, buffer, start)) {
-      if (claims.length > 0) target.claim(claims);
+    const targets = this.#collect(from, buffer, start);
+    const claims = claimsOf(buffer, start);
+    for (const target of targets) {
+      if (claims.length > 0) target.claim(frameNamespace(buffer, start), claims);
       target.outbox.relay(buffer, start, end);
     }
+    this.#lateJoins.onFrame(from, buffer, start, end, targets);
   }
 
   #onRequest(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const targets = this.#collect(from, buffer, start);
+    this.#ask(from, buffer, start, end, targets);
+    this.#lateJoins.onFrame(from, buffer, start, end, targets);
+  }
+
+  #ask(from: HubMember, buffer: Buffer, start: number, end: number, targets: readonly HubMember[]): void {
     from.outbox.begin(FrameKind.asked, 0, frameNamespace(buffer, start));
     from.outbox.u32(buffer.readUInt32LE(frameFields(buffer, start) + 4));
     for (const target of targets) {
@@ -275,10 +307,17 @@ export class Hub {
 
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const fields = frameFields(buffer, start);
-    for (let at = fields + 4; at < end; at += KEY_BYTES) {
-      const entry = interestEntry(buffer, at);
-      if ((entry & 1) === 1) this.#interest.add(from.slot, entry >>> 1);
-      else this.#interest.remove(from.slot, entry >>> 1);
+    const since = frameTime(buffer, fields + 4);
+    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+    if (namespace?.members.has(from)) {
+      const { interest } = namespace;
+      const isWatched = this.#lateJoins.isWatched(since);
+      for (let at = fields + 12; at < end; at += KEY_BYTES) {
+        const entry = interestEntry(buffer, at);
+        if ((entry & 1) === 0) interest.remove(from.slot, entry >>> 1);
+        else if (interest.add(from.slot, entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
+      }
+      if (since !== 0) this.#lateJoins.onReported(from, namespace.id, from.takeNewKeys(), since);
     }
     const sequence = buffer.readUInt32LE(fields);
     if (sequence === 0) return;
@@ -290,13 +329,16 @@ export class Hub {
   #onOpen(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const fields = new FieldReader(buffer, frameFields(buffer, start), end);
     const flags = frameFlags(buffer, start);
-    const token = fields.u32();
+    const [token, since] = [fields.u32(), fields.u64()];
     const recovery = (flags & OpenFlag.recovery) === 0 ? undefined : ([fields.u32(), fields.u32()] as const);
-    const namespace = this.#namespace(fields.rest().toString());
+    const namespace = this.#namespace(fields.rest().toString("utf16le"));
     if ((flags & OpenFlag.emitter) !== 0) {
       namespace.emitters.add(from);
+      if (!from.isEmitter) this.#lateJoins.onLeave();
+      from.isEmitter = true;
     } else {
       namespace.members.add(from);
+      from.enter(namespace.id, namespace.interest);
       if ((flags & OpenFlag.everything) !== 0) namespace.wildcards.add(from);
     }
     if (recovery) this.#openRecovery(namespace, ...recovery);
@@ -305,11 +347,13 @@ export class Hub {
     from.outbox.u32(token);
     from.outbox.latin1(this.#placement.journal.lastOffset);
     from.outbox.end();
+    if (from.isEmitter) return;
+    this.#lateJoins.onOpened(from, namespace.id, namespace.wildcards.has(from), since);
   }
 
   #openRecovery(namespace: HubNamespace, durationMs: number, retainMs: number): void {
     const isNew = !this.#recovery.has(namespace.id);
-    this.#recovery.openNamespace(namespace.id, durationMs, retainMs);
+    this.#recovery.openNamespace(namespace.id, namespace.keys, durationMs, retainMs);
     if (!isNew) return;
     for (const { outbox } of namespace.emitters) {
       outbox.begin(FrameKind.recoverable, 0, namespace.id);
@@ -336,6 +380,8 @@ export class Hub {
     const fresh = {
       id: ++this.#lastNamespace,
       name,
+      keys: new NamespaceKeys(this.roomSeed, name),
+      interest: new Interest(),
       members: new Set<HubMember>(),
       emitters: new Set<HubMember>(),
       wildcards: new Set<HubMember>(),
@@ -350,6 +396,8 @@ export class Hub {
     namespace.emitters.delete(member);
     namespace.wildcards.delete(member);
     this.#recovery.release(member, namespace.id);
+    member.exit(namespace.id);
+    namespace.interest.removeAll(member.slot);
     this.#forgetIfUnused(namespace);
   }
 
@@ -372,11 +420,12 @@ export class Hub {
       for (const member of namespace.members) if (member !== from) targets.push(member);
       return targets;
     }
-    const { bankCount } = this.#interest;
+    const { interest } = namespace;
+    const { bankCount } = interest;
     for (let bank = 0; bank < bankCount; bank++) {
       let mask = 0;
       for (let i = 0; i < keys; i++) {
-        mask |= this.#interest.mask(bank, frameKey(buffer, start, i));
+        mask |= interest.mask(bank, frameKey(buffer, start, i));
       }
       while (mask !== 0) {
         const bit = mask & -mask;
@@ -390,6 +439,29 @@ export class Hub {
       if (member !== from && !targets.includes(member)) targets.push(member);
     }
     return targets;
+  }
+
+  /** Sends a frame that came before to a member that turns out to be one of those whom it was for. */
+  #sendOn(member: HubMember, buffer: Buffer, start: number, end: number, keys: Set<number>): void {
+    switch (frameKind(buffer, start)) {
+      case FrameKind.request: {
+        const asker = this.#members.get(buffer.readUInt32LE(frameFields(buffer, start)));
+        if (asker) this.#ask(asker, buffer, start, end, [member]);
+        return;
+      }
+      case FrameKind.command: {
+        const claims = claimsOf(buffer, start);
+        if (claims.length > 0) member.claim(frameNamespace(buffer, start), claims);
+        // What came for the rooms that sockets join by it is for the member, too.
+        for (const key of claims) keys.add(key);
+        return member.outbox.relay(buffer, start, end);
+      }
+      default: {
+        const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
+        if (isVolatile && this.#isCongested(member)) member.dropped++;
+        else member.outbox.relay(buffer, start, end);
+      }
+    }
   }
 
   #isCongested({ outbox }: HubMember): boolean {
@@ -427,8 +499,10 @@ function isForOthers(kind: number): boolean {
   return kind >= FrameKind.broadcast && kind <= FrameKind.response;
 }
 
-function readKeys(buffer: Buffer, at: number, count: number): number[] {
-  const keys = new Array<number>(count);
-  for (let i = 0; i < count; i++) keys[i] = buffer.readUInt32LE(at + i * KEY_BYTES);
-  return keys;
+/** Keys of the rooms that sockets may join by a command. */
+function claimsOf(buffer: Buffer, start: number): number[] {
+  const fields = frameFields(buffer, start);
+  const claims = new Array<number>(buffer.readUInt32LE(fields));
+  for (let i = 0; i < claims.length; i++) claims[i] = buffer.readUInt32LE(fields + 4 + i * KEY_BYTES);
+  return claims;
 }

@@ -1,10 +1,11 @@
 /**
- * Which members may have a socket in which room: the hub's table, by room key.
- * A superset of the truth: a key is dropped only when its member says so or is gone.
+ * Which members may have a socket in which room of one namespace: the hub's table, by room key.
+ * A superset of the truth: a key is dropped only when its member says so, or has left the namespace.
  * Owns: the table. Runs in: primary.
  *
  * Members have slots; 30 slots make a bank, and each bank maps keys to a mask of its slots. So a room costs
- * one entry per bank, and up to 30 workers need one bank only.
+ * one entry per bank, and up to 30 workers need one bank only. Each namespace has a table of its own: what two
+ * namespaces call by one key is never taken for one room, and what a namespace took goes when it goes.
  */
 import { KeyTable } from "../wire/key-table.js";
 
@@ -12,13 +13,39 @@ import { KeyTable } from "../wire/key-table.js";
 const BANK_SLOTS = 30;
 const ALL_SLOTS = 2 ** BANK_SLOTS - 1;
 
+/** The slots of the hub's members, the same in every namespace. Owns: which of them are taken. */
+export class Slots {
+  /** A mask for each bank. */
+  readonly #taken: number[] = [];
+
+  get bankCount(): number {
+    return this.#taken.length;
+  }
+
+  /** Gives a member a slot of its own. */
+  allot(): number {
+    let bank = this.#taken.findIndex((mask) => mask !== ALL_SLOTS);
+    if (bank === -1) bank = this.#taken.push(0) - 1;
+    const mask = this.#taken[bank] as number;
+    const bit = ~mask & -~mask;
+    this.#taken[bank] = mask | bit;
+    return slotOf(bank, bit);
+  }
+
+  /** The member is gone, and has left every namespace. */
+  release(slot: number): void {
+    const bank = bankOf(slot);
+    this.#taken[bank] = (this.#taken[bank] as number) & ~bitOf(slot);
+  }
+}
+
 interface Bank {
   /** What members reported. */
   readonly reported: KeyTable;
-  /** What commands on their way may add to that. */
+  /** What commands and sessions on their way may add to that. */
   readonly claimed: KeyTable;
-  /** Slots that belong to a member. */
-  taken: number;
+  /** How many keys each slot has reported. */
+  readonly counts: Int32Array;
 }
 
 export class Interest {
@@ -33,43 +60,37 @@ export class Interest {
     return this.#banks.length;
   }
 
-  /** Gives a member a slot of its own. */
-  allot(): number {
-    let index = this.#banks.findIndex(({ taken }) => taken !== ALL_SLOTS);
-    if (index === -1) {
-      index = this.#banks.push({ reported: new KeyTable(), claimed: new KeyTable(), taken: 0 }) - 1;
-    }
-    const bank = this.#banks[index] as Bank;
-    const bit = ~bank.taken & -~bank.taken;
-    bank.taken |= bit;
-    return slotOf(index, bit);
-  }
-
-  /** The member is gone, and its keys with it. */
-  release(slot: number): void {
-    const bank = this.#bank(slot);
-    const bit = bitOf(slot);
-    bank.taken &= ~bit;
-    bank.reported.clearBits(bit);
-    bank.claimed.clearBits(bit);
-  }
-
-  /** The member has a socket in the room. */
-  add(slot: number, key: number): void {
-    this.#bank(slot).reported.setBits(key, bitOf(slot));
+  /** The member has a socket in the room. @returns whether that is news */
+  add(slot: number, key: number): boolean {
+    const { reported, counts } = this.#bank(slot);
+    if (!reported.setBits(key, bitOf(slot))) return false;
+    (counts[slot % BANK_SLOTS] as number)++;
+    return true;
   }
 
   /** The member has no socket in the room any more. */
   remove(slot: number, key: number): void {
-    this.#bank(slot).reported.unsetBits(key, bitOf(slot));
+    const { reported, counts } = this.#bank(slot);
+    if (reported.unsetBits(key, bitOf(slot))) (counts[slot % BANK_SLOTS] as number)--;
   }
 
-  /** A command on its way may make sockets of the member join the room. */
+  /**
+   * The member has no socket in the namespace any more. Costs nothing when it has taken back what it reported; else
+   * the whole table is gone through.
+   */
+  removeAll(slot: number): void {
+    const bank = this.#banks[bankOf(slot)];
+    if (!bank || bank.counts[slot % BANK_SLOTS] === 0) return;
+    bank.reported.clearBits(bitOf(slot));
+    bank.counts[slot % BANK_SLOTS] = 0;
+  }
+
+  /** Something on its way may make sockets of the member join the room. */
   claim(slot: number, key: number): void {
     this.#bank(slot).claimed.setBits(key, bitOf(slot));
   }
 
-  /** All such commands have been carried out. */
+  /** Nothing may any more. */
   unclaim(slot: number, key: number): void {
     this.#bank(slot).claimed.unsetBits(key, bitOf(slot));
   }
@@ -82,7 +103,15 @@ export class Interest {
   }
 
   #bank(slot: number): Bank {
-    return this.#banks[Math.floor(slot / BANK_SLOTS)] as Bank;
+    const index = bankOf(slot);
+    while (this.#banks.length <= index) {
+      this.#banks.push({
+        reported: new KeyTable(),
+        claimed: new KeyTable(),
+        counts: new Int32Array(BANK_SLOTS),
+      });
+    }
+    return this.#banks[index] as Bank;
   }
 }
 
@@ -91,6 +120,11 @@ export function slotOf(bank: number, bit: number): number {
   return bank * BANK_SLOTS + (31 - Math.clz32(bit));
 }
 
-function bitOf(slot: number): number {
+/** The bank of a slot, and the slot's bit in the bank's masks. */
+export function bankOf(slot: number): number {
+  return Math.floor(slot / BANK_SLOTS);
+}
+
+export function bitOf(slot: number): number {
   return 1 << (slot % BANK_SLOTS);
 }

@@ -6,9 +6,11 @@ import { MissedPackets } from "../../dist/hub/missed-packets.js";
 import { Outbox } from "../../dist/link/outbox.js";
 import { FrameKind } from "../../dist/wire/frame.js";
 import { OFFSET_BYTES, Offsets, PLACEHOLDER } from "../../dist/wire/offset.js";
-import { roomKey } from "../../dist/wire/room-key.js";
+import { NamespaceKeys } from "../../dist/wire/room-key.js";
 
 const NAMESPACE = 1;
+const NAMESPACES = [0, 1, 2, 3].map((id) => new NamespaceKeys("seed", `/${id}`));
+const roomKey = (namespaceId: number, room: string) => (NAMESPACES[namespaceId] as NamespaceKeys).of(room);
 
 interface RecordOptions {
   readonly except?: string[];
@@ -39,6 +41,7 @@ function record(
   outbox.begin(FrameKind.record, 0, namespace);
   for (const room of rooms) outbox.key(keyOf(room));
   outbox.u32(OFFSET_BYTES);
+  outbox.u32(1);
   outbox.names(new Set(rooms));
   outbox.names(new Set(except));
   outbox.raw(Buffer.alloc(bytes, "."));

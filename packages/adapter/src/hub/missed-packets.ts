@@ -139,7 +139,7 @@ export class MissedPackets {
 /** Whether a packet is for who is in these rooms: two rooms may have one key. */
 function isFor(joined: ReadonlySet<string>, { buffer, start, end }: JournalEntry): boolean {
   const fields = new FieldReader(buffer, frameFields(buffer, start), end);
-  fields.skip(4);
+  fields.skip(8);
   const rooms = fields.names();
   if (rooms.size > 0 && !overlap(rooms, joined)) return false;
   return !overlap(fields.names(), joined);

@@ -7,11 +7,14 @@ import { BroadcastFlag, FrameKind, frameFields, frameFlags, frameNamespace } fro
 import { Offsets } from "../wire/offset.js";
 import type { HubMember } from "./hub-member.js";
 import { Journal } from "./journal.js";
+import type { JournalEntry } from "./journal-slab.js";
 import type { MakeOrder, Order } from "./order.js";
 
 export interface PlacementEvents {
   /** Members that have sockets in the rooms that the frame's keys stand for. Valid until the next call. */
   collect(buffer: Buffer, start: number): readonly HubMember[];
+  /** A packet has its place, and has gone to these, among which its sender may be. */
+  onPlaced(from: HubMember, entry: JournalEntry, targets: readonly HubMember[]): void;
   /** A frame that was held may go on. */
   resume(from: HubMember, frame: Buffer): void;
   /** The journal drops packets before their time. */
@@ -67,6 +70,7 @@ export class Placement {
       const target = targets[i] as HubMember;
       if (target !== from || !echo) target.outbox.relay(entry.buffer, entry.start, entry.end);
     }
+    this.#events.onPlaced(from, entry, targets);
     from.placed++;
     // It may have left while its packet waited for a number.
     if (echo && from.isMember) {

@@ -15,6 +15,7 @@ import {
   SessionFlag,
 } from "../../dist/wire/frame.js";
 import { FrameReader } from "../../dist/wire/frame-reader.js";
+import { machineTime } from "../../dist/wire/machine-time.js";
 import { OFFSET_BYTES } from "../../dist/wire/offset.js";
 
 const MIB = 2 ** 20;
@@ -92,9 +93,10 @@ class FakeWorker {
     this.#says = new Outbox(toHub, Number.POSITIVE_INFINITY, { onFull: () => {} });
     this.say(FrameKind.open, OpenFlag.recovery, (frame) => {
       frame.u32(1);
+      frame.u64(Math.floor(machineTime()));
       frame.u32(60_000);
       frame.u32(60_000);
-      frame.raw(Buffer.from("/"));
+      frame.raw(Buffer.from("/", "utf16le"));
     });
   }
 
@@ -148,6 +150,7 @@ class FakeWorker {
   record(filler: number | string, flags = 0): void {
     this.write(FrameKind.record, flags, (frame) => {
       frame.u32(OFFSET_BYTES);
+      frame.u32(this.member.id);
       frame.names(new Set());
       frame.names(new Set());
       frame.raw(typeof filler === "number" ? Buffer.alloc(filler) : Buffer.from(filler));
@@ -161,7 +164,7 @@ class FakeWorker {
       if (kind === FrameKind.placed) return "placed";
       if (kind !== FrameKind.record && kind !== FrameKind.broadcast) return [];
       const frame = fields();
-      if (kind === FrameKind.record) frame.skip(4);
+      if (kind === FrameKind.record) frame.skip(8);
       frame.names();
       frame.names();
       const packet = frame.rest().toString("latin1");
@@ -182,7 +185,7 @@ class FakeWorker {
           missed = this.restored()?.missed ?? 0;
         } else missed = frame.u32();
       } else if (kind === FrameKind.record) {
-        frame.skip(4);
+        frame.skip(8);
         frame.names();
         frame.names();
         if (missed > 0 || isRestored) fillers.push(frame.rest().toString("latin1").slice(0, -OFFSET_BYTES));

@@ -6,7 +6,7 @@
 import type { RecoveryStats } from "../stats.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { FrameKind, SessionFlag } from "../wire/frame.js";
-import { roomKey } from "../wire/room-key.js";
+import type { NamespaceKeys } from "../wire/room-key.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import { MissedPackets } from "./missed-packets.js";
@@ -24,7 +24,8 @@ export class HubRecovery {
   readonly #sessions = new Sessions<HubMember>();
   readonly #slices = new Slices();
   readonly #requests: RestoreRequests;
-  readonly #namespaces = new Set<number>();
+  /** Namespaces with recovery, by id, and the keys of their rooms. */
+  readonly #namespaces = new Map<number, NamespaceKeys>();
   /** Keys of rooms that their holders are taken to be in, while they make the sockets. */
   readonly #claims = new Map<Session<HubMember>, number[]>();
   #timer: NodeJS.Timeout | undefined;
@@ -34,16 +35,16 @@ export class HubRecovery {
     this.#journal = journal;
     this.#onIdle = onIdle;
     this.#requests = new RestoreRequests(limits, journal, this.#slices, {
-      keysOf,
+      keysOf: (session) => this.#keysOf(session),
       fence: ({ holder, namespaceId, handle }) => holder && fence(holder, namespaceId, handle),
       passOver: (session) => this.#suspend(session),
       reserve: (session) => this.#sessions.reserve(session),
       giveUp: (session) => session.state === "restoring" && this.#sessions.suspend(session),
       onGiven: (session, to, handle) => {
-        const keys = keysOf(session);
+        const keys = this.#keysOf(session);
         this.#sessions.claim(session, to, handle);
         this.#claims.set(session, keys);
-        to.hold(keys);
+        to.hold(session.namespaceId, keys);
       },
     });
   }
@@ -62,8 +63,8 @@ export class HubRecovery {
     return this.has(namespaceId) && this.#sessions.hasAny(namespaceId);
   }
 
-  openNamespace(namespaceId: number, durationMs: number, retainMs: number): void {
-    this.#namespaces.add(namespaceId);
+  openNamespace(namespaceId: number, keys: NamespaceKeys, durationMs: number, retainMs: number): void {
+    this.#namespaces.set(namespaceId, keys);
     this.#sessions.openNamespace(namespaceId, durationMs);
     this.#journal.retain(retainMs);
     this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
@@ -148,7 +149,7 @@ export class HubRecovery {
 
   #hasAllSince(offset: string, session: Session): boolean {
     const { namespaceId, rooms } = session;
-    const audience = { namespaceId, rooms, keys: keysOf(session) };
+    const audience = { namespaceId, rooms, keys: this.#keysOf(session) };
     return MissedPackets.since(offset, this.#journal, audience) !== undefined;
   }
 
@@ -164,7 +165,7 @@ export class HubRecovery {
     if (!keys) return;
     this.#claims.delete(session);
     // Of one that is gone nothing is known any more.
-    if (holder?.isMember) holder.release(keys);
+    if (holder?.isMember) holder.release(session.namespaceId, keys);
   }
 
   #startSweep(): void {
@@ -176,11 +177,18 @@ export class HubRecovery {
   *#sweep(): Generator<void> {
     yield* this.#journal.expire();
     yield* this.#sessions.expire();
-    for (const namespaceId of this.#namespaces) {
+    for (const namespaceId of this.#namespaces.keys()) {
       if (!this.#sessions.hasAny(namespaceId)) this.#onIdle(namespaceId);
       yield;
     }
     this.#isSweeping = false;
+  }
+
+  #keysOf({ namespaceId, rooms }: Session): number[] {
+    const keys = new Set<number>();
+    const ofNamespace = this.#namespaces.get(namespaceId);
+    if (ofNamespace) for (const room of rooms) keys.add(ofNamespace.of(room));
+    return [...keys];
   }
 }
 
@@ -188,10 +196,4 @@ function fence(holder: HubMember, namespaceId: number, handle: number): void {
   holder.outbox.begin(FrameKind.fence, 0, namespaceId);
   holder.outbox.u32(handle);
   holder.outbox.end();
-}
-
-function keysOf({ namespaceId, rooms }: Session): number[] {
-  const keys = new Set<number>();
-  for (const room of rooms) keys.add(roomKey(namespaceId, String(room)));
-  return [...keys];
 }

@@ -9,8 +9,9 @@
  */
 import { BATCH_BYTES, giveBack, takeBuffer } from "../wire/batch-buffers.js";
 import { charCode } from "../wire/char-code.js";
-import { HEADER_BYTES, NUMBER_BIT } from "../wire/frame.js";
+import { HEADER_BYTES } from "../wire/frame.js";
 import { REUSED_BYTES } from "../wire/frame-reader.js";
+import { canTravel, NameKind, nameHead } from "../wire/names.js";
 import type { Link } from "./contract.js";
 
 const LARGE_BYTES = 1024 * 1024;
@@ -124,6 +125,12 @@ export class Outbox {
     this.#at += 4;
   }
 
+  /** @param value at most 2 ** 53 */
+  u64(value: number): void {
+    this.u32(value % 2 ** 32);
+    this.u32(Math.floor(value / 2 ** 32));
+  }
+
   u32s(values: Uint32Array): void {
     this.#room(values.length * 4);
     for (let i = 0; i < values.length; i++) {
@@ -168,17 +175,33 @@ export class Outbox {
     return length;
   }
 
-  /** Names of rooms; JavaScript applications use numbers too, which stay numbers. */
-  names(names: ReadonlySet<string>): void {
-    this.u32(names.size);
-    if (names.size === 0) return;
-    for (const name of names as ReadonlySet<unknown>) {
-      const start = this.#at;
-      this.text(String(name));
-      if (typeof name === "number") {
-        this.#buffer.writeUInt32LE((this.#buffer.readUInt32LE(start) | NUMBER_BIT) >>> 0, start);
+  /** Names of rooms, each as what it is. Rooms that no other process can have are left out. */
+  names(names: ReadonlySet<unknown>): void {
+    let count = 0;
+    for (const name of names) if (canTravel(name)) count++;
+    this.u32(count);
+    for (const name of names) {
+      if (typeof name === "string") this.#name(name);
+      else if (canTravel(name)) {
+        const kind = typeof name === "number" ? NameKind.number : NameKind.literal;
+        const text = String(name);
+        this.u32(nameHead(kind, text.length));
+        this.latin1(text);
       }
     }
+  }
+
+  #name(name: string): void {
+    this.#room(4 + name.length * 3);
+    const at = this.#at + 4;
+    let kind: number = NameKind.text;
+    let bytes = this.#putShort(name, at);
+    if (bytes === 0 && name.length > 0) {
+      if (!name.isWellFormed()) kind = NameKind.utf16;
+      bytes = this.#buffer.write(name, at, kind === NameKind.utf16 ? "utf16le" : "utf8");
+    }
+    this.#putU32(this.#at, nameHead(kind, bytes));
+    this.#at = at + bytes;
   }
 
   /** Size of the frame that is being built. */

@@ -14,6 +14,8 @@ export interface Admission {
   readonly member: number;
   readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
+  /** What the hub's room keys are made with. */
+  readonly roomSeed: string;
 }
 
 export interface HubLinkEvents {
@@ -30,6 +32,7 @@ export interface HubLinkEvents {
 
 export class HubLink {
   readonly memberId: number;
+  readonly roomSeed: string;
   readonly maxMessageBytes: number;
   readonly outbox: Outbox;
   readonly #link: Link;
@@ -38,6 +41,7 @@ export class HubLink {
 
   constructor(admission: Admission, makeLink: (events: LinkEvents) => Link, events: HubLinkEvents) {
     this.memberId = admission.member;
+    this.roomSeed = admission.roomSeed;
     this.maxMessageBytes = admission.maxMessageBytes;
     this.#maxBacklogBytes = admission.maxBacklogBytes;
     const reader = new FrameReader(events.onFrame, admission.maxMessageBytes);

@@ -3,11 +3,13 @@
  * Owns: a count of rooms by key, and the changes that are not on the wire yet. Runs in: workers.
  */
 import { KeyTable } from "../wire/key-table.js";
-import { roomKeys } from "../wire/room-key.js";
+import { machineTime } from "../wire/machine-time.js";
+import { canTravel } from "../wire/names.js";
+import type { NamespaceKeys } from "../wire/room-key.js";
 import { type RoomMembers, UNREPORTED } from "./room-members.js";
 
 export class InterestReport {
-  readonly #namespaceId: number;
+  readonly #keys: NamespaceKeys;
   /** Rooms that have a socket here, by key: two rooms with one key are reported once. */
   readonly #rooms = new KeyTable();
   /** Names of rooms, and the sockets in them. */
@@ -16,9 +18,16 @@ export class InterestReport {
   /** Rooms whose last socket has left: by key, or by name where the room is among the added. */
   #removedKeys: number[] = [];
   #removed: string[] = [];
+  /** When the first socket joined one of the added rooms, on the clock of {@link machineTime}; 0 if there are none. */
+  #since = 0;
 
-  constructor(namespaceId: number) {
-    this.#namespaceId = namespaceId;
+  constructor(keys: NamespaceKeys) {
+    this.#keys = keys;
+  }
+
+  /** The time of the oldest join that has not been taken; 0 if there is none. Whole microseconds. */
+  get since(): number {
+    return Math.floor(this.#since);
   }
 
   /** Whether everything has been taken. */
@@ -27,28 +36,47 @@ export class InterestReport {
   }
 
   /** The first socket has joined the room. */
-  add(room: string, members: RoomMembers): void {
+  add(room: unknown, members: RoomMembers): void {
+    if (!canTravel(room)) return;
     // It may have been reported to another hub.
     members.key = UNREPORTED;
+    if (this.#since === 0) this.#since = machineTime();
     this.#added.push(String(room));
     this.#addedMembers.push(members);
   }
 
+  /** The sockets of the rooms that were added may have joined as early as that. */
+  backdate(since: number): void {
+    if (this.#added.length > 0) this.#since = since;
+  }
+
   /** The last socket has left the room. */
-  remove(room: string, members: RoomMembers): void {
+  remove(room: unknown, members: RoomMembers): void {
+    if (!canTravel(room)) return;
     if (members.key === UNREPORTED) this.#removed.push(String(room));
     else this.#removedKeys.push(members.key);
   }
 
+  /** Nobody is in any room any more: what the hub was told is to be taken back, and nothing else is to be told. */
+  withdraw(): void {
+    this.#added = [];
+    this.#addedMembers = [];
+    this.#removed = [];
+    this.#since = 0;
+    this.#removedKeys = this.#rooms.keys();
+    for (const key of this.#removedKeys) this.#rooms.add(key, 1 - this.#rooms.get(key));
+  }
+
   /** The entries of an `interest` frame since the last call. */
   take(): Uint32Array {
-    const added = roomKeys(this.#namespaceId, this.#added);
-    const removed = roomKeys(this.#namespaceId, this.#removed);
+    const added = this.#keys.ofAll(this.#added);
+    const removed = this.#keys.ofAll(this.#removed);
     const [members, removedKeys] = [this.#addedMembers, this.#removedKeys];
     this.#added = [];
     this.#addedMembers = [];
     this.#removed = [];
     this.#removedKeys = [];
+    this.#since = 0;
     const entries = new Uint32Array(added.length + removed.length + removedKeys.length);
     let count = 0;
     // Joins first: a room that was left and joined again since the last call has not changed.

@@ -4,7 +4,7 @@
  *
  * A report goes
  * - before the next frame of any kind, so that what a frame leads to finds the rooms that were joined before;
- * - at the end of the turn, if somebody waits for the hub's word;
+ * - at the end of the turn, if sockets have joined: until then the hub has to send on what comes for them;
  * - after {@link LATE_MS} otherwise: that sockets have left can wait for others who leave.
  */
 import type { Outbox } from "../link/outbox.js";
@@ -37,10 +37,6 @@ export class InterestSync {
     }, LATE_MS).unref();
   }
 
-  forget(port: InterestReporter): void {
-    this.#dirty = this.#dirty.filter((dirty) => dirty !== port);
-  }
-
   /** The hub has been told of a namespace. */
   onOpening(): void {
     this.#opening++;
@@ -51,6 +47,7 @@ export class InterestSync {
     this.#opening--;
     open();
     if (this.#dirty.length === 0) this.#onWritten();
+    else this.#outbox?.schedule();
   }
 
   /** Settles when the hub acts on all interest up to now; undefined when it does already. */

@@ -76,6 +76,10 @@ export class Member implements PortHost {
     return this.#link?.maxMessageBytes ?? 0;
   }
 
+  get roomSeed(): string {
+    return this.#link?.roomSeed ?? "";
+  }
+
   get aloneBecause(): HoldfastError {
     return this.#aloneBecause ?? new HoldfastError("HOLDFAST_ERR_CLOSED", "The adapter has been closed.");
   }
@@ -103,10 +107,11 @@ export class Member implements PortHost {
   close(port: Parameters<PortHost["close"]>[0]): void {
     if (this.#ports.get(port.name) !== port) return;
     this.#ports.delete(port.name);
-    this.#interest.forget(port);
     if (port.id !== 0) {
       this.#portsById.delete(port.id);
-      this.#sendClose(port.id);
+      // The rooms that it takes back go before, and with them what others wait for.
+      port.withdraw();
+      this.beginFrame(FrameKind.close, 0, port.id)?.end();
     }
     this.requests.fail("HOLDFAST_ERR_CLOSED", "The adapter was closed before all answers came.", port);
     if (this.#ports.size === 0) this.#stop();
@@ -283,15 +288,9 @@ export class Member implements PortHost {
         port.onOpened(namespaceId, flags, fields.rest().toString("latin1"));
       } else {
         // Closed before the hub answered.
-        this.#sendClose(namespaceId);
+        this.beginFrame(FrameKind.close, 0, namespaceId)?.end();
       }
     });
-  }
-
-  #sendClose(namespaceId: number): void {
-    const outbox = this.#link?.outbox;
-    outbox?.begin(FrameKind.close, 0, namespaceId);
-    outbox?.end();
   }
 
   /** Releases the link and whatever waits for the hub's word. */

@@ -16,8 +16,9 @@ import {
   OpenFlag,
   Operation,
 } from "../wire/frame.js";
-import { roomKey } from "../wire/room-key.js";
-import { packValue } from "../wire/values.js";
+import { machineTime } from "../wire/machine-time.js";
+import { canTravel, staysHere } from "../wire/names.js";
+import { NamespaceKeys } from "../wire/room-key.js";
 import { InterestReport } from "./interest-report.js";
 import type {
   OperationCode,
@@ -31,6 +32,7 @@ import { flagBits, PortFrames } from "./port-frames.js";
 
 /** A frame names at most this many rooms; an operation on more goes to the whole namespace. */
 const MAX_ROOMS = 0xffff;
+const NO_ROOMS: ReadonlySet<Room> = new Set();
 
 export class NamespacePort {
   readonly name: string;
@@ -40,9 +42,16 @@ export class NamespacePort {
   readonly #frames: PortFrames;
   /** The hub's id of the namespace; 0 until it is open. */
   #id = 0;
+  /** As that hub has them; set while the namespace is open. */
+  #keys: NamespaceKeys | undefined;
   /** Frames from before the namespace was open, in order. */
   #waiting: (() => void)[] = [];
   #report: InterestReport | undefined;
+  /**
+   * Since when the hub's packets count for this server: since it was made, or since the worker found the hub again.
+   * Undefined while there is none.
+   */
+  #since: number | undefined;
   #dirty = false;
   #closed = false;
   /** The answer to every `serverCount()` of this turn. */
@@ -52,6 +61,7 @@ export class NamespacePort {
     this.#member = member;
     this.name = name;
     this.#openFlags = openFlags;
+    this.#since = member.state === "alone" ? undefined : machineTime();
     this.#handlers = handlers;
     this.#frames = new PortFrames(member, handlers, () => this.#id);
   }
@@ -128,31 +138,35 @@ export class NamespacePort {
   /**
    * Makes the other workers do something.
    * @param rooms whose workers; undefined for every server of the namespace
-   * @param claims rooms that sockets may join by it
+   * @param write what the operation needs
+   * @param claims rooms that sockets may join by it, all of which can travel
    */
   command(
     operation: OperationCode,
     rooms: Set<Room> | undefined,
-    value: unknown,
-    claims: readonly Room[] = [],
+    write: (outbox: Outbox) => void,
+    claims: ReadonlySet<Room> = NO_ROOMS,
   ): void {
-    const bytes = packValue(value);
     this.whenOpen(() => {
       if (this.#member.isFull()) return;
       const outbox = this.#begin(FrameKind.command, 0, rooms);
       if (!outbox) return;
-      outbox.u32(claims.length);
-      for (const room of claims) outbox.u32(roomKey(this.#id, String(room)));
+      outbox.u32(claims.size);
+      for (const room of claims) outbox.u32(this.#keyOf(room));
       outbox.u8(operation);
-      outbox.raw(bytes);
+      write(outbox);
       this.#member.endFrame();
     });
   }
 
   /** Asks the other workers; the rooms lead to them as in {@link command}. */
-  request(operation: OperationCode, rooms: Set<Room> | undefined, value: unknown, call: RequestCall): void {
-    const bytes = packValue(value);
-    this.#request(operation, 0, rooms, call, (outbox) => outbox.raw(bytes));
+  request(
+    operation: OperationCode,
+    rooms: Set<Room> | undefined,
+    write: (outbox: Outbox) => void,
+    call: RequestCall,
+  ): void {
+    this.#request(operation, 0, rooms, call, write);
   }
 
   /** Broadcasts and asks for the clients' acknowledgements. */
@@ -179,6 +193,7 @@ export class NamespacePort {
     this.#waiting = [];
     this.#member.close(this);
     this.#id = 0;
+    this.#keys = undefined;
     this.#closed = true;
     this.#report = undefined;
   }
@@ -188,23 +203,29 @@ export class NamespacePort {
     const { recovery } = this.#handlers;
     const flags = this.#openFlags | (recovery ? OpenFlag.recovery : 0);
     const outbox = this.#member.beginFrame(FrameKind.open, flags, 0);
+    this.#since ??= machineTime();
     outbox?.u32(token);
+    outbox?.u64(Math.floor(this.#since));
     if (recovery) {
       outbox?.u32(recovery.durationMs);
       outbox?.u32(recovery.retainMs);
     }
-    outbox?.raw(Buffer.from(this.name));
+    outbox?.raw(Buffer.from(this.name, "utf16le"));
     outbox?.end();
   }
 
   onOpened(id: number, flags: number, offset: string): void {
     this.#id = id;
+    this.#keys = new NamespaceKeys(this.#member.roomSeed, this.name);
     if ((flags & OpenedFlag.recoverable) !== 0) this.#handlers.onRecoverable();
     if (this.#openFlags === 0) {
-      this.#report = new InterestReport(id);
+      this.#report = new InterestReport(this.#keys);
       this.#handlers.reportRooms(this.#report);
+      this.#report.backdate(this.#since ?? 0);
       this.reported();
     }
+    // What the hub sends on comes after its word that the namespace is open: those who wait for that wait for both.
+    if (this.#openFlags === OpenFlag.everything) this.#member.markDirty(this);
     this.#handlers.recovery?.onOpened(offset);
     this.#sendWaiting();
   }
@@ -212,8 +233,10 @@ export class NamespacePort {
   /** The link is gone; a new one will get a new report. */
   onUnlinked(): void {
     this.#id = 0;
+    this.#keys = undefined;
     this.#report = undefined;
     this.#dirty = false;
+    this.#since = undefined;
     this.#handlers.recovery?.onUnlinked();
   }
 
@@ -232,18 +255,26 @@ export class NamespacePort {
     this.#handlers.onError(error);
   }
 
+  withdraw(): void {
+    this.#report?.withdraw();
+    this.changed();
+  }
+
   /** Writes what there is to report, in as many frames as the limit asks for. */
   writeInterest(outbox: Outbox, nextSequence: () => number): void {
     this.#dirty = false;
+    const since = this.#report?.since ?? 0;
     const entries = this.#report?.take() ?? new Uint32Array(0);
-    const most = Math.floor((this.#member.maxMessageBytes - HEADER_BYTES - 4) / KEY_BYTES);
+    const most = Math.floor((this.#member.maxMessageBytes - HEADER_BYTES - 12) / KEY_BYTES);
     let at = 0;
     do {
+      const end = Math.min(at + most, entries.length);
       outbox.begin(FrameKind.interest, 0, this.#id);
       outbox.u32(nextSequence());
-      outbox.u32s(entries.subarray(at, at + most));
+      outbox.u64(end === entries.length ? since : 0);
+      outbox.u32s(entries.subarray(at, end));
       outbox.end();
-      at += most;
+      at = end;
     } while (at < entries.length);
   }
 
@@ -256,8 +287,9 @@ export class NamespacePort {
     flags: number,
     rooms: Set<Room> | undefined,
     call: RequestCall,
-    writeValue: (outbox: Outbox) => void,
+    write: (outbox: Outbox) => void,
   ): void {
+    if (rooms && staysHere(rooms)) return call.onSettled(undefined);
     this.whenOpen(() => {
       if (this.#member.isFull()) return call.onSettled(this.#member.backlogFull());
       const outbox = this.#begin(FrameKind.request, flags, rooms);
@@ -266,7 +298,7 @@ export class NamespacePort {
       outbox.u32(this.#member.id);
       outbox.u32(id);
       outbox.u8(operation);
-      writeValue(outbox);
+      write(outbox);
       try {
         this.#member.endFrame();
       } catch (error) {
@@ -314,10 +346,17 @@ export class NamespacePort {
     }
   }
 
+  /** @returns undefined if there is no hub, or nobody elsewhere can be in these rooms */
   #begin(kind: number, flags: number, rooms: Set<Room> | undefined): Outbox | undefined {
-    const outbox = this.#id === 0 ? undefined : this.#member.beginFrame(kind, flags, this.#id);
-    if (!outbox || !rooms) return outbox;
-    if (rooms.size <= MAX_ROOMS) for (const room of rooms) outbox.key(roomKey(this.#id, String(room)));
+    if (this.#id === 0 || (rooms && staysHere(rooms))) return undefined;
+    const outbox = this.#member.beginFrame(kind, flags, this.#id);
+    if (!outbox || !rooms || rooms.size > MAX_ROOMS) return outbox;
+    for (const room of rooms) if (canTravel(room)) outbox.key(this.#keyOf(room));
     return outbox;
+  }
+
+  #keyOf(room: Room): number {
+    // A namespace that is open has its keys.
+    return (this.#keys as NamespaceKeys).of(room);
   }
 }

@@ -24,6 +24,8 @@ export interface PortHost {
   readonly state: MemberState;
   readonly requests: Requests;
   readonly maxMessageBytes: number;
+  /** What the hub's room keys are made with. */
+  readonly roomSeed: string;
   /** Why there is no hub; what requests fail with while alone. */
   readonly aloneBecause: HoldfastError;
   /** A number for a session that no other session of this process has had. */
@@ -47,6 +49,8 @@ export interface PortHost {
 }
 
 export interface InterestReporter {
+  /** The namespace is about to be closed: its rooms are to be taken back. */
+  withdraw(): void;
   /** Writes what there is to report, in as many frames as the limit asks for. */
   writeInterest(outbox: Outbox, nextSequence: () => number): void;
 }
@@ -78,7 +82,7 @@ export interface Responder {
   fail(error: Error): void;
 }
 
-/** What one namespace does with what comes for it. Where a packet is next in `fields`, the handler reads it. */
+/** What one namespace does with what comes for it. The handler reads what is next in `fields`. */
 export interface PortHandlers {
   /** Another worker broadcasts. @param hasOffset whether the packet's last argument is an offset */
   onBroadcast(
@@ -88,8 +92,8 @@ export interface PortHandlers {
     fields: FieldReader,
     hasOffset: boolean,
   ): void;
-  onCommand(operation: number, value: unknown): void;
-  onRequest(operation: number, value: unknown, responder: Responder): void;
+  onCommand(operation: number, fields: FieldReader): void;
+  onRequest(operation: number, fields: FieldReader, responder: Responder): void;
   /** A broadcast whose clients' acknowledgements the asker waits for. */
   onBroadcastWithAck(
     selection: Selection,

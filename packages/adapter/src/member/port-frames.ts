@@ -7,9 +7,12 @@ import { HoldfastError } from "../errors.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { BroadcastFlag, FrameKind, Operation, ResponseFlag } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
-import { packValue, unpackValue } from "../wire/values.js";
+import { packValue } from "../wire/values.js";
 import { NamesMemo } from "./names-memo.js";
 import type { PortHandlers, PortHost, Responder } from "./port-contract.js";
+
+/** What a `record` has before the names: where the offset is, and who sends it. */
+const RECORD_BYTES = 8;
 
 export class PortFrames {
   readonly #host: PortHost;
@@ -28,14 +31,14 @@ export class PortFrames {
     const { recovery } = this.#handlers;
     switch (kind) {
       case FrameKind.broadcast:
-        return this.#onBroadcast(flags, fields, (flags & BroadcastFlag.offset) !== 0);
+        return this.#onBroadcast(flags, fields);
       case FrameKind.command:
         return this.#onCommand(fields);
       case FrameKind.request:
         return this.#onRequest(flags, fields);
       case FrameKind.record:
         // Other workers' servers may have recovery where this one has not.
-        if (!recovery) return this.#onBroadcast(flags, fields, true);
+        if (!recovery) return this.#deliver(flags, fields.skip(RECORD_BYTES), true);
         return recovery.onRecord(readFlags(flags), fields);
       case FrameKind.placed:
         return recovery?.onPlaced(fields);
@@ -55,9 +58,13 @@ export class PortFrames {
     }
   }
 
-  #onBroadcast(flags: number, fields: FieldReader, hasOffset: boolean): void {
-    const place = hasOffset ? fields.tail(fields.u32(), OFFSET_BYTES) : undefined;
-    if (place) this.#handlers.recovery?.complete(place);
+  #onBroadcast(flags: number, fields: FieldReader): void {
+    const hasOffset = (flags & BroadcastFlag.offset) !== 0;
+    if (hasOffset) this.#handlers.recovery?.complete(fields.tail(fields.u32(), OFFSET_BYTES));
+    this.#deliver(flags, fields, hasOffset);
+  }
+
+  #deliver(flags: number, fields: FieldReader, hasOffset: boolean): void {
     const rooms = this.#lastRooms.read(fields);
     const except = this.#lastExcept.read(fields);
     this.#handlers.onBroadcast(rooms, except, readFlags(flags), fields, hasOffset);
@@ -67,7 +74,7 @@ export class PortFrames {
     const claims = fields.u32();
     fields.skip(claims * 4);
     try {
-      this.#handlers.onCommand(fields.u8(), unpackValue(fields.rest()));
+      this.#handlers.onCommand(fields.u8(), fields);
     } finally {
       // Whatever a listener of the application threw. Interest that came of the command goes before this on
       // the link: `beginFrame` sees to it.
@@ -82,7 +89,7 @@ export class PortFrames {
     const responder = this.#responder(asker, id);
     try {
       if (operation !== Operation.broadcastWithAck) {
-        return this.#handlers.onRequest(operation, unpackValue(fields.rest()), responder);
+        return this.#handlers.onRequest(operation, fields, responder);
       }
       const ackFlags = { ...readFlags(flags), timeout: fields.u32() };
       const selection = { rooms: fields.names(), except: fields.names() };

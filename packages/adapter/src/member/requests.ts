@@ -71,11 +71,12 @@ export class Requests {
     if ((flags & ResponseFlag.final) !== 0) this.finished(id, member);
   }
 
-  /** The hub has passed the request on to these members. */
+  /** The hub has passed the request on to these members; to more of them, if it says so again. */
   asked(id: number, members: readonly MemberInfo[]): void {
     const entry = this.#entries.get(id);
     if (!entry) return;
-    entry.missing = new Map(members.map((member) => [member.id, member]));
+    entry.missing ??= new Map();
+    for (const member of members) entry.missing.set(member.id, member);
     this.#settleIfComplete(id, entry);
   }
 

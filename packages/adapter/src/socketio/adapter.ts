@@ -92,8 +92,11 @@ export class HoldfastAdapter extends Adapter {
   #handlers(onError: ResolvedAdapterOptions["onError"]): PortHandlers {
     return {
       recovery: this.#recovery,
-      onBroadcast: (rooms, except, flags, fields, hasOffset) =>
-        this.#deliver(PreparedPacket.read(this.nsp, fields, hasOffset), rooms, except, flags),
+      onBroadcast: (rooms, except, flags, fields, hasOffset) => {
+        const packet = PreparedPacket.read(this.nsp, fields, hasOffset);
+        if (this.#recovery) this.#recovery.deliver(packet, rooms, except, flags);
+        else this.#deliver(packet, rooms, except, flags);
+      },
       onCommand: (...command) => this.#operations.onCommand(...command),
       onRequest: (...request) => this.#operations.onRequest(...request),
       onBroadcastWithAck: (...request) => this.#operations.onBroadcastWithAck(...request),
@@ -162,7 +165,7 @@ export class HoldfastAdapter extends Adapter {
       if (this.#isObserved) this.emit("join-room", room, id);
     }
     const reported = this.#port.reported();
-    this.#recovery?.onJoin(id, rooms);
+    this.#recovery?.onJoin(id, rooms, reported);
     // Socket.IO writes CONNECT right after a socket has joined the room of its own id.
     const socket = isOwnRoom ? connectedSocket(this.nsp, id) : undefined;
     if (socket) this.#onConnect(socket, reported !== undefined);

@@ -1,34 +1,43 @@
 /**
  * Sockets that Socket.IO has closed while their connection is open, and that still have to get what was emitted
  * before: on io.close(), for one.
- * Owns: these sockets, until nothing is in flight for them. Runs in: workers.
+ * Owns: these sockets, until nothing is on its way to them. Runs in: workers.
  */
 import type { Socket } from "socket.io";
-import type { SocketId } from "socket.io-adapter";
-import type { InFlight, Unplaced } from "./in-flight.js";
+import type { BroadcastFlags, SocketId } from "socket.io-adapter";
+import type { PreparedPacket } from "./prepared-packet.js";
 import { isOpen } from "./private-fields.js";
+import type { Undelivered } from "./undelivered.js";
 
 export class Departures {
-  readonly #inFlight: InFlight;
+  readonly #undelivered: Undelivered;
   readonly #sockets = new Map<SocketId, Socket>();
   #onEmpty: (() => void) | undefined;
   #empty: Promise<void> | undefined;
 
-  constructor(inFlight: InFlight) {
-    this.#inFlight = inFlight;
+  constructor(undelivered: Undelivered) {
+    this.#undelivered = undelivered;
   }
 
   /** Call before the socket leaves its rooms. */
   add(socket: Socket): void {
     const { id } = socket;
-    if (!isOpen(socket) || !this.#inFlight.concerns(id)) return;
-    this.#inFlight.decide(id);
+    if (!isOpen(socket) || !this.#undelivered.concerns(id)) return;
+    this.#undelivered.inFlight.decide(id);
     this.#sockets.set(id, socket);
-    this.#inFlight.after(new Set([id]), () => this.#remove(socket));
+    this.#undelivered.after(new Set([id]), () => this.#remove(socket));
+  }
+
+  has(sid: SocketId): boolean {
+    return this.#sockets.has(sid);
+  }
+
+  get(sid: SocketId): Socket | undefined {
+    return this.#sockets.get(sid);
   }
 
   /** Writes a packet to those that it is for. */
-  write({ packet, flags, decided }: Unplaced): void {
+  write(packet: PreparedPacket, flags: BroadcastFlags, decided?: ReadonlyMap<SocketId, boolean>): void {
     for (const [id, socket] of this.#sockets) {
       if (decided?.get(id)) packet.writeTo(socket, packet.writeOptions(flags));
     }

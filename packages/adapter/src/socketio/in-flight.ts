@@ -11,8 +11,8 @@ import type { PreparedPacket } from "./prepared-packet.js";
 
 export interface Unplaced {
   readonly packet: PreparedPacket;
-  readonly rooms: Set<Room>;
-  readonly except: Set<Room>;
+  readonly rooms: ReadonlySet<Room>;
+  readonly except: ReadonlySet<Room>;
   readonly flags: BroadcastFlags;
   /** For sockets that changed rooms since: whether the packet is for them. */
   decided: Map<SocketId, boolean> | undefined;

@@ -7,12 +7,14 @@
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags, BroadcastOptions, Room } from "socket.io-adapter";
 import { HoldfastError, RequestError } from "../errors.js";
+import type { Outbox } from "../link/outbox.js";
 import type { NamespacePort } from "../member/namespace-port.js";
-import type { Responder, Selection } from "../member/port-contract.js";
+import type { OperationCode, Responder, Selection } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { Operation } from "../wire/frame.js";
+import { canTravel } from "../wire/names.js";
 import { fromTable, type SocketDetails, type SocketsTable, toTable } from "../wire/sockets-table.js";
-import { packValue } from "../wire/values.js";
+import { packValue, unpackValue } from "../wire/values.js";
 import { type AckDeadline, AckDeadlines } from "./ack-deadlines.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import { onServerSideEmit, type Packet } from "./private-fields.js";
@@ -29,14 +31,6 @@ export interface LocalSockets {
     clientCountCallback: (count: number) => void,
     ack: (value: unknown) => void,
   ): void;
-}
-
-/** What a command carries: whom it is for, and what is done to them. */
-interface CommandValue extends Selection {
-  /** Rooms to join or to leave. */
-  readonly change?: Room[];
-  /** Whether to close the connection below. */
-  readonly close?: boolean;
 }
 
 type AckCallback = (error: Error | null, responses: unknown[]) => void;
@@ -62,40 +56,53 @@ export class Operations {
 
   // Commands: nobody answers.
 
-  join({ rooms, except }: Selection, change: Room[]): void {
-    this.#port.command(Operation.socketsJoin, rooms, { rooms, except, change }, change);
+  join(selection: Selection, rooms: Room[]): void {
+    const change = new Set(rooms.filter(canTravel));
+    this.#change(Operation.socketsJoin, selection, change, change);
   }
 
-  leave({ rooms, except }: Selection, change: Room[]): void {
-    this.#port.command(Operation.socketsLeave, rooms, { rooms, except, change });
+  leave(selection: Selection, rooms: Room[]): void {
+    this.#change(Operation.socketsLeave, selection, new Set(rooms.filter(canTravel)));
   }
 
-  disconnect({ rooms, except }: Selection, close: boolean): void {
-    this.#port.command(Operation.disconnectSockets, rooms, { rooms, except, close });
+  #change(operation: OperationCode, selection: Selection, change: Set<Room>, claims?: Set<Room>): void {
+    if (change.size === 0) return;
+    const write = (outbox: Outbox) => {
+      writeSelection(outbox, selection);
+      outbox.names(change);
+    };
+    this.#port.command(operation, selection.rooms, write, claims);
   }
 
-  onCommand(operation: number, value: unknown): void {
-    if (operation === Operation.serverSideEmit) return onServerSideEmit(this.#nsp, value as unknown[]);
-    const { rooms, except, change = [], close = false } = value as CommandValue;
-    if (operation === Operation.socketsJoin) this.#local.addSockets({ rooms, except }, change);
-    else if (operation === Operation.socketsLeave) this.#local.delSockets({ rooms, except }, change);
+  disconnect(selection: Selection, close: boolean): void {
+    this.#port.command(Operation.disconnectSockets, selection.rooms, (outbox) => {
+      writeSelection(outbox, selection);
+      outbox.u8(close ? 1 : 0);
+    });
+  }
+
+  onCommand(operation: number, fields: FieldReader): void {
+    if (operation === Operation.serverSideEmit) return onServerSideEmit(this.#nsp, readArguments(fields));
+    const selection = readSelection(fields);
+    if (operation === Operation.socketsJoin) this.#local.addSockets(selection, [...fields.names()]);
+    else if (operation === Operation.socketsLeave) this.#local.delSockets(selection, [...fields.names()]);
     else if (operation === Operation.disconnectSockets)
-      this.#local.disconnectSockets({ rooms, except }, close);
+      this.#local.disconnectSockets(selection, fields.u8() === 1);
   }
 
-  onRequest(operation: number, value: unknown, responder: Responder): void {
-    if (operation === Operation.fetchSockets) void this.#onFetchSockets(value as Selection, responder);
-    else if (operation === Operation.serverSideEmit) this.#onServerSideEmit(value as unknown[], responder);
+  onRequest(operation: number, fields: FieldReader, responder: Responder): void {
+    if (operation === Operation.fetchSockets) void this.#onFetchSockets(readSelection(fields), responder);
+    else if (operation === Operation.serverSideEmit) this.#onServerSideEmit(readArguments(fields), responder);
     else responder.fail(new HoldfastError("HOLDFAST_ERR_BROKEN_FRAME", `Unknown operation ${operation}.`));
   }
 
   // fetchSockets()
 
   /** Adds the other workers' sockets to `sockets`. */
-  fetchSockets({ rooms, except }: Selection, timeoutMs: number | undefined, sockets: unknown[]) {
+  fetchSockets(selection: Selection, timeoutMs: number | undefined, sockets: unknown[]) {
     return new Promise<unknown[]>((resolve, reject) => {
-      const selection = { rooms, except };
-      this.#port.request(Operation.fetchSockets, rooms, selection, {
+      const write = (outbox: Outbox) => writeSelection(outbox, selection);
+      this.#port.request(Operation.fetchSockets, selection.rooms, write, {
         timeoutMs: timeoutMs ?? this.#requestsTimeout,
         onResponse: (value) => {
           for (const details of fromTable(value as SocketsTable)) sockets.push(details);
@@ -122,12 +129,12 @@ export class Operations {
 
   serverSideEmit(packet: unknown[]): void {
     const ack = packet.at(-1);
-    if (typeof ack !== "function") {
-      this.#port.command(Operation.serverSideEmit, undefined, packet);
-      return;
-    }
+    const isQuestion = typeof ack === "function";
+    const value = packValue(isQuestion ? packet.slice(0, -1) : packet);
+    const write = (outbox: Outbox) => outbox.raw(value);
+    if (!isQuestion) return this.#port.command(Operation.serverSideEmit, undefined, write);
     const responses: unknown[] = [];
-    this.#port.request(Operation.serverSideEmit, undefined, packet.slice(0, -1), {
+    this.#port.request(Operation.serverSideEmit, undefined, write, {
       timeoutMs: this.#requestsTimeout,
       onResponse: (value) => responses.push(value),
       onSettled: (error) => (ack as AckCallback)(error ?? null, responses),
@@ -222,10 +229,24 @@ function reportCounts(servers: number, clients: number, clientCountCallback: (co
   for (let i = 1; i < servers; i++) clientCountCallback(0);
 }
 
+function writeSelection(outbox: Outbox, { rooms, except }: Selection): void {
+  outbox.names(rooms);
+  outbox.names(except);
+}
+
+function readSelection(fields: FieldReader): Selection {
+  const rooms = fields.names();
+  return { rooms, except: fields.names() };
+}
+
+function readArguments(fields: FieldReader): unknown[] {
+  return unpackValue(fields.rest()) as unknown[];
+}
+
 /** What other workers may know of a socket; a session store is left out, it may hold on to anything. */
 function describe({ id, handshake, rooms, data }: Socket): SocketDetails {
   const { sessionStore: _, ...rest } = handshake as typeof handshake & { sessionStore?: unknown };
-  return { id, handshake: rest, rooms: [...rooms], data };
+  return { id, handshake: rest, rooms: [...rooms].filter(canTravel), data };
 }
 
 /** The error for the first socket whose data has no encoded form. */

@@ -5,12 +5,12 @@
 import type { Socket } from "socket.io";
 import type { SocketId } from "socket.io-adapter";
 import { guardClose } from "./close-guard.js";
-import type { InFlight } from "./in-flight.js";
 import { connectionOf, interceptPackets, SocketPacket } from "./private-fields.js";
 import type { MissedPacket } from "./restores.js";
+import type { Undelivered } from "./undelivered.js";
 
 export class OwnPackets {
-  readonly #inFlight: InFlight;
+  readonly #undelivered: Undelivered;
   readonly #maxMs: number;
   readonly #newest: () => string;
   /** Sockets, and what ends that their connections wait for them when they are closed. */
@@ -20,8 +20,8 @@ export class OwnPackets {
    * @param maxMs how long a close may wait
    * @param newest the offset of the newest packet that has been delivered here
    */
-  constructor(inFlight: InFlight, maxMs: number, newest: () => string) {
-    this.#inFlight = inFlight;
+  constructor(undelivered: Undelivered, maxMs: number, newest: () => string) {
+    this.#undelivered = undelivered;
     this.#maxMs = maxMs;
     this.#newest = newest;
   }
@@ -35,8 +35,8 @@ export class OwnPackets {
   add(socket: Socket, missed: MissedPacket[]): void {
     interceptPackets(socket, (type, write) => this.#onPacket(socket, type, write, missed));
     const wait = (done: () => void) => {
-      if (!this.#inFlight.concerns(socket.id)) return false;
-      this.#inFlight.after(new Set([socket.id]), done);
+      if (!this.#undelivered.concerns(socket.id)) return false;
+      this.#undelivered.after(new Set([socket.id]), done);
       return true;
     };
     this.forget(socket.id);
@@ -64,13 +64,13 @@ export class OwnPackets {
       write();
       for (const { packet, flags } of missed.splice(0)) packet.writeTo(socket, packet.writeOptions(flags));
     } else if (type === SocketPacket.disconnect) {
-      this.#inFlight.flush(id, ({ packet, flags }) => {
+      this.#undelivered.flush(id, ({ packet, flags }) => {
         packet.setOffset(this.#newest());
         packet.writeTo(socket, packet.writeOptions(flags));
       });
       write();
-    } else if (type === SocketPacket.ack && this.#inFlight.concerns(id)) {
-      this.#inFlight.after(new Set([id]), write);
+    } else if (type === SocketPacket.ack && this.#undelivered.concerns(id)) {
+      this.#undelivered.after(new Set([id]), write);
     } else {
       write();
     }

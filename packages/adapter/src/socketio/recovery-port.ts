@@ -46,6 +46,11 @@ export class RecoveryPort {
     return this.#member.state !== "alone" && !this.#member.isFull();
   }
 
+  /** Whether this process is the member that a frame names as its sender. */
+  isOwn(sender: number): boolean {
+    return sender === this.#member.id;
+  }
+
   /** Whether the hub knows the namespace, so that it hears what is said about sessions. */
   get isOpen(): boolean {
     return this.#port.id !== 0;
@@ -86,6 +91,7 @@ export class RecoveryPort {
           rooms,
           (outbox) => {
             outbox.u32(packet.offsetFromEnd);
+            outbox.u32(this.#member.id);
             outbox.names(rooms);
             outbox.names(except);
             packet.write(outbox);

@@ -1,16 +1,18 @@
 /**
  * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its
  * sessions are known there, and sessions of other workers are restored here.
- * Owns: the packets in flight, the live sessions, the restores. Runs in: workers.
+ * Owns: what is on its way to sockets, the live sessions, the restores. Runs in: workers.
  */
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
+import { staysHere } from "../wire/names.js";
 import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
 import { Departures } from "./departures.js";
-import { InFlight, type Unplaced } from "./in-flight.js";
+import type { InFlight, Unplaced } from "./in-flight.js";
+import type { JoiningSockets } from "./joining-sockets.js";
 import { LiveSessions } from "./live-sessions.js";
 import { OwnPackets } from "./own-packets.js";
 import { PreparedPacket } from "./prepared-packet.js";
@@ -24,6 +26,8 @@ import {
 } from "./private-fields.js";
 import { RecoveryPort } from "./recovery-port.js";
 import { type RestoredSession, Restores } from "./restores.js";
+import { Undelivered } from "./undelivered.js";
+import { batchWrites } from "./write-batch.js";
 
 /** No hub has said where we are yet. No hub mistakes this for one of its own offsets. */
 const NOWHERE = "0".repeat(OFFSET_BYTES);
@@ -40,8 +44,8 @@ export interface RecoveryContext {
   /** Writes to this worker's sockets; for those in `decided` it says whether they get it. */
   deliver(
     packet: PreparedPacket,
-    rooms: Set<Room>,
-    except: Set<Room>,
+    rooms: ReadonlySet<Room>,
+    except: ReadonlySet<Room>,
     flags: BroadcastFlags,
     decided?: ReadonlyMap<SocketId, boolean>,
   ): void;
@@ -54,7 +58,9 @@ export class Recovery implements RecoveryHandlers {
   readonly durationMs: number;
   readonly retainMs: number;
   readonly #context: RecoveryContext;
+  readonly #undelivered: Undelivered;
   readonly #inFlight: InFlight;
+  readonly #joining: JoiningSockets;
   /** Closed sockets that still get what was emitted before. */
   readonly #departures: Departures;
   readonly #ownPackets: OwnPackets;
@@ -70,9 +76,11 @@ export class Recovery implements RecoveryHandlers {
     this.durationMs = Math.min(durationMs, MAX_MS);
     // A connection that is lost unnoticed misses packets before its session is suspended.
     this.retainMs = Math.min(durationMs + unnoticedMs, MAX_MS);
-    this.#inFlight = new InFlight((record, sid) => matches(record, context.roomsOf(sid)));
-    this.#departures = new Departures(this.#inFlight);
-    this.#ownPackets = new OwnPackets(this.#inFlight, context.requestsTimeout, () => this.#newest);
+    this.#undelivered = new Undelivered((record, sid) => matches(record, context.roomsOf(sid)), batchWrites);
+    this.#inFlight = this.#undelivered.inFlight;
+    this.#joining = this.#undelivered.joining;
+    this.#departures = new Departures(this.#undelivered);
+    this.#ownPackets = new OwnPackets(this.#undelivered, context.requestsTimeout, () => this.#newest);
   }
 
   /** @returns undefined where the server has no `connectionStateRecovery` */
@@ -103,7 +111,7 @@ export class Recovery implements RecoveryHandlers {
 
   close(): void {
     void this.leave();
-    this.#inFlight.clear();
+    this.#undelivered.clear();
     this.#departures.clear();
     this.#ownPackets.clear();
   }
@@ -113,7 +121,7 @@ export class Recovery implements RecoveryHandlers {
     const { nsp, send } = this.#context;
     const prepared = PreparedPacket.encodeWithOffset(nsp, packet);
     const record: Unplaced = { packet: prepared, rooms, except, flags, decided: undefined };
-    if (flags.volatile || flags.local) {
+    if (flags.volatile || flags.local || staysHere(rooms)) {
       if (!flags.local) send(prepared, rooms, except, flags);
       return this.#inFlight.follow(record, this.#deliverUnplaced);
     }
@@ -125,7 +133,17 @@ export class Recovery implements RecoveryHandlers {
 
   /** Runs what else this worker sends to these sockets, after what it has sent before. */
   inOrder(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
-    this.#inFlight.after(sids, run);
+    this.#undelivered.after(sids, run);
+  }
+
+  /** Delivers a packet of another worker that is not kept. */
+  deliver(
+    packet: PreparedPacket,
+    rooms: ReadonlySet<Room>,
+    except: ReadonlySet<Room>,
+    flags: BroadcastFlags,
+  ): void {
+    this.#deliver(this.#newest, { packet, rooms, except, flags, decided: undefined });
   }
 
   /** Gets a session back for a client. */
@@ -143,8 +161,13 @@ export class Recovery implements RecoveryHandlers {
     if (!this.isReturning(sid)) this.#inFlight.decide(sid);
   }
 
-  /** A socket has joined rooms. */
-  onJoin(sid: SocketId, rooms: ReadonlySet<Room>): void {
+  /**
+   * A socket has joined rooms.
+   * @param known settles when the hub knows them; undefined when it does
+   */
+  onJoin(sid: SocketId, rooms: ReadonlySet<Room>, known: Promise<void> | undefined): void {
+    // The hub knows the rooms of a session that comes back.
+    if (known && !this.isReturning(sid)) this.#joining.add(sid, known, this.#newest);
     this.#live?.changed(sid, true, rooms);
   }
 
@@ -155,6 +178,7 @@ export class Recovery implements RecoveryHandlers {
   /** The socket is gone, or will never be connected. */
   onGone(sid: SocketId): void {
     this.#ownPackets.forget(sid);
+    if (!this.#departures.has(sid)) this.#joining.forget(sid);
     this.#live?.forget(sid);
     this.#restores?.abandon(sid);
   }
@@ -163,6 +187,8 @@ export class Recovery implements RecoveryHandlers {
   persist(sid: SocketId, data: unknown): void {
     const socket = this.#context.nsp.sockets.get(sid);
     if (socket) this.#departures.add(socket);
+    // If its client comes back, it gets what was held.
+    if (!this.#departures.has(sid)) this.#joining.forget(sid);
     this.#live?.suspend(sid, data, this.#context.roomsOf(sid));
   }
 
@@ -172,6 +198,7 @@ export class Recovery implements RecoveryHandlers {
 
   onOpened(offset: string): void {
     const wasCutOff = sameOrder(offset, this.#newest);
+    if (!wasCutOff) this.#joining.onOtherOrder();
     this.#newest = offset;
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.
@@ -199,21 +226,21 @@ export class Recovery implements RecoveryHandlers {
 
   readonly #deliverUnplaced = (record: Unplaced): void => {
     record.packet.setOffset(this.#newest);
-    this.#deliver(record);
+    this.#deliver(this.#newest, record);
   };
-
-  #deliver(record: Unplaced): void {
-    const { packet, rooms, except, flags, decided } = record;
-    this.#context.deliver(packet, rooms, except, flags, decided);
-    this.#departures.write(record);
-  }
 
   onRecord(flags: BroadcastFlags, fields: FieldReader): void {
     const offset = fields.tail(fields.u32(), OFFSET_BYTES).toString("latin1");
+    const isOwn = this.#port?.isOwn(fields.u32()) === true;
     const [rooms, except] = [fields.names(), fields.names()];
     const packet = PreparedPacket.read(this.#context.nsp, fields, true);
     if (this.#restores?.takeMissed(packet, flags)) return;
-    this.#deliverPlaced(offset, { packet, rooms, except, flags, decided: undefined });
+    const record: Unplaced = { packet, rooms, except, flags, decided: undefined };
+    if (this.#isLate(offset)) return this.#holdLate(offset, record);
+    // A packet of this worker comes back if nobody here was in its rooms when it was made. It is not for sockets that
+    // have joined since, but it may be for a session that is on its way.
+    if (isOwn) this.#keepForRestores(offset, record);
+    else this.#deliverPlaced(offset, record);
   }
 
   onPlaced(fields: FieldReader): void {
@@ -225,15 +252,50 @@ export class Recovery implements RecoveryHandlers {
   }
 
   #deliverPlaced(offset: string, record: Unplaced): void {
-    const { packet, flags } = record;
-    this.#newest = offset;
-    if (this.#restores?.isEmpty === false) {
-      this.#restores.offer(packet, flags, (sid, given) => {
-        const current = this.#context.roomsOf(sid);
-        return matches(record, current.size > 0 ? current : given);
-      });
+    this.#keepForRestores(offset, record);
+    this.#deliver(offset, record);
+  }
+
+  /** Whether newer packets have been delivered: the hub sends this one on to sockets that had joined before. */
+  #isLate(offset: string): boolean {
+    return sameOrder(offset, this.#newest) && offset <= this.#newest;
+  }
+
+  #holdLate(offset: string, record: Unplaced): void {
+    for (const sid of this.#joining.before(offset)) {
+      if (matches(record, this.#context.roomsOf(sid))) this.#hold(sid, offset, record);
     }
-    this.#deliver(record);
+  }
+
+  /** Delivers what carries this offset; for sockets that are joining it is held. */
+  #deliver(offset: string, record: Unplaced): void {
+    const { packet, rooms, except, flags, decided } = record;
+    let others: Map<SocketId, boolean> | undefined;
+    for (const sid of this.#joining.sids()) {
+      if (!(decided?.get(sid) ?? matches(record, this.#context.roomsOf(sid)))) continue;
+      this.#hold(sid, offset, record);
+      others ??= new Map(decided);
+      others.set(sid, false);
+    }
+    const byNow = others ?? decided;
+    this.#context.deliver(packet, rooms, except, flags, byNow);
+    this.#departures.write(packet, flags, byNow);
+  }
+
+  #hold(sid: SocketId, offset: string, { packet, flags }: Unplaced): void {
+    this.#joining.hold(sid, offset, () => {
+      const socket = this.#departures.get(sid) ?? this.#context.nsp.sockets.get(sid);
+      if (socket) packet.writeTo(socket, packet.writeOptions(flags));
+    });
+  }
+
+  #keepForRestores(offset: string, record: Unplaced): void {
+    this.#newest = offset;
+    if (this.#restores?.isEmpty !== false) return;
+    this.#restores.offer(record.packet, record.flags, (sid, given) => {
+      const current = this.#context.roomsOf(sid);
+      return matches(record, current.size > 0 ? current : given);
+    });
   }
 
   onMissed(fields: FieldReader): void {

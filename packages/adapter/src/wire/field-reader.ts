@@ -1,5 +1,5 @@
 /** Reads the fields of a frame in order, as `Outbox` wrote them. Runs in: primary and workers. */
-import { NUMBER_BIT } from "./frame.js";
+import { NameKind, nameBytes, nameKind, nameValue } from "./names.js";
 
 export class FieldReader {
   readonly #buffer: Buffer;
@@ -26,6 +26,11 @@ export class FieldReader {
     return this.#buffer.readUInt32LE(this.#at - 4);
   }
 
+  u64(): number {
+    const low = this.u32();
+    return low + this.u32() * 2 ** 32;
+  }
+
   bytes(length: number): Buffer {
     this.#at += length;
     return this.#buffer.subarray(this.#at - length, this.#at);
@@ -47,8 +52,9 @@ export class FieldReader {
     return this.#buffer.toString("utf8", this.#at - length, this.#at);
   }
 
-  skip(bytes: number): void {
+  skip(bytes: number): this {
     this.#at += bytes;
+    return this;
   }
 
   /** Where the reader is. */
@@ -70,7 +76,7 @@ export class FieldReader {
     return true;
   }
 
-  /** Room names; what was a number in JavaScript is one again. */
+  /** Names of rooms; each is what it was at the sender, as its type need not say. */
   names(): Set<string> {
     const names = new Set<string>();
     for (let count = this.u32(); count > 0; count--) names.add(this.#name());
@@ -80,9 +86,10 @@ export class FieldReader {
   #name(): string {
     const head = this.u32();
     const start = this.#at;
-    this.#at += (head & ~NUMBER_BIT) >>> 0;
-    const text = this.#buffer.toString("utf8", start, this.#at);
-    // Socket.IO's types say string; its users pass numbers as well.
-    return ((head & NUMBER_BIT) !== 0 ? Number(text) : text) as string;
+    this.#at += nameBytes(head);
+    const kind = nameKind(head);
+    if (kind === NameKind.text) return this.#buffer.toString("utf8", start, this.#at);
+    if (kind === NameKind.utf16) return this.#buffer.toString("utf16le", start, this.#at);
+    return nameValue(kind, this.#buffer.toString("latin1", start, this.#at)) as string;
   }
 }

@@ -21,15 +21,16 @@ export const KEY_BYTES = 4;
 export const FrameKind = {
   // A worker tells the hub.
   /**
-   * u32 token; with {@link OpenFlag}.recovery u32 ms that a session lives without a socket and u32 ms that
-   * packets are kept; utf8 name. The worker has a server with this namespace.
+   * u32 token, u64 time since when the server is there; with {@link OpenFlag}.recovery u32 ms that a session lives without a socket and u32 ms that
+   * packets are kept; utf16 name. The worker has a server with this namespace.
    */
   open: 1,
   /** The worker's server closed the namespace. */
   close: 2,
   /**
-   * u32 sequence, or 0 if nobody waits for `synced`; then u32 × n: key × 2 + 1 for "a socket is in this
-   * room", key × 2 for "none is left".
+   * u32 sequence, or 0 if nobody waits for `synced`; u64 time of the oldest join in this report, or 0 if there is
+   * none or more frames of the report follow; then u32 × n: key × 2 + 1 for "a socket is in this room", key × 2
+   * for "none is left".
    */
   interest: 3,
   /** A command with claims has been carried out. */
@@ -57,17 +58,17 @@ export const FrameKind = {
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
   /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
   broadcast: 16,
-  /** u32 claims, u32 × claims: rooms that receivers may join by this; then u8 {@link Operation}, value. */
-  command: 17,
   /**
-   * u32 member that asks, u32 request, u8 {@link Operation}, value; for `broadcastWithAck` u32 milliseconds,
-   * names rooms, names except, packet instead of the value.
+   * u32 claims, u32 × claims: rooms that receivers may join by this; then u8 {@link Operation} and what it needs.
    */
+  command: 17,
+  /** u32 member that asks, u32 request, u8 {@link Operation} and what it needs. */
   request: 18,
   /** u32 member that asked, u32 request, u32 member that answers, value or nothing. */
   response: 19,
   /**
-   * u32 how far before the frame's end the place of the offset is, names rooms, names except, packet.
+   * u32 how far before the frame's end the place of the offset is, u32 member that sends, names rooms, names except,
+   * packet.
    * A broadcast that the hub keeps in its journal. With {@link BroadcastFlag}.echo its sender gets `placed`.
    */
   record: 20,
@@ -107,13 +108,19 @@ export const FrameKind = {
   missed: 44,
 } as const;
 
-/** What a command or request asks for; the numbers are part of the protocol. */
+/** What a command or request asks for, and what it needs for that; the numbers are part of the protocol. */
 export const Operation = {
+  /** Names rooms, names except: whom; names of the rooms to join. */
   socketsJoin: 1,
+  /** The same, of the rooms to leave. */
   socketsLeave: 2,
+  /** Names rooms, names except, u8 1 to close the connections below. */
   disconnectSockets: 3,
+  /** A value: the arguments. */
   serverSideEmit: 4,
+  /** Names rooms, names except. */
   fetchSockets: 5,
+  /** u32 milliseconds, names rooms, names except, packet. */
   broadcastWithAck: 6,
 } as const;
 
@@ -168,9 +175,6 @@ export const PartFlag = {
   ascii: 2,
 } as const;
 
-/** A room's name is a u32 length and utf8; this bit of the length says that it was a number in JavaScript. */
-export const NUMBER_BIT = 0x80000000;
-
 export function frameLength(buffer: Buffer, start: number): number {
   return buffer.readUInt32LE(start);
 }
@@ -203,6 +207,11 @@ export function interestEntry(buffer: Buffer, at: number): number {
     ((buffer[at + 2] as number) << 16) |
     ((buffer[at + 3] as number) << 24)
   );
+}
+
+/** A time on the clock of `machineTime()`, in whole microseconds. */
+export function frameTime(buffer: Buffer, at: number): number {
+  return buffer.readUInt32LE(at) + buffer.readUInt32LE(at + 4) * 2 ** 32;
 }
 
 /** Where the fields of the frame's kind begin. */

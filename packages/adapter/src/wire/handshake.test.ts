@@ -3,7 +3,14 @@ import { expect, test } from "vitest";
 import { MESSAGE_KEY, readPrimaryMessage, readWorkerMessage } from "../../dist/wire/handshake.js";
 
 const pipe = { kind: "pipe", fds: { toHub: 4, fromHub: 5 } };
-const welcome = { [MESSAGE_KEY]: "welcome", member: 1, link: pipe, maxMessageBytes: 1, maxBacklogBytes: 1 };
+const welcome = {
+  [MESSAGE_KEY]: "welcome",
+  member: 1,
+  link: pipe,
+  maxMessageBytes: 1,
+  maxBacklogBytes: 1,
+  roomSeed: "00",
+};
 const hello = { [MESSAGE_KEY]: "hello", protocol: 1, version: "1.0.0", probe: new Uint8Array(1) };
 
 test("what each end says is read by the other", () => {
@@ -28,10 +35,12 @@ test("what each end says is read by the other", () => {
 test("a message with a field of another type is not ours, whatever it is", () => {
   const odd = fc.oneof(fc.anything(), fc.constantFrom(-1, 1.5, Number.NaN, 2 ** 60, null, undefined, {}, []));
   const isRight = (field: string, value: unknown) =>
-    field === "version" ? typeof value === "string" : Number.isSafeInteger(value) && (value as number) >= 0;
+    field === "version" || field === "roomSeed"
+      ? typeof value === "string"
+      : Number.isSafeInteger(value) && (value as number) >= 0;
   for (const [read, message, fields] of [
     [readWorkerMessage, hello, ["protocol", "version"]],
-    [readPrimaryMessage, welcome, ["member", "maxMessageBytes", "maxBacklogBytes"]],
+    [readPrimaryMessage, welcome, ["member", "maxMessageBytes", "maxBacklogBytes", "roomSeed"]],
   ] as const) {
     fc.assert(
       fc.property(fc.constantFrom(...fields), odd, (field, value) => {

@@ -32,6 +32,8 @@ export interface Welcome {
     | { readonly kind: "ipc"; readonly binary: boolean };
   readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
+  /** The hub's secret: what room keys are made with, and clients must not know. */
+  readonly roomSeed: string;
 }
 
 export interface Refusal {
@@ -101,10 +103,11 @@ export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
 }
 
 function readWelcome(fields: Fields): Welcome | undefined {
-  const { member, maxMessageBytes, maxBacklogBytes } = fields;
+  const { member, maxMessageBytes, maxBacklogBytes, roomSeed } = fields;
   const link = readLink(fields.link);
   if (!link || !isCount(member) || !isCount(maxMessageBytes) || !isCount(maxBacklogBytes)) return undefined;
-  return { [MESSAGE_KEY]: "welcome", member, link, maxMessageBytes, maxBacklogBytes };
+  if (typeof roomSeed !== "string") return undefined;
+  return { [MESSAGE_KEY]: "welcome", member, link, maxMessageBytes, maxBacklogBytes, roomSeed };
 }
 
 function readLink(raw: unknown): Welcome["link"] | undefined {

@@ -29,10 +29,10 @@ test("agrees with a Map, whatever collides and however it grows and shrinks", ()
           expect(table.add(action.key, action.change)).toBe(before + action.change);
         } else if ("set" in action) {
           put(action.key, before | action.set);
-          table.setBits(action.key, action.set);
+          expect(table.setBits(action.key, action.set)).toBe((before | action.set) !== before);
         } else if ("unset" in action) {
           put(action.key, before & ~action.unset);
-          table.unsetBits(action.key, action.unset);
+          expect(table.unsetBits(action.key, action.unset)).toBe((before & ~action.unset) !== before);
         } else {
           put(action.key, action.value);
           table.add(action.key, action.value - before);
@@ -40,6 +40,7 @@ test("agrees with a Map, whatever collides and however it grows and shrinks", ()
         expect(table.get(action.key)).toBe(model.get(action.key) ?? 0);
         expect(table.size).toBe(model.size);
       }
+      expect(table.keys().sort(ascending)).toEqual([...model.keys()].sort(ascending));
       for (const { key: k } of steps.filter((action) => "key" in action)) {
         expect(table.get(k)).toBe(model.get(k) ?? 0);
       }
@@ -47,6 +48,10 @@ test("agrees with a Map, whatever collides and however it grows and shrinks", ()
     { numRuns: 300 },
   );
 });
+
+function ascending(one: number, other: number): number {
+  return one - other;
+}
 
 test("the largest and the smallest key are keys like others", () => {
   const table = new KeyTable();

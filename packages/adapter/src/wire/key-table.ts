@@ -47,26 +47,37 @@ export class KeyTable {
     return before;
   }
 
-  setBits(key: number, bits: number): void {
+  /** @returns whether the value is another one now */
+  setBits(key: number, bits: number): boolean {
     const at = this.#find(key);
-    this.#put(key, at, (this.#values[at] as number) | bits);
+    return this.#put(key, at, (this.#values[at] as number) | bits);
   }
 
-  unsetBits(key: number, bits: number): void {
+  /** @returns whether the value is another one now */
+  unsetBits(key: number, bits: number): boolean {
     const at = this.#find(key);
-    this.#put(key, at, (this.#values[at] as number) & ~bits);
+    return this.#put(key, at, (this.#values[at] as number) & ~bits);
   }
 
-  #put(key: number, at: number, value: number): void {
+  #put(key: number, at: number, value: number): boolean {
     const before = this.#values[at] as number;
-    if (before === value) return;
+    if (before === value) return false;
     this.#values[at] = value;
     if (before === 0) this.#size++;
     else if (value === 0) this.#size--;
-    if (this.#keys[at] !== FREE) return;
+    if (this.#keys[at] !== FREE) return true;
     this.#keys[at] = key;
     this.#taken++;
     if (this.#taken > MAX_LOAD * this.#keys.length) this.#layOutAnew();
+    return true;
+  }
+
+  /** The keys whose value is not 0, in any order. */
+  keys(): number[] {
+    const present: number[] = [];
+    for (let i = 0; i < this.#keys.length; i++)
+      if (this.#values[i] !== 0) present.push(this.#keys[i] as number);
+    return present;
   }
 
   /** Clears bits of every value; ten milliseconds for a million keys. */
