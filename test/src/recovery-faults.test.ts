@@ -328,7 +328,7 @@ test("data that is too large for a message is reported, and the rest of the sess
     });
   });
   const client = await clients.connect(a.url);
-  expect(await warned).toContain(`socket.data of socket ${client.id} cannot be kept`);
+  expect(await warned).toContain(`socket.data.large of socket ${client.id} cannot be kept`);
   await a.run((ctx) => void ctx.io.to("r").emit("m", 0));
   await client.has("m", 0);
   const { id } = client;

@@ -55,13 +55,16 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_LINK_LOST"
   /**
-   * Thrown: a value cannot be encoded, because it is a symbol, a `Blob` in a broadcast, or a getter that
-   * throws. Send plain data. With recovery, `onError` is told of keys of `socket.data` that cannot be kept.
+   * Thrown: a value cannot be encoded, because it is a symbol, a getter that throws, more than 10,000 objects
+   * deep, or a `Blob` in a broadcast. Send plain data. Given to `onError`: the same of a field of `socket.data`
+   * or of a handshake, which other workers or the client's next session are left without, or of a client's
+   * acknowledgement, which counts as missing.
    */
   | "HOLDFAST_ERR_UNSERIALIZABLE"
   /**
    * Thrown, or given to `onError` if the hub was not there yet: a message is larger than `maxMessageBytes`.
-   * Send less, or raise it.
+   * Send less, or raise it. Given to `onError`: what is said of `HOLDFAST_ERR_UNSERIALIZABLE`, because of its
+   * size.
    */
   | "HOLDFAST_ERR_MESSAGE_TOO_LARGE"
   /**
@@ -78,7 +81,13 @@ export type HoldfastErrorCode =
    * Given to `onError` in a worker, and a warning of the process in the primary: the bytes on a link are not
    * frames of this protocol, and the link was ended. Something else writes to its file descriptors.
    */
-  | "HOLDFAST_ERR_BROKEN_FRAME";
+  | "HOLDFAST_ERR_BROKEN_FRAME"
+  /**
+   * Given to `onError` in a worker, and a warning of the process in the primary: a message of another process
+   * cannot be read. It was dropped, the request that it belongs to fails, and the link goes on. That is a fault
+   * of this package: please report it.
+   */
+  | "HOLDFAST_ERR_BROKEN_MESSAGE";
 
 /** Marks instances across packages, and across copies of one package. */
 const BRAND = Symbol.for("holdfast.error");
@@ -146,3 +155,12 @@ function brand(error: Error, mark: symbol): void {
 
 recogniseBy(BRAND, HoldfastError);
 recogniseBy(REQUEST_BRAND, RequestError);
+
+/** What an error says; of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "something that cannot be shown was thrown";
+  }
+}

@@ -18,3 +18,12 @@ export function throwUncaught(error: unknown): void {
     throw error;
   });
 }
+
+/** Runs a listener or callback of the application. What it throws is uncaught; the caller goes on. */
+export function runApplication(code: () => void): void {
+  try {
+    code();
+  } catch (error) {
+    throwUncaught(error);
+  }
+}

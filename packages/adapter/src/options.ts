@@ -1,5 +1,6 @@
 /** Options as given and as resolved; each is checked here, once. Runs in: primary and workers. */
 import type { HoldfastError } from "./errors.js";
+import { runApplication } from "./faults.js";
 import { MAX_TIMER_MS, OptionReader } from "./option-reader.js";
 
 const MAX_BYTES = 2 ** 31 - 1;
@@ -82,7 +83,7 @@ export function resolveAdapterOptions(input: AdapterOptions = {}): ResolvedAdapt
     requestsTimeout: fields.integer("requestsTimeout", 5_000, 1, MAX_TIMER_MS),
     scope: fields.string("scope", undefined),
     interest: fields.boolean("interest", true),
-    onError: fields.fn("onError", (error: HoldfastError): void => process.emitWarning(error)),
+    onError: guarded(fields.fn("onError", (error: HoldfastError): void => process.emitWarning(error))),
   });
 }
 
@@ -101,4 +102,9 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     journalBytes: fields.integer("journalBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES),
     killStalled: fields.boolean("killStalled", true),
   });
+}
+
+/** A listener that may throw: whoever tells it of a failure has more to do. */
+function guarded(listener: (error: HoldfastError) => void): (error: HoldfastError) => void {
+  return (error) => runApplication(() => listener(error));
 }

@@ -7,7 +7,7 @@ import { randomUUID } from "node:crypto";
 import debugModule from "debug";
 import { HoldfastError, type MemberInfo } from "../errors.js";
 import type { LateJoinStats, RecoveryStats } from "../stats.js";
-import { FieldReader } from "../wire/field-reader.js";
+import { brokenMessage, FieldReader, isBrokenMessage } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
   FrameKind,
@@ -25,6 +25,7 @@ import {
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
+import { OFFSET_BYTES } from "../wire/offset.js";
 import { drawSeed, NamespaceKeys } from "../wire/room-key.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Interest, Slots, slotOf } from "./interest.js";
@@ -199,10 +200,23 @@ export class Hub {
   }
 
   #handle(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    try {
+      if (frameFields(buffer, start) > end) throw brokenMessage("it ends within its keys");
+      this.#route(from, buffer, start, end);
+    } catch (error) {
+      if (!isBrokenMessage(error)) throw error;
+      this.#events.onError(
+        new HoldfastError(error.code, `From worker ${from.workerId} (pid ${from.pid}): ${error.message}`),
+      );
+    }
+  }
+
+  #route(from: HubMember, buffer: Buffer, start: number, end: number): void {
     switch (frameKind(buffer, start)) {
       case FrameKind.broadcast:
         return this.#onBroadcast(from, buffer, start, end);
       case FrameKind.record:
+        checkPlace(buffer, start, end);
         return this.#placement.place(from, buffer, start, end);
       case FrameKind.command:
         return this.#onCommand(from, buffer, start, end);
@@ -219,9 +233,9 @@ export class Hub {
       case FrameKind.close:
         return this.#onClose(from, buffer, start);
       case FrameKind.count:
-        return this.#onCount(from, buffer, start);
+        return this.#onCount(from, buffer, start, end);
       case FrameKind.leave:
-        if (buffer.readUInt32LE(frameFields(buffer, start)) === from.id) this.remove(from);
+        if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;
       default:
         return this.#onSessionFrame(from, buffer, start, end);
@@ -235,7 +249,7 @@ export class Hub {
 
   #onSessionFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const namespaceId = frameNamespace(buffer, start);
-    const fields = new FieldReader(buffer, frameFields(buffer, start), end);
+    const fields = fieldsOf(buffer, start, end);
     switch (frameKind(buffer, start)) {
       case FrameKind.sessionOpen:
         return this.#recovery.onSessionOpen(from, namespaceId, fields);
@@ -250,10 +264,7 @@ export class Hub {
       case FrameKind.restore:
         return this.#recovery.onRestore(from, namespaceId, fields);
       default:
-        throw new HoldfastError(
-          "HOLDFAST_ERR_BROKEN_FRAME",
-          `Worker ${from.workerId} sent a frame of the unknown kind ${frameKind(buffer, start)}.`,
-        );
+        throw brokenMessage(`its kind is ${frameKind(buffer, start)}, which the hub does not know`);
     }
   }
 
@@ -269,8 +280,8 @@ export class Hub {
   }
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const claims = readKeys(fieldsOf(buffer, start, end));
     const targets = this.#collect(from, buffer, start);
-    const claims = claimsOf(buffer, start);
     for (const target of targets) {
       if (claims.length > 0) target.claim(frameNamespace(buffer, start), claims);
       target.outbox.relay(buffer, start, end);
@@ -285,8 +296,11 @@ export class Hub {
   }
 
   #ask(from: HubMember, buffer: Buffer, start: number, end: number, targets: readonly HubMember[]): void {
+    const fields = fieldsOf(buffer, start, end);
+    fields.skip(4);
+    const request = fields.u32();
     from.outbox.begin(FrameKind.asked, 0, frameNamespace(buffer, start));
-    from.outbox.u32(buffer.readUInt32LE(frameFields(buffer, start) + 4));
+    from.outbox.u32(request);
     for (const target of targets) {
       from.outbox.u32(target.id);
       from.outbox.u32(target.workerId);
@@ -300,19 +314,22 @@ export class Hub {
   }
 
   #onResponse(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    if ((frameFlags(buffer, start) & ResponseFlag.final) !== 0) from.unanswered--;
-    const asker = this.#members.get(buffer.readUInt32LE(frameFields(buffer, start)));
+    const asker = this.#members.get(fieldsOf(buffer, start, end).u32());
+    // Whatever a member says twice: the count is of those who wait for it.
+    if ((frameFlags(buffer, start) & ResponseFlag.final) !== 0 && from.unanswered > 0) from.unanswered--;
     asker?.outbox.relay(buffer, start, end);
   }
 
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const fields = frameFields(buffer, start);
+    if (end - fields < INTEREST_BYTES || (end - fields) % KEY_BYTES !== 0)
+      throw brokenMessage("an entry is cut");
     const since = frameTime(buffer, fields + 4);
     const namespace = this.#namespaces.get(frameNamespace(buffer, start));
     if (namespace?.members.has(from)) {
       const { interest } = namespace;
       const isWatched = this.#lateJoins.isWatched(since);
-      for (let at = fields + 12; at < end; at += KEY_BYTES) {
+      for (let at = fields + INTEREST_BYTES; at < end; at += KEY_BYTES) {
         const entry = interestEntry(buffer, at);
         if ((entry & 1) === 0) interest.remove(from.slot, entry >>> 1);
         else if (interest.add(from.slot, entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
@@ -327,7 +344,7 @@ export class Hub {
   }
 
   #onOpen(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const fields = new FieldReader(buffer, frameFields(buffer, start), end);
+    const fields = fieldsOf(buffer, start, end);
     const flags = frameFlags(buffer, start);
     const [token, since] = [fields.u32(), fields.u64()];
     const recovery = (flags & OpenFlag.recovery) === 0 ? undefined : ([fields.u32(), fields.u32()] as const);
@@ -361,10 +378,11 @@ export class Hub {
     }
   }
 
-  #onCount(from: HubMember, buffer: Buffer, start: number): void {
+  #onCount(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const namespaceId = frameNamespace(buffer, start);
+    const request = fieldsOf(buffer, start, end).u32();
     from.outbox.begin(FrameKind.counted, 0, namespaceId);
-    from.outbox.u32(buffer.readUInt32LE(frameFields(buffer, start)));
+    from.outbox.u32(request);
     from.outbox.u32(this.#namespaces.get(namespaceId)?.members.size ?? 0);
     from.outbox.end();
   }
@@ -450,7 +468,7 @@ export class Hub {
         return;
       }
       case FrameKind.command: {
-        const claims = claimsOf(buffer, start);
+        const claims = readKeys(fieldsOf(buffer, start, end));
         if (claims.length > 0) member.claim(frameNamespace(buffer, start), claims);
         // What came for the rooms that sockets join by it is for the member, too.
         for (const key of claims) keys.add(key);
@@ -494,15 +512,28 @@ export class Hub {
   }
 }
 
+/** What an interest frame has before its entries: its number, and since when its joins count. */
+const INTEREST_BYTES = 12;
+
 /** Whether the hub passes frames of this kind on: they must not overtake recoverable packets of their sender. */
 function isForOthers(kind: number): boolean {
   return kind >= FrameKind.broadcast && kind <= FrameKind.response;
 }
 
+function fieldsOf(buffer: Buffer, start: number, end: number): FieldReader {
+  return new FieldReader(buffer, frameFields(buffer, start), end);
+}
+
+/** The place of a record's offset is in the record: the journal writes there. */
+function checkPlace(buffer: Buffer, start: number, end: number): void {
+  const fields = fieldsOf(buffer, start, end);
+  const fromEnd = fields.u32();
+  if (fromEnd < OFFSET_BYTES || fromEnd > fields.left) throw brokenMessage("its offset has no place");
+}
+
 /** Keys of the rooms that sockets may join by a command. */
-function claimsOf(buffer: Buffer, start: number): number[] {
-  const fields = frameFields(buffer, start);
-  const claims = new Array<number>(buffer.readUInt32LE(fields));
-  for (let i = 0; i < claims.length; i++) claims[i] = buffer.readUInt32LE(fields + 4 + i * KEY_BYTES);
-  return claims;
+function readKeys(fields: FieldReader): number[] {
+  const count = fields.u32();
+  if (count * KEY_BYTES > fields.left) throw brokenMessage("it has fewer keys than it says");
+  return Array.from({ length: count }, () => fields.u32());
 }

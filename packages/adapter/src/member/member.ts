@@ -9,7 +9,7 @@ import { HoldfastError } from "../errors.js";
 import { throwUncaught } from "../faults.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import type { Outbox } from "../link/outbox.js";
-import { FieldReader } from "../wire/field-reader.js";
+import { FieldReader, isBrokenMessage } from "../wire/field-reader.js";
 import {
   FrameKind,
   frameFields,
@@ -223,17 +223,18 @@ export class Member implements PortHost {
 
   #openPort(port: NamespacePort): void {
     const token = ++this.#lastToken;
+    if (!port.writeOpen(token)) return;
     this.#portsByToken.set(token, port);
     this.#interest.onOpening();
-    port.writeOpen(token);
   }
 
   #onFrame(buffer: Buffer, start: number, end: number): void {
     try {
       this.#dispatch(buffer, start, end);
     } catch (error) {
+      if (isBrokenMessage(error)) this.#report(error);
       // Listeners of the application run in here.
-      throwUncaught(error);
+      else throwUncaught(error);
     }
   }
 

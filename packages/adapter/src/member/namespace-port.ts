@@ -54,6 +54,8 @@ export class NamespacePort {
   #since: number | undefined;
   #dirty = false;
   #closed = false;
+  /** Why the hub cannot be told of the namespace: its name, which a client may have chosen, is too long. */
+  #refusal: HoldfastError | undefined;
   /** The answer to every `serverCount()` of this turn. */
   #counting: Promise<number> | undefined;
 
@@ -68,6 +70,16 @@ export class NamespacePort {
 
   get id(): number {
     return this.#id;
+  }
+
+  /** Whether the namespace has nobody but this worker's own clients, and nothing is about to change that. */
+  get isAlone(): boolean {
+    return this.#refusal !== undefined || this.#member.state === "alone";
+  }
+
+  /** How many bytes a value may have; undefined while there is no hub to say so. */
+  get maxValueBytes(): number | undefined {
+    return this.#member.maxMessageBytes || undefined;
   }
 
   /** Whether nothing waits for the hub: neither frames nor answers to requests. */
@@ -198,8 +210,22 @@ export class NamespacePort {
     this.#report = undefined;
   }
 
-  /** Tells the hub of the namespace. */
-  writeOpen(token: number): void {
+  /** Tells the hub of the namespace. @returns false if it cannot be told; that has been reported */
+  writeOpen(token: number): boolean {
+    this.#refusal = undefined;
+    try {
+      this.#writeOpen(token);
+      return true;
+    } catch (error) {
+      this.#refusal = error as HoldfastError;
+      this.#handlers.onError(this.#refusal);
+      this.onAlone();
+      this.onNoHub();
+      return false;
+    }
+  }
+
+  #writeOpen(token: number): void {
     const { recovery } = this.#handlers;
     const flags = this.#openFlags | (recovery ? OpenFlag.recovery : 0);
     const outbox = this.#member.beginFrame(FrameKind.open, flags, 0);
@@ -211,7 +237,7 @@ export class NamespacePort {
       outbox?.u32(recovery.retainMs);
     }
     outbox?.raw(Buffer.from(this.name, "utf16le"));
-    outbox?.end();
+    this.#member.endFrame();
   }
 
   onOpened(id: number, flags: number, offset: string): void {
@@ -293,7 +319,7 @@ export class NamespacePort {
     this.whenOpen(() => {
       if (this.#member.isFull()) return call.onSettled(this.#member.backlogFull());
       const outbox = this.#begin(FrameKind.request, flags, rooms);
-      if (!outbox) return call.onSettled(this.#member.aloneBecause);
+      if (!outbox) return call.onSettled(this.#refusal ?? this.#member.aloneBecause);
       const id = this.#member.requests.open(this, call);
       outbox.u32(this.#member.id);
       outbox.u32(id);
@@ -332,7 +358,7 @@ export class NamespacePort {
   }
 
   get #isWaiting(): boolean {
-    return this.#id === 0 && !this.#closed && this.#member.state !== "alone";
+    return this.#id === 0 && !this.#closed && !this.isAlone;
   }
 
   #sendWaiting(): void {

@@ -8,6 +8,7 @@ import type { FieldReader } from "../wire/field-reader.js";
 import type { Operation } from "../wire/frame.js";
 import type { InterestReport } from "./interest-report.js";
 import type { Requests } from "./requests.js";
+import type { Responder } from "./responder.js";
 
 /**
  * idle: no namespace is open. joining: the connector is at work. joined: frames flow. alone: there is no hub,
@@ -70,18 +71,6 @@ export interface WritablePacket {
   write(outbox: Outbox): void;
 }
 
-/** Answers one request of another worker. */
-export interface Responder {
-  /** One answer of possibly several. */
-  respond(value: unknown): void;
-  /** The last answer. */
-  finish(value: unknown): void;
-  /** There is no more to say. */
-  end(): void;
-  /** The request could not be carried out. */
-  fail(error: Error): void;
-}
-
 /** What one namespace does with what comes for it. The handler reads what is next in `fields`. */
 export interface PortHandlers {
   /** Another worker broadcasts. @param hasOffset whether the packet's last argument is an offset */
@@ -136,6 +125,11 @@ export interface RecoveryHandlers {
 
 export interface RequestCall {
   readonly timeoutMs: number;
+  /**
+   * Reads an answer.
+   * @default reads a value
+   */
+  readonly read?: (fields: FieldReader) => unknown;
   onResponse(value: unknown): void;
   onSettled(error: RequestError | HoldfastError | undefined): void;
 }

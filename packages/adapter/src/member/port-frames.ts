@@ -3,13 +3,15 @@
  * Owns: the names of the rooms that were read last. Runs in: workers; in the primary for its emitters.
  */
 import type { BroadcastFlags } from "socket.io-adapter";
-import { HoldfastError } from "../errors.js";
-import type { FieldReader } from "../wire/field-reader.js";
-import { BroadcastFlag, FrameKind, Operation, ResponseFlag } from "../wire/frame.js";
+import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
+import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, Operation } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
-import { packValue } from "../wire/values.js";
 import { NamesMemo } from "./names-memo.js";
-import type { PortHandlers, PortHost, Responder } from "./port-contract.js";
+import type { PortHandlers, PortHost } from "./port-contract.js";
+import { Responder } from "./responder.js";
+
+/** What a response has before its value. */
+const RESPONSE_BYTES = HEADER_BYTES + 3 * 4;
 
 /** What a `record` has before the names: where the offset is, and who sends it. */
 const RECORD_BYTES = 8;
@@ -51,10 +53,7 @@ export class PortFrames {
       case FrameKind.recoverable:
         return this.#handlers.onRecoverable();
       default:
-        throw new HoldfastError(
-          "HOLDFAST_ERR_BROKEN_FRAME",
-          `The hub sent a frame of the unknown kind ${kind}.`,
-        );
+        throw brokenMessage(`its kind is ${kind}, which a worker does not know`);
     }
   }
 
@@ -72,12 +71,12 @@ export class PortFrames {
 
   #onCommand(fields: FieldReader): void {
     const claims = fields.u32();
-    fields.skip(claims * 4);
     try {
+      fields.skip(claims * KEY_BYTES);
       this.#handlers.onCommand(fields.u8(), fields);
     } finally {
-      // Whatever a listener of the application threw. Interest that came of the command goes before this on
-      // the link: `beginFrame` sees to it.
+      // Also if it cannot be read, or a listener of the application throws. Interest that came of the command goes
+      // before this on the link: `beginFrame` sees to it.
       if (claims > 0) this.#host.beginFrame(FrameKind.settled, 0, this.#namespaceId())?.end();
     }
   }
@@ -95,7 +94,7 @@ export class PortFrames {
       const selection = { rooms: fields.names(), except: fields.names() };
       this.#handlers.onBroadcastWithAck(selection, ackFlags, fields, responder);
     } catch (error) {
-      responder.fail(error as Error);
+      responder.fail(error);
       throw error;
     }
   }
@@ -103,8 +102,7 @@ export class PortFrames {
   #responder(asker: number, request: number): Responder {
     const host = this.#host;
     const { id } = host;
-    const send = (flags: number, value?: { of: unknown }) => {
-      const bytes = value && packValue(value.of);
+    return new Responder(host.maxMessageBytes - RESPONSE_BYTES, (flags, value) => {
       // The hub has cut this worker off since, and told the asker.
       if (host.id !== id) return;
       const outbox = host.beginFrame(FrameKind.response, flags, this.#namespaceId());
@@ -112,15 +110,9 @@ export class PortFrames {
       outbox.u32(asker);
       outbox.u32(request);
       outbox.u32(id);
-      if (bytes) outbox.raw(bytes);
+      if (value) outbox.raw(value);
       host.endFrame();
-    };
-    return {
-      respond: (value) => send(0, { of: value }),
-      finish: (value) => send(ResponseFlag.final, { of: value }),
-      end: () => send(ResponseFlag.final),
-      fail: (error) => send(ResponseFlag.final | ResponseFlag.error, { of: error.message }),
-    };
+    });
   }
 }
 

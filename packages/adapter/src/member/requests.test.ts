@@ -102,4 +102,32 @@ describe("Requests", () => {
     expect(other.settled).toMatchObject([{ code: "HOLDFAST_ERR_LINK_LOST" }]);
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  test("one callback that throws keeps nobody else from being told, and is uncaught", () => {
+    const uncaught: (() => void)[] = [];
+    const later = vi
+      .spyOn(process, "nextTick")
+      .mockImplementation((run) => void uncaught.push(run as () => void));
+    const requests = new Requests();
+    const throwing = requests.open(
+      {},
+      {
+        timeoutMs: 1000,
+        onResponse: () => {
+          throw new Error("from onResponse");
+        },
+        onSettled: () => {
+          throw new Error("from onSettled");
+        },
+      },
+    );
+    const other = start(requests);
+    for (const id of [throwing, other.id]) requests.asked(id, [B]);
+    requests.answered(throwing, "b");
+    requests.left(B.id);
+    expect(other.settled).toEqual([undefined]);
+    expect(requests.size).toBe(0);
+    later.mockRestore();
+    expect(uncaught.map((run) => expect(run).toThrow(/from on/))).toHaveLength(2);
+  });
 });

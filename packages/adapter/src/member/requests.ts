@@ -3,15 +3,21 @@
  * Owns: the map and one deadline timer per entry. Runs in: workers.
  * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
  */
-import { type HoldfastErrorCode, type MemberInfo, RequestError } from "../errors.js";
+import { type HoldfastErrorCode, type MemberInfo, messageOf, RequestError } from "../errors.js";
+import { runApplication } from "../faults.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { ResponseFlag } from "../wire/frame.js";
-import { unpackValue } from "../wire/values.js";
+import { readValue } from "../wire/values.js";
 
 export interface RequestOptions {
   /** Milliseconds until the request ends without the missing answers. */
   readonly timeoutMs: number;
-  /** Called for each answer. */
+  /**
+   * Reads an answer.
+   * @default reads a value
+   */
+  readonly read?: (fields: FieldReader) => unknown;
+  /** Called for each answer. The application may be behind it, as behind `onSettled`. */
   onResponse(value: unknown): void;
   /** Called once: without an error when every member that was asked has answered or is gone. */
   onSettled(error: RequestError | undefined): void;
@@ -65,9 +71,16 @@ export class Requests {
     fields.skip(4);
     const id = fields.u32();
     const member = fields.u32();
-    const value = fields.done ? undefined : { value: unpackValue(fields.rest()) };
-    if ((flags & ResponseFlag.error) !== 0) return this.failed(id, member, String(value?.value));
-    if (value) this.answered(id, value.value);
+    const entry = this.#entries.get(id);
+    // It was settled while the answer was on its way.
+    if (!entry) return;
+    try {
+      if ((flags & ResponseFlag.error) !== 0) return this.failed(id, member, messageOf(readValue(fields)));
+      if (!fields.done) this.answered(id, (entry.read ?? readValue)(fields));
+    } catch (error) {
+      this.failed(id, member, messageOf(error));
+      throw error;
+    }
     if ((flags & ResponseFlag.final) !== 0) this.finished(id, member);
   }
 
@@ -88,8 +101,9 @@ export class Requests {
 
   answered(id: number, value: unknown): void {
     const entry = this.#entries.get(id);
-    entry?.responses.push(value);
-    entry?.onResponse(value);
+    if (!entry) return;
+    entry.responses.push(value);
+    runApplication(() => entry.onResponse(value));
   }
 
   /** The member has no more to say. */
@@ -147,7 +161,8 @@ export class Requests {
 
   #settle(id: number, entry: Entry, error: RequestError | undefined): void {
     this.#remove(id, entry);
-    entry.onSettled(error);
+    // One that throws must not keep the others from being told.
+    runApplication(() => entry.onSettled(error));
   }
 
   #remove(id: number, entry: Entry): void {

@@ -46,6 +46,7 @@ export class HoldfastAdapter extends Adapter {
   readonly #port: NamespacePort;
   readonly #operations: Operations;
   readonly #requestsTimeout: number;
+  readonly #onError: ResolvedAdapterOptions["onError"];
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly #recovery: Recovery | undefined;
   // open → closing → closed; open → closed
@@ -63,16 +64,21 @@ export class HoldfastAdapter extends Adapter {
     });
     const { requestsTimeout, onError } = options;
     this.#requestsTimeout = requestsTimeout;
+    this.#onError = onError;
     this.#recovery = Recovery.of(this.#recoveryContext(options));
     const scope = options.scope ?? pathOf(nsp);
     const openFlags = options.interest ? 0 : OpenFlag.everything;
     this.#port = member.open(`${scope}\n${nsp.name}`, openFlags, this.#handlers(onError));
-    this.#operations = new Operations(nsp, this.#port, requestsTimeout, {
+    this.#operations = new Operations(nsp, this.#port, options, {
       addSockets: (...args) => super.addSockets(...args),
       delSockets: (...args) => super.delSockets(...args),
       disconnectSockets: (...args) => super.disconnectSockets(...args),
       fetchSockets: (selection) => super.fetchSockets(selection) as Promise<Socket[]>,
-      broadcastWithAck: (...args) => super.broadcastWithAck(...args),
+      ask: (packet, packetId, selection, flags, ack) => {
+        const sids = this.#connected(selection);
+        this.#ask(packet, packetId, sids, flags, ack);
+        return sids.size;
+      },
     });
     this.#recovery?.connect(new RecoveryPort(this.#port, member));
   }
@@ -268,14 +274,23 @@ export class HoldfastAdapter extends Adapter {
       if (--missing === 0) deadline.end();
       ack(...args);
     };
-    return (sids) => {
-      // Who is asked late, after packets in flight, is sent the question all the same.
-      for (const sid of deadline.state === "waiting" ? sids : NOBODY) {
-        const socket = this.nsp.sockets.get(sid);
-        if (socket) expectAck(socket, id, answer);
-      }
-      this.#write(prepared, sids, flags);
-    };
+    // Who is asked late, after packets in flight, is sent the question all the same.
+    return (sids) => this.#ask(prepared, id, sids, flags, deadline.state === "waiting" ? answer : undefined);
+  }
+
+  /** Writes to these sockets and waits for their acknowledgements, if `ack` is given. */
+  #ask(
+    packet: PreparedPacket,
+    packetId: number,
+    sids: ReadonlySet<SocketId>,
+    flags: BroadcastFlags,
+    ack: ((...args: unknown[]) => void) | undefined,
+  ): void {
+    for (const sid of ack ? sids : NOBODY) {
+      const socket = this.nsp.sockets.get(sid);
+      if (socket && ack) expectAck(socket, packetId, ack);
+    }
+    this.#write(packet, sids, flags);
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
@@ -342,6 +357,7 @@ export class HoldfastAdapter extends Adapter {
       const socket = sockets.get(sid);
       if (socket) packet.writeTo(socket, writeOptions);
     }
+    if (packet.failure) this.#onError(packet.failure);
   }
 
   #onlyRoom(rooms: ReadonlySet<Room>): ReadonlySet<SocketId> {

@@ -70,13 +70,13 @@ export class EmitterAdapter extends Adapter {
   }
 
   #open(): Way {
-    const { requestsTimeout, scope, onError } = this.#options;
+    const { scope, onError } = this.#options;
     const name = `${scope ?? pathOf(this.nsp)}\n${this.nsp.name}`;
     const onRecoverable = () => {
       way.isRecoverable = true;
     };
     const port = this.#member.open(name, OpenFlag.emitter, { ...HEARS_NOTHING, onRecoverable, onError });
-    const operations = new Operations(this.nsp, port, requestsTimeout, NO_SOCKETS);
+    const operations = new Operations(this.nsp, port, this.#options, NO_SOCKETS);
     const recoveryPort = new RecoveryPort(port, this.#member);
     const way: Way = { port, operations, recoveryPort, isRecoverable: false };
     return way;
@@ -158,7 +158,7 @@ const NO_SOCKETS: LocalSockets = {
   delSockets: () => {},
   disconnectSockets: () => {},
   fetchSockets: async () => [],
-  broadcastWithAck: () => {},
+  ask: () => 0,
 };
 
 /** The hub sends a member that only emits neither broadcasts nor requests. */

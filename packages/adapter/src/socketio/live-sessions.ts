@@ -7,10 +7,11 @@
  */
 import type { Socket } from "socket.io";
 import type { Room, SocketId } from "socket.io-adapter";
-import { HoldfastError } from "../errors.js";
+import { HoldfastError, messageOf } from "../errors.js";
 import { packValue } from "../wire/values.js";
 import { onMessage, privateIdOf } from "./private-fields.js";
 import type { RecoveryPort } from "./recovery-port.js";
+import { nameField, sendableOf, ToldOnce } from "./sendable.js";
 
 const SNAPSHOT_MS = 1_000;
 
@@ -29,8 +30,8 @@ interface LiveSession {
   readonly socket: Socket;
   /** `socket.data` as the hub has it. */
   told: Uint8Array;
-  /** Keys of `socket.data` that have no encoded form; each is reported once. */
-  readonly refused: Set<string>;
+  /** What of it cannot be kept. */
+  readonly refused: ToldOnce;
   /** Stops listening to the connection. */
   readonly release: () => void;
 }
@@ -61,19 +62,21 @@ export class LiveSessions {
   /** A socket has connected that continues no earlier session. */
   open(socket: Socket, rooms: ReadonlySet<Room>): void {
     const session = this.#add(this.#port.nextHandle(), socket, NOTHING);
-    this.#port.sessionOpen(session.handle, privateIdOf(socket), socket.id, rooms);
+    this.#attempt(session, "rooms", () => {
+      this.#port.sessionOpen(session.handle, privateIdOf(socket), socket.id, rooms);
+    });
   }
 
   /** A socket has connected whose session the hub gave to this worker. */
   adopt(handle: number, socket: Socket, rooms: ReadonlySet<Room>, data: Uint8Array): void {
-    this.#add(handle, socket, data);
-    this.#port.sessionRestored(handle, rooms);
+    const session = this.#add(handle, socket, data);
+    this.#attempt(session, "rooms", () => this.#port.sessionRestored(handle, rooms));
   }
 
   changed(sid: SocketId, joined: boolean, rooms: ReadonlySet<Room>): void {
     const session = this.#bySid.get(sid);
     if (!session) return;
-    this.#port.sessionRooms(session.handle, joined, rooms);
+    this.#attempt(session, "rooms", () => this.#port.sessionRooms(session.handle, joined, rooms));
     this.#touch(session);
   }
 
@@ -81,7 +84,7 @@ export class LiveSessions {
   suspend(sid: SocketId, data: unknown, rooms: ReadonlySet<Room>): void {
     const session = this.#remove(sid);
     if (!session) return;
-    this.#snapshot(session, data);
+    this.#snapshot(session, () => data);
     this.#end(session, true, rooms);
   }
 
@@ -109,12 +112,10 @@ export class LiveSessions {
 
   #report(session: LiveSession, rooms: ReadonlySet<Room>): void {
     const { handle, socket, told } = session;
-    try {
+    const isOpen = this.#attempt(session, "rooms", () => {
       this.#port.sessionOpen(handle, privateIdOf(socket), socket.id, rooms);
-    } catch (error) {
-      return this.#refuse(session, "rooms", error as Error);
-    }
-    if (told.length > 0) this.#tell(session);
+    });
+    if (isOpen && told.length > 0) this.#tell(session);
   }
 
   get sockets(): Socket[] {
@@ -132,7 +133,7 @@ export class LiveSessions {
       handle,
       socket,
       told,
-      refused: new Set(),
+      refused: new ToldOnce(),
       release: onMessage(socket, () => this.#touch(session)),
     };
     this.#bySid.set(socket.id, session);
@@ -174,66 +175,58 @@ export class LiveSessions {
   }
 
   #look(session: LiveSession): void {
-    if (session.state !== "over") this.#snapshot(session, session.socket.data);
+    const { socket } = session;
+    if (session.state !== "over") this.#snapshot(session, () => socket.data);
   }
 
-  #snapshot(session: LiveSession, data: unknown): void {
-    const bytes = this.#encode(session, data);
+  #snapshot(session: LiveSession, read: () => unknown): void {
+    const bytes = this.#encode(session, read);
     if (Buffer.compare(bytes, session.told) === 0) return;
     session.told = bytes;
     this.#tell(session);
   }
 
   #tell(session: LiveSession): void {
-    try {
-      this.#port.sessionData(session.handle, session.told);
-    } catch (error) {
-      this.#refuse(session, "socket.data", error as Error);
-    }
+    this.#attempt(session, "data", () => this.#port.sessionData(session.handle, session.told));
   }
 
-  #encode(session: LiveSession, data: unknown): Uint8Array {
+  #encode(session: LiveSession, read: () => unknown): Uint8Array {
+    let bytes: Uint8Array = NOTHING;
     try {
-      // A copy: what the encoder returns is a window on its own memory.
-      return new Uint8Array(packValue(data));
-    } catch (error) {
-      return this.#encodeByKey(session, data, error as HoldfastError);
-    }
-  }
-
-  /** What can be encoded; each key that cannot be is reported once. */
-  #encodeByKey(session: LiveSession, data: unknown, cause: HoldfastError): Uint8Array {
-    const kept: Record<string, unknown> = {};
-    if (typeof data !== "object" || data === null) {
-      this.#refuse(session, "socket.data", cause);
-      return NOTHING;
-    }
-    for (const key of Object.keys(data)) {
-      try {
-        const value = (data as Record<string, unknown>)[key];
-        packValue(value);
-        kept[key] = value;
-      } catch (error) {
-        this.#refuse(session, `socket.data.${key}`, error as Error);
-      }
-    }
-    try {
-      return new Uint8Array(packValue(kept));
+      bytes = packValue(read(), this.#port.maxValueBytes);
     } catch {
-      return NOTHING;
+      this.#attempt(session, "data", () => {
+        bytes = this.#encodeByField(session, read);
+      });
+    }
+    // In memory of its own: short buffers share theirs, and sessions live long.
+    return new Uint8Array(bytes);
+  }
+
+  /** What can be encoded of `socket.data`. */
+  #encodeByField(session: LiveSession, read: () => unknown): Uint8Array {
+    const { maxValueBytes } = this.#port;
+    const { value, refused } = sendableOf(read, maxValueBytes);
+    for (const [field, cause] of refused) this.#refuse(session, nameField("data", field), cause);
+    return packValue(value, maxValueBytes);
+  }
+
+  /** @returns whether it could be done; otherwise it has been reported */
+  #attempt(session: LiveSession, what: string, run: () => void): boolean {
+    try {
+      run();
+      return true;
+    } catch (error) {
+      this.#refuse(session, what, error);
+      return false;
     }
   }
 
-  #refuse(session: LiveSession, what: string, cause: Error): void {
-    if (session.refused.has(what)) return;
-    session.refused.add(what);
-    this.#onError(
-      new HoldfastError(
-        "HOLDFAST_ERR_UNSERIALIZABLE",
-        `${what} of socket ${session.socket.id} cannot be kept for the client's return: ${cause.message}`,
-        { cause },
-      ),
-    );
+  #refuse(session: LiveSession, what: string, cause: unknown): void {
+    if (!session.refused.isNew(what)) return;
+    const code = cause instanceof HoldfastError ? cause.code : "HOLDFAST_ERR_UNSERIALIZABLE";
+    const message = `socket.${what} of socket ${session.socket.id} cannot be kept for the client's return: `;
+    this.#onError(new HoldfastError(code, message + messageOf(cause), { cause }));
   }
 }
 

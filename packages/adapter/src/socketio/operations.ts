@@ -1,23 +1,25 @@
 /**
  * What the servers of one namespace do together besides broadcasting: each operation's two ends, the side that
  * asks and the side that answers.
- * Owns: the deadlines of acknowledgements. Runs in: workers; in the primary for its
- * emitters.
+ * Owns: the deadlines of acknowledgements. Runs in: workers; in the primary for its emitters.
  */
 import type { Namespace, Socket } from "socket.io";
-import type { BroadcastFlags, BroadcastOptions, Room } from "socket.io-adapter";
-import { HoldfastError, RequestError } from "../errors.js";
+import type { BroadcastFlags, Room } from "socket.io-adapter";
+import { HoldfastError, type HoldfastErrorCode, messageOf, RequestError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
 import type { NamespacePort } from "../member/namespace-port.js";
-import type { OperationCode, Responder, Selection } from "../member/port-contract.js";
-import type { FieldReader } from "../wire/field-reader.js";
+import type { OperationCode, Selection } from "../member/port-contract.js";
+import type { Responder } from "../member/responder.js";
+import type { ResolvedAdapterOptions } from "../options.js";
+import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
 import { Operation } from "../wire/frame.js";
 import { canTravel } from "../wire/names.js";
-import { fromTable, type SocketDetails, type SocketsTable, toTable } from "../wire/sockets-table.js";
-import { packValue, unpackValue } from "../wire/values.js";
+import { readSocketList, type SocketDetails } from "../wire/socket-list.js";
+import { packValue, readValue } from "../wire/values.js";
 import { type AckDeadline, AckDeadlines } from "./ack-deadlines.js";
 import { PreparedPacket } from "./prepared-packet.js";
-import { onServerSideEmit, type Packet } from "./private-fields.js";
+import { nextPacketId, onServerSideEmit, type Packet } from "./private-fields.js";
+import { SocketLists } from "./socket-lists.js";
 
 /** This process's own sockets, as operations of other workers reach them. */
 export interface LocalSockets {
@@ -25,12 +27,18 @@ export interface LocalSockets {
   delSockets(selection: Selection, rooms: Room[]): void;
   disconnectSockets(selection: Selection, close: boolean): void;
   fetchSockets(selection: Selection): Promise<Socket[]>;
-  broadcastWithAck(
-    packet: Packet,
-    options: BroadcastOptions,
-    clientCountCallback: (count: number) => void,
+  /**
+   * Writes a packet that wants acknowledgements.
+   * @param packetId what clients acknowledge it with
+   * @returns how many sockets it goes to
+   */
+  ask(
+    packet: PreparedPacket,
+    packetId: number,
+    selection: Selection,
+    flags: BroadcastFlags,
     ack: (value: unknown) => void,
-  ): void;
+  ): number;
 }
 
 type AckCallback = (error: Error | null, responses: unknown[]) => void;
@@ -40,13 +48,22 @@ export class Operations {
   readonly #port: NamespacePort;
   readonly #requestsTimeout: number;
   readonly #local: LocalSockets;
+  readonly #onError: (error: HoldfastError) => void;
+  readonly #socketLists: SocketLists;
   readonly #ackDeadlines: AckDeadlines;
 
-  constructor(nsp: Namespace, port: NamespacePort, requestsTimeout: number, local: LocalSockets) {
+  constructor(
+    nsp: Namespace,
+    port: NamespacePort,
+    { requestsTimeout, onError }: Pick<ResolvedAdapterOptions, "requestsTimeout" | "onError">,
+    local: LocalSockets,
+  ) {
     this.#nsp = nsp;
     this.#port = port;
     this.#requestsTimeout = requestsTimeout;
     this.#local = local;
+    this.#onError = onError;
+    this.#socketLists = new SocketLists(onError);
     this.#ackDeadlines = new AckDeadlines(nsp);
   }
 
@@ -93,7 +110,7 @@ export class Operations {
   onRequest(operation: number, fields: FieldReader, responder: Responder): void {
     if (operation === Operation.fetchSockets) void this.#onFetchSockets(readSelection(fields), responder);
     else if (operation === Operation.serverSideEmit) this.#onServerSideEmit(readArguments(fields), responder);
-    else responder.fail(new HoldfastError("HOLDFAST_ERR_BROKEN_FRAME", `Unknown operation ${operation}.`));
+    else throw brokenMessage(`there is no operation ${operation}`);
   }
 
   // fetchSockets()
@@ -104,8 +121,9 @@ export class Operations {
       const write = (outbox: Outbox) => writeSelection(outbox, selection);
       this.#port.request(Operation.fetchSockets, selection.rooms, write, {
         timeoutMs: timeoutMs ?? this.#requestsTimeout,
+        read: readSocketList,
         onResponse: (value) => {
-          for (const details of fromTable(value as SocketsTable)) sockets.push(details);
+          for (const details of value as SocketDetails[]) sockets.push(details);
         },
         onSettled: (error) => {
           if (!error) return resolve(sockets);
@@ -117,11 +135,13 @@ export class Operations {
   }
 
   async #onFetchSockets(selection: Selection, responder: Responder): Promise<void> {
-    const sockets = (await this.#local.fetchSockets(selection)).map(describe);
     try {
-      responder.finish(toTable(sockets));
+      const sockets = await this.#local.fetchSockets(selection);
+      for (const list of this.#socketLists.encode(sockets, responder.maxBytes))
+        responder.respondEncoded(list);
+      responder.end();
     } catch (error) {
-      responder.fail(nameUnserializable(sockets) ?? (error as Error));
+      responder.fail(error);
     }
   }
 
@@ -130,7 +150,7 @@ export class Operations {
   serverSideEmit(packet: unknown[]): void {
     const ack = packet.at(-1);
     const isQuestion = typeof ack === "function";
-    const value = packValue(isQuestion ? packet.slice(0, -1) : packet);
+    const value = packValue(isQuestion ? packet.slice(0, -1) : packet, this.#port.maxValueBytes);
     const write = (outbox: Outbox) => outbox.raw(value);
     if (!isQuestion) return this.#port.command(Operation.serverSideEmit, undefined, write);
     const responses: unknown[] = [];
@@ -142,15 +162,7 @@ export class Operations {
   }
 
   #onServerSideEmit(args: unknown[], responder: Responder): void {
-    let answered = false;
-    onServerSideEmit(this.#nsp, [
-      ...args,
-      (response: unknown) => {
-        if (answered) return;
-        answered = true;
-        responder.finish(response);
-      },
-    ]);
+    onServerSideEmit(this.#nsp, [...args, (response: unknown) => responder.finish(response)]);
   }
 
   // Broadcasts with acknowledgement
@@ -186,7 +198,7 @@ export class Operations {
       },
       onSettled: (error) => {
         // Socket.IO's own timer ends what is not complete by then, with its own error.
-        if (error?.code !== "HOLDFAST_ERR_REQUEST_TIMEOUT") void reportAll();
+        if (!error || !INCOMPLETE.has(error.code)) void reportAll();
       },
     });
   }
@@ -197,27 +209,54 @@ export class Operations {
     fields: FieldReader,
     responder: Responder,
   ): void {
-    const { packet } = PreparedPacket.read(this.#nsp, fields);
-    if (!packet) return responder.end();
+    const packetId = nextPacketId(this.#nsp);
+    const packet = this.#withId(PreparedPacket.read(this.#nsp, fields), packetId);
     let missing = 0;
     let deadline: AckDeadline | undefined;
-    this.#local.broadcastWithAck(
-      packet,
-      { rooms, except, flags },
-      (count) => {
-        missing = count;
-      },
-      (value) => {
-        if (--missing > 0) return responder.respond(value);
-        deadline?.end();
-        responder.finish(value);
-      },
-    );
-    if (missing === 0 || packet.id === undefined) return responder.end();
+    const onAck = (value: unknown) => {
+      try {
+        if (missing > 1) responder.respond(value);
+        else responder.finish(value);
+      } catch (error) {
+        // A client has chosen the value. It counts as one that does not acknowledge.
+        return this.#onError(asUnacknowledged(error as HoldfastError));
+      }
+      missing--;
+      if (missing === 0) deadline?.end();
+    };
+    missing = this.#local.ask(packet, packetId, { rooms, except }, flags, onAck);
+    if (missing === 0) return responder.end();
     // The asker has stopped waiting by then.
-    deadline = this.#ackDeadlines.add(packet.id, flags.timeout, () => responder.end());
+    deadline = this.#ackDeadlines.add(packetId, flags.timeout, () =>
+      responder.fail(`${missing} clients have not acknowledged`),
+    );
+  }
+
+  /**
+   * The packet as this worker sends it, who numbers its acknowledgements by itself.
+   * @throws {HoldfastError} `HOLDFAST_ERR_BROKEN_MESSAGE`
+   */
+  #withId(received: PreparedPacket, id: number): PreparedPacket {
+    const { packet } = received;
+    if (!packet) throw received.failure;
+    try {
+      return PreparedPacket.encode(this.#nsp, { ...packet, id });
+    } catch (error) {
+      throw brokenMessage(messageOf(error));
+    }
   }
 }
+
+function asUnacknowledged(cause: HoldfastError): HoldfastError {
+  const message = `An acknowledgement of a client counts as missing, as it cannot go to the worker that asked: ${cause.message}`;
+  return new HoldfastError(cause.code, message, { cause });
+}
+
+/** Other workers' clients have not all acknowledged. Otherwise there are no other workers. */
+const INCOMPLETE: ReadonlySet<HoldfastErrorCode> = new Set([
+  "HOLDFAST_ERR_REQUEST_TIMEOUT",
+  "HOLDFAST_ERR_REQUEST_FAILED",
+]);
 
 /**
  * Tells Socket.IO's operator that every server has been counted. It compares with `serverCount()`, asked for
@@ -239,26 +278,9 @@ function readSelection(fields: FieldReader): Selection {
   return { rooms, except: fields.names() };
 }
 
+/** @throws {HoldfastError} `HOLDFAST_ERR_BROKEN_MESSAGE` */
 function readArguments(fields: FieldReader): unknown[] {
-  return unpackValue(fields.rest()) as unknown[];
-}
-
-/** What other workers may know of a socket; a session store is left out, it may hold on to anything. */
-function describe({ id, handshake, rooms, data }: Socket): SocketDetails {
-  const { sessionStore: _, ...rest } = handshake as typeof handshake & { sessionStore?: unknown };
-  return { id, handshake: rest, rooms: [...rooms].filter(canTravel), data };
-}
-
-/** The error for the first socket whose data has no encoded form. */
-function nameUnserializable(sockets: readonly SocketDetails[]): Error | undefined {
-  for (const { id, data } of sockets) {
-    for (const [key, value] of Object.entries(data as object)) {
-      try {
-        packValue(value);
-      } catch (error) {
-        return new Error(`socket.data.${key} of socket ${id}: ${(error as Error).message}`);
-      }
-    }
-  }
-  return undefined;
+  const value = readValue(fields);
+  if (Array.isArray(value)) return value;
+  throw brokenMessage("arguments are missing");
 }

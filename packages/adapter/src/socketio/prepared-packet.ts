@@ -7,9 +7,9 @@
 import { Buffer } from "node:buffer";
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags } from "socket.io-adapter";
-import { HoldfastError } from "../errors.js";
+import { HoldfastError, messageOf } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
-import type { FieldReader } from "../wire/field-reader.js";
+import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
 import { PartFlag } from "../wire/frame.js";
 import { PLACEHOLDER } from "../wire/offset.js";
 import { binaryFrame, binaryOf, isAscii, textFrame, textOf } from "../wire/websocket-frame.js";
@@ -40,6 +40,8 @@ export class PreparedPacket {
   /** Where an offset is in the frames, and that the last argument is one. */
   #offsetPlace: { readonly part: number; readonly at: number } | undefined;
   #hasOffset = false;
+  /** Why the packet that came from another worker cannot be decoded, once somebody has asked for it. */
+  failure: HoldfastError | undefined;
 
   private constructor(nsp: Namespace, frames: readonly Buffer[], flags: readonly number[]) {
     this.#nsp = nsp;
@@ -94,7 +96,7 @@ export class PreparedPacket {
   static read(nsp: Namespace, fields: FieldReader, hasOffset = false): PreparedPacket {
     const frames: Buffer[] = [];
     const flags: number[] = [];
-    for (let count = fields.u8(); count > 0; count--) {
+    for (let count = fields.u32(); count > 0; count--) {
       flags.push(fields.u8());
       frames.push(fields.bytes(fields.u32()));
     }
@@ -125,7 +127,7 @@ export class PreparedPacket {
   /** Appends the packet to the frame that `outbox` is building. */
   write(outbox: Outbox): void {
     const frames = this.#frames;
-    outbox.u8(frames.length);
+    outbox.u32(frames.length);
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i] as Buffer;
       outbox.u8(this.#flags[i] as number);
@@ -140,13 +142,24 @@ export class PreparedPacket {
     return this.#encoded;
   }
 
-  /** The packet itself; decoded only if it came from another worker and somebody asks. */
+  /**
+   * The packet itself; decoded only if it came from another worker and somebody asks. Undefined if the parser
+   * cannot read it; then {@link failure} says why.
+   */
   get packet(): Packet | undefined {
-    if (this.#packet) return this.#packet;
-    this.#packet = decodePacket(this.#nsp, this.encoded);
-    // Listeners get what the application sent.
-    if (this.#hasOffset) this.#packet?.data.pop();
+    if (!this.#packet && !this.failure) this.#decode();
     return this.#packet;
+  }
+
+  #decode(): void {
+    try {
+      this.#packet = decodePacket(this.#nsp, this.encoded);
+      // Listeners get what the application sent.
+      if (this.#hasOffset) this.#packet?.data.pop();
+      if (!this.#packet) this.failure = brokenMessage("the parser makes no packet of it");
+    } catch (error) {
+      this.failure = brokenMessage(`the parser says: ${messageOf(error)}`);
+    }
   }
 
   /** Options for one delivery, one for each part; all sockets share them, as in Socket.IO's own adapter. */

@@ -37,7 +37,7 @@ interface Decoder {
 }
 
 interface Parser {
-  readonly Decoder: new () => Decoder;
+  readonly Decoder: new (options: { maxAttachments: number }) => Decoder;
 }
 
 /** Options that Engine.IO's WebSocket transport understands besides its public ones. */
@@ -94,10 +94,14 @@ export function encoderOf(nsp: Namespace): Encoder {
   return (nsp.server as unknown as { encoder: Encoder }).encoder;
 }
 
-/** Decodes what the server's parser encoded; undefined when it makes no packet of it. */
+/**
+ * Decodes what the server's parser encoded; undefined when it makes no packet of it.
+ * @throws whatever the parser throws
+ */
 export function decodePacket(nsp: Namespace, parts: readonly (string | Buffer)[]): Packet | undefined {
   const { Decoder } = (nsp.server as unknown as { _parser: Parser })._parser;
-  const decoder = new Decoder();
+  // By default, Socket.IO's takes ten attachments of a packet. That is for what clients send; this is one of ours.
+  const decoder = new Decoder({ maxAttachments: Number.MAX_SAFE_INTEGER });
   let decoded: Packet | undefined;
   decoder.on("decoded", (packet) => {
     decoded = packet;

@@ -43,7 +43,12 @@ export class RecoveryPort {
 
   /** Whether a packet can be placed: there is a hub, or one may still answer, and it takes what is sent. */
   get canPlace(): boolean {
-    return this.#member.state !== "alone" && !this.#member.isFull();
+    return !this.#port.isAlone && !this.#member.isFull();
+  }
+
+  /** How many bytes a value may have; undefined while there is no hub to say so. */
+  get maxValueBytes(): number | undefined {
+    return this.#port.maxValueBytes;
   }
 
   /** Whether this process is the member that a frame names as its sender. */
@@ -58,7 +63,8 @@ export class RecoveryPort {
 
   /** Whether the hub knows the namespace, or may come to know it: a hub is there or is looked for. */
   get mayOpen(): boolean {
-    return this.#member.state === "joined" || this.#member.state === "joining";
+    const { state } = this.#member;
+    return !this.#port.isAlone && (state === "joined" || state === "joining");
   }
 
   /** Runs `send` when the hub knows the namespace, or at once if there is no hub. */

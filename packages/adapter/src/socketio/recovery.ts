@@ -94,7 +94,7 @@ export class Recovery implements RecoveryHandlers {
     const { nsp, onError } = this.#context;
     this.#port = port;
     this.#live = new LiveSessions(port, onError);
-    this.#restores = new Restores(nsp, port);
+    this.#restores = new Restores(nsp, port, onError);
     this.#restoring = observeRestores(nsp);
   }
 

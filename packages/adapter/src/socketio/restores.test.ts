@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { Namespace } from "socket.io";
 import { beforeEach, expect, test } from "vitest";
+import type { HoldfastError } from "../../dist/errors.js";
 import type { PreparedPacket } from "../../dist/socketio/prepared-packet.js";
 import type { Connection } from "../../dist/socketio/private-fields.js";
 import type { RecoveryPort } from "../../dist/socketio/recovery-port.js";
@@ -33,12 +34,14 @@ class FakePort {
 
 let port: FakePort;
 let restores: Restores;
+let told: HoldfastError[];
 let connection: EventEmitter;
 
 beforeEach(() => {
   port = new FakePort();
   const nsp = { _preConnectSockets: new Map() } as unknown as Namespace;
-  restores = new Restores(nsp, port as unknown as RecoveryPort);
+  told = [];
+  restores = new Restores(nsp, port as unknown as RecoveryPort, (error) => void told.push(error));
   connection = new EventEmitter();
 });
 
@@ -160,4 +163,14 @@ test("who has stopped waiting is not asked for again", async () => {
   openLink();
   expect(await ask()).toBeNull();
   expect([port.asked, connection.listenerCount("close")]).toEqual([[1], 0]);
+});
+
+test("a session whose data cannot be read is given up and told of, and its client gets a new one", async () => {
+  const session = ask();
+  const restored = { ...SESSION, data: Buffer.from("no value") };
+  restores.onAnswer({ handle: 1, offset: OFFSET, restored, count: 0 });
+  expect(await session).toBe(null);
+  expect(port.ended).toEqual([1]);
+  expect(told.map(({ code }) => code)).toEqual(["HOLDFAST_ERR_BROKEN_MESSAGE"]);
+  expect(restores.isEmpty).toBe(true);
 });

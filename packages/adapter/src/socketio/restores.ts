@@ -5,6 +5,7 @@
  */
 import type { Namespace } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
+import type { HoldfastError } from "../errors.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 import { unpackValue } from "../wire/values.js";
 import type { PreparedPacket } from "./prepared-packet.js";
@@ -30,7 +31,7 @@ export interface RestoredSession {
  * has the session and makes the socket; middlewares may be running. over: the socket is connected, or there is none.
  *
  * waiting → asked → given → making → over; asked and given → waiting (the link is lost); waiting → over (there is no
- * hub); asked → over (there is no such session); waiting and asked → over (the client is gone); making → over (the
+ * hub); asked → over (there is no such session); given → over (its data cannot be read); waiting and asked → over (the client is gone); making → over (the
  * socket is gone; or there is a new link, and what was placed in between is missing); any state → over (the session
  * is wanted elsewhere; or the namespace is closed)
  */
@@ -72,15 +73,17 @@ interface Replay {
 export class Restores {
   readonly #nsp: Namespace;
   readonly #port: RecoveryPort;
+  readonly #onError: (error: HoldfastError) => void;
   readonly #byHandle = new Map<number, Restore>();
   /** Those that are given or making. */
   readonly #bySid = new Map<SocketId, Restore>();
   #replay: Replay | undefined;
   #state: "open" | "closed" = "open";
 
-  constructor(nsp: Namespace, port: RecoveryPort) {
+  constructor(nsp: Namespace, port: RecoveryPort, onError: (error: HoldfastError) => void) {
     this.#nsp = nsp;
     this.#port = port;
+    this.#onError = onError;
   }
 
   /** Whether no session is here and not connected yet. */
@@ -135,15 +138,18 @@ export class Restores {
   #take(restore: Restore): RestoredSession | null {
     const { state, privateId, restored } = restore;
     if (state !== "given" || !restored) return null;
-    restore.state = "making";
-    restore.release();
-    return {
-      sid: restored.sid,
-      pid: privateId,
-      rooms: [...restored.rooms],
-      data: restored.data.length > 0 ? unpackValue(restored.data) : {},
-      missedPackets: [],
-    };
+    try {
+      const data = restored.data.length > 0 ? unpackValue(restored.data) : {};
+      restore.state = "making";
+      restore.release();
+      return { sid: restored.sid, pid: privateId, rooms: [...restored.rooms], data, missedPackets: [] };
+    } catch (error) {
+      // It would not come back whole: the client gets a new session.
+      this.#end(restore);
+      this.#port.sessionEnd(restore.handle, false);
+      this.#onError(error as HoldfastError);
+      return null;
+    }
   }
 
   /** A part of what a session has missed follows. */

@@ -1,31 +1,43 @@
 /**
- * Values as they travel between workers: `socket.data`, arguments of `serverSideEmit`, answers.
- * Runs in: primary and workers.
+ * Values as they travel between processes: `socket.data`, arguments of `serverSideEmit`, answers. What is kept
+ * of them is told in docs/adapter.md. Runs in: primary and workers.
  */
-import { Packr } from "msgpackr";
-import { HoldfastError } from "../errors.js";
+import { brokenMessage, FieldReader } from "./field-reader.js";
+import { ValueReader } from "./value-reader.js";
+import { ValueWriter } from "./value-writer.js";
 
-// structuredClone keeps typed arrays, Set, Error and cycles; the BigInt extension keeps what is beyond int64.
-const packr = new Packr({ structuredClone: true, moreTypes: true, useBigIntExtension: true });
+/** More than any message may have. */
+const MAX_BYTES = 2 ** 31 - 1;
 
 /**
- * Encodes a value; Buffer, typed arrays, Date, Map, Set, RegExp, Error, BigInt, undefined and cycles survive.
- * @throws {HoldfastError} `HOLDFAST_ERR_UNSERIALIZABLE` for what has no encoded form: a symbol,
- *   a getter that throws
+ * Encodes a value.
+ * @param maxBytes how long it may become
+ * @throws {HoldfastError} `HOLDFAST_ERR_UNSERIALIZABLE` for what has no encoded form: a symbol, a getter that
+ *   throws, more than 10,000 objects in one another; `HOLDFAST_ERR_MESSAGE_TOO_LARGE`
  */
-export function packValue(value: unknown): Buffer {
+export function packValue(value: unknown, maxBytes = MAX_BYTES): Buffer {
+  const writer = new ValueWriter(maxBytes);
   try {
-    return packr.pack(value);
-  } catch (cause) {
-    throw new HoldfastError(
-      "HOLDFAST_ERR_UNSERIALIZABLE",
-      `The value cannot be sent to another worker: ${(cause as Error).message}. Send plain data instead.`,
-      { cause },
-    );
+    writer.write(value);
+  } catch (error) {
+    // Gives its memory back.
+    writer.end();
+    throw error;
   }
+  return writer.end();
 }
 
-/** Decodes what {@link packValue} made. */
-export function unpackValue(bytes: Uint8Array): unknown {
-  return packr.unpack(bytes);
+/**
+ * Decodes what {@link packValue} made. A large buffer in the value may be a part of `bytes`.
+ * @throws {HoldfastError} `HOLDFAST_ERR_BROKEN_MESSAGE`, and nothing else, for whatever else is given
+ */
+export function unpackValue(bytes: Buffer): unknown {
+  return readValue(new FieldReader(bytes, 0, bytes.length));
+}
+
+/** Decodes the value that is the rest of a frame; otherwise like {@link unpackValue}. */
+export function readValue(fields: FieldReader): unknown {
+  const value = new ValueReader(fields).read();
+  if (!fields.done) throw brokenMessage("something follows the value");
+  return value;
 }

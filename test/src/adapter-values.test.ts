@@ -1,0 +1,462 @@
+/**
+ * Values that clients and applications choose, on their way to other workers: whatever they are, they come as they
+ * were or cost themselves only. No process, no link and nobody else's request suffers.
+ */
+import { createRequire } from "node:module";
+import fc from "fast-check";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Clients } from "./harness/clients.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { nested, TextClient } from "./harness/text-client.js";
+import { keepTold, told } from "./harness/told.js";
+
+/** The smallest limit: what is too large for a message is easily made. */
+const MAX_MESSAGE_BYTES = 65_536;
+/** Deeper than any value may be. */
+const TOO_DEEP = 20_000;
+
+const HOSTILE = [
+  '{"constructor":1,"toJSON":1}',
+  '{"__proto__":{"a":1},"then":1,"valueOf":null,"toString":[],"length":-1,"hasOwnProperty":false}',
+  '{"constructor":{"name":"Map"},"prototype":{},"_placeholder":true,"num":-1}',
+  '["\\ud83d","\\udc00\\ud800",{"\\ud800":"\\u0000"}]',
+  `{"deep":${nested(1_500)}}`,
+  "[1e308,-0,1e-320,9007199254740993,123456789012345678901234567890]",
+  '{"":{"":[]},"0":1,"-1":2,"4294967295":3}',
+];
+
+/** Any code units, half surrogate pairs among them. */
+const codeUnit = fc
+  .oneof(fc.integer({ min: 0x20, max: 0x7e }), fc.integer({ min: 0, max: 0xffff }))
+  .map((code) => String.fromCharCode(code));
+/** What a client can say, as JSON. */
+const json = fc.oneof(fc.json({ stringUnit: codeUnit, maxDepth: 6 }), fc.constantFrom(...HOSTILE));
+const hostile = HOSTILE.map((value) => ({ value, shown: value.slice(0, 40) }));
+
+/** The parser of Socket.IO's client, which takes ten attachments otherwise. */
+const parser = createRequire(createRequire(import.meta.url).resolve("socket.io-client"))("socket.io-parser");
+const takesMany = {
+  ...parser,
+  Decoder: class extends parser.Decoder {
+    constructor() {
+      super({ maxAttachments: 1_000 });
+    }
+  },
+};
+
+let cluster: TestCluster;
+let asker: RemoteWorker;
+let holder: RemoteWorker;
+const clients = new Clients();
+let texts: TextClient[] = [];
+
+async function connectText(auth?: string, namespace?: string): Promise<TextClient> {
+  const client = await TextClient.connect(holder.url, auth, namespace);
+  texts.push(client);
+  return client;
+}
+
+async function idsAtAsker(): Promise<string[]> {
+  return asker.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id).sort());
+}
+
+/** Requests that the hub thinks are waiting for an answer. */
+function unanswered(): Promise<number[]> {
+  return cluster.primary.run((ctx) =>
+    ctx.hub.stats().members.map(({ unanswered }: { unanswered: number }) => unanswered),
+  );
+}
+
+beforeAll(async () => {
+  cluster = await TestCluster.start({
+    workers: 2,
+    sticky: false,
+    hubOptions: { maxMessageBytes: MAX_MESSAGE_BYTES },
+    setUpWorker: keepTold,
+  });
+  ({ a: asker, b: holder } = cluster);
+  await cluster.untilJoined();
+});
+beforeEach(async () => {
+  for (const worker of [asker, holder]) {
+    await told(worker);
+    await worker.run((ctx) => void ctx.io.removeAllListeners("question"));
+  }
+});
+afterEach(async () => {
+  clients.close();
+  for (const client of texts) client.close();
+  texts = [];
+  await holder.run((ctx) => ctx.until(() => ctx.io.sockets.sockets.size === 0));
+  expect(await unanswered()).toEqual([0, 0]);
+  // Both processes are still those that were started, and have joined once.
+  expect(cluster.output).toBe("");
+});
+afterAll(() => cluster.close());
+
+describe("a client's acknowledgement, asked for by another worker", () => {
+  const ask = (timeoutMs: number) =>
+    asker.run(async (ctx, ms) => {
+      try {
+        return { answers: JSON.stringify(await ctx.io.timeout(ms).emitWithAck("ask")) };
+      } catch (error) {
+        const { message, responses } = error as Error & { responses: unknown };
+        return { message, responses };
+      }
+    }, timeoutMs);
+
+  test.each(hostile)("arrives as it was: $shown", async ({ value }) => {
+    const client = await connectText();
+    client.acknowledgeWith(`[${value}]`);
+    expect(await ask(20_000)).toEqual({ answers: JSON.stringify([JSON.parse(value)]) });
+    expect(await told(holder)).toEqual([]);
+  });
+
+  test("arrives nested as deep as any value may be", async () => {
+    const client = await connectText();
+    // It is in the list of arguments, which is left behind.
+    client.acknowledgeWith(`[${nested(10_000)}]`);
+    const depth = await asker.run(async (ctx) => {
+      const [answer] = await ctx.io.timeout(20_000).emitWithAck("ask");
+      let levels = 0;
+      for (let at = answer; at; at = at[0]) levels++;
+      return levels;
+    });
+    expect(depth).toBe(10_000);
+  });
+
+  test.each([
+    ["too large", JSON.stringify("x".repeat(MAX_MESSAGE_BYTES)), "HOLDFAST_ERR_MESSAGE_TOO_LARGE"],
+    ["too deep", nested(TOO_DEEP), "HOLDFAST_ERR_UNSERIALIZABLE"],
+  ])("that is %s counts as missing, and its worker is told", async (_, value, code) => {
+    const [bad, good] = [await connectText(), await connectText()];
+    bad.acknowledgeWith(`[${value}]`);
+    good.acknowledgeWith('["good"]');
+    expect(await ask(500)).toEqual({ message: "operation has timed out", responses: ["good"] });
+    expect(await told(holder)).toMatchObject([{ code }]);
+    bad.close();
+    await holder.run((ctx) => ctx.until(() => ctx.io.sockets.sockets.size === 1));
+    expect(await ask(20_000)).toEqual({ answers: '["good"]' });
+  });
+
+  test("is missing in the single answer to a RemoteSocket, too", async () => {
+    const client = await connectText();
+    client.acknowledgeWith(`[${nested(TOO_DEEP)}]`);
+    const message = await asker.run(async (ctx) => {
+      const [remote] = await ctx.io.fetchSockets();
+      return remote
+        ?.timeout(300)
+        .emitWithAck("ask")
+        .catch((error: Error) => error.message);
+    });
+    expect(message).toBe("operation has timed out");
+  });
+});
+
+describe("fetchSockets() of another worker", () => {
+  test.each(hostile)("has what a client says in its handshake: $shown", async ({ value }) => {
+    await connectText(`{"a":${value}}`);
+    const auth = await asker.run(async (ctx) =>
+      JSON.stringify((await ctx.io.fetchSockets())[0]?.handshake.auth),
+    );
+    expect(auth).toBe(JSON.stringify({ a: JSON.parse(value) }));
+  });
+
+  test("has every socket; one whose handshake cannot be sent comes without it, and is told of once", async () => {
+    const bad = await connectText(`{"a":${nested(TOO_DEEP)},"token":"t"}`);
+    const ids = [bad.id, (await connectText()).id].sort();
+    await holder.run((ctx, id) => {
+      const socket = ctx.io.sockets.sockets.get(id);
+      if (socket) socket.data.kept = 1;
+    }, bad.id);
+    for (let i = 0; i < 3; i++) expect(await idsAtAsker()).toEqual(ids);
+    const [socket] = await asker.run(async (ctx, id) => {
+      const sockets = await ctx.io.in(id).fetchSockets();
+      return sockets.map(({ handshake, data, rooms }) => ({ handshake, data, rooms: [...rooms] }));
+    }, bad.id);
+    expect(socket).toMatchObject({ data: { kept: 1 }, rooms: [bad.id] });
+    expect(socket?.handshake).toMatchObject({
+      auth: {},
+      query: { transport: "websocket" },
+      url: expect.any(String),
+    });
+    expect(await told(holder)).toMatchObject([
+      {
+        code: "HOLDFAST_ERR_UNSERIALIZABLE",
+        message: expect.stringContaining(`socket.handshake.auth of socket ${bad.id}`),
+      },
+    ]);
+  });
+
+  test("has what can be sent of socket.data, whatever that is", async () => {
+    const kinds = [
+      "null",
+      "undefined",
+      "1",
+      '"\ud83d"',
+      'Symbol("s")',
+      "() => 1",
+      "{ good: 1, bad: Symbol() }",
+      '{ good: 1, get bad() { throw new Error("boom"); } }',
+      "{ good: 1, get bad() { throw null; } }",
+      "new Proxy({}, { ownKeys() { throw new Error(); } })",
+      "new Proxy({}, { get() { throw new Error(); }, getPrototypeOf() { throw 1; } })",
+      '{ good: 1, bad: "x".repeat(70_000) }',
+      "Object.fromEntries(Array.from({ length: 4 }, (_, i) => [i, String(i).repeat(30_000)]))",
+    ];
+    const ids: string[] = [];
+    for (const kind of kinds) {
+      const { id } = await connectText();
+      ids.push(id);
+      await holder.run(
+        (ctx, sid, source) => {
+          Object.assign(ctx.io.sockets.sockets.get(sid) ?? {}, {
+            data: new Function(`return (${source})`)(),
+          });
+        },
+        id,
+        kind,
+      );
+    }
+    const data = await asker.run(async (ctx) =>
+      (await ctx.io.fetchSockets()).map((socket) => [socket.id, socket.data]),
+    );
+    const byId = new Map(data as [string, unknown][]);
+    expect(ids.map((id) => byId.get(id))).toEqual([
+      null,
+      undefined,
+      1,
+      "\ud83d",
+      {},
+      undefined,
+      { good: 1 },
+      { good: 1 },
+      { good: 1 },
+      {},
+      {},
+      { good: 1 },
+      {},
+    ]);
+    await idsAtAsker();
+    const reports = await told(holder);
+    expect(reports.map(({ code }) => code.replace("HOLDFAST_ERR_", ""))).toEqual([
+      "UNSERIALIZABLE",
+      "UNSERIALIZABLE",
+      "UNSERIALIZABLE",
+      "UNSERIALIZABLE",
+      "UNSERIALIZABLE",
+      "UNSERIALIZABLE",
+      "MESSAGE_TOO_LARGE",
+      "MESSAGE_TOO_LARGE",
+    ]);
+    expect(reports[1]?.message).toContain(`socket.data.bad of socket ${ids[6]}`);
+  });
+
+  test("comes in as many messages as it takes, also to the primary's emitter", async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 30; i++) {
+      const { id } = await connectText(JSON.stringify({ token: `${i}`.repeat(10_000) }));
+      ids.push(id);
+    }
+    expect(await idsAtAsker()).toEqual(ids.toSorted());
+    const tokens = await asker.run(async (ctx) =>
+      (await ctx.io.fetchSockets()).map(({ handshake }) => handshake.auth.token.length),
+    );
+    expect(tokens.toSorted()).toEqual(ids.map((_, i) => `${i}`.length * 10_000).toSorted());
+    const atPrimary = await cluster.primary.run(async (ctx) =>
+      (await ctx.hub.emitter().fetchSockets()).map(({ id }: { id: string }) => id).sort(),
+    );
+    expect(atPrimary).toEqual(ids.toSorted());
+    expect(await told(holder)).toEqual([]);
+  });
+
+  test("has sockets with the rooms that other processes can have, too", async () => {
+    const { id } = await connectText();
+    await holder.run((ctx, sid) => {
+      const odd = [Symbol("s"), () => {}, {}, 7, "\ud83d", null, undefined, true, 5n] as unknown as string[];
+      for (const room of odd) void ctx.io.sockets.sockets.get(sid)?.join(room);
+    }, id);
+    const rooms = await asker.run(async (ctx) => [...((await ctx.io.fetchSockets())[0]?.rooms ?? [])]);
+    expect(rooms).toEqual([id, 7, "\ud83d", null, undefined, true, 5n]);
+    expect(await told(holder)).toEqual([]);
+  });
+});
+
+describe("serverSideEmit()", () => {
+  const askOthers = () =>
+    asker.run(async (ctx) => {
+      try {
+        return { answers: await ctx.io.serverSideEmitWithAck("question") };
+      } catch (error) {
+        const { code, message } = error as Error & { code: string };
+        return { code, message };
+      }
+    });
+
+  test("keeps half surrogate pairs, in arguments and answers", async () => {
+    await holder.run(
+      (ctx) =>
+        void ctx.io.on("question", (given: unknown, answer: (value: unknown) => void) => answer(given)),
+    );
+    const same = await asker.run(async (ctx) => {
+      const [answer] = await ctx.io.serverSideEmitWithAck("question", ["\ud83d", { "\udc00": "a\ud800b" }]);
+      return JSON.stringify(answer);
+    });
+    expect(same).toBe('["\\ud83d",{"\\udc00":"a\\ud800b"}]');
+  });
+
+  test("an answer that cannot be sent is refused where it is given, and can be given anew", async () => {
+    await holder.run((ctx) => {
+      ctx.io.on("question", (answer: (value: unknown) => void) => {
+        const codes: string[] = [];
+        for (const bad of [Symbol("s"), "x".repeat(70_000)]) {
+          try {
+            answer(bad);
+          } catch (error) {
+            codes.push((error as { code: string }).code);
+          }
+        }
+        answer(codes);
+        answer("one too many");
+        answer(Symbol("ignored"));
+      });
+    });
+    expect(await askOthers()).toEqual({
+      answers: [["HOLDFAST_ERR_UNSERIALIZABLE", "HOLDFAST_ERR_MESSAGE_TOO_LARGE"]],
+    });
+  });
+
+  test("a listener that answers and then throws has answered", async () => {
+    await holder.run((ctx) => {
+      ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
+      ctx.io.on("question", (answer: (value: unknown) => void) => {
+        answer("answered");
+        throw new Error("afterwards");
+      });
+    });
+    expect(await askOthers()).toEqual({ answers: ["answered"] });
+    expect(await holder.run(async (ctx) => (await ctx.store.uncaught).message)).toBe("afterwards");
+  });
+
+  test("a listener that throws before it answers fails the request, whatever it throws, however long it talks", async () => {
+    await holder.run((ctx) => {
+      const thrown = [null, Object.create(null), new Error("long ".repeat(50_000)), new Error("short")];
+      ctx.store.uncaught = [];
+      ctx.store.onUncaught = (error: unknown) => ctx.store.uncaught.push(error);
+      process.on("uncaughtException", ctx.store.onUncaught);
+      ctx.io.on("question", () => {
+        throw thrown.shift();
+      });
+    });
+    for (let i = 0; i < 4; i++)
+      expect(await askOthers()).toMatchObject({ code: "HOLDFAST_ERR_REQUEST_FAILED" });
+    expect(
+      await holder.run((ctx) => {
+        process.off("uncaughtException", ctx.store.onUncaught);
+        return ctx.store.uncaught.length;
+      }),
+    ).toBe(4);
+  });
+
+  test("an answer to a request that is over is heard by nobody", async () => {
+    for (const worker of [asker, holder]) {
+      await worker.run((ctx) => void ctx.io.of("/late"));
+    }
+    await holder.run((ctx) => {
+      ctx.io.of("/late").on("question" as never, (answer: (value: unknown) => void) => {
+        ctx.store.answer = answer;
+        ctx.emit("asked");
+      });
+    });
+    const asked = holder.next("asked");
+    await cluster.untilJoined(2, "/late");
+    await asker.run((ctx) => {
+      ctx.store.settled = ctx.io
+        .of("/late")
+        .serverSideEmitWithAck("question")
+        .catch((error: Error) => error.message);
+    });
+    await asked;
+    await asker.run((ctx) => ctx.io.of("/late").adapter.close());
+    expect(await asker.run((ctx) => ctx.store.settled)).toContain("closed");
+    await holder.run((ctx) => {
+      ctx.store.answer("late");
+      ctx.store.answer("later");
+    });
+    // Behind them on the same link.
+    expect(await idsAtAsker()).toEqual([]);
+  });
+});
+
+test("whatever a client says goes every way that there is, as it was", async () => {
+  await holder.run((ctx) => {
+    ctx.io.on("connection", (socket) => {
+      socket.on("keep", (value) => {
+        socket.data = { value };
+        ctx.emit(`kept ${socket.id}`);
+      });
+    });
+    ctx.io.on("question", (given: unknown, answer: (value: unknown) => void) => answer([given]));
+  });
+  await fc.assert(
+    fc.asyncProperty(json, async (value) => {
+      const client = await TextClient.connect(holder.url, `{"a":${value}}`);
+      const kept = holder.next(`kept ${client.id}`);
+      client.emit(`["keep",${value}]`);
+      client.acknowledgeWith(`[${value}]`);
+      await kept;
+      const ways = await asker.run(async (ctx, id) => {
+        const [socket] = await ctx.io.in(id).fetchSockets();
+        const [acknowledged] = await ctx.io.in(id).timeout(20_000).emitWithAck("ask");
+        const [answered] = await ctx.io.serverSideEmitWithAck("question", socket?.data.value);
+        const all = [socket?.handshake.auth.a, socket?.data.value, acknowledged, answered[0]];
+        return all.map((each) => JSON.stringify(each));
+      }, client.id);
+      client.close();
+      expect(ways).toEqual(Array(4).fill(JSON.stringify(JSON.parse(value))));
+    }),
+    { numRuns: 60 },
+  );
+  await holder.run((ctx) => void ctx.io.removeAllListeners("connection"));
+});
+
+test("a namespace whose name, which a client chose, is too long for a message has its own worker's clients", async () => {
+  await holder.run((ctx) => void ctx.io.of(/^\/x+$/).on("connection", () => {}));
+  const name = `/${"x".repeat(MAX_MESSAGE_BYTES)}`;
+  const { id } = await connectText("{}", `${name},`);
+  const seen = await holder.run(async (ctx, long) => {
+    const nsp = ctx.io.of(long);
+    const code = await nsp.fetchSockets().catch((error: { code: string }) => error.code);
+    const local = (await nsp.local.fetchSockets()).map((socket) => socket.id);
+    return { servers: await nsp.adapter.serverCount(), code, local };
+  }, name);
+  expect(seen).toEqual({ servers: 1, code: "HOLDFAST_ERR_MESSAGE_TOO_LARGE", local: [id] });
+  expect(await told(holder)).toMatchObject([{ code: "HOLDFAST_ERR_MESSAGE_TOO_LARGE" }]);
+  // The link is there, and what else goes over it.
+  await cluster.untilJoined();
+});
+
+describe("a broadcast to another worker", () => {
+  test.each([11, 300])(
+    "has its %i attachments, also where it wants acknowledgements or somebody listens",
+    async (count) => {
+      const client = await clients.connectTo(holder, { parser: takesMany });
+      await holder.run((ctx, id) => {
+        ctx.store.told.splice(0);
+        ctx.io.sockets.sockets.get(id)?.onAnyOutgoing((event, ...parts) => ctx.emit(event, parts.length));
+      }, client.id);
+      client.socket.on("ask", (...args: unknown[]) =>
+        (args.at(-1) as (value: unknown) => void)(args.length - 1),
+      );
+      const heard = holder.next("show");
+      const shown = client.next("show");
+      const answers = await asker.run(async (ctx, parts) => {
+        const buffers = Array.from({ length: parts }, (_, i) => Buffer.from([i]));
+        ctx.io.emit("show", ...buffers);
+        return ctx.io.timeout(20_000).emitWithAck("ask", ...buffers);
+      }, count);
+      expect([answers, await heard, (await shown).length]).toEqual([[count], count, count]);
+      expect(await told(holder)).toEqual([]);
+    },
+  );
+});
