@@ -129,7 +129,7 @@ describe("docs/protocol.md", () => {
       end: () => {},
       close: () => {},
     };
-    const outbox = new Outbox(link, 1_024, { onFull: () => {} });
+    const outbox = new Outbox(link);
     outbox.begin(FrameKind.broadcast, 0, 1);
     outbox.key(new NamespaceKeys("0123456789abcdef0123456789abcdef", "/socket.io\n/").of("tea"));
     outbox.names(new Set(["tea"]));

@@ -36,8 +36,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_NAMESPACE_TAKEN"
   /**
    * A request failed because some workers did not answer within `requestsTimeout`. `missing` names them (it
-   * is empty if the primary itself was silent), `responses` has the others' answers. Look for what blocks
-   * their event loops.
+   * is empty if the primary itself was silent, or if earlier requests of this worker took all the time),
+   * `responses` has the others' answers. Look for what blocks their event loops.
    */
   | "HOLDFAST_ERR_REQUEST_TIMEOUT"
   /**
@@ -45,13 +45,14 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_REQUEST_FAILED"
   /**
-   * A request failed because the adapter was closed before the answers came. When a process ends, ignore it.
+   * A request failed because the adapter was closed before the answers came; when a process ends, ignore it.
+   * Or thrown: `emitter()` was called on a hub that has been closed.
    */
   | "HOLDFAST_ERR_CLOSED"
   /**
-   * Given to `onError`, and to requests: the link to the primary is gone. Either the hub was closed, or it
-   * has cut this worker off; the primary's stderr and its events `leave` and `stalled` tell. The worker joins
-   * again as soon as there is a hub.
+   * Given to `onError`, and to requests: the link to the primary is gone, and with it what was on its way to
+   * other workers. Either the hub was closed, or it has cut this worker off; the primary's stderr and its
+   * events `leave` and `stalled` tell. The worker joins again as soon as there is a hub.
    */
   | "HOLDFAST_ERR_LINK_LOST"
   /**
@@ -68,8 +69,10 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_MESSAGE_TOO_LARGE"
   /**
-   * Given to `onError`: more than `maxBacklogBytes` is waiting for the primary. Until it has taken some of
-   * it, this worker's broadcasts reach its own clients only. Look for what blocks the primary's event loop.
+   * Given to `onError`: more than `maxBacklogBytes` of this worker's messages is waiting, for the primary or
+   * for workers that take theirs slowly. Until there is room, its broadcasts reach its own clients only.
+   * Thrown by commands, and given to requests: more than twice as much is waiting, and nothing was sent. Look
+   * for an event loop that is blocked.
    */
   | "HOLDFAST_ERR_BACKLOG_FULL"
   /**

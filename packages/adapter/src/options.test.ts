@@ -47,6 +47,7 @@ describe("options of setupPrimary()", () => {
     expect(resolvePrimaryOptions()).toEqual({
       link: "pipe",
       maxBacklogBytes: 64 * 2 ** 20,
+      stallTimeout: 10_000,
       maxMessageBytes: 32 * 2 ** 20,
       journalBytes: 64 * 2 ** 20,
       killStalled: true,
@@ -64,6 +65,7 @@ describe("options of setupPrimary()", () => {
     [{ link: "tcp" }],
     [{ maxBacklogBytes: 1 }],
     [{ maxMessageBytes: 65535 }],
+    [{ stallTimeout: 99 }],
     [{ killStalled: 1 }],
     [{ pipe: true }],
   ])("refuse %j", (input) => {

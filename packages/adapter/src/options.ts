@@ -48,11 +48,20 @@ export interface PrimaryOptions {
    */
   link?: "pipe" | "ipc";
   /**
-   * How much may wait for one worker before it counts as stalled. Bytes, integer, 1048576–2147483647.
-   * Volatile packets are dropped when more than a sixteenth of it is waiting.
+   * How much may wait for one worker before the workers that send to it are slowed down. As much may wait in a
+   * worker for the primary before its broadcasts are dropped. Bytes, integer, 1048576–2147483647. Volatile
+   * packets are dropped when more than a sixteenth of it is waiting.
    * @default 67108864 (64 MiB)
    */
   maxBacklogBytes?: number;
+  /**
+   * For how long a worker may take nothing, while more than `maxBacklogBytes` is waiting for it, before it
+   * counts as stalled. Milliseconds, integer, 100–2147483647 (the Node.js timer limit). Time in which the
+   * primary's own event loop is blocked does not count.
+   * @default 10000
+   * @see https://nodejs.org/api/timers.html
+   */
+  stallTimeout?: number;
   /**
    * The largest message between workers. Bytes, integer, 65536–`maxBacklogBytes`.
    * @default 33554432 (32 MiB), or `maxBacklogBytes` if that is less
@@ -93,6 +102,7 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
   return fields.end({
     link: fields.oneOf("link", "pipe", ["pipe", "ipc"]),
     maxBacklogBytes,
+    stallTimeout: fields.integer("stallTimeout", 10_000, 100, MAX_TIMER_MS),
     maxMessageBytes: fields.integer(
       "maxMessageBytes",
       Math.min(32 * 2 ** 20, maxBacklogBytes),

@@ -75,7 +75,7 @@ export interface PrimaryEvents {
   join: [member: MemberInfo];
   /** A worker's process is gone, its adapter was closed, or it was cut off (then `stalled` follows). */
   leave: [member: MemberInfo];
-  /** A worker was cut off because more than `maxBacklogBytes` was waiting for it. */
+  /** A worker was cut off: it took nothing for `stallTimeout`, and more than `maxBacklogBytes` was waiting. */
   stalled: [member: MemberInfo, backlogBytes: number];
   /**
    * More was sent than `journalBytes` can keep for as long as clients may come back, so some clients will not

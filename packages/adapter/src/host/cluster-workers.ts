@@ -14,6 +14,7 @@ import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import {
   type Hello,
+  type IpcEnd,
   type IpcFrames,
   MESSAGE_KEY,
   type PipeFds,
@@ -131,6 +132,8 @@ class ClusterWorker {
         return this.invite();
       case "frames":
         return this.#ipcLink?.receive(message);
+      case "end":
+        return this.#ipcLink?.lost();
     }
   }
 
@@ -207,7 +210,7 @@ class ClusterWorker {
       const { toHub, fromHub } = this.#pipes;
       return PipeLink.ofWorker(stdio[toHub] as Socket, stdio[fromHub] as Socket, events);
     }
-    const send = (message: IpcFrames, done: (error: Error | null) => void) =>
+    const send = (message: IpcFrames | IpcEnd, done: (error: Error | null) => void) =>
       this.#worker.send(message as never, done);
     this.#ipcLink = new IpcLink(send, binary, events);
     return this.#ipcLink;

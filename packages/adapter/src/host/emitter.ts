@@ -5,6 +5,7 @@
  */
 import { type Namespace, Server, type ServerOptions } from "socket.io";
 import type { Hub } from "../hub/hub.js";
+import type { HubMember } from "../hub/hub-member.js";
 import { LocalLink } from "../link/local.js";
 import { type Connector, Member } from "../member/member.js";
 import { resolveAdapterOptions } from "../options.js";
@@ -51,6 +52,12 @@ export const PRIMARY_WORKER_ID = 0;
 
 /** A namespace that nothing was emitted to for as long, or for twice as long, is given back to the hub. */
 const REST_MS = 10_000;
+/** The way between the emitters' member and the hub. */
+interface Way {
+  readonly hubMember: HubMember;
+  readonly toHub: LocalLink;
+  readonly fromHub: LocalLink;
+}
 
 /** Everything that the primary emits, by one member. */
 export class Emitters {
@@ -61,6 +68,7 @@ export class Emitters {
   readonly #adapters = new WeakMap<Namespace, EmitterAdapter>();
   readonly #dropped = new FinalizationRegistry<string>((key) => this.#forget(key));
   #sweep: NodeJS.Timeout | undefined;
+  #way: Way | undefined;
 
   constructor(hub: Hub) {
     this.#hub = hub;
@@ -90,8 +98,10 @@ export class Emitters {
     return nsp;
   }
 
+  /** What was emitted until now still gets to the hub. */
   close(): void {
     clearInterval(this.#sweep);
+    this.#bringToHub();
     for (const adapter of this.#living()) adapter.close();
     this.#entries.clear();
   }
@@ -113,18 +123,33 @@ export class Emitters {
     }
   }
 
+  /** For a new namespace that takes two rounds: what is emitted waits until the hub has opened it. */
+  #bringToHub(): void {
+    const way = this.#way;
+    if (!way) return;
+    for (let round = 0; round < 2; round++) {
+      this.#member.flush();
+      way.toHub.deliver();
+      way.hubMember.outbox.flush();
+      way.fromHub.deliver();
+    }
+  }
+
   #join(member: Member): boolean {
     const identity = { workerId: PRIMARY_WORKER_ID, pid: process.pid };
-    let hubEnd: LocalLink | undefined;
-    const { id } = this.#hub.admit(identity, (events) => {
-      hubEnd = new LocalLink(events);
-      return hubEnd;
+    let fromHub: LocalLink | undefined;
+    const hubMember = this.#hub.admit(identity, (events) => {
+      fromHub = new LocalLink(events);
+      return fromHub;
     });
     const { limits, roomSeed } = this.#hub;
-    member.join({ member: id, ...limits, roomSeed }, (events) => {
-      const memberEnd = new LocalLink(events);
-      if (hubEnd) LocalLink.connect(hubEnd, memberEnd);
-      return memberEnd;
+    member.join({ member: hubMember.id, ...limits, roomSeed }, (events) => {
+      const toHub = new LocalLink(events);
+      if (fromHub) {
+        LocalLink.connect(fromHub, toHub);
+        this.#way = { hubMember, toHub, fromHub };
+      }
+      return toHub;
     });
     return true;
   }

@@ -63,15 +63,23 @@ export class Primary extends EventEmitter<PrimaryEvents> {
    * same namespace and scope return the same emitter.
    *
    * @param namespace its name; "/" by default
+   * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` after `close()`
    * @see https://socket.io/docs/v4/server-instance/#utility-methods
    */
   emitter(namespace = "/", options: EmitterOptions = {}): Emitter {
+    if (this.#state === "closed") {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_CLOSED",
+        "emitter() was called on a hub that has been closed. Call it on what the last setupPrimary() returned.",
+      );
+    }
     return this.#emitters.get(namespace, options);
   }
 
   /**
-   * Releases links and listeners. From then on each worker's broadcasts reach its own clients only. The
-   * workers and your cluster settings stay. Calling it again changes nothing.
+   * Says goodbye to the workers, after everything that was sent to them, and releases links and listeners. From
+   * then on each worker's broadcasts reach its own clients only, until there is a new hub. The workers and your
+   * cluster settings stay. Calling it again changes nothing.
    */
   async close(): Promise<void> {
     if (this.#state === "closed") return;

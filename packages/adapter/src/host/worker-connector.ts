@@ -74,6 +74,8 @@ class WorkerConnector implements Connector {
         return this.#onWelcome(message);
       case "frames":
         return this.#ipcLink?.receive(message);
+      case "end":
+        return this.#ipcLink?.lost();
       case "invite":
         return this.#onInvite();
       case "refusal":
@@ -88,8 +90,11 @@ class WorkerConnector implements Connector {
     }
   };
 
+  /** node:cluster tells the application that the primary is gone. A pipe may have ended a moment before. */
   readonly #onDisconnect = () => {
+    clearTimeout(this.#timer);
     this.#ipcLink?.lost();
+    this.#member?.giveUp();
   };
 
   /** A hub that invites a member has cut it off, or is a new one. */
@@ -102,8 +107,8 @@ class WorkerConnector implements Connector {
     this.#member?.stayAlone(
       new HoldfastError(
         "HOLDFAST_ERR_NO_HUB",
-        `The primary has not answered for ${WELCOME_WAIT_MS} ms, so this worker's broadcasts reach its own clients ` +
-          "only. Call setupPrimary() of @holdfast/adapter in the primary process, before cluster.fork().",
+        `The primary has not answered for ${WELCOME_WAIT_MS} ms, so this worker's broadcasts and commands reach ` +
+          "its own clients only. Call setupPrimary() of @holdfast/adapter in the primary process, before cluster.fork().",
       ),
     );
   }

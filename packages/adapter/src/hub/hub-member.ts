@@ -1,12 +1,15 @@
 /**
  * A worker as the hub sees it.
- * Owns: its link, the reader and the outbox on it, and its claims. Runs in: primary.
+ * Owns: its link, the reader, the queue and the outbox on it, and its claims. Runs in: primary.
  */
 import type { MemberInfo } from "../errors.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import { Outbox } from "../link/outbox.js";
+import { SendQueue } from "../link/send-queue.js";
+import { FrameKind, memberFrame } from "../wire/frame.js";
 import { FrameReader, type OnFrame } from "../wire/frame-reader.js";
 import { Claims } from "./claims.js";
+import type { FlowControl } from "./flow-control.js";
 import { bankOf, bitOf, type Interest } from "./interest.js";
 
 export type MakeLink = (events: LinkEvents) => Link;
@@ -22,7 +25,6 @@ export interface MemberEvents {
   onChunkEnd: () => void;
   onEnd: (member: HubMember) => void;
   onBroken: (member: HubMember, error: unknown) => void;
-  onStalled: (member: HubMember) => void;
 }
 
 /** The process of a member. */
@@ -55,7 +57,11 @@ export class HubMember implements MemberInfo {
   bytesIn = 0;
   /** Volatile packets that were dropped because too much was waiting. */
   dropped = 0;
+  /** Whether too much waits for it; {@link FlowControl} says so. */
+  isFull = false;
 
+  readonly #flow: FlowControl;
+  readonly #queue: SendQueue;
   #state: "open" | "closed" = "open";
   #newKeys = new Set<number>();
   /** By the id of the namespace; of those that it has as a server. */
@@ -69,6 +75,7 @@ export class HubMember implements MemberInfo {
     slot: number,
     makeLink: MakeLink,
     limits: MemberLimits,
+    flow: FlowControl,
     events: MemberEvents,
   ) {
     this.id = id;
@@ -78,6 +85,7 @@ export class HubMember implements MemberInfo {
     this.slot = slot;
     this.bank = bankOf(slot);
     this.bit = bitOf(slot);
+    this.#flow = flow;
     const onFrame: OnFrame = (buffer, start, end) => {
       this.framesIn++;
       events.onFrame(this, buffer, start, end);
@@ -93,11 +101,11 @@ export class HubMember implements MemberInfo {
         }
         events.onChunkEnd();
       },
+      onTaken: () => this.#onTaken(),
       onEnd: () => events.onEnd(this),
     });
-    this.outbox = new Outbox(this.link, limits.maxBacklogBytes, {
-      onFull: () => events.onStalled(this),
-    });
+    this.#queue = new SendQueue(this.link, () => flow.onBlocked(this));
+    this.outbox = new Outbox(this.#queue, { onFlushed: (bytes) => flow.onWaiting(this, bytes) });
   }
 
   /** Whether something sent to it may still arrive. */
@@ -132,6 +140,32 @@ export class HubMember implements MemberInfo {
     this.#claims.delete(namespaceId);
   }
 
+  /** Bytes that have left the outbox and that the system has not taken. */
+  get pendingBytes(): number {
+    return this.#queue.pendingBytes;
+  }
+
+  /** Grows whenever the member takes something, or gives a sign of life. */
+  get progress(): number {
+    return this.#queue.takenBytes + this.bytesIn;
+  }
+
+  /** Passes on a frame of `from`: {@link Outbox.relay}. If too much waits here, `from` hears of it. */
+  relay(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    this.outbox.relay(buffer, start, end);
+    if (this.isFull) this.#flow.onExcess(from, this);
+  }
+
+  /** Says something of another member, ahead of all that waits. */
+  tell(kind: number, about: number): void {
+    this.#queue.writeAhead(memberFrame(kind, about));
+  }
+
+  #onTaken(): void {
+    this.#queue.onTaken();
+    if (this.isFull) this.#flow.onTaken(this);
+  }
+
   /** Acts as if the member had joined these rooms until it has carried out the command that names them. */
   claim(namespaceId: number, keys: number[]): void {
     const claims = this.#claims.get(namespaceId);
@@ -156,10 +190,22 @@ export class HubMember implements MemberInfo {
     this.#claims.get(namespaceId)?.release(keys);
   }
 
+  /** Says that the hub is being closed, behind everything that waits, and releases the link. */
+  dismiss(): void {
+    this.#state = "closed";
+    this.outbox.begin(FrameKind.goodbye, 0, 0);
+    this.outbox.end();
+    this.outbox.flush();
+    this.outbox.discard();
+    this.#queue.giveAll();
+    this.link.end();
+  }
+
   /** Releases the link; nothing is sent or received any more. */
   close(): void {
     this.#state = "closed";
     this.outbox.discard();
+    this.#queue.discard();
     this.link.close();
   }
 }

@@ -27,6 +27,7 @@ import {
 } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 import { drawSeed, NamespaceKeys } from "../wire/room-key.js";
+import { FlowControl, type FlowLimits } from "./flow-control.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Interest, Slots, slotOf } from "./interest.js";
 import { LateJoins } from "./late-joins.js";
@@ -48,7 +49,7 @@ interface HubNamespace {
   readonly wildcards: Set<HubMember>;
 }
 
-export interface HubLimits extends MemberLimits {
+export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
 }
 
@@ -80,6 +81,7 @@ export class Hub {
   readonly #namespacesByName = new Map<string, HubNamespace>();
   readonly #slots = new Slots();
   readonly #lateJoins = new LateJoins((...frame) => this.#sendOn(...frame));
+  readonly #flow: FlowControl;
   readonly #placement: Placement;
   readonly #recovery: HubRecovery;
   /** Reused by `#collect`. */
@@ -91,6 +93,7 @@ export class Hub {
     this.host = options.host ?? randomUUID();
     this.#limits = limits;
     this.#events = events;
+    this.#flow = new FlowControl(limits, (member) => this.#cutOff(member));
     const makeOrder = options.makeOrder ?? ((onNumbered) => new HubOrder(onNumbered));
     this.#placement = new Placement(limits.journalBytes, makeOrder, {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
@@ -145,12 +148,11 @@ export class Hub {
   admit(worker: { readonly workerId: number; readonly pid: number }, makeLink: MakeLink): HubMember {
     const slot = this.#slots.allot();
     const identity = { ...worker, host: this.host };
-    const member = new HubMember(++this.#lastMember, identity, slot, makeLink, this.#limits, {
+    const member = new HubMember(++this.#lastMember, identity, slot, makeLink, this.#limits, this.#flow, {
       onFrame: (from, buffer, start, end) => this.#onFrame(from, buffer, start, end),
       onChunkEnd: () => this.#endRuns(),
       onEnd: (gone) => this.remove(gone),
       onBroken: (broken, cause) => this.#onBroken(broken, cause),
-      onStalled: (stalled) => this.#onStalled(stalled),
     });
     this.#members.set(member.id, member);
     this.#bySlot[slot] = member;
@@ -172,6 +174,7 @@ export class Hub {
     this.#bySlot[member.slot] = undefined;
     if (!member.isEmitter) this.#lateJoins.onLeave();
     member.close();
+    this.#flow.forget(member);
     this.#recovery.release(member);
     for (const namespace of this.#namespaces.values()) this.#leaveNamespace(member, namespace);
     this.#slots.release(member.slot);
@@ -184,10 +187,11 @@ export class Hub {
     this.#events.onLeave(member.info);
   }
 
-  /** Releases every link. */
+  /** Says goodbye on every link, behind what waits there, and releases them. */
   close(): void {
-    for (const member of this.#members.values()) member.close();
+    for (const member of this.#members.values()) member.dismiss();
     this.#members.clear();
+    this.#flow.close();
     this.#placement.close();
     this.#recovery.close();
     this.#lateJoins.close();
@@ -234,6 +238,9 @@ export class Hub {
         return this.#onClose(from, buffer, start);
       case FrameKind.count:
         return this.#onCount(from, buffer, start, end);
+      case FrameKind.alive:
+        // That it came is all that it says.
+        return;
       case FrameKind.leave:
         if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;
@@ -274,7 +281,7 @@ export class Hub {
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as HubMember;
       if (isVolatile && this.#isCongested(target)) target.dropped++;
-      else target.outbox.relay(buffer, start, end);
+      else target.relay(from, buffer, start, end);
     }
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
   }
@@ -284,7 +291,7 @@ export class Hub {
     const targets = this.#collect(from, buffer, start);
     for (const target of targets) {
       if (claims.length > 0) target.claim(frameNamespace(buffer, start), claims);
-      target.outbox.relay(buffer, start, end);
+      target.relay(from, buffer, start, end);
     }
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
   }
@@ -309,7 +316,7 @@ export class Hub {
     from.outbox.end();
     for (const target of targets) {
       target.unanswered++;
-      target.outbox.relay(buffer, start, end);
+      target.relay(from, buffer, start, end);
     }
   }
 
@@ -317,7 +324,7 @@ export class Hub {
     const asker = this.#members.get(fieldsOf(buffer, start, end).u32());
     // Whatever a member says twice: the count is of those who wait for it.
     if ((frameFlags(buffer, start) & ResponseFlag.final) !== 0 && from.unanswered > 0) from.unanswered--;
-    asker?.outbox.relay(buffer, start, end);
+    asker?.relay(from, buffer, start, end);
   }
 
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -484,12 +491,6 @@ export class Hub {
 
   #isCongested({ outbox }: HubMember): boolean {
     return outbox.backlogBytes > this.#limits.maxBacklogBytes * VOLATILE_SHARE;
-  }
-
-  #onStalled(member: HubMember): void {
-    // Not at once: it is noticed while a frame is being passed on to several members. When the member ends,
-    // others get its sessions with everything that is placed, and would then get this frame once more.
-    queueMicrotask(() => this.#cutOff(member));
   }
 
   #cutOff(member: HubMember): void {

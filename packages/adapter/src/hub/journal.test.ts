@@ -37,7 +37,7 @@ function record(
     end: () => {},
     close: () => {},
   };
-  const outbox = new Outbox(link, 2 ** 30, { onFull: () => {} });
+  const outbox = new Outbox(link);
   outbox.begin(FrameKind.record, 0, namespace);
   for (const room of rooms) outbox.key(keyOf(room));
   outbox.u32(OFFSET_BYTES);

@@ -43,7 +43,12 @@ afterEach(() => {
 });
 
 function newHub(): Hub {
-  const limits = { maxMessageBytes: 32 * MIB, maxBacklogBytes: 64 * MIB, journalBytes: 64 * MIB };
+  const limits = {
+    maxMessageBytes: 32 * MIB,
+    maxBacklogBytes: 64 * MIB,
+    stallTimeout: 10_000,
+    journalBytes: 64 * MIB,
+  };
   return new Hub(limits, {
     onJoin: () => {},
     onLeave: () => {},
@@ -88,26 +93,19 @@ class FakeWorker {
         close: () => {},
       };
     });
-    this.#says = new Outbox(
-      {
-        kind: "pipe",
-        pendingBytes: 0,
-        // In pieces that are overwritten afterwards, as links have them.
-        write: (chunks) => {
-          const bytes = Buffer.concat(chunks);
-          const piece = Buffer.alloc(64 * 1024);
-          for (let at = 0; at < bytes.length; at += piece.length) {
-            const length = bytes.copy(piece, 0, at);
-            this.#events?.onChunk(piece.subarray(0, length));
-            piece.fill(0xff);
-          }
-        },
-        end: () => {},
-        close: () => {},
+    this.#says = new Outbox({
+      pendingBytes: 0,
+      // In pieces that are overwritten afterwards, as links have them.
+      write: (chunks) => {
+        const bytes = Buffer.concat(chunks);
+        const piece = Buffer.alloc(64 * 1024);
+        for (let at = 0; at < bytes.length; at += piece.length) {
+          const length = bytes.copy(piece, 0, at);
+          this.#events?.onChunk(piece.subarray(0, length));
+          piece.fill(0xff);
+        }
       },
-      Number.POSITIVE_INFINITY,
-      { onFull: () => {} },
-    );
+    });
   }
 
   say(kind: number, flags: number, namespaceId: number, write: (frame: Outbox) => void): void {

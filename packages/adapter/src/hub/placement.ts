@@ -68,7 +68,7 @@ export class Placement {
     const echo = (frameFlags(buffer, start) & BroadcastFlag.echo) !== 0;
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as HubMember;
-      if (target !== from || !echo) target.outbox.relay(entry.buffer, entry.start, entry.end);
+      if (target !== from || !echo) target.relay(from, entry.buffer, entry.start, entry.end);
     }
     this.#events.onPlaced(from, entry, targets);
     from.placed++;

@@ -3,11 +3,11 @@
  * Owns: nothing but the count of bytes on their way; its owner listens to the channel.
  * Runs in: primary and workers.
  */
-import { type IpcFrames, MESSAGE_KEY } from "../wire/handshake.js";
+import { type IpcEnd, type IpcFrames, MESSAGE_KEY } from "../wire/handshake.js";
 import type { Link, LinkEvents } from "./contract.js";
 
 /** `process.send` or `worker.send`: calls back when the message has been written or failed. */
-export type SendMessage = (message: IpcFrames, callback: (error: Error | null) => void) => boolean;
+export type SendMessage = (message: IpcFrames | IpcEnd, callback: (error: Error | null) => void) => boolean;
 
 export class IpcLink implements Link {
   readonly kind = "ipc";
@@ -38,6 +38,7 @@ export class IpcLink implements Link {
     this.#send({ [MESSAGE_KEY]: "frames", data }, () => {
       // An error means that the channel is gone, which its owner learns from "disconnect".
       this.#pendingBytes -= length;
+      if (this.#state === "open") this.#events.onTaken();
     });
   }
 
@@ -47,7 +48,7 @@ export class IpcLink implements Link {
     this.#events.onChunk(typeof data === "string" ? Buffer.from(data, "base64") : toBuffer(data));
   }
 
-  /** Called by the owner when the channel is gone. */
+  /** Called by the owner when the other end has closed the link, or the channel is gone. */
   lost(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -59,8 +60,11 @@ export class IpcLink implements Link {
     this.close();
   }
 
+  /** The other end cannot see that this one is closed, as it sees the end of a pipe. */
   close(): void {
+    if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#send({ [MESSAGE_KEY]: "end" }, () => {});
   }
 }
 

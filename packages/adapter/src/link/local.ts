@@ -4,12 +4,20 @@
  */
 import type { Link, LinkEvents } from "./contract.js";
 
+/**
+ * open → ended (what is written is still delivered, nothing is received) → closed; open → closed
+ */
+type State = "open" | "ended" | "closed";
+
 export class LocalLink implements Link {
   readonly kind = "local";
-  /** Written bytes are copied, so nothing is ever pending. */
-  readonly pendingBytes = 0;
   readonly #events: LinkEvents;
   #peer: LocalLink | undefined;
+  #state: State = "open";
+  /** Written and not delivered; a copy, since the writer's memory is used again. */
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #delivery: NodeJS.Immediate | undefined;
 
   constructor(events: LinkEvents) {
     this.#events = events;
@@ -21,29 +29,56 @@ export class LocalLink implements Link {
     other.#peer = one;
   }
 
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   write(chunks: readonly Buffer[]): void {
+    if (this.#state !== "open") return;
     const bytes = Buffer.concat(chunks);
-    // Not at once: the writer is in the middle of something.
-    setImmediate(() => this.#peer?.receive(bytes));
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
+    // Not at once: who writes is in the middle of something.
+    this.#delivery ??= setImmediate(() => this.deliver());
+  }
+
+  /** Delivers what has been written, now. */
+  deliver(): void {
+    if (this.#delivery) clearImmediate(this.#delivery);
+    this.#delivery = undefined;
+    const pending = this.#pending;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    for (const bytes of pending) this.#peer?.receive(bytes);
+    if (pending.length > 0 && this.#state === "open") this.#events.onTaken();
   }
 
   end(): void {
-    setImmediate(() => this.close());
+    if (this.#state !== "open") return;
+    this.#state = "ended";
+    this.deliver();
+    this.close();
   }
 
   close(): void {
+    this.#state = "closed";
+    if (this.#delivery) clearImmediate(this.#delivery);
+    this.#delivery = undefined;
+    this.#pending = [];
+    this.#pendingBytes = 0;
     const peer = this.#peer;
     this.#peer = undefined;
-    if (!peer) return;
-    peer.lose();
+    peer?.lose();
   }
 
   private receive(bytes: Buffer): void {
-    this.#events.onChunk(bytes);
+    if (this.#state === "open") this.#events.onChunk(bytes);
   }
 
   private lose(): void {
     this.#peer = undefined;
+    if (this.#state !== "open") return;
+    this.#state = "closed";
     this.#events.onEnd();
   }
 }

@@ -94,12 +94,6 @@ function read(written: readonly Buffer[]): Sent[] {
   return frames;
 }
 
-const never = {
-  onFull: () => {
-    throw new Error("full");
-  },
-};
-
 const sent = fc.record({
   namespace: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   keys: fc.array(fc.integer({ min: 0, max: 2 ** 31 - 1 }), { maxLength: 5 }),
@@ -117,7 +111,7 @@ describe("Outbox", () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(sent, fc.constant("flush" as const)), { maxLength: 25 }), (steps) => {
         const link = new FakeLink(slow);
-        const outbox = new Outbox(link, 2 ** 31, never);
+        const outbox = new Outbox(link);
         for (const step of steps) {
           if (step === "flush") outbox.flush();
           else build(outbox, step);
@@ -134,13 +128,13 @@ describe("Outbox", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const source = new FakeLink(false);
-        const from = new Outbox(source, 2 ** 31, never);
+        const from = new Outbox(source);
         for (const { frame } of steps) build(from, frame);
         from.flush();
         const chunk = Buffer.concat(source.written);
 
         const link = new FakeLink(true);
-        const outbox = new Outbox(link, 2 ** 31, never);
+        const outbox = new Outbox(link);
         let at = 0;
         for (const { action, frame } of steps) {
           const end = at + chunk.readUInt32LE(at);
@@ -166,7 +160,7 @@ describe("Outbox", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const link = new FullLink();
-        const outbox = new Outbox(link, 2 ** 31, never);
+        const outbox = new Outbox(link);
         for (const action of steps) {
           if (action === "flush") outbox.flush();
           else if (typeof action === "number") link.take(action);
@@ -182,7 +176,7 @@ describe("Outbox", () => {
 
   test("a backlog that stays is no reason for new memory", () => {
     const link = new FullLink();
-    const outbox = new Outbox(link, 2 ** 31, never);
+    const outbox = new Outbox(link);
     const frame = { namespace: 1, keys: [], body: "x".repeat(10_000) };
     const BACKLOG_CHUNKS = 20;
     for (let i = 0; i < BACKLOG_CHUNKS; i++) {
@@ -201,29 +195,30 @@ describe("Outbox", () => {
 
   test("one turn of the event loop is one write", async () => {
     const link = new FakeLink(false);
-    const outbox = new Outbox(link, 2 ** 31, never);
+    const outbox = new Outbox(link);
     for (let i = 0; i < 100; i++) build(outbox, { namespace: 1, keys: [], body: "0123456789" });
     expect(link.writes).toBe(0);
     await new Promise(setImmediate);
     expect(link.writes).toBe(1);
   });
 
-  test("counts what waits, and tells when it is too much", () => {
+  test("counts what waits, and tells after each flush what is pending", () => {
     const link = new FakeLink(true);
-    let full = 0;
-    const outbox = new Outbox(link, 1000, { onFull: () => full++ });
+    const flushed: number[] = [];
+    const outbox = new Outbox(link, { onFlushed: (bytes) => flushed.push(bytes) });
+    expect(outbox.isFlushed).toBe(true);
     build(outbox, { namespace: 1, keys: [], body: "x".repeat(488) });
-    expect(outbox.backlogBytes).toBe(500);
+    expect([outbox.backlogBytes, outbox.isFlushed]).toEqual([500, false]);
     outbox.flush();
-    expect([outbox.backlogBytes, full]).toEqual([500, 0]);
+    expect([outbox.backlogBytes, outbox.isFlushed, flushed]).toEqual([500, true, [500]]);
     build(outbox, { namespace: 1, keys: [], body: "x".repeat(489) });
     outbox.flush();
-    expect([outbox.backlogBytes, full]).toEqual([1001, 1]);
+    expect([outbox.backlogBytes, flushed]).toEqual([1001, [500, 1001]]);
   });
 
   test("an aborted frame leaves no trace", () => {
     const link = new FakeLink(false);
-    const outbox = new Outbox(link, 2 ** 31, never);
+    const outbox = new Outbox(link);
     const kept = { namespace: 2, keys: [3], body: "\x01" };
     build(outbox, kept);
     outbox.begin(FrameKind.broadcast, 0, 9);
@@ -240,7 +235,7 @@ describe("Outbox", () => {
       fc.property(fc.array(anyName, { maxLength: 10 }), (list) => {
         const set = new Set(list);
         const link = new FakeLink(false);
-        const outbox = new Outbox(link, 2 ** 31, never);
+        const outbox = new Outbox(link);
         buildNames(outbox, set);
         outbox.flush();
         const frame = Buffer.concat(link.written);
@@ -259,7 +254,7 @@ describe("Outbox", () => {
 
   test("names stay whole in a frame that moves to another buffer while it is built", () => {
     const link = new FakeLink(false);
-    const outbox = new Outbox(link, 2 ** 31, never);
+    const outbox = new Outbox(link);
     const names = new Set<unknown>([1, "\ud83d", 2n, "tea", undefined]);
     const FRAMES = 20_000;
     for (let i = 0; i < FRAMES; i++) {

@@ -12,22 +12,21 @@ import { charCode } from "../wire/char-code.js";
 import { HEADER_BYTES } from "../wire/frame.js";
 import { REUSED_BYTES } from "../wire/frame-reader.js";
 import { canTravel, NameKind, nameHead } from "../wire/names.js";
-import type { Link } from "./contract.js";
+import type { Sink } from "./contract.js";
 
 const LARGE_BYTES = 1024 * 1024;
 const MAX_KEYS = 0xffff;
 const SHORT_CHARS = 32;
 
 export interface OutboxEvents {
-  /** More than the allowed backlog is waiting after a flush. Called again only after it has become less. */
-  onFull(): void;
   /** A flush begins: frames that were held back go with it. */
   onFlush?(): void;
+  /** Everything has been handed to the sink, and so many bytes are pending there, which is not 0. */
+  onFlushed?(pendingBytes: number): void;
 }
 
 export class Outbox {
-  readonly #link: Link;
-  readonly #maxBacklogBytes: number;
+  readonly #sink: Sink;
   readonly #events: OutboxEvents;
   readonly #flush = () => this.flush();
   #scheduled: NodeJS.Immediate | undefined;
@@ -53,25 +52,27 @@ export class Outbox {
   #at = 0;
   #keys = 0;
 
-  /** Whether `onFull` has been called for the backlog that waits. */
-  #reported = false;
-
   /** Frames and bytes that went this way, for `stats()`. */
   frames = 0;
   bytes = 0;
 
-  /** @param maxBacklogBytes how much may wait before `onFull` */
-  constructor(link: Link, maxBacklogBytes: number, events: OutboxEvents) {
-    this.#link = link;
-    this.#maxBacklogBytes = maxBacklogBytes;
+  constructor(sink: Sink, events: OutboxEvents = {}) {
+    this.#sink = sink;
     this.#events = events;
   }
 
-  /** Bytes that wait here or in the link. */
+  /** Bytes that wait here or in the sink. */
   get backlogBytes(): number {
-    return (
-      this.#chunkBytes + (this.#to - this.#from) + (this.#runTo - this.#runFrom) + this.#link.pendingBytes
-    );
+    return this.#gatheredBytes + this.#sink.pendingBytes;
+  }
+
+  /** Whether nothing waits for the next flush. */
+  get isFlushed(): boolean {
+    return this.#gatheredBytes === 0;
+  }
+
+  get #gatheredBytes(): number {
+    return this.#chunkBytes + (this.#to - this.#from) + (this.#runTo - this.#runFrom);
   }
 
   /**
@@ -235,12 +236,10 @@ export class Outbox {
     }
     this.endRun();
     this.#write();
-    const { pendingBytes } = this.#link;
+    const { pendingBytes } = this.#sink;
     this.#giveBackTaken();
     if (pendingBytes === 0) this.#reuse();
-    const wasReported = this.#reported;
-    this.#reported = pendingBytes > this.#maxBacklogBytes;
-    if (this.#reported && !wasReported) this.#events.onFull();
+    if (pendingBytes > 0) this.#events.onFlushed?.(pendingBytes);
   }
 
   /** Copies what is being relayed: its chunk may be overwritten. */
@@ -311,7 +310,7 @@ export class Outbox {
     this.#given += this.#chunkBytes;
     this.#chunks = [];
     this.#chunkBytes = 0;
-    this.#link.write(chunks);
+    this.#sink.write(chunks);
   }
 
   /** What the system has taken at once can be overwritten; a large message leaves no large buffer behind. */
@@ -327,7 +326,7 @@ export class Outbox {
     const old = this.#buffer;
     const frameFrom = this.#to;
     this.#write();
-    if (this.#link.pendingBytes > 0 || begun + bytes > old.length) {
+    if (this.#sink.pendingBytes > 0 || begun + bytes > old.length) {
       this.#buffer = this.#otherBuffer(begun + bytes);
     }
     old.copy(this.#buffer, 0, frameFrom, frameFrom + begun);
@@ -343,7 +342,7 @@ export class Outbox {
   }
 
   #giveBackTaken(): void {
-    const taken = this.#given - this.#link.pendingBytes;
+    const taken = this.#given - this.#sink.pendingBytes;
     while (this.#full[0] && this.#full[0].upTo <= taken) {
       giveBack((this.#full.shift() as { buffer: Buffer }).buffer);
     }

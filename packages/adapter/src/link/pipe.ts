@@ -30,6 +30,7 @@ export class PipeLink implements Link {
     // The incoming pipe tells that the other end is gone, after everything that it has sent.
     incoming.on("error", ignore);
     outgoing.on("error", ignore);
+    outgoing.on("drain", () => events.onTaken());
   }
 
   /** The primary's end, of pipes that `child_process` has made. */

@@ -1,12 +1,15 @@
 /**
  * A member's link to the hub, while it stands: what is written to it and what is read of it.
- * Owns: the link, the outbox and the reader on it. Runs in: workers; in the primary for its emitters.
+ * Owns: the link, what waits for it and the reader on it. Runs in: workers; in the primary for its emitters.
  */
 import { HoldfastError } from "../errors.js";
 import type { Link, LinkEvents } from "../link/contract.js";
-import { Outbox } from "../link/outbox.js";
-import { FrameKind, VOLATILE_SHARE } from "../wire/frame.js";
+import type { Outbox } from "../link/outbox.js";
+import { FrameKind } from "../wire/frame.js";
 import { FrameReader, type OnFrame } from "../wire/frame-reader.js";
+import { Backlog } from "./backlog.js";
+import { Outgoing } from "./outgoing.js";
+import { SignOfLife } from "./sign-of-life.js";
 
 /** What the hub says to a member that it admits. */
 export interface Admission {
@@ -22,9 +25,9 @@ export interface HubLinkEvents {
   onFrame: OnFrame;
   /** The hub is gone, or what it sends cannot be read. The link is useless from now on. */
   onLost(cause?: HoldfastError): void;
-  /** More than the allowed backlog is waiting. Called again only after it has become less. */
+  /** Broadcasts are dropped for lack of room. Called again only after there was room. */
   onFull(error: HoldfastError): void;
-  /** What is on the outbox is about to be written. */
+  /** What waits is about to be written. */
   onFlush(): void;
   /** Gets the work on each chunk of frames to do, so that what it leads to can be put together. */
   workOff(work: () => void): void;
@@ -34,40 +37,56 @@ export class HubLink {
   readonly memberId: number;
   readonly roomSeed: string;
   readonly maxMessageBytes: number;
-  readonly outbox: Outbox;
+  readonly outgoing: Outgoing;
+  readonly backlog: Backlog;
   readonly #link: Link;
-  readonly #maxBacklogBytes: number;
-  #isFullTold = false;
+  /** Where the frame is that was begun last. */
+  #building: Outbox | undefined;
 
   constructor(admission: Admission, makeLink: (events: LinkEvents) => Link, events: HubLinkEvents) {
     this.memberId = admission.member;
     this.roomSeed = admission.roomSeed;
     this.maxMessageBytes = admission.maxMessageBytes;
-    this.#maxBacklogBytes = admission.maxBacklogBytes;
-    const reader = new FrameReader(events.onFrame, admission.maxMessageBytes);
+    const signOfLife = new SignOfLife(() => this.#sayAlive());
+    const onFrame: OnFrame = (buffer, start, end) => {
+      events.onFrame(buffer, start, end);
+      signOfLife.step();
+    };
+    const reader = new FrameReader(onFrame, admission.maxMessageBytes);
     this.#link = makeLink({
       onChunk: (chunk) => {
+        signOfLife.begin(chunk.length);
         try {
           events.workOff(() => reader.push(chunk));
         } catch (error) {
           events.onLost(error as HoldfastError);
         }
+        signOfLife.end();
       },
+      onTaken: () => this.outgoing.onTaken(),
       onEnd: () => events.onLost(),
     });
-    this.outbox = new Outbox(this.#link, admission.maxBacklogBytes, {
-      onFull: () => {
-        // Once until the backlog has become less, not at every flush.
-        if (this.#isFullTold) return;
-        this.#isFullTold = true;
-        events.onFull(this.fullError());
-      },
-      onFlush: () => events.onFlush(),
-    });
+    this.outgoing = new Outgoing(this.#link, () => events.onFlush());
+    this.backlog = new Backlog(admission.maxBacklogBytes, this.outgoing, (error) => events.onFull(error));
   }
 
   get kind(): string {
     return this.#link.kind;
+  }
+
+  begin(kind: number, flags: number, namespaceId: number): Outbox {
+    return this.#begin(this.outgoing.for(kind), kind, flags, namespaceId);
+  }
+
+  /** Begins a `response`. */
+  beginAnswer(asker: number, flags: number, namespaceId: number): Outbox {
+    return this.#begin(this.outgoing.forAnswerTo(asker), FrameKind.response, flags, namespaceId);
+  }
+
+  #begin(outbox: Outbox, kind: number, flags: number, namespaceId: number): Outbox {
+    this.#building = outbox;
+    outbox.begin(kind, flags, namespaceId);
+    return outbox;
   }
 
   /**
@@ -75,8 +94,10 @@ export class HubLink {
    * @throws {HoldfastError} `HOLDFAST_ERR_MESSAGE_TOO_LARGE`; the frame is dropped
    */
   endFrame(): void {
-    if (this.outbox.builtBytes <= this.maxMessageBytes) return this.outbox.end();
-    this.outbox.abort();
+    const outbox = this.#building;
+    if (!outbox) return;
+    if (outbox.builtBytes <= this.maxMessageBytes) return outbox.end();
+    outbox.abort();
     throw new HoldfastError(
       "HOLDFAST_ERR_MESSAGE_TOO_LARGE",
       `The message is larger than ${this.maxMessageBytes} bytes. Send less, or raise maxMessageBytes of ` +
@@ -84,34 +105,23 @@ export class HubLink {
     );
   }
 
-  /** Whether more than the allowed backlog waits for the hub; volatile packets are allowed less. */
-  isFull(isVolatile: boolean): boolean {
-    const share = isVolatile ? VOLATILE_SHARE : 1;
-    const isFull = this.outbox.backlogBytes > this.#maxBacklogBytes * share;
-    if (!isFull && !isVolatile) this.#isFullTold = false;
-    return isFull;
-  }
-
-  fullError(): HoldfastError {
-    return new HoldfastError(
-      "HOLDFAST_ERR_BACKLOG_FULL",
-      `The primary does not take this worker's messages: more than ${this.#maxBacklogBytes} bytes wait. ` +
-        "Messages to other workers are dropped until it does. Look for what blocks the primary's event loop.",
-    );
+  #sayAlive(): void {
+    this.begin(FrameKind.alive, 0, 0).end();
+    this.outgoing.flush();
   }
 
   /** Says goodbye, sends what waits, and closes. */
   leave(): void {
-    this.outbox.begin(FrameKind.leave, 0, 0);
-    this.outbox.u32(this.memberId);
-    this.outbox.end();
-    this.outbox.flush();
-    this.outbox.discard();
+    const outbox = this.begin(FrameKind.leave, 0, 0);
+    outbox.u32(this.memberId);
+    outbox.end();
+    this.outgoing.giveAll();
+    this.outgoing.discard();
     this.#link.end();
   }
 
   close(): void {
-    this.outbox.discard();
+    this.outgoing.discard();
     this.#link.close();
   }
 }

@@ -7,7 +7,7 @@
  * - at the end of the turn, if sockets have joined: until then the hub has to send on what comes for them;
  * - after {@link LATE_MS} otherwise: that sockets have left can wait for others who leave.
  */
-import type { Outbox } from "../link/outbox.js";
+import type { Outgoing } from "./outgoing.js";
 import type { InterestReporter } from "./port-contract.js";
 import { SyncWaiters } from "./sync-waiters.js";
 
@@ -16,7 +16,7 @@ const LATE_MS = 100;
 
 export class InterestSync {
   readonly #waiters = new SyncWaiters();
-  #outbox: Outbox | undefined;
+  #outgoing: Outgoing | undefined;
   /** Namespaces with interest that is not on the wire. */
   #dirty: InterestReporter[] = [];
   /** Namespaces that the hub does not know yet, and that have still to report their rooms. */
@@ -24,8 +24,8 @@ export class InterestSync {
   #lateFlush: NodeJS.Timeout | undefined;
 
   /** There is a link: reports go this way. */
-  open(outbox: Outbox): void {
-    this.#outbox = outbox;
+  open(outgoing: Outgoing): void {
+    this.#outgoing = outgoing;
   }
 
   /** The port has interest to report. */
@@ -33,7 +33,7 @@ export class InterestSync {
     this.#dirty.push(port);
     this.#lateFlush ??= setTimeout(() => {
       this.#lateFlush = undefined;
-      if (this.#dirty.length > 0) this.#outbox?.flush();
+      if (this.#dirty.length > 0) this.#outgoing?.flush();
     }, LATE_MS).unref();
   }
 
@@ -47,13 +47,13 @@ export class InterestSync {
     this.#opening--;
     open();
     if (this.#dirty.length === 0) this.#onWritten();
-    else this.#outbox?.schedule();
+    else this.#outgoing?.schedule();
   }
 
   /** Settles when the hub acts on all interest up to now; undefined when it does already. */
   synced(isJoined: boolean): Promise<void> | undefined {
     if (!isJoined || this.#dirty.length > 0 || this.#opening > 0) {
-      this.#outbox?.schedule();
+      this.#outgoing?.schedule();
       return this.#waiters.next();
     }
     return this.#waiters.last;
@@ -61,11 +61,11 @@ export class InterestSync {
 
   /** Writes all reports; call before a frame is begun and when a flush begins. */
   write(): void {
-    const outbox = this.#outbox;
-    if (!outbox || this.#dirty.length === 0) return;
+    if (!this.#outgoing || this.#dirty.length === 0) return;
+    const { ahead } = this.#outgoing;
     const dirty = this.#dirty;
     this.#dirty = [];
-    for (const port of dirty) port.writeInterest(outbox, () => this.#waiters.nextSequence());
+    for (const port of dirty) port.writeInterest(ahead, () => this.#waiters.nextSequence());
     this.#onWritten();
   }
 
@@ -76,7 +76,7 @@ export class InterestSync {
 
   /** There is no hub: nobody waits for its word any longer. */
   close(): void {
-    this.#outbox = undefined;
+    this.#outgoing = undefined;
     this.#dirty = [];
     this.#opening = 0;
     clearTimeout(this.#lateFlush);

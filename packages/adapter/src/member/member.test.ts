@@ -61,7 +61,7 @@ function admit(workerId: number, makeEnd: (events: LinkEvents) => LocalLink): nu
     hubEnd = new LocalLink(events);
     return hubEnd;
   });
-  LocalLink.connect(hubEnd as LocalLink, makeEnd({ onChunk: ignore, onEnd: ignore }));
+  LocalLink.connect(hubEnd as LocalLink, makeEnd({ onChunk: ignore, onTaken: ignore, onEnd: ignore }));
   return id;
 }
 
@@ -120,11 +120,11 @@ class Stranger {
     }, OPTIONS.maxMessageBytes);
     let end: LocalLink | undefined;
     this.id = admit(2, () => {
-      end = new LocalLink({ onChunk: (chunk) => reader.push(chunk), onEnd: ignore });
+      end = new LocalLink({ onChunk: (chunk) => reader.push(chunk), onTaken: ignore, onEnd: ignore });
       return end;
     });
     this.#link = end as unknown as LocalLink;
-    this.#outbox = new Outbox(this.#link, Number.POSITIVE_INFINITY, { onFull: ignore });
+    this.#outbox = new Outbox(this.#link);
   }
 
   async say(kind: number, flags = 0, write: (frame: Outbox) => void = ignore, keys = 0): Promise<void> {
@@ -199,11 +199,16 @@ describe("a member", () => {
     const { member, port, stranger } = await together();
     const settled: unknown[] = [];
     const ask = () =>
-      port.request(Operation.serverSideEmit, undefined, (outbox) => outbox.raw(packValue([])), {
-        timeoutMs: 60_000,
-        onResponse: (value) => void settled.push(value),
-        onSettled: (error) => void settled.push(error?.code),
-      });
+      port.requests.ask(
+        Operation.serverSideEmit,
+        undefined,
+        { bytes: 0, write: (o) => o.raw(packValue([])) },
+        {
+          timeoutMs: 60_000,
+          onResponse: (value) => void settled.push(value),
+          onSettled: (error) => void settled.push(error?.code),
+        },
+      );
     ask();
     ask();
     await settle();

@@ -18,6 +18,7 @@ import {
   frameNamespace,
   ResponseFlag,
 } from "../wire/frame.js";
+import type { Backlog } from "./backlog.js";
 import { type Admission, HubLink } from "./hub-link.js";
 import { InterestSync } from "./interest-sync.js";
 import { NamespacePort } from "./namespace-port.js";
@@ -123,23 +124,26 @@ export class Member implements PortHost {
   }
 
   beginFrame(kind: number, flags: number, namespaceId: number): Outbox | undefined {
-    const outbox = this.#link?.outbox;
-    if (!outbox) return undefined;
     this.#interest.write();
-    outbox.begin(kind, flags, namespaceId);
-    return outbox;
+    return this.#link?.begin(kind, flags, namespaceId);
+  }
+
+  beginAnswer(asker: number, flags: number, namespaceId: number): Outbox | undefined {
+    this.#interest.write();
+    return this.#link?.beginAnswer(asker, flags, namespaceId);
   }
 
   endFrame(): void {
     this.#link?.endFrame();
   }
 
-  isFull(isVolatile = false): boolean {
-    return this.#link?.isFull(isVolatile) === true;
+  get backlog(): Backlog | undefined {
+    return this.#link?.backlog;
   }
 
-  backlogFull(): HoldfastError {
-    return this.#link?.fullError() ?? this.aloneBecause;
+  /** Hands what waits for the end of this turn to the link now. */
+  flush(): void {
+    this.#link?.outgoing.flush();
   }
 
   markDirty(port: InterestReporter): void {
@@ -164,7 +168,7 @@ export class Member implements PortHost {
       onFlush: () => this.#interest.write(),
       workOff: this.#workOff,
     });
-    this.#interest.open(this.#link.outbox);
+    this.#interest.open(this.#link.outgoing);
     this.#state = "joined";
     this.#aloneBecause = undefined;
     debug("joined as member %d over %s", this.id, this.#link.kind);
@@ -179,17 +183,37 @@ export class Member implements PortHost {
     this.#report(because);
   }
 
-  /** The hub is gone, or has cut this member off. */
+  /** Called by the connector: there is nobody to ask any more, and the application knows from elsewhere. */
+  giveUp(): void {
+    if (this.#state !== "joining") return;
+    this.#withdraw(linkLost());
+    this.#onNoHub();
+  }
+
+  /** The link is gone: with the primary, or because the hub has cut this member off. */
   loseLink(): void {
     if (this.#state !== "joined") return;
-    const lost = new HoldfastError(
-      "HOLDFAST_ERR_LINK_LOST",
-      "The link to the primary is gone, so broadcasts reach this worker's own clients only.",
-    );
+    const lost = linkLost();
     this.#withdraw(lost);
     this.#connect();
-    // A primary that ends takes the link a moment before the rest: nobody needs to hear of that.
-    setTimeout(() => this.#connector.connected && this.#report(lost), LOSS_GRACE_MS).unref();
+    this.#reportLoss(lost);
+  }
+
+  /** The hub has been closed. There is nobody to look for: a new one invites. */
+  #onGoodbye(): void {
+    const closed = new HoldfastError(
+      "HOLDFAST_ERR_LINK_LOST",
+      "The link to the primary is gone because its hub was closed: broadcasts and commands reach this worker's own " +
+        "clients only, until setupPrimary() of @holdfast/adapter is called again.",
+    );
+    this.#withdraw(closed);
+    this.#onNoHub();
+    this.#reportLoss(closed);
+  }
+
+  /** A primary that ends takes the link a moment before the rest: nobody needs to hear of that. */
+  #reportLoss(error: HoldfastError): void {
+    setTimeout(() => this.#connector.connected && this.#report(error), LOSS_GRACE_MS).unref();
   }
 
   #withdraw(because: HoldfastError): void {
@@ -217,8 +241,8 @@ export class Member implements PortHost {
     const link = this.#link;
     this.#link = undefined;
     this.#unlink();
-    link?.leave();
     this.#state = "idle";
+    link?.leave();
   }
 
   #openPort(port: NamespacePort): void {
@@ -255,6 +279,12 @@ export class Member implements PortHost {
         return this.requests.onAsked(fields);
       case FrameKind.left:
         return this.requests.left(fields.u32());
+      case FrameKind.hold:
+        return this.#link?.outgoing.hold(fields.u32());
+      case FrameKind.release:
+        return this.#link?.outgoing.release(fields.u32());
+      case FrameKind.goodbye:
+        return this.#onGoodbye();
       default: {
         const port = this.#portsById.get(frameNamespace(buffer, start));
         if (port) port.onFrame(kind, flags, fields);
@@ -272,8 +302,9 @@ export class Member implements PortHost {
   }
 
   #declineRequest(fields: FieldReader): void {
-    const outbox = this.beginFrame(FrameKind.response, ResponseFlag.final, 0);
-    outbox?.u32(fields.u32());
+    const asker = fields.u32();
+    const outbox = this.beginAnswer(asker, ResponseFlag.final, 0);
+    outbox?.u32(asker);
     outbox?.u32(fields.u32());
     outbox?.u32(this.id);
     outbox?.end();
@@ -312,4 +343,11 @@ export class Member implements PortHost {
       return;
     }
   }
+}
+
+function linkLost(): HoldfastError {
+  return new HoldfastError(
+    "HOLDFAST_ERR_LINK_LOST",
+    "The link to the primary is gone, so broadcasts and commands reach this worker's own clients only.",
+  );
 }

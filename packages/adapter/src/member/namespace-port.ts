@@ -7,35 +7,25 @@ import type { BroadcastFlags, Room } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import {
-  BroadcastFlag,
-  FrameKind,
-  HEADER_BYTES,
-  KEY_BYTES,
-  OpenedFlag,
-  OpenFlag,
-  Operation,
-} from "../wire/frame.js";
+import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, OpenedFlag, OpenFlag } from "../wire/frame.js";
 import { machineTime } from "../wire/machine-time.js";
 import { canTravel, staysHere } from "../wire/names.js";
 import { NamespaceKeys } from "../wire/room-key.js";
+import type { Backlog } from "./backlog.js";
 import { InterestReport } from "./interest-report.js";
-import type {
-  OperationCode,
-  PortHandlers,
-  PortHost,
-  RequestCall,
-  Selection,
-  WritablePacket,
-} from "./port-contract.js";
+import type { FrameBody, OperationCode, PortHandlers, PortHost, WritablePacket } from "./port-contract.js";
 import { flagBits, PortFrames } from "./port-frames.js";
+import { PortRequests } from "./port-requests.js";
+import { WaitingFrames } from "./waiting-frames.js";
 
+const SMALL = { bytes: 0 };
 /** A frame names at most this many rooms; an operation on more goes to the whole namespace. */
 const MAX_ROOMS = 0xffff;
 const NO_ROOMS: ReadonlySet<Room> = new Set();
 
 export class NamespacePort {
   readonly name: string;
+  readonly requests: PortRequests;
   readonly #member: PortHost;
   readonly #openFlags: number;
   readonly #handlers: PortHandlers;
@@ -44,8 +34,8 @@ export class NamespacePort {
   #id = 0;
   /** As that hub has them; set while the namespace is open. */
   #keys: NamespaceKeys | undefined;
-  /** Frames from before the namespace was open, in order. */
-  #waiting: (() => void)[] = [];
+  /** Frames from before the namespace was open. */
+  readonly #waiting: WaitingFrames;
   #report: InterestReport | undefined;
   /**
    * Since when the hub's packets count for this server: since it was made, or since the worker found the hub again.
@@ -56,8 +46,6 @@ export class NamespacePort {
   #closed = false;
   /** Why the hub cannot be told of the namespace: its name, which a client may have chosen, is too long. */
   #refusal: HoldfastError | undefined;
-  /** The answer to every `serverCount()` of this turn. */
-  #counting: Promise<number> | undefined;
 
   constructor(member: PortHost, name: string, openFlags: number, handlers: PortHandlers) {
     this.#member = member;
@@ -66,6 +54,13 @@ export class NamespacePort {
     this.#since = member.state === "alone" ? undefined : machineTime();
     this.#handlers = handlers;
     this.#frames = new PortFrames(member, handlers, () => this.#id);
+    this.#waiting = new WaitingFrames((error) => handlers.onError(error));
+    this.requests = new PortRequests(member, this, {
+      begin: (...frame) => this.#begin(...frame),
+      whenOpen: (...args) => this.whenOpen(...args),
+      checkRoom: () => this.#checkRoom(),
+      whyAlone: () => this.#refusal ?? this.#member.aloneBecause,
+    });
   }
 
   get id(): number {
@@ -84,7 +79,7 @@ export class NamespacePort {
 
   /** Whether nothing waits for the hub: neither frames nor answers to requests. */
   get isIdle(): boolean {
-    return this.#waiting.length === 0 && !this.#member.requests.isWaitedForBy(this);
+    return this.#waiting.isEmpty && !this.#member.requests.isWaitedForBy(this);
   }
 
   /** What the namespace's rooms are reported to; undefined while nobody wants to know. */
@@ -107,20 +102,6 @@ export class NamespacePort {
     return this.#member.synced();
   }
 
-  /**
-   * How many workers have this namespace; 1 while there is no hub. Calls within a turn get the same answer.
-   * Never rejects: Socket.IO's broadcast with acknowledgement does not handle it.
-   */
-  serverCount(timeoutMs: number): Promise<number> {
-    if (!this.#counting) {
-      this.#counting = new Promise((resolve) => this.#count(timeoutMs, resolve));
-      queueMicrotask(() => {
-        this.#counting = undefined;
-      });
-    }
-    return this.#counting;
-  }
-
   /** Calls `write` for a frame of this namespace. @returns false if there is no hub, or none yet */
   send(kind: number, flags: number, rooms: Set<Room> | undefined, write: (outbox: Outbox) => void): boolean {
     const outbox = this.#begin(kind, flags, rooms);
@@ -131,11 +112,15 @@ export class NamespacePort {
   }
 
   broadcast(packet: WritablePacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
-    if (this.#isWaiting) {
-      this.#waiting.push(() => this.broadcast(packet, rooms, except, flags));
+    const { backlog } = this;
+    if (backlog?.isFull(flags.volatile === true)) {
+      if (!flags.volatile) backlog.tell();
       return;
     }
-    if (this.#member.isFull(flags.volatile)) return;
+    if (this.#isWaiting) {
+      this.whenOpen(() => this.broadcast(packet, rooms, except, flags), packet);
+      return;
+    }
     const { offsetFromEnd } = packet;
     const bits = offsetFromEnd === 0 ? flagBits(flags) : flagBits(flags) | BroadcastFlag.offset;
     const outbox = this.#begin(FrameKind.broadcast, bits, rooms);
@@ -150,50 +135,28 @@ export class NamespacePort {
   /**
    * Makes the other workers do something.
    * @param rooms whose workers; undefined for every server of the namespace
-   * @param write what the operation needs
+   * @param body what the operation needs
    * @param claims rooms that sockets may join by it, all of which can travel
+   * @throws {HoldfastError} `HOLDFAST_ERR_BACKLOG_FULL`, `HOLDFAST_ERR_MESSAGE_TOO_LARGE`; reported instead, if the
+   *   hub does not know the namespace yet
    */
   command(
     operation: OperationCode,
     rooms: Set<Room> | undefined,
-    write: (outbox: Outbox) => void,
+    body: FrameBody,
     claims: ReadonlySet<Room> = NO_ROOMS,
   ): void {
-    this.whenOpen(() => {
-      if (this.#member.isFull()) return;
+    this.#checkRoom();
+    const send = () => {
       const outbox = this.#begin(FrameKind.command, 0, rooms);
       if (!outbox) return;
       outbox.u32(claims.size);
       for (const room of claims) outbox.u32(this.#keyOf(room));
       outbox.u8(operation);
-      write(outbox);
+      body.write(outbox);
       this.#member.endFrame();
-    });
-  }
-
-  /** Asks the other workers; the rooms lead to them as in {@link command}. */
-  request(
-    operation: OperationCode,
-    rooms: Set<Room> | undefined,
-    write: (outbox: Outbox) => void,
-    call: RequestCall,
-  ): void {
-    this.#request(operation, 0, rooms, call, write);
-  }
-
-  /** Broadcasts and asks for the clients' acknowledgements. */
-  broadcastWithAck(
-    packet: WritablePacket,
-    selection: Selection,
-    flags: BroadcastFlags,
-    call: RequestCall,
-  ): void {
-    this.#request(Operation.broadcastWithAck, flagBits(flags), selection.rooms, call, (outbox) => {
-      outbox.u32(call.timeoutMs);
-      outbox.names(selection.rooms);
-      outbox.names(selection.except);
-      packet.write(outbox);
-    });
+    };
+    this.whenOpen(send, body);
   }
 
   /** Somebody else opens the namespace. */
@@ -202,7 +165,7 @@ export class NamespacePort {
   }
 
   close(): void {
-    this.#waiting = [];
+    this.#waiting.clear();
     this.#member.close(this);
     this.#id = 0;
     this.#keys = undefined;
@@ -253,13 +216,14 @@ export class NamespacePort {
     // What the hub sends on comes after its word that the namespace is open: those who wait for that wait for both.
     if (this.#openFlags === OpenFlag.everything) this.#member.markDirty(this);
     this.#handlers.recovery?.onOpened(offset);
-    this.#sendWaiting();
+    this.#waiting.sendAll();
   }
 
   /** The link is gone; a new one will get a new report. */
   onUnlinked(): void {
     this.#id = 0;
     this.#keys = undefined;
+    this.requests.onUnlinked();
     this.#report = undefined;
     this.#dirty = false;
     this.#since = undefined;
@@ -268,7 +232,7 @@ export class NamespacePort {
 
   /** There is no hub: nobody waits for it any longer. */
   onAlone(): void {
-    this.#sendWaiting();
+    this.#waiting.sendAll();
     this.#handlers.recovery?.onAlone();
   }
 
@@ -308,68 +272,28 @@ export class NamespacePort {
     this.#frames.onFrame(kind, flags, fields);
   }
 
-  #request(
-    operation: OperationCode,
-    flags: number,
-    rooms: Set<Room> | undefined,
-    call: RequestCall,
-    write: (outbox: Outbox) => void,
-  ): void {
-    if (rooms && staysHere(rooms)) return call.onSettled(undefined);
-    this.whenOpen(() => {
-      if (this.#member.isFull()) return call.onSettled(this.#member.backlogFull());
-      const outbox = this.#begin(FrameKind.request, flags, rooms);
-      if (!outbox) return call.onSettled(this.#refusal ?? this.#member.aloneBecause);
-      const id = this.#member.requests.open(this, call);
-      outbox.u32(this.#member.id);
-      outbox.u32(id);
-      outbox.u8(operation);
-      write(outbox);
-      try {
-        this.#member.endFrame();
-      } catch (error) {
-        this.#member.requests.forget(id);
-        throw error;
-      }
-    });
+  /** What waits for the hub, or until it knows the namespace; undefined without a hub. */
+  get backlog(): Backlog | undefined {
+    return this.#isWaiting ? this.#waiting.backlog : this.#member.backlog;
   }
 
-  #count(timeoutMs: number, onCount: (servers: number) => void): void {
-    let servers = 1;
-    const call: RequestCall = {
-      timeoutMs,
-      onResponse: (value) => {
-        servers = value as number;
-      },
-      onSettled: () => onCount(servers),
-    };
-    this.whenOpen(() => {
-      const outbox = this.#begin(FrameKind.count, 0, undefined);
-      if (!outbox) return onCount(servers);
-      outbox.u32(this.#member.requests.open(this, call));
-      outbox.end();
-    });
+  /** @throws {HoldfastError} `HOLDFAST_ERR_BACKLOG_FULL` if a command or a request cannot even wait */
+  #checkRoom(): void {
+    const refusal = this.backlog?.refusal;
+    if (refusal) throw refusal;
   }
 
-  /** Runs `send` when the hub knows the namespace, in order, or at once if there is no hub. */
-  whenOpen(send: () => void): void {
-    if (this.#isWaiting) this.#waiting.push(send);
+  /**
+   * Runs `send` when the hub knows the namespace, in order, or at once if there is no hub.
+   * @param frame what `send` will write takes so many bytes, nearly
+   */
+  whenOpen(send: () => void, frame: { readonly bytes: number } = SMALL): void {
+    if (this.#isWaiting) this.#waiting.push(send, frame.bytes);
     else send();
   }
 
   get #isWaiting(): boolean {
     return this.#id === 0 && !this.#closed && !this.isAlone;
-  }
-
-  #sendWaiting(): void {
-    for (const send of this.#waiting.splice(0)) {
-      try {
-        send();
-      } catch (error) {
-        // The call that made the frame has returned long ago.
-        this.#handlers.onError(error as HoldfastError);
-      }
-    }
   }
 
   /** @returns undefined if there is no hub, or nobody elsewhere can be in these rooms */

@@ -6,6 +6,7 @@ import type { HoldfastError, RequestError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import type { Operation } from "../wire/frame.js";
+import type { Backlog } from "./backlog.js";
 import type { InterestReport } from "./interest-report.js";
 import type { Requests } from "./requests.js";
 import type { Responder } from "./responder.js";
@@ -33,14 +34,15 @@ export interface PortHost {
   nextHandle(): number;
   /** The outbox with everything on it that has to go before the next frame; undefined without a hub. */
   beginFrame(kind: number, flags: number, namespaceId: number): Outbox | undefined;
+  /** The same for a `response` to what another member has asked. */
+  beginAnswer(asker: number, flags: number, namespaceId: number): Outbox | undefined;
   /**
    * Completes the frame that was begun.
    * @throws {HoldfastError} `HOLDFAST_ERR_MESSAGE_TOO_LARGE`; the frame is dropped
    */
   endFrame(): void;
-  /** Whether more than the allowed backlog waits for the hub; volatile packets are allowed less. */
-  isFull(isVolatile?: boolean): boolean;
-  backlogFull(): HoldfastError;
+  /** What waits for the hub; undefined without one. */
+  readonly backlog: Backlog | undefined;
   /** The port has interest to report. */
   markDirty(port: InterestReporter): void;
   /** Settles when the hub acts on all interest up to now; undefined when it does already. */
@@ -64,11 +66,17 @@ export interface Selection {
 
 export type OperationCode = (typeof Operation)[keyof typeof Operation];
 
-/** A packet in the form in which it travels. */
-export interface WritablePacket {
-  /** How far before the end of what {@link write} writes the place of an offset is; 0 if there is none. */
-  readonly offsetFromEnd: number;
+/** A part of a frame that can be written, once or later. */
+export interface FrameBody {
+  /** How much that is, nearly. */
+  readonly bytes: number;
   write(outbox: Outbox): void;
+}
+
+/** A packet in the form in which it travels. */
+export interface WritablePacket extends FrameBody {
+  /** How far before the end of what `write` writes the place of an offset is; 0 if there is none. */
+  readonly offsetFromEnd: number;
 }
 
 /** What one namespace does with what comes for it. The handler reads what is next in `fields`. */

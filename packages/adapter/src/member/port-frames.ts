@@ -4,7 +4,7 @@
  */
 import type { BroadcastFlags } from "socket.io-adapter";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
-import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, Operation } from "../wire/frame.js";
+import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, Operation, ResponseFlag } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 import { NamesMemo } from "./names-memo.js";
 import type { PortHandlers, PortHost } from "./port-contract.js";
@@ -102,10 +102,13 @@ export class PortFrames {
   #responder(asker: number, request: number): Responder {
     const host = this.#host;
     const { id } = host;
-    return new Responder(host.maxMessageBytes - RESPONSE_BYTES, (flags, value) => {
+    const responder = new Responder(host.maxMessageBytes - RESPONSE_BYTES, (flags, value) => {
       // The hub has cut this worker off since, and told the asker.
       if (host.id !== id) return;
-      const outbox = host.beginFrame(FrameKind.response, flags, this.#namespaceId());
+      const refusal = host.backlog?.refusal;
+      // Answers that nobody takes do not pile up; that there will be none is said in few bytes.
+      if (refusal && value && (flags & ResponseFlag.error) === 0) return responder.fail(refusal);
+      const outbox = host.beginAnswer(asker, flags, this.#namespaceId());
       if (!outbox) return;
       outbox.u32(asker);
       outbox.u32(request);
@@ -113,6 +116,7 @@ export class PortFrames {
       if (value) outbox.raw(value);
       host.endFrame();
     });
+    return responder;
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { RequestError } from "../../dist/errors.js";
+import type { HoldfastError, RequestError } from "../../dist/errors.js";
 import { Requests } from "../../dist/member/requests.js";
 
 const B = { id: 2, workerId: 20, pid: 200 };
@@ -7,7 +7,7 @@ const C = { id: 3, workerId: 30, pid: 300 };
 
 function start(requests: Requests, owner = {}) {
   const responses: unknown[] = [];
-  const settled: (RequestError | undefined)[] = [];
+  const settled: (RequestError | HoldfastError | undefined)[] = [];
   const id = requests.open(owner, {
     timeoutMs: 1000,
     onResponse: (value) => responses.push(value),

@@ -1,13 +1,21 @@
 /**
- * Requests that this worker has sent and that are not settled.
- * Owns: the map and one deadline timer per entry. Runs in: workers.
+ * Requests that this worker has made and that are not settled.
+ * Owns: the map, one deadline timer per entry, and the window of queries. Runs in: workers; in the primary for
+ * its emitters.
  * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
  */
-import { type HoldfastErrorCode, type MemberInfo, messageOf, RequestError } from "../errors.js";
+import {
+  type HoldfastError,
+  type HoldfastErrorCode,
+  type MemberInfo,
+  messageOf,
+  RequestError,
+} from "../errors.js";
 import { runApplication } from "../faults.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { ResponseFlag } from "../wire/frame.js";
 import { readValue } from "../wire/values.js";
+import { RequestWindow } from "./request-window.js";
 
 export interface RequestOptions {
   /** Milliseconds until the request ends without the missing answers. */
@@ -20,11 +28,13 @@ export interface RequestOptions {
   /** Called for each answer. The application may be behind it, as behind `onSettled`. */
   onResponse(value: unknown): void;
   /** Called once: without an error when every member that was asked has answered or is gone. */
-  onSettled(error: RequestError | undefined): void;
+  onSettled(error: RequestError | HoldfastError | undefined): void;
 }
 
+/** made → sent → settled; made → settled (too late, closed, refused) */
 interface Entry extends RequestOptions {
   readonly owner: object;
+  state: "made" | "sent";
   /** Members whose final answer is missing; undefined until the hub has said whom it asked. */
   missing: Map<number, MemberInfo> | undefined;
   /** Members that failed, with their messages. */
@@ -35,6 +45,7 @@ interface Entry extends RequestOptions {
 
 export class Requests {
   readonly #entries = new Map<number, Entry>();
+  readonly #window = new RequestWindow((id) => this.#entries.get(id)?.missing?.keys());
   #lastId = 0;
 
   get size(): number {
@@ -47,14 +58,45 @@ export class Requests {
     return false;
   }
 
-  /** Starts the deadline; returns the id that goes on the wire. */
+  /** Starts the deadline, which counts from the call; returns the id that goes on the wire. */
   open(owner: object, options: RequestOptions): number {
     // The field on the wire has 32 bits; after that many requests the first are long settled.
     this.#lastId = (this.#lastId + 1) >>> 0;
     const id = this.#lastId;
     const timer = setTimeout(() => this.#onDeadline(id), options.timeoutMs);
-    this.#entries.set(id, { ...options, owner, missing: undefined, failures: [], responses: [], timer });
+    const { timeoutMs, read, onResponse, onSettled } = options;
+    const entry: Entry = {
+      timeoutMs,
+      ...(read && { read }),
+      onResponse,
+      onSettled,
+      owner,
+      state: "made",
+      missing: undefined,
+      failures: [],
+      responses: [],
+      timer,
+    };
+    this.#entries.set(id, entry);
     return id;
+  }
+
+  /** Calls `send` when it is the turn of this query; see {@link RequestWindow}. */
+  enqueue(id: number, send: () => void): void {
+    this.#window.enter(id, send);
+  }
+
+  /** The request is about to be sent. @returns whether anybody still waits for it */
+  sending(id: number): boolean {
+    const entry = this.#entries.get(id);
+    if (entry) entry.state = "sent";
+    return entry !== undefined;
+  }
+
+  /** It could not be sent. */
+  reject(id: number, error: HoldfastError): void {
+    const entry = this.#entries.get(id);
+    if (entry) this.#settle(id, entry, error);
   }
 
   /** Reads whom the hub has passed a request on to. */
@@ -71,6 +113,7 @@ export class Requests {
     fields.skip(4);
     const id = fields.u32();
     const member = fields.u32();
+    this.#window.onAnswer(id, member, fields.left);
     const entry = this.#entries.get(id);
     // It was settled while the answer was on its way.
     if (!entry) return;
@@ -109,7 +152,9 @@ export class Requests {
   /** The member has no more to say. */
   finished(id: number, member: number): void {
     const entry = this.#entries.get(id);
-    if (entry?.missing?.delete(member)) this.#settleIfComplete(id, entry);
+    if (!entry?.missing?.delete(member)) return;
+    if (entry.missing.size === 0) this.#settleIfComplete(id, entry);
+    else this.#window.onFinal(id);
   }
 
   /** The member could not carry the request out. */
@@ -120,6 +165,7 @@ export class Requests {
 
   /** The member is gone: no request waits for it any more. */
   left(member: number): void {
+    this.#window.forget(member);
     for (const id of [...this.#entries.keys()]) this.finished(id, member);
   }
 
@@ -131,8 +177,9 @@ export class Requests {
 
   /** Ends the owner's requests with an error; every owner's by default. */
   fail(code: HoldfastErrorCode, message: string, owner?: object): void {
-    for (const [id, entry] of [...this.#entries]) {
-      if (owner !== undefined && entry.owner !== owner) continue;
+    const concerned = [...this.#entries].filter(([, entry]) => owner === undefined || entry.owner === owner);
+    for (const [id] of concerned) this.#window.drop(id);
+    for (const [id, entry] of concerned) {
       this.#settle(id, entry, new RequestError(code, message, missingOf(entry), entry.responses));
     }
   }
@@ -141,10 +188,7 @@ export class Requests {
     const entry = this.#entries.get(id);
     if (!entry) return;
     const missing = missingOf(entry);
-    const who = missing.map(({ workerId, pid }) => `worker ${workerId} (pid ${pid})`).join(", ");
-    const message = entry.missing
-      ? `No answer within ${entry.timeoutMs} ms from ${who}.`
-      : `The primary did not pass the request on within ${entry.timeoutMs} ms. Is its event loop blocked?`;
+    const message = lateMessage(entry, missing);
     const { responses } = entry;
     this.#settle(id, entry, new RequestError("HOLDFAST_ERR_REQUEST_TIMEOUT", message, missing, responses));
   }
@@ -159,7 +203,7 @@ export class Requests {
     this.#settle(id, entry, error);
   }
 
-  #settle(id: number, entry: Entry, error: RequestError | undefined): void {
+  #settle(id: number, entry: Entry, error: RequestError | HoldfastError | undefined): void {
     this.#remove(id, entry);
     // One that throws must not keep the others from being told.
     runApplication(() => entry.onSettled(error));
@@ -168,9 +212,27 @@ export class Requests {
   #remove(id: number, entry: Entry): void {
     this.#entries.delete(id);
     clearTimeout(entry.timer);
+    this.#window.leave(id);
   }
 }
 
 function missingOf({ missing }: Entry): MemberInfo[] {
   return [...(missing?.values() ?? [])];
+}
+
+function lateMessage({ state, timeoutMs, missing: asked }: Entry, missing: readonly MemberInfo[]): string {
+  if (state === "made") {
+    return (
+      `The request was not sent within ${timeoutMs} ms: earlier ones of this worker wait for their answers, or the ` +
+      "primary has not taken this worker in yet."
+    );
+  }
+  if (!asked) {
+    return (
+      `The primary did not pass the request on within ${timeoutMs} ms. Is its event loop blocked, or that of a ` +
+      "worker that takes its messages slowly?"
+    );
+  }
+  const who = missing.map(({ workerId, pid }) => `worker ${workerId} (pid ${pid})`).join(", ");
+  return `No answer within ${timeoutMs} ms from ${who}.`;
 }

@@ -140,7 +140,7 @@ export class HoldfastAdapter extends Adapter {
 
   /** The number of workers that have this namespace, this one included. */
   override serverCount(): Promise<number> {
-    return this.#port.serverCount(this.#requestsTimeout);
+    return this.#port.requests.serverCount(this.#requestsTimeout);
   }
 
   /**

@@ -84,7 +84,7 @@ export class EmitterAdapter extends Adapter {
 
   /** The number of workers that have this namespace. */
   override serverCount(): Promise<number> {
-    return this.#use().port.serverCount(this.#options.requestsTimeout);
+    return this.#use().port.requests.serverCount(this.#options.requestsTimeout);
   }
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
@@ -102,7 +102,7 @@ export class EmitterAdapter extends Adapter {
       // The hub has just said so. The packet is as it was when it was emitted, whatever its arguments are now.
       const emitted = decodePacket(this.nsp, prepared.encoded);
       if (emitted) this.#sendRecoverable(way, emitted, rooms, except, flags);
-    });
+    }, prepared);
   }
 
   #sendRecoverable(
@@ -114,7 +114,7 @@ export class EmitterAdapter extends Adapter {
   ): void {
     const prepared = PreparedPacket.encodeWithOffset(this.nsp, packet);
     if (flags.volatile) return port.broadcast(prepared, rooms, except, flags);
-    if (recoveryPort.canPlace) recoveryPort.record(prepared, rooms, except, flags, false, () => {});
+    if (recoveryPort.canPlace()) recoveryPort.record(prepared, rooms, except, flags, false, () => {});
   }
 
   override broadcastWithAck(

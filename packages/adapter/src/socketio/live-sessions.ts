@@ -168,6 +168,10 @@ export class LiveSessions {
 
   #lookAtTouched(): void {
     this.#timer = undefined;
+    if (this.#port.isBusy) {
+      this.#timer = setTimeout(() => this.#lookAtTouched(), SNAPSHOT_MS).unref();
+      return;
+    }
     for (const session of this.#touched.splice(0)) {
       if (session.state === "touched") session.state = "quiet";
       this.#look(session);

@@ -6,9 +6,8 @@
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags, Room } from "socket.io-adapter";
 import { HoldfastError, type HoldfastErrorCode, messageOf, RequestError } from "../errors.js";
-import type { Outbox } from "../link/outbox.js";
 import type { NamespacePort } from "../member/namespace-port.js";
-import type { OperationCode, Selection } from "../member/port-contract.js";
+import type { FrameBody, OperationCode, Selection } from "../member/port-contract.js";
 import type { Responder } from "../member/responder.js";
 import type { ResolvedAdapterOptions } from "../options.js";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
@@ -40,6 +39,14 @@ export interface LocalSockets {
     ack: (value: unknown) => void,
   ): number;
 }
+
+/** With these, clients that could have been asked are missing; with others, the workers that have them are gone. */
+const INCOMPLETE: ReadonlySet<HoldfastErrorCode> = new Set([
+  "HOLDFAST_ERR_REQUEST_TIMEOUT",
+  "HOLDFAST_ERR_REQUEST_FAILED",
+  "HOLDFAST_ERR_BACKLOG_FULL",
+  "HOLDFAST_ERR_MESSAGE_TOO_LARGE",
+]);
 
 type AckCallback = (error: Error | null, responses: unknown[]) => void;
 
@@ -84,18 +91,13 @@ export class Operations {
 
   #change(operation: OperationCode, selection: Selection, change: Set<Room>, claims?: Set<Room>): void {
     if (change.size === 0) return;
-    const write = (outbox: Outbox) => {
-      writeSelection(outbox, selection);
-      outbox.names(change);
-    };
-    this.#port.command(operation, selection.rooms, write, claims);
+    const body = bodyOf(selection, namesBytes(change), (outbox) => outbox.names(change));
+    this.#port.command(operation, selection.rooms, body, claims);
   }
 
   disconnect(selection: Selection, close: boolean): void {
-    this.#port.command(Operation.disconnectSockets, selection.rooms, (outbox) => {
-      writeSelection(outbox, selection);
-      outbox.u8(close ? 1 : 0);
-    });
+    const body = bodyOf(selection, 1, (outbox) => outbox.u8(close ? 1 : 0));
+    this.#port.command(Operation.disconnectSockets, selection.rooms, body);
   }
 
   onCommand(operation: number, fields: FieldReader): void {
@@ -118,8 +120,7 @@ export class Operations {
   /** Adds the other workers' sockets to `sockets`. */
   fetchSockets(selection: Selection, timeoutMs: number | undefined, sockets: unknown[]) {
     return new Promise<unknown[]>((resolve, reject) => {
-      const write = (outbox: Outbox) => writeSelection(outbox, selection);
-      this.#port.request(Operation.fetchSockets, selection.rooms, write, {
+      this.#port.requests.query(Operation.fetchSockets, selection.rooms, bodyOf(selection), {
         timeoutMs: timeoutMs ?? this.#requestsTimeout,
         read: readSocketList,
         onResponse: (value) => {
@@ -151,10 +152,10 @@ export class Operations {
     const ack = packet.at(-1);
     const isQuestion = typeof ack === "function";
     const value = packValue(isQuestion ? packet.slice(0, -1) : packet, this.#port.maxValueBytes);
-    const write = (outbox: Outbox) => outbox.raw(value);
-    if (!isQuestion) return this.#port.command(Operation.serverSideEmit, undefined, write);
+    const body: FrameBody = { bytes: value.length, write: (outbox) => outbox.raw(value) };
+    if (!isQuestion) return this.#port.command(Operation.serverSideEmit, undefined, body);
     const responses: unknown[] = [];
-    this.#port.request(Operation.serverSideEmit, undefined, write, {
+    this.#port.requests.ask(Operation.serverSideEmit, undefined, body, {
       timeoutMs: this.#requestsTimeout,
       onResponse: (value) => responses.push(value),
       onSettled: (error) => (ack as AckCallback)(error ?? null, responses),
@@ -181,7 +182,7 @@ export class Operations {
     clientCountCallback: (count: number) => void,
     ack: (value: unknown) => void,
   ): void {
-    const servers = this.#port.serverCount(this.#requestsTimeout);
+    const servers = this.#port.requests.serverCount(this.#requestsTimeout);
     let clients = own;
     const reportAll = async () => reportCounts(await servers, clients, clientCountCallback);
     if (flags.local) {
@@ -190,7 +191,7 @@ export class Operations {
     }
     // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
     const prepared = PreparedPacket.encode(this.#nsp, packet);
-    this.#port.broadcastWithAck(prepared, selection, flags, {
+    this.#port.requests.broadcastWithAck(prepared, selection, flags, {
       timeoutMs: flags.timeout ?? this.#requestsTimeout,
       onResponse: (value) => {
         clients++;
@@ -252,12 +253,6 @@ function asUnacknowledged(cause: HoldfastError): HoldfastError {
   return new HoldfastError(cause.code, message, { cause });
 }
 
-/** Other workers' clients have not all acknowledged. Otherwise there are no other workers. */
-const INCOMPLETE: ReadonlySet<HoldfastErrorCode> = new Set([
-  "HOLDFAST_ERR_REQUEST_TIMEOUT",
-  "HOLDFAST_ERR_REQUEST_FAILED",
-]);
-
 /**
  * Tells Socket.IO's operator that every server has been counted. It compares with `serverCount()`, asked for
  * in the same turn as the broadcast, and expects one call for each server; all clients go into the first.
@@ -268,9 +263,23 @@ function reportCounts(servers: number, clients: number, clientCountCallback: (co
   for (let i = 1; i < servers; i++) clientCountCallback(0);
 }
 
-function writeSelection(outbox: Outbox, { rooms, except }: Selection): void {
-  outbox.names(rooms);
-  outbox.names(except);
+/** @param bytes what `write` writes behind the selection */
+function bodyOf({ rooms, except }: Selection, bytes = 0, write: FrameBody["write"] = () => {}): FrameBody {
+  return {
+    bytes: namesBytes(rooms) + namesBytes(except) + bytes,
+    write: (outbox) => {
+      outbox.names(rooms);
+      outbox.names(except);
+      write(outbox);
+    },
+  };
+}
+
+/** What names of rooms take, nearly. */
+function namesBytes(rooms: ReadonlySet<Room>): number {
+  let bytes = 4;
+  for (const room of rooms) bytes += typeof room === "string" ? 4 + room.length : 8;
+  return bytes;
 }
 
 function readSelection(fields: FieldReader): Selection {

@@ -105,6 +105,11 @@ export class PreparedPacket {
     return prepared;
   }
 
+  /** What {@link write} writes. */
+  get bytes(): number {
+    return this.#frames.reduce((bytes, { length }) => bytes + PART_HEAD_BYTES + length, 1);
+  }
+
   /** How far before the end of what {@link write} writes the offset's place is; 0 if there is none. */
   get offsetFromEnd(): number {
     const place = this.#offsetPlace;

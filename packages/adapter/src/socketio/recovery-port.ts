@@ -41,9 +41,20 @@ export class RecoveryPort {
     this.#member = member;
   }
 
-  /** Whether a packet can be placed: there is a hub, or one may still answer, and it takes what is sent. */
-  get canPlace(): boolean {
-    return !this.#port.isAlone && !this.#member.isFull();
+  /**
+   * Whether a packet can be placed: there is a hub, or one may still answer, and there is room for what waits
+   * for it. If it is for lack of room, the application is told.
+   */
+  canPlace(): boolean {
+    const { backlog } = this.#port;
+    if (!backlog?.isFull(false)) return !this.#port.isAlone;
+    backlog.tell();
+    return false;
+  }
+
+  /** Whether so much waits for the hub that what can come later should. */
+  get isBusy(): boolean {
+    return this.#port.backlog?.isFull(true) === true;
   }
 
   /** How many bytes a value may have; undefined while there is no hub to say so. */
@@ -107,7 +118,7 @@ export class RecoveryPort {
         onRefused();
         throw error;
       }
-    });
+    }, packet);
   }
 
   sessionOpen(handle: number, privateId: string, sid: string, rooms: ReadonlySet<Room>): void {

@@ -125,7 +125,7 @@ export class Recovery implements RecoveryHandlers {
       if (!flags.local) send(prepared, rooms, except, flags);
       return this.#inFlight.follow(record, this.#deliverUnplaced);
     }
-    if (!this.#port?.canPlace) return this.#inFlight.follow(record, this.#deliverUnplaced);
+    if (!this.#port?.canPlace()) return this.#inFlight.follow(record, this.#deliverUnplaced);
     const echo = this.#hasAudience(rooms);
     if (echo) this.#inFlight.push(record);
     this.#port.record(prepared, rooms, except, flags, echo, () => this.#inFlight.remove(record));

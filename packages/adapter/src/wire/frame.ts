@@ -54,6 +54,8 @@ export const FrameKind = {
    * withdraws the question.
    */
   restore: 12,
+  /** The worker needs long for what it has read: it is busy, not stalled. */
+  alive: 13,
 
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
   /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
@@ -96,6 +98,12 @@ export const FrameKind = {
   restored: 38,
   /** u32 handle. The session is wanted elsewhere: close its connection and say `sessionEnd`. */
   fence: 39,
+  /** u32 member. Too much waits for it: hold back what may go to it. Goes ahead of what waits. */
+  hold: 40,
+  /** u32 member. It has taken enough of what waits, or is gone. Goes ahead of what waits. */
+  release: 41,
+  /** The hub is being closed; nothing comes after this. */
+  goodbye: 42,
   /**
    * Servers of the namespace have `connectionStateRecovery` from now on. Only to members that opened it as
    * emitters: what they broadcast are `record`s.
@@ -217,4 +225,13 @@ export function frameTime(buffer: Buffer, at: number): number {
 /** Where the fields of the frame's kind begin. */
 export function frameFields(buffer: Buffer, start: number): number {
   return start + HEADER_BYTES + frameKeyCount(buffer, start) * KEY_BYTES;
+}
+
+/** A frame that says something of one member. */
+export function memberFrame(kind: number, member: number): Buffer {
+  const frame = Buffer.alloc(HEADER_BYTES + 4);
+  frame.writeUInt32LE(frame.length, 0);
+  frame[4] = kind;
+  frame.writeUInt32LE(member, HEADER_BYTES);
+  return frame;
 }

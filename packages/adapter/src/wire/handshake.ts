@@ -58,8 +58,13 @@ export interface IpcFrames {
   readonly data: Uint8Array | string;
 }
 
-export type WorkerMessage = Hello | NoPipe | IpcFrames;
-export type PrimaryMessage = Welcome | Refusal | Invite | IpcFrames;
+/** The `ipc` link is closed, as the end of a pipe says it: nothing comes after this. */
+export interface IpcEnd {
+  readonly [MESSAGE_KEY]: "end";
+}
+
+export type WorkerMessage = Hello | NoPipe | IpcFrames | IpcEnd;
+export type PrimaryMessage = Welcome | Refusal | Invite | IpcFrames | IpcEnd;
 
 /** What a worker says; undefined for what is not ours, or not as this version says it. Never throws. */
 export function readWorkerMessage(raw: unknown): WorkerMessage | undefined {
@@ -78,6 +83,8 @@ export function readWorkerMessage(raw: unknown): WorkerMessage | undefined {
       return isCount(fields.member) ? { [MESSAGE_KEY]: "no-pipe", member: fields.member } : undefined;
     case "frames":
       return readFrames(fields);
+    case "end":
+      return { [MESSAGE_KEY]: "end" };
     default:
       return undefined;
   }
@@ -97,6 +104,8 @@ export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
       return { [MESSAGE_KEY]: "invite" };
     case "frames":
       return readFrames(fields);
+    case "end":
+      return { [MESSAGE_KEY]: "end" };
     default:
       return undefined;
   }

@@ -1,0 +1,134 @@
+/**
+ * What a member sends. While the link takes everything, that is one stream. When it does not, or when the hub asks
+ * for it, there are two, each with its own order:
+ * - in order: what goes to other members, and `count` and `leave`, which say that what was sent before has gone. The
+ *   hub may have it held back;
+ * - ahead: what the hub itself acts on, and answers. It does not wait behind the other.
+ * Owns: the queue and the outboxes on the link. Runs in: workers; in the primary for its emitters.
+ */
+import type { Link, Sink } from "../link/contract.js";
+import { Outbox } from "../link/outbox.js";
+import { SendQueue } from "../link/send-queue.js";
+import { FrameKind } from "../wire/frame.js";
+
+export class Outgoing implements Sink {
+  readonly #queue: SendQueue;
+  readonly #ordered: Outbox;
+  /** For what goes ahead, once it has to. */
+  #ahead: Outbox | undefined;
+  /** Members that the hub cannot send more to now. */
+  readonly #full = new Set<number>();
+  /** Members some of whose answers wait among what is in order; later answers must not pass them. */
+  readonly #answersInOrder = new Set<number>();
+
+  /** @param onFlush a flush begins: frames that were put off go with it */
+  constructor(link: Link, onFlush: () => void) {
+    this.#queue = new SendQueue(link);
+    this.#ordered = new Outbox(this, {
+      onFlush: () => {
+        onFlush();
+        this.#ahead?.flush();
+      },
+    });
+  }
+
+  /** What the outbox of what is in order sees of the queue. */
+  get pendingBytes(): number {
+    return this.#queue.pendingBytes;
+  }
+
+  /** Called by the outbox of what is in order; a large frame makes it write in between flushes. */
+  write(chunks: readonly Buffer[]): void {
+    // What was put on the other one was made before.
+    this.#ahead?.flush();
+    this.#queue.write(chunks);
+  }
+
+  /** Bytes that wait here and in the link. */
+  get backlogBytes(): number {
+    return this.#ordered.backlogBytes;
+  }
+
+  /** The outbox for a frame of this kind. */
+  for(kind: number): Outbox {
+    return isInOrder(kind) ? this.#ordered : this.ahead;
+  }
+
+  /** The outbox for an answer to this member. */
+  forAnswerTo(asker: number): Outbox {
+    const { ahead } = this;
+    if (ahead === this.#ordered) return ahead;
+    if (!this.#full.has(asker) && !this.#answersInOrder.has(asker)) return ahead;
+    this.#answersInOrder.add(asker);
+    return this.#ordered;
+  }
+
+  /** The outbox for what goes ahead: the one stream, as long as it flows. So nothing of this is ever held back. */
+  get ahead(): Outbox {
+    if (this.#queue.isFlowing && (this.#ahead?.isFlushed ?? true)) {
+      if (this.#answersInOrder.size > 0) this.#answersInOrder.clear();
+      return this.#ordered;
+    }
+    // A copy: these bytes are taken in another order than they were counted in.
+    this.#ahead ??= new Outbox({
+      pendingBytes: 0,
+      write: (chunks) => this.#queue.writeAhead(Buffer.concat(chunks)),
+    });
+    return this.#ahead;
+  }
+
+  /** Hands everything to the queue now. */
+  flush(): void {
+    this.#ordered.flush();
+  }
+
+  /** Does so at the end of this turn of the event loop. */
+  schedule(): void {
+    this.#ordered.schedule();
+  }
+
+  /** The link says that the system has taken something. */
+  onTaken(): void {
+    this.#queue.onTaken();
+  }
+
+  /** The hub says that too much waits for a member. */
+  hold(member: number): void {
+    // What was written while the queue was flowing is not to be held back.
+    if (this.#full.size === 0) this.#ordered.flush();
+    this.#full.add(member);
+    this.#queue.hold();
+  }
+
+  /** It has taken enough, or is gone. */
+  release(member: number): void {
+    if (this.#full.delete(member) && this.#full.size === 0) this.#queue.release();
+  }
+
+  /** Gives everything to the link, also what is held back. */
+  giveAll(): void {
+    this.#ordered.flush();
+    this.#queue.giveAll();
+  }
+
+  /** Forgets what waits; nothing is written any more. */
+  discard(): void {
+    this.#ordered.discard();
+    this.#ahead?.discard();
+    this.#queue.discard();
+  }
+}
+
+function isInOrder(kind: number): boolean {
+  switch (kind) {
+    case FrameKind.broadcast:
+    case FrameKind.record:
+    case FrameKind.command:
+    case FrameKind.request:
+    case FrameKind.count:
+    case FrameKind.leave:
+      return true;
+    default:
+      return false;
+  }
+}
