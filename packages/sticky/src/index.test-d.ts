@@ -16,6 +16,7 @@ import {
   type PrimaryOptions,
   type PrimaryStats,
   type RefusalReason,
+  type SessionStats,
   type SocketIoServer,
   type StickyPrimary,
   type StickyWorker,
@@ -206,6 +207,14 @@ export function primaryStats(primary: StickyPrimary): void {
     // @ts-expect-error: a snapshot
     worker.handedOver = 0;
   }
+  for (const slot of stats.slots) {
+    expectTypeOf(slot.workerId).toEqualTypeOf<number | undefined>();
+    expectTypeOf(slot.sessions.open.websocket).toEqualTypeOf<number>();
+    expectTypeOf(slot.sessions.ended["worker gone"]).toEqualTypeOf<number>();
+    // @ts-expect-error: a snapshot
+    slot.moved = 0;
+  }
+  expectTypeOf(stats.handover.counts).toEqualTypeOf<readonly number[]>();
   expectTypeOf<RefusalReason>().toEqualTypeOf<
     | "bad-request"
     | "bad-proxy-header"
@@ -251,6 +260,7 @@ export function workerHandle(worker: StickyWorker): void {
     readonly relayed: number;
     readonly moved: number;
     readonly forwardedIn: number;
+    readonly sessions: SessionStats;
   }>();
   // @ts-expect-error: a snapshot
   stats.received = 0;

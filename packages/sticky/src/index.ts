@@ -1,3 +1,4 @@
+export type { FailureStage, StickyDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type {
   ConnectionInfo,
@@ -10,9 +11,14 @@ export type {
 } from "./options.js";
 export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary/set-up.js";
 export type {
+  DurationStats,
   PrimaryEvents,
   PrimaryStats,
   RefusalReason,
+  SessionEndReason,
+  SessionStats,
+  SlotStats,
+  TransportName,
   WorkerProcessStats,
   WorkerStats,
 } from "./stats.js";

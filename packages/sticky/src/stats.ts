@@ -49,8 +49,91 @@ export interface WorkerStats {
   readonly forwardedIn: number;
 }
 
+/** Why a session of a worker has ended. */
+export type SessionEndReason =
+  /** The client or something between has closed the connection, or the session's time to come back has passed. */
+  | "transport close"
+  /** The connection has failed. */
+  | "transport error"
+  /** The client has not answered a ping. */
+  | "ping timeout"
+  /** The worker has closed it: `socket.disconnect(true)`, `io.close()`, a drain. */
+  | "forced close"
+  /** The client has sent what is not Engine.IO. */
+  | "parse error"
+  /** Another reason that the engine gives. */
+  | "other"
+  /** The worker's process has gone with the session. */
+  | "worker gone";
+
+export const SESSION_END_REASONS: readonly SessionEndReason[] = [
+  "transport close",
+  "transport error",
+  "ping timeout",
+  "forced close",
+  "parse error",
+  "other",
+  "worker gone",
+];
+
+/** How a session's messages travel. */
+export type TransportName = "polling" | "websocket" | "webtransport";
+
+export const TRANSPORT_NAMES: readonly TransportName[] = ["polling", "websocket", "webtransport"];
+
+/** The Engine.IO sessions of a worker or a slot. */
+export interface SessionStats {
+  /** Open now, by the transport that they use. */
+  readonly open: Readonly<Record<TransportName, number>>;
+  /** Opened so far. */
+  readonly opened: number;
+  /** Changed from long-polling to another transport so far. */
+  readonly upgraded: number;
+  /** Ended so far, by reason. */
+  readonly ended: Readonly<Record<SessionEndReason, number>>;
+}
+
+/** How long something took, since the process started. */
+export interface DurationStats {
+  /** How often. */
+  readonly count: number;
+  /** All durations together, in milliseconds. */
+  readonly sumMs: number;
+  /** Upper bounds of the buckets, in milliseconds, rising. */
+  readonly boundsMs: readonly number[];
+  /** How many durations fell into each bucket, and into none of them at the end. */
+  readonly counts: readonly number[];
+}
+
+/**
+ * A position in the cluster. Its counts go on when its worker is replaced, so they never fall while the primary lives.
+ * They are of all names together, and up to 50 ms old.
+ */
+export interface SlotStats {
+  /** Counted from 0. */
+  readonly slot: number;
+  /** `cluster.worker.id` of the worker that takes connections there; `undefined` while there is none. */
+  readonly workerId: number | undefined;
+  /** Connections that are open there or on their way to it. */
+  readonly connections: number;
+  /** Connections that its workers have taken so far. */
+  readonly handedOver: number;
+  /** Connections of its workers that are closed. */
+  readonly closed: number;
+  /** Requests of other workers' sessions that it has passed on over a private socket so far. */
+  readonly relayed: number;
+  /** Connections that it has moved to the owner of their session so far. */
+  readonly moved: number;
+  /** Requests of its own sessions that other workers have relayed to it so far. */
+  readonly forwardedIn: number;
+  /** Its Engine.IO sessions. */
+  readonly sessions: SessionStats;
+}
+
 /** What `stats()` of the primary returns. */
 export interface PrimaryStats {
+  /** Connections that have come to this server so far. */
+  readonly accepted: number;
   /** Connections of this server whose head is being read. */
   readonly pending: number;
   /** Connections of this server that wait for a worker. */
@@ -59,6 +142,10 @@ export interface PrimaryStats {
   readonly refused: Readonly<Record<RefusalReason, number>>;
   /** The workers that take connections of this server, ordered by id; their counts are up to 50 ms old. */
   readonly workers: readonly WorkerStats[];
+  /** All positions that workers have had, in order. For counters that are watched over time. */
+  readonly slots: readonly SlotStats[];
+  /** From when enough of a connection was read until a worker had it, for this server. */
+  readonly handover: DurationStats;
 }
 
 /** Events of the primary's handle. */
@@ -90,4 +177,6 @@ export interface WorkerProcessStats {
   readonly moved: number;
   /** Requests that other workers have relayed to this one so far. */
   readonly forwardedIn: number;
+  /** The Engine.IO sessions of the servers that are set up. */
+  readonly sessions: SessionStats;
 }

@@ -32,6 +32,7 @@ interface Modules {
   readonly "@holdfast/sticky": typeof import("@holdfast/sticky");
   readonly "socket.io": typeof import("socket.io");
   readonly "node:crypto": typeof import("node:crypto");
+  readonly "node:diagnostics_channel": typeof import("node:diagnostics_channel");
   readonly "node:fs": typeof import("node:fs");
   readonly "node:http": typeof import("node:http");
   readonly "node:http2": typeof import("node:http2");

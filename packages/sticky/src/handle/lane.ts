@@ -12,8 +12,8 @@
  * gets it late asks before it reads from it. If there was no acknowledgement by the time that the receiver must ask
  * from, and nothing is left to be read of the channel, the receiver has not read from the connection, and will ask.
  */
-import createDebug from "debug";
 import { monotonicMs } from "../clock.js";
+import { reportFailure } from "../diagnostics.js";
 import type { Ticket } from "../wire/messages.js";
 import type { Handover } from "./handover.js";
 import {
@@ -23,8 +23,6 @@ import {
   onHandleSettled,
   sendHandle,
 } from "./node-internals.js";
-
-const debug = createDebug("holdfast:sticky:lane");
 
 export interface LaneHooks<H extends Handover> {
   toMessage(handover: H, ticket: Ticket | undefined): object;
@@ -150,7 +148,7 @@ export class Lane<H extends Handover = Handover> {
       : undefined;
     sendHandle(this.#channel, this.#hooks.toMessage(handover, this.#ticket), handover.handle, (error) => {
       if (!error || this.#inFlight !== handover) return;
-      debug("sending a connection failed: %s", error.message);
+      reportFailure("lane", "a connection cannot be sent", { error });
       this.#onSettled(false);
     });
   }

@@ -8,7 +8,7 @@
 import { randomBytes } from "node:crypto";
 import { lchownSync, lstatSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import createDebug from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import { processWide } from "../process-wide.js";
 import {
@@ -25,8 +25,6 @@ import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
 import { encodeTag } from "../wire/owner-mark.js";
 import { beforeEndBySignal } from "./signal-end.js";
-
-const debug = createDebug("holdfast:sticky:roster");
 
 /** Each worker notices the same; it is said once in this time. */
 const REPEAT_MS = 60_000;
@@ -96,7 +94,7 @@ export class RendezvousKeeper {
 
   /** A worker has reported trouble. */
   mend(workerId: number, { what, uid, code, text }: Trouble): Mended {
-    debug("worker %d has trouble with the private sockets: %s, %s", workerId, what, text);
+    reportFailure("rendezvous", `${what}, ${text}`, { workerId });
     if (what === "denied") return this.admit(uid < 0 ? undefined : uid);
     if (what === "removed") {
       const { moved } = this.admit(undefined);
@@ -139,7 +137,7 @@ export class RendezvousKeeper {
       this.#admitted = undefined;
       return true;
     } catch (error) {
-      debug("%s", (error as Error).message);
+      reportFailure("rendezvous", "the directory cannot be made", { error: error as Error });
       return false;
     }
   }
@@ -163,7 +161,7 @@ export class RendezvousKeeper {
       }
       lchownSync(this.#directory, uid, gid);
     } catch (error) {
-      debug("the directory cannot be made over: %s", (error as Error).message);
+      reportFailure("rendezvous", "the directory cannot be made over", { error: error as Error });
     }
   }
 

@@ -5,11 +5,12 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";
-import createDebug from "debug";
+import { channels, reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { Handover, Placer } from "../handle/handover.js";
 import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
+import type { SlotStats } from "../stats.js";
 import {
   decodeToPrimary,
   encodeToWorker,
@@ -22,9 +23,8 @@ import { ListenAnswers } from "./listen-answers.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 import { RouterNames } from "./router-names.js";
+import { SlotCounts } from "./slot-counts.js";
 import { fillSlot, freeSlot } from "./slots.js";
-
-const debug = createDebug("holdfast:sticky:roster");
 
 /** How long after a worker's exit its IPC channel may still hold acknowledgements. */
 const CHANNEL_DRAIN_MS = 1_000;
@@ -59,6 +59,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames();
+  readonly #slotCounts = SlotCounts.get();
   /** For workers whose processes are gone and whose channels may not be, and for those that are expected. */
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #releases: (() => void)[] = [];
@@ -92,6 +93,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#own(() => {
       for (const timer of this.#timers) clearTimeout(timer);
     });
+    this.#slotCounts.keepOnly((workerId) => cluster.workers?.[workerId] !== undefined);
     cluster.on("message", onMessage);
     cluster.on("disconnect", onDisconnect);
     cluster.on("exit", onProcessExit);
@@ -125,6 +127,23 @@ export class Roster extends EventEmitter<RosterEvents> {
     return candidates.every((routed) => routed.isUsable())
       ? candidates
       : candidates.filter((routed) => routed.isUsable());
+  }
+
+  /** All slots that workers have had. */
+  slots(): SlotStats[] {
+    const counts = this.#slotCounts;
+    return Array.from({ length: counts.length }, (_, slot) => {
+      const routed = [...this.#workers.values()].find((each) => each.slot === slot && each.names.size > 0);
+      const { sessions, ...totals } = counts.totals(slot);
+      const open = counts.openSessions(routed?.workerId);
+      return {
+        slot,
+        workerId: routed?.workerId,
+        connections: routed?.connections ?? 0,
+        ...totals,
+        sessions: { open, ...sessions },
+      };
+    });
   }
 
   /** How many workers live and are not about to end, ready or not. */
@@ -196,7 +215,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #send(worker: Worker, message: ToWorker): void {
     if (!worker.isConnected()) return;
     worker.process.send?.(encodeToWorker(message), (error: Error | null) => {
-      if (error) debug("worker %d cannot be reached: %s", worker.id, error.message);
+      if (error) reportFailure("channel", "a worker cannot be reached", { workerId: worker.id, error });
     });
   }
 
@@ -216,7 +235,7 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#send(worker, { kind: "left", name: message.name });
         return;
       case "report":
-        routed?.onReport(message);
+        routed?.onReport(message.counts);
         return;
       case "claim": {
         const { ticketId } = message;
@@ -239,7 +258,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (!routed.names.has(name)) return;
     const recalled = routed.leave(name);
     this.#candidates.clear();
-    this.emit("gone", routed, name);
+    this.#emitGone(routed, name, recalled.length);
     this.#placeAll(recalled);
   }
 
@@ -263,7 +282,8 @@ export class Roster extends EventEmitter<RosterEvents> {
     routed.names.add(name);
     this.#candidates.clear();
     this.#sendAddress(worker, name);
-    debug('worker %d is ready for "%s" in slot %d', worker.id, name, routed.slot);
+    const { workerId, slot } = routed;
+    if (channels.ready.hasSubscribers) channels.ready.publish({ workerId, slot, name });
     this.emit("ready", routed, name);
     this.emit("changed");
   }
@@ -272,10 +292,16 @@ export class Roster extends EventEmitter<RosterEvents> {
     const routed = new RoutedWorker(worker, freeSlot(this.#workers.values()), message, {
       onRefused: (handover) => this.#names.place(handover, worker.id),
       onStalled: (handovers) => {
-        debug("worker %d takes nothing; %d connections go elsewhere", worker.id, handovers.length);
+        const { workerId, slot } = routed;
+        const returned = handovers.length;
+        if (channels.stalled.hasSubscribers) channels.stalled.publish({ workerId, slot, returned });
         this.#placeAll(handovers);
       },
-      onResumed: () => this.emit("resumed", routed),
+      onResumed: () => {
+        const { workerId, slot } = routed;
+        if (channels.resumed.hasSubscribers) channels.resumed.publish({ workerId, slot });
+        this.emit("resumed", routed);
+      },
     });
     return routed;
   }
@@ -288,8 +314,17 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#candidates.clear();
     if (worker.exitedAfterDisconnect) fillSlot(routed.slot, [...this.#workers.values()]);
     const connections = routed.close();
-    debug("worker %d is gone; %d connections go elsewhere", worker.id, connections.length);
-    for (const name of routed.names) this.emit("gone", routed, name);
+    this.#slotCounts.onGone(worker.id, routed.slot);
+    for (const name of routed.names) {
+      const returned = connections.filter((handover) => handover.name === name).length;
+      this.#emitGone(routed, name, returned);
+    }
     this.#placeAll(connections);
+  }
+
+  #emitGone(routed: RoutedWorker, name: string, returned: number): void {
+    const { workerId, slot } = routed;
+    if (channels.gone.hasSubscribers) channels.gone.publish({ workerId, slot, name, returned });
+    this.emit("gone", routed, name);
   }
 }

@@ -6,8 +6,9 @@ import type { Worker } from "node:cluster";
 import { type Handover, toMessage } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import type { WorkerStats } from "../stats.js";
-import type { ToPrimary } from "../wire/messages.js";
+import type { Reported, ToPrimary } from "../wire/messages.js";
 import type { Candidate } from "./balancer.js";
+import { SlotCounts } from "./slot-counts.js";
 
 /** A worker that takes nothing for so long gets no others that could go elsewhere. */
 const BUSY_MS = 1_000;
@@ -31,6 +32,7 @@ export class RoutedWorker implements Candidate {
   readonly names = new Set<string>();
   slot: number;
   readonly #lane: Lane;
+  readonly #slots = SlotCounts.get();
   /** Connections that it had from an earlier router, and how many it had closed by then. */
   readonly #before: { readonly open: number; readonly closed: number };
   #handedOver = 0;
@@ -125,11 +127,17 @@ export class RoutedWorker implements Candidate {
     return recalled;
   }
 
+  /** It has a connection that was handed to it. */
+  onTaken(): void {
+    this.#slots.onTaken(this.slot);
+  }
+
   /** The worker says what it has counted so far. */
-  onReport({ closed, forwardedOut, forwardedIn }: ToPrimary & { kind: "report" }): void {
-    this.#closed = closed;
-    this.#forwardedOut = forwardedOut;
-    this.#forwardedIn = forwardedIn;
+  onReport(counts: Reported): void {
+    this.#closed = counts.closed;
+    this.#forwardedOut = counts.relayed + counts.moved;
+    this.#forwardedIn = counts.forwardedIn;
+    this.#slots.onReport(this.workerId, this.slot, counts);
   }
 
   stats(): WorkerStats {

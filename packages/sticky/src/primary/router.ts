@@ -7,11 +7,12 @@
  */
 import { EventEmitter } from "node:events";
 import type { Server as NetServer } from "node:net";
-import createDebug from "debug";
 import { monotonicMs } from "../clock.js";
+import { channels } from "../diagnostics.js";
 import type { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
+import { Histogram } from "../histogram.js";
 import { type PrimaryEvents, type PrimaryStats, REFUSAL_REASONS, type RefusalReason } from "../stats.js";
 import { decodeMark, NO_OWNER } from "../wire/owner-mark.js";
 import { sessionIdOf } from "../wire/session-id.js";
@@ -26,8 +27,6 @@ import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import { Roster } from "./roster.js";
 import type { RoutedWorker } from "./routed-worker.js";
 import { WaitingRoom } from "./waiting-room.js";
-
-const debug = createDebug("holdfast:sticky:router");
 
 /** How long a connection may wait for workers that are there but take nothing; or for `workerTimeout`, if that is more. */
 const STALL_TIMEOUT_MS = 30_000;
@@ -55,7 +54,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
   /** On their way to a worker, in order. */
   readonly #handing = new Set<Arrival>();
   readonly #care: Care = {
-    onTaken: (arrival) => void this.#handing.delete(arrival),
+    onTaken: (arrival) => this.#onTaken(arrival),
     place: (handover, refusedBy) => this.#onReturned(handover, refusedBy),
   };
   readonly #readiness: Readiness;
@@ -63,6 +62,8 @@ export class Router extends EventEmitter<PrimaryEvents> {
     RefusalReason,
     number
   >;
+  readonly #handover = new Histogram();
+  #accepted = 0;
   readonly #releases: (() => void)[] = [];
   // open → closed
   #state: "open" | "closed" = "open";
@@ -99,10 +100,13 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   stats(): PrimaryStats {
     return {
+      accepted: this.#accepted,
       pending: this.#intake?.size ?? 0,
       waiting: this.#waiting.size,
       refused: { ...this.#refused },
       workers: this.#roster.candidates(this.#options.name).map((routed) => routed.stats()),
+      slots: this.#roster.slots(),
+      handover: this.#handover.stats(),
     };
   }
 
@@ -154,6 +158,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
   }
 
   #onHandle(handle: Handle, buffered: Buffer | undefined): void {
+    this.#accepted++;
     if (!this.#makeRoom()) this.#refuse(handle, "evicted", 503);
     else if (this.#intake) this.#intake.add(handle, buffered);
     else this.#onHead(handle, buffered, UNREAD);
@@ -243,6 +248,19 @@ export class Router extends EventEmitter<PrimaryEvents> {
     routed.hand(arrival);
   }
 
+  #onTaken(arrival: Arrival): void {
+    this.#handing.delete(arrival);
+    const durationMs = monotonicMs() - arrival.since;
+    this.#handover.add(durationMs);
+    const routed = arrival.lane;
+    if (!routed) return;
+    routed.onTaken();
+    if (!channels.handover.hasSubscribers) return;
+    const { workerId, slot } = routed;
+    const owner = arrival.owner === NO_OWNER ? undefined : arrival.owner;
+    channels.handover.publish({ workerId, slot, name: arrival.name, durationMs, owner });
+  }
+
   get #stallTimeoutMs(): number {
     return Math.max(this.#options.workerTimeoutMs, STALL_TIMEOUT_MS);
   }
@@ -285,7 +303,10 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   #refuse(handle: Handle, reason: RefusalReason, status?: RefusalStatus): void {
     this.#refused[reason]++;
-    if (debug.enabled) debug("refused %s: %s", addressOf(handle), reason);
+    if (channels.refusal.hasSubscribers) {
+      const { name } = this.#options;
+      channels.refusal.publish({ name, reason, remoteAddress: addressOf(handle), status });
+    }
     if (this.listenerCount("refused") > 0) this.emit("refused", { reason, remoteAddress: addressOf(handle) });
     const retryAfterSeconds = Math.max(1, Math.ceil(this.#options.workerTimeoutMs / 1_000));
     if (status === undefined) handle.close();

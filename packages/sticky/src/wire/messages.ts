@@ -35,7 +35,7 @@ const Kind = {
   ready: 16,
   /** worker → primary: a server takes no more. [name] */
   leaving: 17,
-  /** worker → primary: its counts so far. [closed, forwarded out, forwarded in] */
+  /** worker → primary: its counts so far. [a number for each name of `REPORTED`, in its order] */
   report: 18,
   /**
    * worker → primary, with a handle: give it to that worker, -1 for any. [name, owner, head, address, port]
@@ -48,6 +48,31 @@ const Kind = {
   /** worker → primary: has that name a router? If so, it gets `welcome` and `address`. [name] */
   lookUp: 22,
 } as const;
+
+/**
+ * What a worker counts and reports; the order is part of protocol version 2. The three transports are what is open now,
+ * all else grows. What has ended is told by the reasons' names.
+ */
+export const REPORTED = [
+  "closed",
+  "relayed",
+  "moved",
+  "forwardedIn",
+  "opened",
+  "upgraded",
+  "polling",
+  "websocket",
+  "webtransport",
+  "transport close",
+  "transport error",
+  "ping timeout",
+  "forced close",
+  "parse error",
+  "other",
+] as const;
+
+/** A worker's counts so far. */
+export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
 /** What is wrong with the private sockets; the numbers are part of protocol version 2. */
 const TROUBLES = {
@@ -117,13 +142,7 @@ export type ToPrimary =
       readonly closed: number;
     }
   | { readonly kind: "leaving"; readonly name: string }
-  | {
-      readonly kind: "report";
-      /** Connections that it was given and that are closed. */
-      readonly closed: number;
-      readonly forwardedOut: number;
-      readonly forwardedIn: number;
-    }
+  | { readonly kind: "report"; readonly counts: Reported }
   | {
       readonly kind: "move";
       readonly name: string;
@@ -174,7 +193,7 @@ export function encodeToPrimary(message: ToPrimary): object {
     case "leaving":
       return { [KEY]: [Kind.leaving, message.name] };
     case "report":
-      return { [KEY]: [Kind.report, message.closed, message.forwardedOut, message.forwardedIn] };
+      return { [KEY]: [Kind.report, ...REPORTED.map((each) => message.counts[each])] };
     case "claim":
       return { [KEY]: [Kind.claim, message.ticketId] };
     case "lookUp":
@@ -215,8 +234,11 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   const fields = fieldsOf(message);
   if (!fields) return undefined;
   const [kind, a, b, c, d, e] = fields;
-  if (kind === Kind.report && isCount(a) && isCount(b) && isCount(c)) {
-    return { kind: "report", closed: a, forwardedOut: b, forwardedIn: c };
+  if (kind === Kind.report) {
+    const counts = REPORTED.map((name, index) => [name, fields[index + 1]] as const);
+    // Each name of the table is there, and has a number.
+    if (counts.every(([, count]) => isCount(count)))
+      return { kind: "report", counts: Object.fromEntries(counts) as Reported };
   }
   if (kind === Kind.ready && isCount(a) && typeof b === "string") {
     // Of another version nothing but the version matters.

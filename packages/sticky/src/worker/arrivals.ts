@@ -3,6 +3,7 @@
  * Owns: the lane back to the router; nothing else of a connection, which is the HTTP server's. Runs in: workers.
  */
 import type { Socket } from "node:net";
+import { channels } from "../diagnostics.js";
 import type { Handover } from "../handle/handover.js";
 import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
 import type { Peer, ToWorker } from "../wire/messages.js";
@@ -64,6 +65,7 @@ export class Arrivals {
     const peer = this.#peers.get(socket);
     socket.destroy();
     this.#counts.add("moved");
+    if (channels.move.hasSubscribers) channels.move.publish({ name, owner });
     const read = head + (buffered?.toString("latin1") ?? "");
     this.#wayBack.push({ handle, name, head: read, peer, owner });
     return true;

@@ -4,6 +4,7 @@
  */
 import type { WorkerProcessStats } from "../stats.js";
 import type { ToPrimary } from "../wire/messages.js";
+import { SessionCounts } from "./session-counts.js";
 
 /** How long counts are collected before the primary hears of them. */
 const REPORT_MS = 50;
@@ -19,6 +20,8 @@ export class Counts {
     moved: 0,
     forwardedIn: 0,
   };
+  /** The Engine.IO sessions of this process. */
+  readonly sessions = new SessionCounts(() => this.#reportSoon());
   #timer: NodeJS.Timeout | undefined;
 
   constructor(send: (report: ToPrimary) => void) {
@@ -36,18 +39,24 @@ export class Counts {
   add(what: Counted): void {
     this.#counts[what]++;
     // The primary counts itself what it hands over.
-    if (what !== "received") this.#timer ??= setTimeout(() => this.report(), REPORT_MS).unref();
+    if (what !== "received") this.#reportSoon();
   }
 
   report(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const { closed, relayed, moved, forwardedIn } = this.#counts;
-    this.#send({ kind: "report", closed, forwardedOut: relayed + moved, forwardedIn });
+    const counts = { closed, relayed, moved, forwardedIn, ...this.sessions.reported() };
+    this.#send({ kind: "report", counts });
   }
 
   stats(): WorkerProcessStats {
     const { received, relayed, moved, forwardedIn } = this.#counts;
-    return { connections: this.open, received, relayed, moved, forwardedIn };
+    const sessions = this.sessions.stats();
+    return { connections: this.open, received, relayed, moved, forwardedIn, sessions };
+  }
+
+  #reportSoon(): void {
+    this.#timer ??= setTimeout(() => this.report(), REPORT_MS).unref();
   }
 }

@@ -7,11 +7,9 @@
  * only concluded from its socket: it is missing, or nobody listens on it. Everything else may pass.
  */
 import { connect } from "node:net";
-import createDebug from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { encodeHello, FrameType } from "../wire/link-frame.js";
 import { LinkStreams } from "./link-streams.js";
-
-const debug = createDebug("holdfast:sticky:forwarder");
 
 /** How many streams to one owner are open at a time. */
 const MAX_STREAMS = 16_384;
@@ -156,7 +154,7 @@ export class OwnerLink {
       this.#host.onOver();
       return;
     }
-    debug("a link to an owner has closed: %s", error?.message ?? "by the owner");
+    reportFailure("relay", "a link to an owner has closed", error && { error });
     if (error && whatItMeans(error) === "trouble") this.#host.onTrouble(error);
     if (this.#waiting.size === 0) this.#becomeIdle();
     else if (hadOpened) this.#connect();

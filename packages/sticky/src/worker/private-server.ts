@@ -11,14 +11,12 @@
 import { timingSafeEqual } from "node:crypto";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
-import createDebug from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { serveHttp } from "../handle/node-internals.js";
 import { encodeFrame, encodeHello, FrameType, HEADER_BYTES } from "../wire/link-frame.js";
 import { decodeOrigin, type Origin } from "../wire/origin.js";
 import { LinkStreams } from "./link-streams.js";
 import { RelayedSocket, RelayedTlsSocket } from "./relayed-socket.js";
-
-const debug = createDebug("holdfast:sticky:forwarder");
 
 /** How long a connection may take to show the secret. */
 const HELLO_MS = 5_000;
@@ -100,7 +98,7 @@ export class PrivateServer {
     if (!origin || link.has(id)) return false;
     const server = this.#serverOf(origin.name);
     if (!server) {
-      debug('a request for "%s", which is closed, is refused', origin.name);
+      reportFailure("relay", `a request for "${origin.name}", which is closed, is refused`);
       link.send(encodeFrame(FrameType.refuse, id));
       return true;
     }

@@ -6,8 +6,8 @@
 import cluster from "node:cluster";
 import { EventEmitter, once } from "node:events";
 import type { Server as NetServer, Socket } from "node:net";
-import createDebug from "debug";
 import { monotonicMs } from "../clock.js";
+import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
@@ -28,8 +28,7 @@ import { Counts } from "./counts.js";
 import { Neighbours } from "./neighbours.js";
 import { RoutedServer } from "./routed-server.js";
 import { RouterAddresses } from "./router-addresses.js";
-
-const debug = createDebug("holdfast:sticky:worker");
+import type { Engine } from "./session-marks.js";
 
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
@@ -70,6 +69,11 @@ export class Receiver {
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
+  }
+
+  /** See {@link SessionCounts.watch}. */
+  watchSessions(engine: Engine): () => void {
+    return this.#counts.sessions.watch(engine);
   }
 
   /** A request was relayed to this worker. */
@@ -158,7 +162,7 @@ export class Receiver {
     if (subscription.leftsDue === 0) return;
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
     // What comes later is given back all the same.
-    await left.catch(() => debug('the primary does not say that "%s" has left', name));
+    await left.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
   }
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
@@ -195,7 +199,7 @@ export class Receiver {
   #send(message: ToPrimary): void {
     if (!process.connected) return;
     process.send?.(encodeToPrimary(message), undefined, undefined, (error) => {
-      if (error) debug("the primary cannot be reached: %s", error.message);
+      if (error) reportFailure("channel", "the primary cannot be reached", { error });
     });
   }
 
@@ -244,7 +248,10 @@ export class Receiver {
 
   #onWelcome(welcome: ToWorker & { kind: "welcome" }): void {
     if (welcome.version !== PROTOCOL_VERSION) {
-      debug("the primary speaks version %d, this worker %d", welcome.version, PROTOCOL_VERSION);
+      reportFailure(
+        "channel",
+        `the primary speaks version ${welcome.version}, this worker ${PROTOCOL_VERSION}`,
+      );
       return;
     }
     this.neighbours.meet(welcome);

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import createDebug from "debug";
+import { channels, reportFailure } from "../diagnostics.js";
 import { encodeOrigin } from "../wire/origin.js";
 import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
@@ -15,8 +15,6 @@ import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
 import { type OwnerLink, OwnerLinks, type OwnerLinksHost, type Passenger } from "./owner-link.js";
 import { RelayedUpgrade } from "./relayed-upgrade.js";
 import { Upload } from "./upload.js";
-
-const debug = createDebug("holdfast:sticky:forwarder");
 
 /** Lets this worker answer: the owner is gone, and with it the session. Nothing has been answered yet. */
 export type AnswerHere = () => void;
@@ -43,7 +41,8 @@ export class Relay {
     here: AnswerHere,
   ): void {
     const link = this.#links.to(owner);
-    new RelayedRequest(link, name, request, response, this.#onRelayed, here).start();
+    const onRelayed = () => this.#count(name, owner, "request");
+    new RelayedRequest(link, name, request, response, onRelayed, here).start();
   }
 
   /** Sends an upgrade to its owner and passes all bytes on from then, in both directions. */
@@ -56,12 +55,18 @@ export class Relay {
     here: AnswerHere,
   ): void {
     const link = this.#links.to(owner);
-    new RelayedUpgrade(link, name, request, client, head, this.#onRelayed, here).start();
+    const onRelayed = () => this.#count(name, owner, "upgrade");
+    new RelayedUpgrade(link, name, request, client, head, onRelayed, here).start();
   }
 
   /** Lets what is on its way be finished. */
   close(): void {
     this.#links.close();
+  }
+
+  #count(name: string, owner: number, what: "request" | "upgrade"): void {
+    this.#onRelayed();
+    if (channels.relay.hasSubscribers) channels.relay.publish({ name, owner, what });
   }
 }
 
@@ -164,7 +169,7 @@ class RelayedRequest implements Passenger {
 
   #onFailure(why: ExchangeFailure): void {
     if (this.#state === "over") return;
-    debug("relaying a request failed: %s", why);
+    reportFailure("relay", `a request: ${why}`);
     this.#channel?.destroy();
     const hasBegun = this.#answer.hasBegun();
     if (why === "unused" && !hasBegun && this.#state === "sent" && this.#upload?.rewind() === true) {

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { type Duplex, PassThrough } from "node:stream";
-import createDebug from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { encodeOrigin } from "../wire/origin.js";
 import { ownAnswer } from "./answer.js";
 import { originOf } from "./client-origin.js";
@@ -13,8 +13,6 @@ import { writeHead } from "./header-fields.js";
 import type { LinkStream } from "./link-stream.js";
 import type { LinkStreams } from "./link-streams.js";
 import type { OwnerLink, Passenger } from "./owner-link.js";
-
-const debug = createDebug("holdfast:sticky:forwarder");
 
 const ignore = () => {};
 
@@ -104,7 +102,7 @@ export class RelayedUpgrade implements Passenger {
     const wasHeard = stream.receivedBytes > 0;
     if (stream.ending === "ended" || wasHeard) this.#client.end();
     else {
-      debug("relaying an upgrade failed: %s", stream.ending);
+      reportFailure("relay", `an upgrade: ${stream.ending}`);
       if (stream.ending === "lost") this.#answer(502);
       else if (stream.ending === "refused") this.#answer(400);
       else this.#client.destroy();

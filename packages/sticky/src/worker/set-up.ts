@@ -66,6 +66,7 @@ class Setup implements StickyWorker {
     this.#releases.push(
       () => routed.off("closing", onClosing).off("closed", onClosed),
       routed.addPath(io.path()),
+      receiver.watchSessions(engine),
       markSessionIds(engine, () => neighbours.mark),
       forwardStrays(engine, name, {
         ownerElsewhere: (sessionId) => neighbours.ownerElsewhere(sessionId),
