@@ -1,13 +1,15 @@
 /**
  * The hub: knows the members, routes frames between them.
- * Owns: the members and their links, the namespaces with their interest. Runs in: primary.
+ * Owns: the members and their links. Runs in: primary.
  * Knows nothing of `node:cluster`; whoever admits a member brings its link.
+ *
+ * Longer than other files: the switch and what a frame passes behind it are the hot path, and stay in one place.
  */
 import { randomUUID } from "node:crypto";
 import debugModule from "debug";
 import { HoldfastError, type MemberInfo } from "../errors.js";
 import type { LateJoinStats, RecoveryStats } from "../stats.js";
-import { brokenMessage, FieldReader, isBrokenMessage } from "../wire/field-reader.js";
+import { brokenMessage, isBrokenMessage } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
   FrameKind,
@@ -25,29 +27,18 @@ import {
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
-import { OFFSET_BYTES } from "../wire/offset.js";
-import { drawSeed, NamespaceKeys } from "../wire/room-key.js";
+import { drawSeed } from "../wire/room-key.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
+import { checkPlace, claimsOf, fieldsOf, interestEntries, requestOf } from "./frame-fields.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
-import { Interest, Slots, slotOf } from "./interest.js";
+import { Slots, slotOf } from "./interest.js";
 import { LateJoins } from "./late-joins.js";
+import { type HubNamespace, Namespaces } from "./namespaces.js";
 import { HubOrder, type MakeOrder } from "./order.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
 
 const debug = debugModule("holdfast:adapter:hub");
-
-interface HubNamespace {
-  readonly id: number;
-  readonly name: string;
-  readonly keys: NamespaceKeys;
-  readonly interest: Interest;
-  readonly members: Set<HubMember>;
-  /** Members that only send; the namespace keeps its id for them. */
-  readonly emitters: Set<HubMember>;
-  /** Members that report no interest and get everything. */
-  readonly wildcards: Set<HubMember>;
-}
 
 export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
@@ -77,8 +68,7 @@ export class Hub {
   readonly #events: HubEvents;
   readonly #members = new Map<number, HubMember>();
   readonly #bySlot: (HubMember | undefined)[] = [];
-  readonly #namespaces = new Map<number, HubNamespace>();
-  readonly #namespacesByName = new Map<string, HubNamespace>();
+  readonly #namespaces = new Namespaces(this.roomSeed);
   readonly #slots = new Slots();
   readonly #lateJoins = new LateJoins((...frame) => this.#sendOn(...frame));
   readonly #flow: FlowControl;
@@ -87,7 +77,6 @@ export class Hub {
   /** Reused by `#collect`. */
   readonly #targets: HubMember[] = [];
   #lastMember = 0;
-  #lastNamespace = 0;
 
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
     this.host = options.host ?? randomUUID();
@@ -130,9 +119,7 @@ export class Hub {
   }
 
   get interestSize(): number {
-    let size = 0;
-    for (const { interest } of this.#namespaces.values()) size += interest.size;
-    return size;
+    return this.#namespaces.interestSize;
   }
 
   get lateJoins(): LateJoinStats {
@@ -176,7 +163,7 @@ export class Hub {
     member.close();
     this.#flow.forget(member);
     this.#recovery.release(member);
-    for (const namespace of this.#namespaces.values()) this.#leaveNamespace(member, namespace);
+    for (const namespace of this.#namespaces.all()) this.#leaveNamespace(member, namespace);
     this.#slots.release(member.slot);
     for (const { outbox } of this.#members.values()) {
       outbox.begin(FrameKind.left, 0, 0);
@@ -245,34 +232,13 @@ export class Hub {
         if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;
       default:
-        return this.#onSessionFrame(from, buffer, start, end);
+        return this.#recovery.onFrame(from, buffer, start, end);
     }
   }
 
   #endRuns(): void {
     this.#lateJoins.onChunkEnd();
     for (const { outbox } of this.#members.values()) outbox.endRun();
-  }
-
-  #onSessionFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const namespaceId = frameNamespace(buffer, start);
-    const fields = fieldsOf(buffer, start, end);
-    switch (frameKind(buffer, start)) {
-      case FrameKind.sessionOpen:
-        return this.#recovery.onSessionOpen(from, namespaceId, fields);
-      case FrameKind.sessionRooms:
-        return this.#recovery.onSessionRooms(from, namespaceId, fields);
-      case FrameKind.sessionData:
-        return this.#recovery.onSessionData(from, namespaceId, fields);
-      case FrameKind.sessionEnd:
-        return this.#recovery.onSessionEnd(from, namespaceId, frameFlags(buffer, start), fields);
-      case FrameKind.sessionRestored:
-        return this.#recovery.onSessionRestored(from, namespaceId, fields);
-      case FrameKind.restore:
-        return this.#recovery.onRestore(from, namespaceId, fields);
-      default:
-        throw brokenMessage(`its kind is ${frameKind(buffer, start)}, which the hub does not know`);
-    }
   }
 
   #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -287,7 +253,7 @@ export class Hub {
   }
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const claims = readKeys(fieldsOf(buffer, start, end));
+    const claims = claimsOf(buffer, start, end);
     const targets = this.#collect(from, buffer, start);
     for (const target of targets) {
       if (claims.length > 0) target.claim(frameNamespace(buffer, start), claims);
@@ -303,9 +269,7 @@ export class Hub {
   }
 
   #ask(from: HubMember, buffer: Buffer, start: number, end: number, targets: readonly HubMember[]): void {
-    const fields = fieldsOf(buffer, start, end);
-    fields.skip(4);
-    const request = fields.u32();
+    const request = requestOf(buffer, start, end);
     from.outbox.begin(FrameKind.asked, 0, frameNamespace(buffer, start));
     from.outbox.u32(request);
     for (const target of targets) {
@@ -328,15 +292,14 @@ export class Hub {
   }
 
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const entries = interestEntries(buffer, start, end);
     const fields = frameFields(buffer, start);
-    if (end - fields < INTEREST_BYTES || (end - fields) % KEY_BYTES !== 0)
-      throw brokenMessage("an entry is cut");
     const since = frameTime(buffer, fields + 4);
     const namespace = this.#namespaces.get(frameNamespace(buffer, start));
     if (namespace?.members.has(from)) {
       const { interest } = namespace;
       const isWatched = this.#lateJoins.isWatched(since);
-      for (let at = fields + INTEREST_BYTES; at < end; at += KEY_BYTES) {
+      for (let at = entries; at < end; at += KEY_BYTES) {
         const entry = interestEntry(buffer, at);
         if ((entry & 1) === 0) interest.remove(from.slot, entry >>> 1);
         else if (interest.add(from.slot, entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
@@ -355,7 +318,7 @@ export class Hub {
     const flags = frameFlags(buffer, start);
     const [token, since] = [fields.u32(), fields.u64()];
     const recovery = (flags & OpenFlag.recovery) === 0 ? undefined : ([fields.u32(), fields.u32()] as const);
-    const namespace = this.#namespace(fields.rest().toString("utf16le"));
+    const namespace = this.#namespaces.ofName(fields.rest().toString("utf16le"));
     if ((flags & OpenFlag.emitter) !== 0) {
       namespace.emitters.add(from);
       if (!from.isEmitter) this.#lateJoins.onLeave();
@@ -399,23 +362,6 @@ export class Hub {
     if (namespace) this.#leaveNamespace(from, namespace);
   }
 
-  #namespace(name: string): HubNamespace {
-    const known = this.#namespacesByName.get(name);
-    if (known) return known;
-    const fresh = {
-      id: ++this.#lastNamespace,
-      name,
-      keys: new NamespaceKeys(this.roomSeed, name),
-      interest: new Interest(),
-      members: new Set<HubMember>(),
-      emitters: new Set<HubMember>(),
-      wildcards: new Set<HubMember>(),
-    };
-    this.#namespaces.set(fresh.id, fresh);
-    this.#namespacesByName.set(name, fresh);
-    return fresh;
-  }
-
   #leaveNamespace(member: HubMember, namespace: HubNamespace): void {
     namespace.members.delete(member);
     namespace.emitters.delete(member);
@@ -430,8 +376,7 @@ export class Hub {
     if (namespace.members.size > 0 || namespace.emitters.size > 0) return;
     if (this.#recovery.keeps(namespace.id)) return;
     this.#recovery.forgetNamespace(namespace.id);
-    this.#namespaces.delete(namespace.id);
-    this.#namespacesByName.delete(namespace.name);
+    this.#namespaces.forget(namespace);
   }
 
   /** The members that the frame's keys lead to, but not `from`. Valid until the next call. */
@@ -475,7 +420,7 @@ export class Hub {
         return;
       }
       case FrameKind.command: {
-        const claims = readKeys(fieldsOf(buffer, start, end));
+        const claims = claimsOf(buffer, start, end);
         if (claims.length > 0) member.claim(frameNamespace(buffer, start), claims);
         // What came for the rooms that sockets join by it is for the member, too.
         for (const key of claims) keys.add(key);
@@ -513,28 +458,7 @@ export class Hub {
   }
 }
 
-/** What an interest frame has before its entries: its number, and since when its joins count. */
-const INTEREST_BYTES = 12;
-
 /** Whether the hub passes frames of this kind on: they must not overtake recoverable packets of their sender. */
 function isForOthers(kind: number): boolean {
   return kind >= FrameKind.broadcast && kind <= FrameKind.response;
-}
-
-function fieldsOf(buffer: Buffer, start: number, end: number): FieldReader {
-  return new FieldReader(buffer, frameFields(buffer, start), end);
-}
-
-/** The place of a record's offset is in the record: the journal writes there. */
-function checkPlace(buffer: Buffer, start: number, end: number): void {
-  const fields = fieldsOf(buffer, start, end);
-  const fromEnd = fields.u32();
-  if (fromEnd < OFFSET_BYTES || fromEnd > fields.left) throw brokenMessage("its offset has no place");
-}
-
-/** Keys of the rooms that sockets may join by a command. */
-function readKeys(fields: FieldReader): number[] {
-  const count = fields.u32();
-  if (count * KEY_BYTES > fields.left) throw brokenMessage("it has fewer keys than it says");
-  return Array.from({ length: count }, () => fields.u32());
 }

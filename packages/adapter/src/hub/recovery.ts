@@ -4,9 +4,10 @@
  * The hub hands it the frames; it decides, and writes to members' outboxes.
  */
 import type { RecoveryStats } from "../stats.js";
-import type { FieldReader } from "../wire/field-reader.js";
-import { FrameKind, SessionFlag } from "../wire/frame.js";
+import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
+import { FrameKind, frameFlags, frameKind, frameNamespace, SessionFlag } from "../wire/frame.js";
 import type { NamespaceKeys } from "../wire/room-key.js";
+import { fieldsOf } from "./frame-fields.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import { MissedPackets } from "./missed-packets.js";
@@ -83,7 +84,30 @@ export class HubRecovery {
     this.#slices.close();
   }
 
-  onSessionOpen(from: HubMember, namespaceId: number, fields: FieldReader): void {
+  /** A frame that is about sessions, as it should be. */
+  onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const namespaceId = frameNamespace(buffer, start);
+    const fields = fieldsOf(buffer, start, end);
+    const kind = frameKind(buffer, start);
+    switch (kind) {
+      case FrameKind.sessionOpen:
+        return this.#onSessionOpen(from, namespaceId, fields);
+      case FrameKind.sessionRooms:
+        return this.#onSessionRooms(from, namespaceId, fields);
+      case FrameKind.sessionData:
+        return this.#onSessionData(from, namespaceId, fields);
+      case FrameKind.sessionEnd:
+        return this.#onSessionEnd(from, namespaceId, frameFlags(buffer, start), fields);
+      case FrameKind.sessionRestored:
+        return this.#onSessionRestored(from, namespaceId, fields);
+      case FrameKind.restore:
+        return this.#onRestore(from, namespaceId, fields);
+      default:
+        throw brokenMessage(`its kind is ${kind}, which the hub does not know`);
+    }
+  }
+
+  #onSessionOpen(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const handle = fields.u32();
     const [privateId, sid] = [fields.text(), fields.text()];
     const known = this.#sessions.find(namespaceId, privateId);
@@ -94,7 +118,7 @@ export class HubRecovery {
     else fence(from, namespaceId, handle);
   }
 
-  onSessionRooms(from: HubMember, namespaceId: number, fields: FieldReader): void {
+  #onSessionRooms(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     const joined = fields.u8() === 1;
@@ -104,12 +128,12 @@ export class HubRecovery {
     }
   }
 
-  onSessionData(from: HubMember, namespaceId: number, fields: FieldReader): void {
+  #onSessionData(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (session) session.data = new Uint8Array(fields.rest());
   }
 
-  onSessionEnd(from: HubMember, namespaceId: number, flags: number, fields: FieldReader): void {
+  #onSessionEnd(from: HubMember, namespaceId: number, flags: number, fields: FieldReader): void {
     const handle = fields.u32();
     const session = this.#sessions.held(from, namespaceId, handle);
     if (!session) {
@@ -123,7 +147,7 @@ export class HubRecovery {
     this.#requests.onEnded(session);
   }
 
-  onSessionRestored(from: HubMember, namespaceId: number, fields: FieldReader): void {
+  #onSessionRestored(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     this.#releaseClaim(session);
@@ -131,7 +155,7 @@ export class HubRecovery {
     this.#sessions.settle(session);
   }
 
-  onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {
+  #onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const handle = fields.u32();
     const session = this.#sessions.find(namespaceId, fields.text());
     const offset = fields.text();

@@ -1,0 +1,42 @@
+/** Fields of members' frames that the hub itself reads; no more than the frame has. Runs in: primary. */
+import { brokenMessage, FieldReader } from "../wire/field-reader.js";
+import { frameFields, KEY_BYTES } from "../wire/frame.js";
+import { OFFSET_BYTES } from "../wire/offset.js";
+
+/** What an interest frame has before its entries: its number, and since when its joins count. */
+const INTEREST_BYTES = 12;
+
+export function fieldsOf(buffer: Buffer, start: number, end: number): FieldReader {
+  return new FieldReader(buffer, frameFields(buffer, start), end);
+}
+
+/** Where the entries of an interest frame begin. @throws {HoldfastError} `HOLDFAST_ERR_BROKEN_MESSAGE` */
+export function interestEntries(buffer: Buffer, start: number, end: number): number {
+  const fields = frameFields(buffer, start);
+  const bytes = end - fields - INTEREST_BYTES;
+  if (bytes < 0 || bytes % KEY_BYTES !== 0) throw brokenMessage("an entry is cut");
+  return fields + INTEREST_BYTES;
+}
+
+/**
+ * The place of a record's offset is in the record: the journal writes there.
+ * @throws {HoldfastError} `HOLDFAST_ERR_BROKEN_MESSAGE` otherwise
+ */
+export function checkPlace(buffer: Buffer, start: number, end: number): void {
+  const fields = fieldsOf(buffer, start, end);
+  const fromEnd = fields.u32();
+  if (fromEnd < OFFSET_BYTES || fromEnd > fields.left) throw brokenMessage("its offset has no place");
+}
+
+/** The number by which its asker knows a request. */
+export function requestOf(buffer: Buffer, start: number, end: number): number {
+  return fieldsOf(buffer, start, end).skip(4).u32();
+}
+
+/** Keys of the rooms that sockets may join by a command. */
+export function claimsOf(buffer: Buffer, start: number, end: number): number[] {
+  const fields = fieldsOf(buffer, start, end);
+  const count = fields.u32();
+  if (count * KEY_BYTES > fields.left) throw brokenMessage("it has fewer keys than it says");
+  return Array.from({ length: count }, () => fields.u32());
+}
