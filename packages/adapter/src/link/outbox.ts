@@ -242,6 +242,16 @@ export class Outbox {
     if (pendingBytes > 0) this.#events.onFlushed?.(pendingBytes);
   }
 
+  /** Takes back what waits for the next flush. @returns a copy */
+  take(): Buffer {
+    this.endRun();
+    this.#endBatch();
+    const bytes = Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    return bytes;
+  }
+
   /** Copies what is being relayed: its chunk may be overwritten. */
   endRun(): void {
     const chunk = this.#runChunk;

@@ -62,10 +62,15 @@ export class InterestSync {
   /** Writes all reports; call before a frame is begun and when a flush begins. */
   write(): void {
     if (!this.#outgoing || this.#dirty.length === 0) return;
-    const { ahead } = this.#outgoing;
+    const outgoing = this.#outgoing;
     const dirty = this.#dirty;
     this.#dirty = [];
-    for (const port of dirty) port.writeInterest(ahead, () => this.#waiters.nextSequence());
+    for (const port of dirty) {
+      port.writeInterest(
+        () => outgoing.ahead,
+        () => this.#waiters.nextSequence(),
+      );
+    }
     this.#onWritten();
   }
 

@@ -251,7 +251,7 @@ export class NamespacePort {
   }
 
   /** Writes what there is to report, in as many frames as the limit asks for. */
-  writeInterest(outbox: Outbox, nextSequence: () => number): void {
+  writeInterest(nextOutbox: () => Outbox, nextSequence: () => number): void {
     this.#dirty = false;
     const since = this.#report?.since ?? 0;
     const entries = this.#report?.take() ?? new Uint32Array(0);
@@ -259,6 +259,7 @@ export class NamespacePort {
     let at = 0;
     do {
       const end = Math.min(at + most, entries.length);
+      const outbox = nextOutbox();
       outbox.begin(FrameKind.interest, 0, this.#id);
       outbox.u32(nextSequence());
       outbox.u64(end === entries.length ? since : 0);

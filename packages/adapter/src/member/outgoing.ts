@@ -16,6 +16,8 @@ export class Outgoing implements Sink {
   readonly #ordered: Outbox;
   /** For what goes ahead, once it has to. */
   #ahead: Outbox | undefined;
+  /** What the frame is that was put on `#ordered` last. */
+  #last: "in order" | "ahead" = "in order";
   /** Members that the hub cannot send more to now. */
   readonly #full = new Set<number>();
   /** Members some of whose answers wait among what is in order; later answers must not pass them. */
@@ -26,7 +28,9 @@ export class Outgoing implements Sink {
     this.#queue = new SendQueue(link);
     this.#ordered = new Outbox(this, {
       onFlush: () => {
+        this.#saveTail();
         onFlush();
+        this.#saveTail();
         this.#ahead?.flush();
       },
     });
@@ -51,7 +55,7 @@ export class Outgoing implements Sink {
 
   /** The outbox for a frame of this kind. */
   for(kind: number): Outbox {
-    return isInOrder(kind) ? this.#ordered : this.ahead;
+    return isInOrder(kind) ? this.#inOrder : this.ahead;
   }
 
   /** The outbox for an answer to this member. */
@@ -60,13 +64,21 @@ export class Outgoing implements Sink {
     if (ahead === this.#ordered) return ahead;
     if (!this.#full.has(asker) && !this.#answersInOrder.has(asker)) return ahead;
     this.#answersInOrder.add(asker);
+    return this.#inOrder;
+  }
+
+  get #inOrder(): Outbox {
+    this.#saveTail();
+    this.#last = "in order";
     return this.#ordered;
   }
 
   /** The outbox for what goes ahead: the one stream, as long as it flows. So nothing of this is ever held back. */
   get ahead(): Outbox {
+    this.#saveTail();
     if (this.#queue.isFlowing && (this.#ahead?.isFlushed ?? true)) {
       if (this.#answersInOrder.size > 0) this.#answersInOrder.clear();
+      this.#last = "ahead";
       return this.#ordered;
     }
     // A copy: these bytes are taken in another order than they were counted in.
@@ -75,6 +87,15 @@ export class Outgoing implements Sink {
       write: (chunks) => this.#queue.writeAhead(Buffer.concat(chunks)),
     });
     return this.#ahead;
+  }
+
+  /**
+   * A frame that outgrows the batch has what was before it written, and with that the queue may stop flowing. If it is
+   * one that goes ahead, it must not stay behind: the next ones would pass it.
+   */
+  #saveTail(): void {
+    if (this.#last === "in order" || this.#queue.isFlowing || this.#ordered.isFlushed) return;
+    this.#queue.writeAhead(this.#ordered.take());
   }
 
   /** Hands everything to the queue now. */

@@ -54,8 +54,11 @@ export interface PortHost {
 export interface InterestReporter {
   /** The namespace is about to be closed: its rooms are to be taken back. */
   withdraw(): void;
-  /** Writes what there is to report, in as many frames as the limit asks for. */
-  writeInterest(outbox: Outbox, nextSequence: () => number): void;
+  /**
+   * Writes what there is to report, in as many frames as the limit asks for.
+   * @param nextOutbox gives the outbox for one frame
+   */
+  writeInterest(nextOutbox: () => Outbox, nextSequence: () => number): void;
 }
 
 /** Whom a packet or an operation is for. */
