@@ -6,6 +6,8 @@
  * Neighbouring frames of one chunk are relayed as one slice. All is copied into buffers that are used again
  * when the system has taken what is in them: a copy costs less than to have V8 mark the heap for new ones.
  * Only large slices are passed on as they are.
+ *
+ * Longer than other files: the hot path of everything that is sent stays in one place.
  */
 import { BATCH_BYTES, giveBack, takeBuffer } from "../wire/batch-buffers.js";
 import { charCode } from "../wire/char-code.js";

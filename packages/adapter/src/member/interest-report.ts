@@ -2,6 +2,8 @@
  * What this worker has to tell the hub about the rooms of one namespace.
  * Owns: a count of rooms by key, and the changes that are not on the wire yet. Runs in: workers.
  */
+import type { Outbox } from "../link/outbox.js";
+import { FrameKind, HEADER_BYTES, KEY_BYTES } from "../wire/frame.js";
 import { KeyTable } from "../wire/key-table.js";
 import { machineTime } from "../wire/machine-time.js";
 import { canTravel } from "../wire/names.js";
@@ -89,4 +91,35 @@ export class InterestReport {
     for (const key of removedKeys) if (this.#rooms.add(key, -1) === 0) entries[count++] = key * 2;
     return entries.subarray(0, count);
   }
+}
+
+const NO_ENTRIES = new Uint32Array(0);
+/** What an `interest` frame has before its entries. */
+const HEAD_BYTES = HEADER_BYTES + 12;
+
+/**
+ * Writes what there is to report, in as many frames as the limit asks for: one at least, which may be waited for.
+ * @param nextOutbox gives the outbox for one frame
+ */
+export function writeReport(
+  report: InterestReport | undefined,
+  namespaceId: number,
+  maxMessageBytes: number,
+  nextOutbox: () => Outbox,
+  nextSequence: () => number,
+): void {
+  const since = report?.since ?? 0;
+  const entries = report?.take() ?? NO_ENTRIES;
+  const most = Math.floor((maxMessageBytes - HEAD_BYTES) / KEY_BYTES);
+  let at = 0;
+  do {
+    const end = Math.min(at + most, entries.length);
+    const outbox = nextOutbox();
+    outbox.begin(FrameKind.interest, 0, namespaceId);
+    outbox.u32(nextSequence());
+    outbox.u64(end === entries.length ? since : 0);
+    outbox.u32s(entries.subarray(at, end));
+    outbox.end();
+    at = end;
+  } while (at < entries.length);
 }

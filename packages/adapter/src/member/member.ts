@@ -3,6 +3,8 @@
  * Owns: the link, the requests in flight, the interest that is not on the wire.
  * Runs in: workers; in the primary for its emitters.
  * Knows frames and namespaces, nothing of Socket.IO, and not how the link comes about.
+ *
+ * Longer than other files: the member's states, and all that leads from one to another, are read together.
  */
 import debugModule from "debug";
 import { HoldfastError } from "../errors.js";

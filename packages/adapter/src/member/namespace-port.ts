@@ -7,12 +7,12 @@ import type { BroadcastFlags, Room } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
 import type { FieldReader } from "../wire/field-reader.js";
-import { BroadcastFlag, FrameKind, HEADER_BYTES, KEY_BYTES, OpenedFlag, OpenFlag } from "../wire/frame.js";
+import { BroadcastFlag, FrameKind, OpenedFlag, OpenFlag } from "../wire/frame.js";
 import { machineTime } from "../wire/machine-time.js";
 import { canTravel, staysHere } from "../wire/names.js";
 import { NamespaceKeys } from "../wire/room-key.js";
 import type { Backlog } from "./backlog.js";
-import { InterestReport } from "./interest-report.js";
+import { InterestReport, writeReport } from "./interest-report.js";
 import type { FrameBody, OperationCode, PortHandlers, PortHost, WritablePacket } from "./port-contract.js";
 import { flagBits, PortFrames } from "./port-frames.js";
 import { PortRequests } from "./port-requests.js";
@@ -253,20 +253,7 @@ export class NamespacePort {
   /** Writes what there is to report, in as many frames as the limit asks for. */
   writeInterest(nextOutbox: () => Outbox, nextSequence: () => number): void {
     this.#dirty = false;
-    const since = this.#report?.since ?? 0;
-    const entries = this.#report?.take() ?? new Uint32Array(0);
-    const most = Math.floor((this.#member.maxMessageBytes - HEADER_BYTES - 12) / KEY_BYTES);
-    let at = 0;
-    do {
-      const end = Math.min(at + most, entries.length);
-      const outbox = nextOutbox();
-      outbox.begin(FrameKind.interest, 0, this.#id);
-      outbox.u32(nextSequence());
-      outbox.u64(end === entries.length ? since : 0);
-      outbox.u32s(entries.subarray(at, end));
-      outbox.end();
-      at = end;
-    } while (at < entries.length);
+    writeReport(this.#report, this.#id, this.#member.maxMessageBytes, nextOutbox, nextSequence);
   }
 
   onFrame(kind: number, flags: number, fields: FieldReader): void {

@@ -1,6 +1,8 @@
 /**
  * The Socket.IO adapter: what one namespace does with its own sockets, and what it tells its siblings in other
  * workers. Owns: the namespace's port, its operations and its part in recovery. Runs in: workers.
+ *
+ * Longer than other files: it is the one class that Socket.IO calls, and what broadcasts and joins pass is hot.
  */
 import type { Namespace, Socket } from "socket.io";
 import {

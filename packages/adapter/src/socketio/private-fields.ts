@@ -2,6 +2,8 @@
  * The fields of Socket.IO and Engine.IO that are not in their public types and that the adapter needs.
  * Nothing else in this package reaches into them; `private-fields.test.ts` fails when one moves.
  * Tried with socket.io 4.8 and engine.io 6.6. Runs in: workers.
+ *
+ * Longer than other files: all uses are in one place.
  */
 
 import type { Duplex } from "node:stream";

@@ -1,15 +1,16 @@
 /**
- * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its
- * sessions are known there, and sessions of other workers are restored here.
- * Owns: what is on its way to sockets, the live sessions, the restores. Runs in: workers.
+ * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its sessions are
+ * known there, and sessions of other workers are restored here. Runs in: workers.
+ * Owns: what is on its way to sockets, the live sessions, the restores.
  */
-import type { Namespace, Socket } from "socket.io";
+import type { Socket } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { staysHere } from "../wire/names.js";
 import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
+import { Delivery, type LocalDelivery, matches } from "./delivery.js";
 import { Departures } from "./departures.js";
 import type { InFlight, Unplaced } from "./in-flight.js";
 import type { JoiningSockets } from "./joining-sockets.js";
@@ -34,21 +35,11 @@ const NOWHERE = "0".repeat(OFFSET_BYTES);
 const MAX_MS = 2 ** 31 - 1;
 
 /** What the adapter does for recovery. */
-export interface RecoveryContext {
-  readonly nsp: Namespace;
+export interface RecoveryContext extends LocalDelivery {
   /** How long what is closed may wait for the hub. Milliseconds. */
   readonly requestsTimeout: number;
-  roomsOf(sid: SocketId): ReadonlySet<Room>;
   /** Whether a socket is in the room. */
   hasRoom(room: Room): boolean;
-  /** Writes to this worker's sockets; for those in `decided` it says whether they get it. */
-  deliver(
-    packet: PreparedPacket,
-    rooms: ReadonlySet<Room>,
-    except: ReadonlySet<Room>,
-    flags: BroadcastFlags,
-    decided?: ReadonlyMap<SocketId, boolean>,
-  ): void;
   /** Sends a packet that is not kept to the other workers. */
   send(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void;
   onError(error: HoldfastError): void;
@@ -63,6 +54,7 @@ export class Recovery implements RecoveryHandlers {
   readonly #joining: JoiningSockets;
   /** Closed sockets that still get what was emitted before. */
   readonly #departures: Departures;
+  readonly #delivery: Delivery;
   readonly #ownPackets: OwnPackets;
   #port: RecoveryPort | undefined;
   #live: LiveSessions | undefined;
@@ -80,6 +72,7 @@ export class Recovery implements RecoveryHandlers {
     this.#inFlight = this.#undelivered.inFlight;
     this.#joining = this.#undelivered.joining;
     this.#departures = new Departures(this.#undelivered);
+    this.#delivery = new Delivery(context, this.#joining, this.#departures);
     this.#ownPackets = new OwnPackets(this.#undelivered, context.requestsTimeout, () => this.#newest);
   }
 
@@ -143,7 +136,7 @@ export class Recovery implements RecoveryHandlers {
     except: ReadonlySet<Room>,
     flags: BroadcastFlags,
   ): void {
-    this.#deliver(this.#newest, { packet, rooms, except, flags, decided: undefined });
+    this.#delivery.deliver(this.#newest, { packet, rooms, except, flags, decided: undefined });
   }
 
   /** Gets a session back for a client. */
@@ -226,7 +219,7 @@ export class Recovery implements RecoveryHandlers {
 
   readonly #deliverUnplaced = (record: Unplaced): void => {
     record.packet.setOffset(this.#newest);
-    this.#deliver(this.#newest, record);
+    this.#delivery.deliver(this.#newest, record);
   };
 
   onRecord(flags: BroadcastFlags, fields: FieldReader): void {
@@ -236,57 +229,25 @@ export class Recovery implements RecoveryHandlers {
     const packet = PreparedPacket.read(this.#context.nsp, fields, true);
     if (this.#restores?.takeMissed(packet, flags)) return;
     const record: Unplaced = { packet, rooms, except, flags, decided: undefined };
-    if (this.#isLate(offset)) return this.#holdLate(offset, record);
+    if (this.#isLate(offset)) return this.#delivery.deliverLate(offset, record);
     // A packet of this worker comes back if nobody here was in its rooms when it was made. It is not for sockets that
     // have joined since, but it may be for a session that is on its way.
-    if (isOwn) this.#keepForRestores(offset, record);
-    else this.#deliverPlaced(offset, record);
+    this.#keepForRestores(offset, record);
+    if (!isOwn) this.#delivery.deliver(offset, record);
   }
 
   onPlaced(fields: FieldReader): void {
     const offset = fields.rest().toString("latin1");
     this.#inFlight.placed((record) => {
       record.packet.setOffset(offset);
-      this.#deliverPlaced(offset, record);
+      this.#keepForRestores(offset, record);
+      this.#delivery.deliver(offset, record);
     });
-  }
-
-  #deliverPlaced(offset: string, record: Unplaced): void {
-    this.#keepForRestores(offset, record);
-    this.#deliver(offset, record);
   }
 
   /** Whether newer packets have been delivered: the hub sends this one on to sockets that had joined before. */
   #isLate(offset: string): boolean {
     return sameOrder(offset, this.#newest) && offset <= this.#newest;
-  }
-
-  #holdLate(offset: string, record: Unplaced): void {
-    for (const sid of this.#joining.before(offset)) {
-      if (matches(record, this.#context.roomsOf(sid))) this.#hold(sid, offset, record);
-    }
-  }
-
-  /** Delivers what carries this offset; for sockets that are joining it is held. */
-  #deliver(offset: string, record: Unplaced): void {
-    const { packet, rooms, except, flags, decided } = record;
-    let others: Map<SocketId, boolean> | undefined;
-    for (const sid of this.#joining.sids()) {
-      if (!(decided?.get(sid) ?? matches(record, this.#context.roomsOf(sid)))) continue;
-      this.#hold(sid, offset, record);
-      others ??= new Map(decided);
-      others.set(sid, false);
-    }
-    const byNow = others ?? decided;
-    this.#context.deliver(packet, rooms, except, flags, byNow);
-    this.#departures.write(packet, flags, byNow);
-  }
-
-  #hold(sid: SocketId, offset: string, { packet, flags }: Unplaced): void {
-    this.#joining.hold(sid, offset, () => {
-      const socket = this.#departures.get(sid) ?? this.#context.nsp.sockets.get(sid);
-      if (socket) packet.writeTo(socket, packet.writeOptions(flags));
-    });
   }
 
   #keepForRestores(offset: string, record: Unplaced): void {
@@ -333,12 +294,4 @@ export class Recovery implements RecoveryHandlers {
     if (arrival) this.#live?.adopt(arrival.handle, socket, rooms, arrival.data);
     else this.#live?.open(socket, rooms);
   }
-}
-
-function matches({ rooms, except }: Unplaced, joined: ReadonlySet<Room>): boolean {
-  if (joined.size === 0) return false;
-  for (const room of except) if (joined.has(room)) return false;
-  if (rooms.size === 0) return true;
-  for (const room of rooms) if (joined.has(room)) return true;
-  return false;
 }

@@ -2,6 +2,8 @@
  * Sessions on their way to this worker: from the client's question to the connected socket.
  * Owns: one entry each, with the packets that its client has missed and those that come meanwhile.
  * Runs in: workers. Knows the hub's answers and Socket.IO's sockets, nothing of links.
+ *
+ * A little longer than other files: the moves between the states of a restore are read together.
  */
 import type { Namespace } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
@@ -31,9 +33,9 @@ export interface RestoredSession {
  * has the session and makes the socket; middlewares may be running. over: the socket is connected, or there is none.
  *
  * waiting → asked → given → making → over; asked and given → waiting (the link is lost); waiting → over (there is no
- * hub); asked → over (there is no such session); given → over (its data cannot be read); waiting and asked → over (the client is gone); making → over (the
- * socket is gone; or there is a new link, and what was placed in between is missing); any state → over (the session
- * is wanted elsewhere; or the namespace is closed)
+ * hub); asked → over (there is no such session); given → over (its data cannot be read); waiting and asked → over (the
+ * client is gone); making → over (the socket is gone; or there is a new link, and what was placed in between is
+ * missing); any state → over (the session is wanted elsewhere; or the namespace is closed)
  */
 type RestoreState = "waiting" | "asked" | "given" | "making" | "over";
 

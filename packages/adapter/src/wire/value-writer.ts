@@ -4,6 +4,8 @@
  *
  * It goes down into a value with a stack of its own: how deep it gets does not depend on who calls. Of a plain
  * object it takes the fields, and asks for none of them by name: clients choose the names.
+ *
+ * Longer than other files: what is done for each kind of value stands together, and is hot.
  */
 import { types } from "node:util";
 import { HoldfastError, messageOf } from "../errors.js";
