@@ -15,10 +15,10 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**
-   * Thrown: `createAdapter()` was called outside a worker of `node:cluster`. Call it in a process started by
-   * `cluster.fork()`; a server in a single process needs no adapter.
+   * Thrown: `createAdapter()` or `setupPrimary()` was called in a worker thread (`node:worker_threads`). Call it in
+   * the main thread of a process.
    */
-  | "HOLDFAST_ERR_NOT_WORKER"
+  | "HOLDFAST_ERR_WORKER_THREAD"
   /**
    * Given to `onError`, and to requests: the primary has no hub, or its hub does not answer. Until it does,
    * this worker's broadcasts reach its own clients only. Call `setupPrimary()` in the primary.

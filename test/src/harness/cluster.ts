@@ -21,10 +21,10 @@ export class TestCluster extends RemoteProgram<PrimaryContext, WorkerContext> {
   #first: readonly RemoteWorker[] = [];
 
   private constructor(config: ClusterConfig, directory: string) {
-    const { env, setUpWorker, workers = 2, ...rest } = config;
+    const { env, setUpWorker, single = false, workers = 2, ...rest } = config;
     super(FIXTURE, {
-      config: { ...rest, workers, setUpWorker: setUpWorker?.toString() },
-      size: workers + 1,
+      config: { ...rest, single, workers, setUpWorker: setUpWorker?.toString() },
+      size: single ? 1 : workers + 1,
       env: { TMPDIR: directory, ...env },
     });
     this.directory = directory;

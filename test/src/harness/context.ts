@@ -72,6 +72,8 @@ export interface WorkerContext extends Context {
 export interface ClusterConfig {
   /** Number of workers that are forked at the start. @default 2 */
   readonly workers?: number;
+  /** Instead of a cluster one process, which does what a worker does; it is worker a. @default false */
+  readonly single?: boolean;
   /** `cluster.setupPrimary({ serialization })`. @default "json" */
   readonly serialization?: "json" | "advanced";
   /** The package of the adapter, or false for Socket.IO's own. @default "@holdfast/adapter" */

@@ -5,11 +5,10 @@
  */
 import { type Namespace, Server, type ServerOptions } from "socket.io";
 import type { Hub } from "../hub/hub.js";
-import type { HubMember } from "../hub/hub-member.js";
-import { LocalLink } from "../link/local.js";
 import { type Connector, Member } from "../member/member.js";
 import { resolveAdapterOptions } from "../options.js";
 import { EmitterAdapter } from "../socketio/emitter-adapter.js";
+import { joinWithin, type LocalWay } from "./local-join.js";
 
 /**
  * What `emitter()` of the primary's handle offers: a namespace's methods that need no socket of this process.
@@ -47,17 +46,11 @@ export interface EmitterOptions {
   parser?: ServerOptions["parser"];
 }
 
-/** The worker id of members that live in the primary. */
-export const PRIMARY_WORKER_ID = 0;
+/** The worker id of the emitters' member. It is never on a link: nobody asks emitters anything. */
+export const EMITTER_WORKER_ID = -1;
 
 /** A namespace that nothing was emitted to for as long, or for twice as long, is given back to the hub. */
 const REST_MS = 10_000;
-/** The way between the emitters' member and the hub. */
-interface Way {
-  readonly hubMember: HubMember;
-  readonly toHub: LocalLink;
-  readonly fromHub: LocalLink;
-}
 
 /** Everything that the primary emits, by one member. */
 export class Emitters {
@@ -68,7 +61,7 @@ export class Emitters {
   readonly #adapters = new WeakMap<Namespace, EmitterAdapter>();
   readonly #dropped = new FinalizationRegistry<string>((key) => this.#forget(key));
   #sweep: NodeJS.Timeout | undefined;
-  #way: Way | undefined;
+  #way: LocalWay | undefined;
 
   constructor(hub: Hub) {
     this.#hub = hub;
@@ -136,21 +129,7 @@ export class Emitters {
   }
 
   #join(member: Member): boolean {
-    const identity = { workerId: PRIMARY_WORKER_ID, pid: process.pid };
-    let fromHub: LocalLink | undefined;
-    const hubMember = this.#hub.admit(identity, (events) => {
-      fromHub = new LocalLink(events);
-      return fromHub;
-    });
-    const { limits, roomSeed } = this.#hub;
-    member.join({ member: hubMember.id, ...limits, roomSeed }, (events) => {
-      const toHub = new LocalLink(events);
-      if (fromHub) {
-        LocalLink.connect(fromHub, toHub);
-        this.#way = { hubMember, toHub, fromHub };
-      }
-      return toHub;
-    });
+    this.#way = joinWithin(this.#hub, member, EMITTER_WORKER_ID);
     return true;
   }
 }

@@ -10,7 +10,9 @@ import { type PrimaryOptions, type ResolvedPrimaryOptions, resolvePrimaryOptions
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { ClusterWorkers } from "./cluster-workers.js";
-import { type Emitter, type EmitterOptions, Emitters, PRIMARY_WORKER_ID } from "./emitter.js";
+import { EMITTER_WORKER_ID, type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
+import { inProcess } from "./in-process.js";
+import { mainThreadOnly } from "./main-thread.js";
 
 /** `journalFull` is emitted at most once in this time. */
 const JOURNAL_FULL_MS = 60_000;
@@ -31,7 +33,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     super();
     this.#options = options;
     this.#hub = new Hub(options, {
-      onJoin: (member) => isWorker(member) && this.emit("join", member),
+      onJoin: (member) => isServer(member) && this.emit("join", member),
       onLeave: (member) => this.#onLeave(member),
       onStalled: (member, backlogBytes) => this.#onStalled(member, backlogBytes),
       onJournalFull: () => this.#onJournalFull(),
@@ -39,11 +41,12 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     });
     this.#emitters = new Emitters(this.#hub);
     this.#workers = new ClusterWorkers(this.#hub, options.link === "pipe");
+    inProcess().offer(this.#hub);
   }
 
   /** What the hub knows now: members, rooms, and the journal of recovery. */
   stats(): PrimaryStats {
-    const members = [...this.#hub.members].filter(isWorker).map((member) => ({
+    const members = [...this.#hub.members].filter(isServer).map((member) => ({
       ...member.info,
       link: member.link.kind,
       framesIn: member.framesIn,
@@ -84,6 +87,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    inProcess().withdraw(this.#hub);
     this.#workers.close();
     this.#emitters.close();
     this.#hub.close();
@@ -91,7 +95,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   }
 
   #onLeave(info: MemberInfo): void {
-    if (!isWorker(info)) return;
+    if (!isServer(info)) return;
     this.emit("leave", info);
     this.#workers.onLeave(info.workerId);
   }
@@ -122,11 +126,13 @@ export class Primary extends EventEmitter<PrimaryEvents> {
  *
  * @returns the hub's handle: `stats()`, `emitter()`, `close()`, and events
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_PRIMARY` in a worker
+ * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_THREAD` outside of the process' main thread
  * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` while an earlier hub of this process is open
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  * @see https://nodejs.org/api/cluster.html#clustersetupprimarysettings
  */
 export function setupPrimary(options?: PrimaryOptions): Primary {
+  mainThreadOnly("setupPrimary");
   if (!cluster.isPrimary) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NOT_PRIMARY",
@@ -143,6 +149,6 @@ export function setupPrimary(options?: PrimaryOptions): Primary {
   return slot.current;
 }
 
-function isWorker({ workerId }: MemberInfo): boolean {
-  return workerId !== PRIMARY_WORKER_ID;
+function isServer({ workerId }: MemberInfo): boolean {
+  return workerId !== EMITTER_WORKER_ID;
 }

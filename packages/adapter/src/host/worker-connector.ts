@@ -2,7 +2,6 @@
  * How a worker finds the hub: says hello on the cluster's IPC channel, and opens the link that the hub names.
  * Owns: the listeners on `process`, and the timer of the handshake. Runs in: workers.
  */
-import cluster from "node:cluster";
 import debugModule from "debug";
 import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
@@ -134,17 +133,7 @@ class WorkerConnector implements Connector {
   }
 }
 
-/**
- * The member of this process.
- * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER`
- */
+/** The member of this worker. */
 export function workerMember(): Member {
-  if (!cluster.isWorker || !process.send) {
-    throw new HoldfastError(
-      "HOLDFAST_ERR_NOT_WORKER",
-      "createAdapter() was called outside a worker of node:cluster. Call it in a process that cluster.fork() " +
-        "started; a server in a single process needs no adapter.",
-    );
-  }
   return processWide("member", () => new Member(new WorkerConnector(), batchWrites));
 }

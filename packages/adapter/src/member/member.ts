@@ -29,7 +29,7 @@ import { Requests } from "./requests.js";
 
 const debug = debugModule("holdfast:adapter:member");
 
-/** Brings a member its link: across processes in a worker, within the process in the primary. */
+/** Brings a member its link: across processes, or within one. */
 export interface Connector {
   /**
    * Looks for the hub, when the first namespace opens and when a link is lost. Answers with `member.join()`,
@@ -216,6 +216,18 @@ export class Member implements PortHost {
   /** A primary that ends takes the link a moment before the rest: nobody needs to hear of that. */
   #reportLoss(error: HoldfastError): void {
     setTimeout(() => this.#connector.connected && this.#report(error), LOSS_GRACE_MS).unref();
+  }
+
+  /** Called by the connector: another hub takes the place of this one, which is left with a goodbye. */
+  move(): void {
+    if (this.#state !== "joined") return;
+    const link = this.#link;
+    this.#link = undefined;
+    this.#withdraw(
+      new HoldfastError("HOLDFAST_ERR_LINK_LOST", "This process has moved to another hub. Ask again."),
+    );
+    this.#state = "joining";
+    link?.leave();
   }
 
   #withdraw(because: HoldfastError): void {

@@ -1,0 +1,74 @@
+/**
+ * The hub of a process that is no worker: beside the application, so that one process behaves as a cluster of one.
+ * It is the primary's, if `setupPrimary()` was called; otherwise one of its own.
+ * Owns: that hub of its own, while somebody needs it. Runs in: single processes, and the primary.
+ */
+import { Hub } from "../hub/hub.js";
+import { type Connector, Member } from "../member/member.js";
+import { resolvePrimaryOptions } from "../options.js";
+import { processWide } from "../process-wide.js";
+import { batchWrites } from "../socketio/write-batch.js";
+import { joinWithin, NO_WORKER_ID } from "./local-join.js";
+
+class InProcessConnector implements Connector {
+  /** It is never missing, so its loss is no news: another one takes its place at once. */
+  readonly connected = false;
+  readonly member = new Member(this, batchWrites);
+  #own: Hub | undefined;
+  #primarys: Hub | undefined;
+  #state: "idle" | "connected" = "idle";
+
+  connect(member: Member): boolean {
+    this.#state = "connected";
+    const hub = this.#primarys ?? this.#openOwn();
+    // Not at once: the member is in the middle of its own step.
+    setImmediate(() => this.#join(member, hub));
+    return true;
+  }
+
+  disconnect(): void {
+    this.#state = "idle";
+    const own = this.#own;
+    this.#own = undefined;
+    // The member says goodbye first.
+    setImmediate(() => own?.close());
+  }
+
+  /** The primary's hub takes the place of the own one. */
+  offer(hub: Hub): void {
+    this.#primarys = hub;
+    if (this.#state === "idle") return;
+    this.member.move();
+    this.#own?.close();
+    this.#own = undefined;
+    this.connect(this.member);
+  }
+
+  /** The primary's hub is about to be closed. */
+  withdraw(hub: Hub): void {
+    if (this.#primarys === hub) this.#primarys = undefined;
+  }
+
+  #join(member: Member, hub: Hub): void {
+    const isWanted = this.#state === "connected" && member.state !== "joined";
+    if (isWanted && hub === (this.#primarys ?? this.#own)) joinWithin(hub, member, NO_WORKER_ID);
+  }
+
+  #openOwn(): Hub {
+    this.#own ??= new Hub(resolvePrimaryOptions(), {
+      onJoin: ignore,
+      onLeave: ignore,
+      onStalled: ignore,
+      onJournalFull: ignore,
+      onError: (error) => process.emitWarning(error),
+    });
+    return this.#own;
+  }
+}
+
+/** What the process has of it. */
+export function inProcess(): InProcessConnector {
+  return processWide("in-process", () => new InProcessConnector());
+}
+
+function ignore(): void {}
