@@ -9,7 +9,7 @@ import type { Hub } from "../hub/hub.js";
 import type { HubMember } from "../hub/hub-member.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import { IpcLink } from "../link/ipc.js";
-import { PipeLink } from "../link/pipe.js";
+import { pipeToWorker } from "../link/pipe.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import {
@@ -208,7 +208,7 @@ class ClusterWorker {
     if (this.#pipes) {
       const { stdio } = this.#worker.process;
       const { toHub, fromHub } = this.#pipes;
-      return PipeLink.ofWorker(stdio[toHub] as Socket, stdio[fromHub] as Socket, events);
+      return pipeToWorker(stdio[toHub] as Socket, stdio[fromHub] as Socket, events);
     }
     const send = (message: IpcFrames | IpcEnd, done: (error: Error | null) => void) =>
       this.#worker.send(message as never, done);

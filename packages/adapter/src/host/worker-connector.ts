@@ -5,7 +5,7 @@
 import debugModule from "debug";
 import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
-import { arePipes, PipeLink } from "../link/pipe.js";
+import { arePipes, pipeToHub } from "../link/pipe.js";
 import { type Connector, Member } from "../member/member.js";
 import { processWide } from "../process-wide.js";
 import { batchWrites } from "../socketio/write-batch.js";
@@ -127,7 +127,7 @@ class WorkerConnector implements Connector {
       return;
     }
     const { fds } = welcome.link;
-    if (arePipes(fds)) this.#member?.join(welcome, (events) => PipeLink.toHub(fds, events));
+    if (arePipes(fds)) this.#member?.join(welcome, (events) => pipeToHub(fds, events));
     // The hub invites again, and names the IPC channel with the next welcome.
     else this.#send({ [MESSAGE_KEY]: "no-pipe", member: welcome.member });
   }
