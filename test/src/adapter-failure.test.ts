@@ -153,7 +153,7 @@ for (const link of ["pipe", "ipc"]) {
       await cluster.primary.run((ctx, id) => {
         for (let i = 0; i < 2; i++) ctx.cluster.workers?.[id]?.send({ "holdfast:adapter": "invite" });
       }, b.workerId);
-      expect(await lost).toContain("The link to the primary is gone");
+      expect(await lost).toContain("The link to the hub is gone");
       await untilServers([b], 3);
       await untilServers([a], 3);
       for (const worker of [a, b]) {
@@ -416,7 +416,7 @@ test("close() of the hub is idempotent and leaves workers delivering locally, to
     await ctx.hub.close();
     await ctx.hub.close();
   });
-  expect(await warned).toContain("The link to the primary is gone");
+  expect(await warned).toContain("The link to the hub is gone");
   const got = client.next("local");
   await a.run((ctx) => void ctx.io.emit("local"));
   await got;

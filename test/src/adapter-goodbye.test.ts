@@ -146,7 +146,7 @@ test("over ipc, a worker whose link the hub has given up is told, and comes back
     process.send?.({ "holdfast:adapter": "frames", data: Buffer.alloc(4).toString("base64") });
   });
   await left;
-  expect(await warned).toContain("The link to the primary is gone");
+  expect(await warned).toContain("The link to the hub is gone");
   await cluster.untilJoined();
   const reached = client.next("again");
   await a.run((ctx) => void ctx.io.emit("again"));

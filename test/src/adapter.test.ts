@@ -7,8 +7,13 @@ adapterSuite("adapter over IPC, advanced serialization", {
   hubOptions: { link: "ipc" },
   serialization: "advanced",
 });
+adapterSuite("adapter over a Unix socket", { hubOptions: { link: "unix" } });
 adapterSuite("adapter without interest", { adapterOptions: { interest: false } });
 adapterSuite("adapter with connection state recovery", { io: { connectionStateRecovery: {} } });
+adapterSuite("adapter with connection state recovery, over a Unix socket", {
+  io: { connectionStateRecovery: {} },
+  hubOptions: { link: "unix" },
+});
 adapterSuite("adapter with connection state recovery, over IPC, without interest", {
   io: { connectionStateRecovery: {} },
   hubOptions: { link: "ipc" },

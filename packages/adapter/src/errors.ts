@@ -20,6 +20,19 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_WORKER_THREAD"
   /**
+   * Thrown, given to `onError`, or the end of `holdfast-hub`: the path of the hub's socket, or its directory, cannot be
+   * used. It is too long, belongs to somebody else, is no socket, or the system refuses it. The message says which,
+   * and what to do.
+   */
+  | "HOLDFAST_ERR_HUB_PATH"
+  /** The end of `holdfast-hub`: another hub is open at the path. Use that one, end it, or choose another path. */
+  | "HOLDFAST_ERR_HUB_RUNNING"
+  /**
+   * Given to `onError`, and to requests: the application's hub process could not be started, or ended at once. The
+   * message says why. It is tried again; or run one yourself, see [the hub process](hub-process.md).
+   */
+  | "HOLDFAST_ERR_HUB_START"
+  /**
    * Given to `onError`, and to requests: the primary has no hub, or its hub does not answer. Until it does,
    * this worker's broadcasts reach its own clients only. Call `setupPrimary()` in the primary.
    */
@@ -50,7 +63,7 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_CLOSED"
   /**
-   * Given to `onError`, and to requests: the link to the primary is gone, and with it what was on its way to
+   * Given to `onError`, and to requests: the link to the hub is gone, and with it what was on its way to
    * other workers. Either the hub was closed, or it has cut this worker off; the primary's stderr and its
    * events `leave` and `stalled` tell. The worker joins again as soon as there is a hub.
    */

@@ -41,6 +41,10 @@ export function adapterIsAccepted(): void {
 export function adapterOptions(): void {
   createAdapter({ requestsTimeout: 1, scope: "x", interest: false, onError: () => {} });
   createAdapter({ onError: ({ code }) => expectTypeOf(code).toEqualTypeOf<HoldfastErrorCode>() });
+  createAdapter({ hub: "auto" });
+  createAdapter({ hub: { path: "/run/app/hub.sock" } });
+  // @ts-expect-error: a path is in an object
+  createAdapter({ hub: "/run/app/hub.sock" });
   createAdapter({});
   // @ts-expect-error: no such option
   createAdapter({ requestTimeout: 1 });
@@ -90,7 +94,7 @@ export function primaryStats(primary: Primary): void {
   for (const member of stats.members) {
     expectTypeOf(member).toEqualTypeOf<MemberStats>();
     expectTypeOf(member).toExtend<MemberInfo>();
-    expectTypeOf(member.link).toEqualTypeOf<"pipe" | "ipc" | "local">();
+    expectTypeOf(member.link).toEqualTypeOf<"pipe" | "ipc" | "unix" | "local">();
     expectTypeOf(member.backlogBytes).toEqualTypeOf<number>();
     expectTypeOf(member.dropped).toEqualTypeOf<number>();
     // @ts-expect-error: a snapshot

@@ -6,7 +6,7 @@ const refused = expect.objectContaining({ code: "HOLDFAST_ERR_INVALID_OPTION" })
 describe("options of createAdapter()", () => {
   test("have the documented defaults and are frozen", () => {
     const options = resolveAdapterOptions();
-    expect(options).toMatchObject({ requestsTimeout: 5000, interest: true, scope: undefined });
+    expect(options).toMatchObject({ requestsTimeout: 5000, interest: true, scope: undefined, hub: "auto" });
     expect(Object.isFrozen(options)).toBe(true);
   });
 
@@ -18,6 +18,11 @@ describe("options of createAdapter()", () => {
     [{ interest: "yes" }],
     [{ scope: 1 }],
     [{ onError: "log" }],
+    [{ hub: "/run/hub.sock" }],
+    [{ hub: {} }],
+    [{ hub: { path: "" } }],
+    [{ hub: { path: "a\0b" } }],
+    [{ hub: { path: "/run/hub.sock", start: true } }],
     [{ requestTimeout: 5000 }],
     [null],
     ["fast"],
@@ -30,16 +35,19 @@ describe("options of createAdapter()", () => {
       'The option "requestsTimeout" of createAdapter() must be an integer from 1 to 2147483647, not 0.',
     );
     expect(() => resolveAdapterOptions({ timeout: 1 } as never)).toThrow(
-      'createAdapter() has no option "timeout"; it knows requestsTimeout, scope, interest, onError.',
+      'createAdapter() has no option "timeout"; it knows requestsTimeout, scope, interest, hub, onError.',
     );
   });
 
-  test.each([[{ requestsTimeout: 1 }], [{ requestsTimeout: 2 ** 31 - 1 }], [{ scope: "" }], [{}]])(
-    "accept %j",
-    (input) => {
-      expect(resolveAdapterOptions(input)).toMatchObject(input);
-    },
-  );
+  test.each([
+    [{ requestsTimeout: 1 }],
+    [{ requestsTimeout: 2 ** 31 - 1 }],
+    [{ scope: "" }],
+    [{ hub: { path: "/run/hub.sock" } }],
+    [{}],
+  ])("accept %j", (input) => {
+    expect(resolveAdapterOptions(input)).toMatchObject(input);
+  });
 });
 
 describe("options of setupPrimary()", () => {

@@ -1,4 +1,5 @@
 /** Options as given and as resolved; each is checked here, once. Runs in: primary and workers. */
+import { resolve } from "node:path";
 import type { HoldfastError } from "./errors.js";
 import { runApplication } from "./faults.js";
 import { MAX_TIMER_MS, OptionReader } from "./option-reader.js";
@@ -30,6 +31,15 @@ export interface AdapterOptions {
    * @default true
    */
   interest?: boolean;
+  /**
+   * Where the hub is, which passes messages on between the processes. `"auto"`: in the parent process, if that has
+   * called `setupPrimary()`; in this process, if it is no worker of `node:cluster`; otherwise in a process of its own,
+   * which the first worker that needs it starts, and which ends some seconds after the last has left. `{ path }`: in a
+   * process that you run yourself, `npx holdfast-hub --path …`; its socket has that path, of at most 107 bytes (103 on
+   * macOS).
+   * @default "auto"
+   */
+  hub?: "auto" | { readonly path: string };
   /**
    * Called with failures that no call can return: no hub in the primary, a lost link, a version that does not
    * match, a full backlog. Each is reported once for the process, not once for each namespace.
@@ -92,8 +102,21 @@ export function resolveAdapterOptions(input: AdapterOptions = {}): ResolvedAdapt
     requestsTimeout: fields.integer("requestsTimeout", 5_000, 1, MAX_TIMER_MS),
     scope: fields.string("scope", undefined),
     interest: fields.boolean("interest", true),
+    hub: resolveHub(fields.value("hub", "auto", isHub, '"auto" or { path: "…" }')),
     onError: guarded(fields.fn("onError", (error: HoldfastError): void => process.emitWarning(error))),
   });
+}
+
+function isHub(value: unknown): value is NonNullable<AdapterOptions["hub"]> {
+  if (value === "auto") return true;
+  if (typeof value !== "object" || value === null || Object.keys(value).join() !== "path") return false;
+  const { path } = value as { path: unknown };
+  return typeof path === "string" && path !== "" && !path.includes("\0");
+}
+
+/** A process may change its working directory later. */
+function resolveHub(hub: NonNullable<AdapterOptions["hub"]>): NonNullable<AdapterOptions["hub"]> {
+  return hub === "auto" ? hub : { path: resolve(hub.path) };
 }
 
 export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrimaryOptions {

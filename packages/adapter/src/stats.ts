@@ -1,12 +1,12 @@
 /** What the primary's handle tells: statistics and events. Types only. */
 import type { MemberInfo } from "./errors.js";
 
-/** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `local`: within the hub's process. */
-export type LinkKind = "pipe" | "ipc" | "local";
+/** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `unix`: a Unix socket; `local`: within the hub's process. */
+export type LinkKind = "pipe" | "ipc" | "unix" | "local";
 
 /** What the hub knows of one worker. */
 export interface MemberStats extends MemberInfo {
-  /** The channel to it: `"pipe"` or `"ipc"`; `"local"` for a server in the primary itself. */
+  /** The channel to it: `"pipe"`, `"ipc"` or `"unix"`; `"local"` for a server in the primary itself. */
   readonly link: LinkKind;
   /** Frames and bytes that the hub has received from it. */
   readonly framesIn: number;

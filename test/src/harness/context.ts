@@ -84,7 +84,10 @@ export interface ClusterConfig {
   readonly hub?: boolean;
   /** Options of `createAdapter()`. */
   readonly adapterOptions?: object;
-  /** Options of the adapter's `setupPrimary()`. */
+  /**
+   * Options of the adapter's `setupPrimary()`. With the link "unix", the primary has a hub as a hub process has it, with
+   * a socket at which the workers find it.
+   */
   readonly hubOptions?: object;
   /** Options of the router's `setupPrimary()`. */
   readonly stickyOptions?: object;

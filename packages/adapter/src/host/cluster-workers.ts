@@ -5,6 +5,7 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Socket } from "node:net";
 import debugModule from "debug";
+import type { MemberInfo } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
 import type { HubMember } from "../hub/hub-member.js";
 import type { Link, LinkEvents } from "../link/contract.js";
@@ -60,18 +61,15 @@ export class ClusterWorkers {
     return this.#workers.get(worker.id);
   }
 
-  /** The member of this worker has left the hub, by its own word or not. */
-  onLeave(workerId: number): void {
+  onLeave({ workerId }: MemberInfo): void {
     this.#workers.get(workerId)?.onLeave();
   }
 
-  /** Asks the worker's adapter to join. */
-  invite(workerId: number): void {
+  invite({ workerId }: MemberInfo): void {
     this.#workers.get(workerId)?.invite();
   }
 
-  /** Ends the process with SIGKILL: one that is blocked hears no other signal. */
-  kill(workerId: number): void {
+  kill({ workerId }: MemberInfo): void {
     this.#workers.get(workerId)?.kill();
   }
 

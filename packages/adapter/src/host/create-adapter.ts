@@ -1,11 +1,18 @@
 /** `createAdapter()`: the entry of a process with a Socket.IO server. Runs in: workers, single processes. */
 import cluster from "node:cluster";
 import type { Namespace } from "socket.io";
-import { type AdapterOptions, resolveAdapterOptions } from "../options.js";
+import { Member } from "../member/member.js";
+import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions } from "../options.js";
+import { processWide } from "../process-wide.js";
 import { HoldfastAdapter } from "../socketio/adapter.js";
+import { batchWrites } from "../socketio/write-batch.js";
+import { rendezvousSocket } from "./application.js";
 import { inProcess } from "./in-process.js";
+import { NO_WORKER_ID } from "./local-join.js";
 import { mainThreadOnly } from "./main-thread.js";
-import { workerMember } from "./worker-connector.js";
+import { SocketConnector } from "./socket-connector.js";
+import { checkLength } from "./socket-path.js";
+import { WorkerConnector } from "./worker-connector.js";
 
 /**
  * Makes the adapter for `io.adapter()`. Call it in each process that has a Socket.IO server: in the workers of a
@@ -18,15 +25,31 @@ import { workerMember } from "./worker-connector.js";
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_THREAD` outside of the process' main thread
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ * @throws {HoldfastError} `HOLDFAST_ERR_HUB_PATH` if the path of `hub` is too long
  * @see https://socket.io/docs/v4/cluster-adapter/
  */
 export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => HoldfastAdapter {
   const resolved = resolveAdapterOptions(options);
   mainThreadOnly("createAdapter");
-  const member = cluster.isWorker && process.send ? workerMember() : inProcess().member;
+  const member = memberOf(resolved.hub);
   // Socket.IO calls it with `new`, which an arrow function does not allow.
   function adapterFor(nsp: Namespace): HoldfastAdapter {
     return new HoldfastAdapter(nsp, resolved, member);
   }
   return adapterFor;
+}
+
+/** The member that all servers of this process with the same hub share. */
+function memberOf(hub: ResolvedAdapterOptions["hub"]): Member {
+  const workerId = cluster.worker?.id ?? NO_WORKER_ID;
+  if (hub !== "auto") {
+    checkLength(hub.path);
+    const connect = { path: hub.path, workerId, starts: false };
+    return processWide(`member ${hub.path}`, () => new Member(new SocketConnector(connect), batchWrites));
+  }
+  if (!cluster.isWorker || !process.send) return inProcess().member;
+  return processWide("member", () => {
+    const hubProcess = { path: rendezvousSocket(), workerId, starts: true };
+    return new Member(new WorkerConnector(new SocketConnector(hubProcess)), batchWrites);
+  });
 }

@@ -69,6 +69,7 @@ export class Emitters {
       connect: (member) => this.#join(member),
       disconnect: () => {},
       connected: true,
+      looksOn: false,
     };
     this.#member = new Member(connector);
   }

@@ -13,6 +13,7 @@ import { joinWithin, NO_WORKER_ID } from "./local-join.js";
 class InProcessConnector implements Connector {
   /** It is never missing, so its loss is no news: another one takes its place at once. */
   readonly connected = false;
+  readonly looksOn = true;
   readonly member = new Member(this, batchWrites);
   #own: Hub | undefined;
   #primarys: Hub | undefined;

@@ -11,6 +11,7 @@ import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { ClusterWorkers } from "./cluster-workers.js";
 import { EMITTER_WORKER_ID, type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
+import { putUpSign, takeDownSign } from "./hub-sign.js";
 import { inProcess } from "./in-process.js";
 import { mainThreadOnly } from "./main-thread.js";
 
@@ -20,16 +21,29 @@ const JOURNAL_FULL_MS = 60_000;
 /** The hub of this process. */
 const slot = processWide("primary", () => ({ current: undefined as Primary | undefined }));
 
+/** Those whom the hub admits, as its handle deals with them. */
+export interface Workers {
+  /** The member has left the hub, by its own word or not. */
+  onLeave(member: MemberInfo): void;
+  /** Asks one that was cut off to join again. */
+  invite(member: MemberInfo): void;
+  /** Ends the process with SIGKILL: one that is blocked hears no other signal. */
+  kill(member: MemberInfo): void;
+  /** Releases what is not the hub's. */
+  close(): void;
+}
+
 /** The hub's handle in the primary. */
 export class Primary extends EventEmitter<PrimaryEvents> {
   readonly #options: ResolvedPrimaryOptions;
   readonly #hub: Hub;
-  readonly #workers: ClusterWorkers;
+  readonly #workers: Workers;
   readonly #emitters: Emitters;
   #state: "open" | "closed" = "open";
   #journalFullAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: ResolvedPrimaryOptions) {
+  /** @param makeWorkers brings those whom the hub admits */
+  constructor(options: ResolvedPrimaryOptions, makeWorkers: (hub: Hub) => Workers) {
     super();
     this.#options = options;
     this.#hub = new Hub(options, {
@@ -40,8 +54,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       onError: (error) => process.emitWarning(error),
     });
     this.#emitters = new Emitters(this.#hub);
-    this.#workers = new ClusterWorkers(this.#hub, options.link === "pipe");
-    inProcess().offer(this.#hub);
+    this.#workers = makeWorkers(this.#hub);
   }
 
   /** What the hub knows now: members, rooms, and the journal of recovery. */
@@ -91,13 +104,15 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     this.#workers.close();
     this.#emitters.close();
     this.#hub.close();
-    if (slot.current === this) slot.current = undefined;
+    if (slot.current !== this) return;
+    slot.current = undefined;
+    takeDownSign();
   }
 
   #onLeave(info: MemberInfo): void {
     if (!isServer(info)) return;
     this.emit("leave", info);
-    this.#workers.onLeave(info.workerId);
+    this.#workers.onLeave(info);
   }
 
   #onStalled(member: MemberInfo, backlogBytes: number): void {
@@ -107,8 +122,8 @@ export class Primary extends EventEmitter<PrimaryEvents> {
         `${this.#options.killStalled ? " and is being ended" : ""}.`,
     );
     this.emit("stalled", member, backlogBytes);
-    if (this.#options.killStalled) this.#workers.kill(member.workerId);
-    else this.#workers.invite(member.workerId);
+    if (this.#options.killStalled) this.#workers.kill(member);
+    else this.#workers.invite(member);
   }
 
   #onJournalFull(): void {
@@ -145,7 +160,13 @@ export function setupPrimary(options?: PrimaryOptions): Primary {
       "setupPrimary() was called twice: one hub serves all workers. Keep the handle of the first call.",
     );
   }
-  slot.current = new Primary(resolvePrimaryOptions(options));
+  const resolved = resolvePrimaryOptions(options);
+  slot.current = new Primary(resolved, (hub) => {
+    const workers = new ClusterWorkers(hub, resolved.link === "pipe");
+    inProcess().offer(hub);
+    return workers;
+  });
+  putUpSign();
   return slot.current;
 }
 

@@ -1,27 +1,46 @@
 /**
- * How a worker finds the hub: says hello on the cluster's IPC channel, and opens the link that the hub names.
+ * How a worker of `node:cluster` finds the hub: says hello on the cluster's IPC channel, and opens the link that the hub
+ * names. If nobody answers there, the parent has no hub, and the worker goes elsewhere: to the application's hub
+ * process. A parent that opens its hub later invites, and wins.
  * Owns: the listeners on `process`, and the timer of the handshake. Runs in: workers.
  */
 import debugModule from "debug";
 import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
 import { arePipes, pipeToHub } from "../link/pipe.js";
-import { type Connector, Member } from "../member/member.js";
-import { processWide } from "../process-wide.js";
-import { batchWrites } from "../socketio/write-batch.js";
+import type { Connector, Member } from "../member/member.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } from "../wire/handshake.js";
+import { parentHasSign } from "./hub-sign.js";
 
 const debug = debugModule("holdfast:adapter:connector");
 
 /** A hub answers at once; this is for a primary that is still starting. */
 const WELCOME_WAIT_MS = 2_000;
+/** For a parent that has given no sign of a hub. */
+const ANSWER_WAIT_MS = 200;
 
-class WorkerConnector implements Connector {
+/**
+ * parent: the hub is the parent's, or may be. elsewhere: the parent has none.
+ *
+ * parent → elsewhere, when it does not answer; elsewhere → parent, when it does after all
+ */
+type Where = "parent" | "elsewhere";
+
+export class WorkerConnector implements Connector {
+  readonly #elsewhere: Connector;
   #member: Member | undefined;
+  #where: Where = "parent";
+  /** Whether the parent has, or had, a hub: then there is no other. */
+  #hasParentHub = parentHasSign();
   #ipcLink: IpcLink | undefined;
   #timer: NodeJS.Timeout | undefined;
+
+  /** @param elsewhere finds the hub if the parent has none */
+  constructor(elsewhere: Connector) {
+    this.#elsewhere = elsewhere;
+  }
 
   connect(member: Member): boolean {
     if (!this.#member) {
@@ -29,16 +48,22 @@ class WorkerConnector implements Connector {
       process.on("message", this.#onMessage);
       process.on("disconnect", this.#onDisconnect);
     }
+    if (this.#where === "elsewhere") return this.#elsewhere.connect(member);
     this.#ipcLink = undefined;
     if (process.connected) this.#sayHello();
     return process.connected;
   }
 
   get connected(): boolean {
-    return process.connected;
+    return this.#where === "elsewhere" ? this.#elsewhere.connected : process.connected;
+  }
+
+  get looksOn(): boolean {
+    return this.#where === "elsewhere";
   }
 
   disconnect(): void {
+    if (this.#where === "elsewhere") this.#elsewhere.disconnect();
     this.#member = undefined;
     this.#ipcLink = undefined;
     clearTimeout(this.#timer);
@@ -48,7 +73,10 @@ class WorkerConnector implements Connector {
 
   #sayHello(): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#onNoWelcome(), WELCOME_WAIT_MS);
+    this.#timer = setTimeout(
+      () => this.#onNoWelcome(),
+      this.#hasParentHub ? WELCOME_WAIT_MS : ANSWER_WAIT_MS,
+    );
     this.#timer.unref();
     this.#send({
       [MESSAGE_KEY]: "hello",
@@ -68,6 +96,7 @@ class WorkerConnector implements Connector {
   readonly #onMessage = (raw: unknown) => {
     const message = readPrimaryMessage(raw);
     if (!message) return;
+    this.#onWordOfParent();
     switch (message[MESSAGE_KEY]) {
       case "welcome":
         return this.#onWelcome(message);
@@ -91,10 +120,20 @@ class WorkerConnector implements Connector {
 
   /** node:cluster tells the application that the primary is gone. A pipe may have ended a moment before. */
   readonly #onDisconnect = () => {
+    if (this.#where === "elsewhere") return;
     clearTimeout(this.#timer);
     this.#ipcLink?.lost();
     this.#member?.giveUp();
   };
+
+  /** It has a hub after all. */
+  #onWordOfParent(): void {
+    this.#hasParentHub = true;
+    if (this.#where === "parent") return;
+    this.#where = "parent";
+    this.#elsewhere.disconnect();
+    this.#member?.move();
+  }
 
   /** A hub that invites a member has cut it off, or is a new one. */
   #onInvite(): void {
@@ -103,6 +142,11 @@ class WorkerConnector implements Connector {
   }
 
   #onNoWelcome(): void {
+    if (!this.#hasParentHub) {
+      this.#where = "elsewhere";
+      if (this.#member) this.#elsewhere.connect(this.#member);
+      return;
+    }
     this.#member?.stayAlone(
       new HoldfastError(
         "HOLDFAST_ERR_NO_HUB",
@@ -126,14 +170,9 @@ class WorkerConnector implements Connector {
       });
       return;
     }
-    const { fds } = welcome.link;
-    if (arePipes(fds)) this.#member?.join(welcome, (events) => pipeToHub(fds, events));
+    const fds = welcome.link.kind === "pipe" ? welcome.link.fds : undefined;
+    if (fds && arePipes(fds)) this.#member?.join(welcome, (events) => pipeToHub(fds, events));
     // The hub invites again, and names the IPC channel with the next welcome.
     else this.#send({ [MESSAGE_KEY]: "no-pipe", member: welcome.member });
   }
-}
-
-/** The member of this worker. */
-export function workerMember(): Member {
-  return processWide("member", () => new Member(new WorkerConnector(), batchWrites));
 }

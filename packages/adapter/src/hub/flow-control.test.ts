@@ -91,7 +91,12 @@ class Worker {
       this.#hubEvents = events;
       return this.#fromHub;
     });
-    this.#member = new Member({ connect: () => true, disconnect: () => {}, connected: false });
+    this.#member = new Member({
+      connect: () => true,
+      disconnect: () => {},
+      connected: false,
+      looksOn: false,
+    });
     this.port = this.#member.open("/", 0, {
       recovery: undefined,
       onBroadcast: (_rooms, _except, _flags, fields) => this.#onPacket(fields),

@@ -84,6 +84,7 @@ async function join(): Promise<{ member: Member; port: NamespacePort }> {
     },
     disconnect: ignore,
     connected: false,
+    looksOn: false,
   });
   const port = member.open("scope\n/", 0, {
     recovery: undefined,

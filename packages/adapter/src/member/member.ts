@@ -39,8 +39,10 @@ export interface Connector {
   connect(member: Member): boolean;
   /** The member needs no hub any more. */
   disconnect(): void;
-  /** Whether the primary is there. */
+  /** Whether the loss of the link is worth a word: it is not when the primary is gone, too. */
   readonly connected: boolean;
+  /** Whether to look for another hub when this one has said goodbye; otherwise a new one invites. */
+  readonly looksOn: boolean;
 }
 
 const LOSS_GRACE_MS = 100;
@@ -201,11 +203,12 @@ export class Member implements PortHost {
     this.#reportLoss(lost);
   }
 
-  /** The hub has been closed. There is nobody to look for: a new one invites. */
+  /** The hub has been closed. */
   #onGoodbye(): void {
+    if (this.#connector.looksOn) return this.loseLink();
     const closed = new HoldfastError(
       "HOLDFAST_ERR_LINK_LOST",
-      "The link to the primary is gone because its hub was closed: broadcasts and commands reach this worker's own " +
+      "The link to the hub is gone because the primary has closed it: broadcasts and commands reach this worker's own " +
         "clients only, until setupPrimary() of @holdfast/adapter is called again.",
     );
     this.#withdraw(closed);
@@ -362,6 +365,6 @@ export class Member implements PortHost {
 function linkLost(): HoldfastError {
   return new HoldfastError(
     "HOLDFAST_ERR_LINK_LOST",
-    "The link to the primary is gone, so broadcasts and commands reach this worker's own clients only.",
+    "The link to the hub is gone, so broadcasts and commands reach this worker's own clients only.",
   );
 }

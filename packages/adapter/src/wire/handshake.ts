@@ -29,7 +29,9 @@ export interface Welcome {
   readonly member: number;
   readonly link:
     | { readonly kind: "pipe"; readonly fds: PipeFds }
-    | { readonly kind: "ipc"; readonly binary: boolean };
+    | { readonly kind: "ipc"; readonly binary: boolean }
+    /** The connection on which it comes, and the other one of the same token. */
+    | { readonly kind: "unix" };
   readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
   /** The hub's secret: what room keys are made with, and clients must not know. */
@@ -121,6 +123,7 @@ function readWelcome(fields: Fields): Welcome | undefined {
 
 function readLink(raw: unknown): Welcome["link"] | undefined {
   if (!isObject(raw)) return undefined;
+  if (raw.kind === "unix") return { kind: "unix" };
   if (raw.kind === "ipc" && typeof raw.binary === "boolean") return { kind: "ipc", binary: raw.binary };
   if (raw.kind !== "pipe" || !isObject(raw.fds)) return undefined;
   const { toHub, fromHub } = raw.fds;

@@ -1,0 +1,167 @@
+/**
+ * The hub's end of a Unix socket: the handshake with those who connect, and each member's link.
+ * Owns: the server, the connections whose handshake is not over. Runs in: hub process.
+ */
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import debugModule from "debug";
+import type { MemberInfo } from "../errors.js";
+import type { Hub } from "../hub/hub.js";
+import { UnixConnection, unixLink } from "../link/unix.js";
+import { VERSION } from "../version.js";
+import { PROTOCOL_VERSION } from "../wire/frame.js";
+import { MESSAGE_KEY } from "../wire/handshake.js";
+import {
+  encodeSocketMessage,
+  type Greeting,
+  type Join,
+  MessageReader,
+  readGreeting,
+} from "../wire/socket-handshake.js";
+import { processMark } from "./process-mark.js";
+
+const debug = debugModule("holdfast:adapter:hub-server");
+
+/** A worker says both of its words at once; this is for one that stands still meanwhile. */
+const HANDSHAKE_MS = 10_000;
+const BACKLOG = 4_096;
+
+/** A worker's connections, until there are both. */
+interface Pair {
+  join?: { readonly greeting: Join; readonly connection: UnixConnection };
+  listen?: UnixConnection;
+}
+
+export interface HubServerEvents {
+  /** A member has left, or somebody has been refused, or has not finished its handshake. */
+  onQuiet(): void;
+  /** Somebody of another version wants to join. */
+  onForeign(): void;
+}
+
+export class HubServer {
+  readonly #hub: Hub;
+  readonly #events: HubServerEvents;
+  #server: Server | undefined;
+  /** Connections whose handshake is not over, each with the end of its patience. */
+  readonly #open = new Map<UnixConnection, NodeJS.Timeout>();
+  readonly #pairs = new Map<string, Pair>();
+  /** By member id: how to know the process again. */
+  readonly #marks = new Map<number, string>();
+
+  constructor(hub: Hub, events: HubServerEvents) {
+    this.#hub = hub;
+    this.#events = events;
+  }
+
+  /** Takes connections at `path`, and no longer where it did before. */
+  async listen(path: string): Promise<void> {
+    this.#server?.close();
+    const server = createServer((socket) => this.#accept(socket));
+    this.#server = server;
+    // For this user alone, from the first moment on.
+    const before = process.umask(0o177);
+    server.listen({ path, backlog: BACKLOG });
+    process.umask(before);
+    await once(server, "listening");
+    // It could not accept for want of descriptors, say: others are accepted when there are some.
+    server.on("error", (error) => debug("%s", error.message));
+  }
+
+  /** Whether somebody is about to join. */
+  get isBusy(): boolean {
+    return this.#open.size > 0;
+  }
+
+  onLeave({ id }: MemberInfo): void {
+    // Who has left because it stalled is to be killed right after.
+    queueMicrotask(() => this.#marks.delete(id));
+    this.#events.onQuiet();
+  }
+
+  /** Ends the process with SIGKILL, if it certainly is the one that has joined: its number may be another's by now. */
+  kill({ id, pid }: MemberInfo): void {
+    const mark = this.#marks.get(id);
+    if (!mark || mark !== processMark(pid)) return;
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      debug("worker (pid %d) was not ended: %s", pid, (error as Error).message);
+    }
+  }
+
+  /** Nobody needs to be asked to join again: a member whose link has ended connects anew. */
+  invite(): void {}
+
+  /** Nobody is accepted any more; the links are the hub's. */
+  close(): void {
+    this.#server?.close();
+    for (const connection of [...this.#open.keys()]) this.#drop(connection);
+  }
+
+  #accept(socket: Socket): void {
+    const connection = UnixConnection.accepted(socket);
+    const timer = setTimeout(() => this.#drop(connection), HANDSHAKE_MS);
+    this.#open.set(connection, timer);
+    socket.once("close", () => this.#drop(connection));
+    const reader = new MessageReader();
+    connection.readBy((chunk) => {
+      const message = reader.push(chunk);
+      if (!message) return;
+      connection.readBy(ignore);
+      const greeting = readGreeting(message.value, PROTOCOL_VERSION);
+      if (greeting) this.#onGreeting(connection, greeting);
+      else this.#drop(connection);
+    });
+  }
+
+  #onGreeting(connection: UnixConnection, greeting: Greeting): void {
+    if (greeting[MESSAGE_KEY] === "foreign") return this.#refuse(connection, greeting);
+    const pair = this.#pairs.get(greeting.token) ?? {};
+    this.#pairs.set(greeting.token, pair);
+    if (greeting[MESSAGE_KEY] === "join") pair.join = { greeting, connection };
+    else pair.listen = connection;
+    if (!pair.join || !pair.listen) return;
+    this.#pairs.delete(greeting.token);
+    for (const each of [pair.join.connection, pair.listen]) this.#release(each);
+    this.#admit(pair.join.greeting, pair.join.connection, pair.listen);
+  }
+
+  #admit(
+    { workerId, pid, processMark: mark, version }: Join,
+    from: UnixConnection,
+    to: UnixConnection,
+  ): void {
+    debug("worker %d (pid %d, version %s) joins", workerId, pid, version);
+    const { id } = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
+    this.#marks.set(id, mark);
+    const { limits, roomSeed } = this.#hub;
+    const welcome = { member: id, link: { kind: "unix" }, ...limits, roomSeed } as const;
+    to.socket.write(encodeSocketMessage({ [MESSAGE_KEY]: "welcome", ...welcome }));
+  }
+
+  #refuse(connection: UnixConnection, { protocol, version }: { protocol: number; version: string }): void {
+    debug("somebody of version %s speaks protocol %d, not %d", version, protocol, PROTOCOL_VERSION);
+    const refusal = { [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION } as const;
+    connection.socket.end(encodeSocketMessage(refusal));
+    this.#events.onForeign();
+  }
+
+  /** The handshake is over, or will never be. */
+  #release(connection: UnixConnection): void {
+    clearTimeout(this.#open.get(connection));
+    this.#open.delete(connection);
+  }
+
+  #drop(connection: UnixConnection): void {
+    if (!this.#open.has(connection)) return;
+    this.#release(connection);
+    connection.close();
+    for (const [token, { join, listen }] of this.#pairs) {
+      if (join?.connection === connection || listen === connection) this.#pairs.delete(token);
+    }
+    this.#events.onQuiet();
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,52 @@
+/** The hub processes that workers start by themselves, as a test finds them: by the directory in which they listen. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+export interface Listed {
+  readonly pid: number;
+  readonly parent: number;
+  readonly session: number;
+}
+
+const PROGRAM = "hub-command.js";
+
+/** Those whose socket is below `directory`. */
+export function hubProcesses(directory: string): Listed[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => isHubIn(directory, pid))
+    .flatMap(listed);
+}
+
+/** Kills what is left of them; for after a test. */
+export function endHubProcesses(directory: string): void {
+  for (const { pid } of hubProcesses(directory)) process.kill(pid, "SIGKILL");
+}
+
+/** The sockets of hubs below `directory`, and what else is in their directories. */
+export function rendezvousFiles(directory: string): string[] {
+  return readdirSync(directory)
+    .filter((name) => name.startsWith("holdfast-"))
+    .flatMap((name) => [name, ...readdirSync(join(directory, name)).map((file) => join(name, file))]);
+}
+
+function isHubIn(directory: string, pid: number): boolean {
+  const args = read(`/proc/${pid}/cmdline`).split("\0");
+  // The process that starts it has the same arguments, behind its own.
+  return args[1]?.endsWith(PROGRAM) === true && args.some((arg) => arg.startsWith(directory));
+}
+
+function listed(pid: number): Listed[] {
+  const stat = read(`/proc/${pid}/stat`);
+  const [, parent, , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return parent && session ? [{ pid, parent: Number(parent), session: Number(session) }] : [];
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+}

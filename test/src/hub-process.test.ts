@@ -1,0 +1,198 @@
+/** Workers whose parent has no hub: they meet in a hub process that one of them starts. */
+import { within } from "@holdfast/harness";
+import { afterEach, describe, expect, test } from "vitest";
+import { startsClusters } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import { type TestCluster, untilServers } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
+import { endHubProcesses, hubProcesses, rendezvousFiles } from "./harness/hub-processes.js";
+import { RecoveringClients } from "./harness/recovering-client.js";
+
+let directories: string[] = [];
+const open = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors }, ({ directory }) => {
+  directories.push(directory);
+});
+const clients = new Clients();
+const recovering = new RecoveringClients();
+
+afterEach(async () => {
+  clients.close();
+  await recovering.close();
+  for (const directory of directories) endHubProcesses(directory);
+  directories = [];
+});
+
+/** What `onError` has by default: warnings of the process. */
+function keepErrors({ store }: WorkerContext): void {
+  store.errors = [];
+  process.on("warning", (warning) => {
+    const { code } = warning as { code?: string };
+    store.errors.push([code, warning.message]);
+  });
+}
+
+async function start(config: Parameters<typeof open>[0] = {}): Promise<TestCluster> {
+  const cluster = await open(config);
+  await cluster.untilJoined();
+  return cluster;
+}
+
+const errorsOf = (cluster: TestCluster) =>
+  Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.store.errors as [string, string][])));
+
+/** Waits for a state of processes or files, which has no event. */
+async function until<T>(what: string, find: () => T | false | undefined): Promise<T> {
+  const looking = (async () => {
+    for (;;) {
+      const found = find();
+      if (found) return found;
+      await new Promise((done) => setTimeout(done, 10));
+    }
+  })();
+  return within(looking, what);
+}
+
+function hubOf({ directory }: TestCluster) {
+  const [hub, ...others] = hubProcesses(directory);
+  expect(others).toEqual([]);
+  if (!hub) throw new Error("there is no hub process");
+  return hub;
+}
+
+test("all workers meet in one, whoever comes first; nobody is warned", async () => {
+  const cluster = await start({ workers: 4 });
+  const { a, d } = cluster;
+  const [here, there] = [await clients.connectTo(a), await clients.connectTo(d)];
+  const got = [here.next("hello"), there.next("hello")];
+  await a.run((ctx) => void ctx.io.emit("hello", 1));
+  expect(await Promise.all(got)).toEqual([[1], [1]]);
+  const ids = await d.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id));
+  expect(ids.sort()).toEqual([here.id, there.id].sort());
+  hubOf(cluster);
+  expect(await errorsOf(cluster)).toEqual([[], [], [], []]);
+  expect(cluster.output).toBe("");
+});
+
+test("it is in a session of its own, and no descendant of the application", async () => {
+  const cluster = await start();
+  const { parent, session } = hubOf(cluster);
+  const own = [cluster.primary.pid, ...cluster.workers.map(({ pid }) => pid)];
+  expect(own).not.toContain(parent);
+  expect(own).not.toContain(session);
+});
+
+test("it outlives every worker, and ends by itself some time after the last, with its files", async () => {
+  const cluster = await start();
+  const { pid } = hubOf(cluster);
+  const first = cluster.workers;
+  const fresh = [await cluster.fork(), await cluster.fork()];
+  await untilServers(fresh, 4);
+  for (const worker of first) await worker.kill();
+  await untilServers(fresh, 2);
+  expect(hubOf(cluster).pid).toBe(pid);
+  for (const worker of fresh) await worker.kill();
+  await until("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
+  expect(rendezvousFiles(cluster.directory)).toEqual([]);
+});
+
+test("when it is killed, a new one takes its place: told once, requests end, clients get new sessions", async () => {
+  const cluster = await start({
+    workers: 3,
+    io: { connectionStateRecovery: {} },
+    adapterOptions: { requestsTimeout: 1_000_000 },
+  });
+  const { a, b, c } = cluster;
+  const { pid } = hubOf(cluster);
+  const client = await recovering.connect(a.url);
+  await b.run((ctx) => void ctx.io.emit("n", 1));
+  await client.has("n", 1);
+  await c.stop();
+  const asked = a.run((ctx) => ctx.io.fetchSockets()).catch((error) => error.code);
+  // Behind the question on the same link.
+  await a.run((ctx) => ctx.io.in("nowhere").fetchSockets());
+  process.kill(pid, "SIGKILL");
+  expect(await asked).toBe("HOLDFAST_ERR_LINK_LOST");
+  await c.resume();
+  await until("a new hub process", () => hubProcesses(cluster.directory).some((hub) => hub.pid !== pid));
+  await untilServers(cluster.workers, 3);
+  // What is sent from now on arrives, and whoever comes back begins anew: the journal is gone.
+  const { id } = client;
+  const back = client.connected();
+  client.goesTo(b.url);
+  client.leave(b.url);
+  const again = await back;
+  expect(again.recovered).toBe(false);
+  expect(again.id).not.toBe(id);
+  await c.run((ctx) => void ctx.io.emit("n", 2));
+  await client.has("n", 2);
+  for (const worker of cluster.workers) {
+    await worker.run((ctx) => ctx.until(() => ctx.store.errors.length > 0));
+  }
+  const told = await errorsOf(cluster);
+  expect(told.map((errors) => errors.map(([code]) => code))).toEqual(
+    Array(3).fill(["HOLDFAST_ERR_LINK_LOST"]),
+  );
+});
+
+test("a hub that the parent opens late invites the workers, and wins", async () => {
+  const cluster = await start();
+  const { a, b } = cluster;
+  const client = await clients.connectTo(a);
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/adapter");
+    ctx.store.hub = setupPrimary();
+    await ctx.until(() => ctx.store.hub.stats().members.length === 2);
+  });
+  await untilServers([a, b], 2);
+  const got = client.next("late");
+  await b.run((ctx) => void ctx.io.emit("late"));
+  await got;
+  await until("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
+  expect(await errorsOf(cluster)).toEqual([[], []]);
+});
+
+test("a parent that has a hub and is busy is waited for", async () => {
+  const cluster = await open({ hub: true, workers: 1 });
+  const known = cluster.workers.map(({ pid }) => pid);
+  // It forks, and stands still until the new worker has long asked.
+  await cluster.primary.run((ctx) => ctx.fork());
+  await cluster.primary.stop();
+  const fresh = await cluster.until("the new worker", () =>
+    cluster.workers.find(({ pid }) => !known.includes(pid)),
+  );
+  await fresh.run(() => new Promise((done) => setTimeout(done, 500)));
+  await cluster.primary.resume();
+  await untilServers(cluster.workers, 2);
+  expect(rendezvousFiles(cluster.directory)).toEqual([]);
+});
+
+test("applications with other parents are apart, although they run the same files in one place", async () => {
+  const [one, two] = [await start(), await start()];
+  const shared = { TMPDIR: one.directory };
+  const [three, four] = [await start({ env: shared }), await start({ env: shared })];
+  expect(hubProcesses(one.directory)).toHaveLength(3);
+  const [mine, theirs] = [await clients.connectTo(three.a), await clients.connectTo(four.a)];
+  const got = mine.next("hello");
+  await three.b.run((ctx) => void ctx.io.emit("hello"));
+  await got;
+  const fence = theirs.next("fence");
+  await four.b.run((ctx) => void ctx.io.emit("fence"));
+  await fence;
+  expect(theirs.received("hello")).toEqual([]);
+  expect(hubProcesses(two.directory)).toHaveLength(1);
+});
+
+describe("a worker", () => {
+  test("whose servers are closed leaves the hub process, and ends by itself", async () => {
+    const cluster = await start();
+    const { a, b } = cluster;
+    await b.run((ctx) => {
+      void ctx.io.close().then(() => {
+        ctx.cluster.worker?.disconnect();
+        ctx.release();
+      });
+    });
+    await b.gone;
+    await untilServers([a], 1);
+  });
+});
