@@ -137,7 +137,7 @@ async function look(worker: RemoteWorker): Promise<HubView> {
   }, worker.workerId);
 }
 
-for (const link of ["pipe", "ipc"] as const) {
+for (const link of ["pipe", "ipc", "unix"] as const) {
   describe(`over ${link}`, () => {
     for (const [how, block] of [
       ["stopped", stop],

@@ -81,7 +81,7 @@ async function untilFull(worker: RemoteWorker, limit: number): Promise<void> {
   );
 }
 
-for (const link of ["pipe", "ipc"] as const) {
+for (const link of ["pipe", "ipc", "unix"] as const) {
   describe(`over ${link}`, () => {
     test("workers that all send much at once lose nothing, and get nobody cut off", async () => {
       const limit = 4 * MIB;

@@ -137,6 +137,16 @@ test("it is for its user alone", async () => {
   expect(stdout.trim()).toBe("EACCES");
 });
 
+test("while it stands still, members are told and go on alone; they join when it goes on", async () => {
+  const hub = await openHub();
+  hub.signal("SIGSTOP");
+  const cluster = await start({ adapterOptions: { hub: { path } } });
+  await cluster.waitForOutput("[HOLDFAST_ERR_NO_HUB]");
+  expect(cluster.output).toContain("does not answer");
+  hub.signal("SIGCONT");
+  await cluster.untilJoined();
+});
+
 test("its file comes back when somebody has cleared the directory", async () => {
   const hub = await openHub();
   const { a } = await start({ workers: 1, adapterOptions: { hub: { path } } });

@@ -3,39 +3,49 @@ import { expect, test } from "vitest";
 import { check, recoveredShare } from "./harness/history-check.js";
 import { runWorkload } from "./workloads/recovery-workload.js";
 
-test("no message is lost, doubled or reordered while connections drop and workers are killed", async () => {
-  const result = await runWorkload({
-    seconds: 12,
-    workers: 4,
-    clients: 40,
-    rooms: 10,
-    rate: 200,
-    killEveryMs: 3000,
-    dropEveryMs: 4000,
-  });
-  expect(check(result.histories)).toEqual([]);
-  expect(result.faults).toEqual([]);
-  expect(result.kills).toBe(3);
-  const { recovered, of } = recoveredShare(result.histories);
-  expect(of).toBeGreaterThan(50);
-  expect(recovered / of).toBeGreaterThanOrEqual(0.99);
-}, 120_000);
+test.each(["pipe", "unix"] as const)(
+  "over %s, no message is lost, doubled or reordered while connections drop and workers are killed",
+  async (link) => {
+    const result = await runWorkload({
+      link,
+      seconds: 12,
+      workers: 4,
+      clients: 40,
+      rooms: 10,
+      rate: 200,
+      killEveryMs: 3000,
+      dropEveryMs: 4000,
+    });
+    expect(check(result.histories)).toEqual([]);
+    expect(result.faults).toEqual([]);
+    expect(result.kills).toBe(3);
+    const { recovered, of } = recoveredShare(result.histories);
+    expect(of).toBeGreaterThan(50);
+    expect(recovered / of).toBeGreaterThanOrEqual(0.99);
+  },
+  120_000,
+);
 
-test("nor while workers are cut off and taken back, in the middle of their clients' return", async () => {
-  const result = await runWorkload({
-    seconds: 12,
-    workers: 4,
-    clients: 40,
-    rooms: 10,
-    rate: 200,
-    killEveryMs: 2000,
-    dropEveryMs: 2000,
-    cutsOff: true,
-  });
-  expect(check(result.histories)).toEqual([]);
-  expect(result.faults).toEqual([]);
-  expect([result.kills, result.cuts]).toEqual([5, 5]);
-  const { recovered, of } = recoveredShare(result.histories);
-  expect(of).toBeGreaterThan(50);
-  expect(recovered / of).toBeGreaterThanOrEqual(0.99);
-}, 120_000);
+test.each(["pipe", "unix"] as const)(
+  "over %s, nor while workers are cut off and taken back, in the middle of their clients' return",
+  async (link) => {
+    const result = await runWorkload({
+      link,
+      seconds: 12,
+      workers: 4,
+      clients: 40,
+      rooms: 10,
+      rate: 200,
+      killEveryMs: 2000,
+      dropEveryMs: 2000,
+      cutsOff: true,
+    });
+    expect(check(result.histories)).toEqual([]);
+    expect(result.faults).toEqual([]);
+    expect([result.kills, result.cuts]).toEqual([5, 5]);
+    const { recovered, of } = recoveredShare(result.histories);
+    expect(of).toBeGreaterThan(50);
+    expect(recovered / of).toBeGreaterThanOrEqual(0.99);
+  },
+  120_000,
+);

@@ -94,6 +94,18 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_UNSUPPORTED_PARSER"
   /**
+   * Given to `onError` of one of the workers whose hub is a process of its own: a worker that took none of its messages
+   * was cut off by the hub, and killed with `killStalled`. Look for what blocks its event loop. In the primary, it is a
+   * line on stderr and the event `stalled`.
+   */
+  | "HOLDFAST_ERR_WORKER_STALLED"
+  /**
+   * Given to `onError` of one of the workers whose hub is a process of its own: more was sent than `journalBytes` can
+   * keep for as long as clients may come back. Run a hub with a larger journal, see
+   * [the hub process](hub-process.md). In the primary, it is the event `journalFull`.
+   */
+  | "HOLDFAST_ERR_JOURNAL_FULL"
+  /**
    * Given to `onError` in a worker, and a warning of the process in the primary: the bytes on a link are not
    * frames of this protocol, and the link was ended. Something else writes to its file descriptors.
    */

@@ -14,6 +14,17 @@ export function closedAfterEach<T extends { close(): unknown }>(owner: T): T {
   return owner;
 }
 
+/** Options of every hub; see {@link withHubOptions}. */
+let everywhere: object | undefined;
+
+/**
+ * From now on, all clusters of this file have these options of the hub, beside their own. For files that run the tests of
+ * another file over another link: call it, then import that file.
+ */
+export function withHubOptions(options: object): void {
+  everywhere = options;
+}
+
 /**
  * Gives the function with which the tests of a file start their clusters. Each is closed after the test.
  * @param defaults what a test does not say otherwise
@@ -32,7 +43,9 @@ export function startsClusters(
     },
   });
   return async (config = {}) => {
-    const cluster = await TestCluster.start({ ...defaults, ...config });
+    const merged = { ...defaults, ...config };
+    const hubOptions = everywhere && { ...everywhere, ...merged.hubOptions };
+    const cluster = await TestCluster.start(hubOptions ? { ...merged, hubOptions } : merged);
     open.add(cluster);
     await prepare(cluster);
     return cluster;

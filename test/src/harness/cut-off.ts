@@ -16,6 +16,21 @@ const LOOK_MS = 5;
 export function loseLink(): void {
   process.on("warning", () => {});
   process.emit("message", { "holdfast:adapter": "invite" }, undefined);
+  // A member of a hub with a socket hears nothing of its parent: there, the hub ends the link.
+  for (const member of socketMembers()) member.loseLink();
+}
+
+/** What the adapter has once in a process lies in the global object. */
+function socketMembers(): { loseLink(): void }[] {
+  const scope = globalThis as unknown as Record<symbol, unknown>;
+  const tables = Object.getOwnPropertySymbols(scope)
+    .filter((symbol) => symbol.description?.startsWith("@holdfast/adapter"))
+    .map((symbol) => scope[symbol] as Map<string, unknown>);
+  return tables.flatMap((table) =>
+    [...table]
+      .filter(([name]) => name.startsWith("member "))
+      .map(([, member]) => member as { loseLink(): void }),
+  );
 }
 
 /** In the worker: blocks the event loop until the test has made the file. */

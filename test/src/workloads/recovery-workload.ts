@@ -23,6 +23,8 @@ export interface WorkloadOptions {
    * middlewares, so that it happens in the middle of their return. @default false
    */
   readonly cutsOff?: boolean;
+  /** What carries the messages. @default "pipe" */
+  readonly link?: "pipe" | "ipc" | "unix";
   /** A client loses its connection this often, milliseconds on average. */
   readonly dropEveryMs: number;
 }
@@ -74,6 +76,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   const cluster = await TestCluster.start({
     workers,
     io: { connectionStateRecovery: { skipMiddlewares: !options.cutsOff } },
+    hubOptions: { link: options.link ?? "pipe" },
     workerModule: new URL("../../dist/fixtures/recovery-node.js", import.meta.url).href,
   });
   const faults: string[] = [];

@@ -18,6 +18,7 @@ const { values } = parseArgs({
     "kill-every-ms": { type: "string", default: "3000" },
     "drop-every-ms": { type: "string", default: "10000" },
     "cuts-off": { type: "boolean", default: false },
+    link: { type: "string", default: "pipe" },
   },
 });
 const result = await runWorkload({
@@ -29,6 +30,7 @@ const result = await runWorkload({
   killEveryMs: Number(values["kill-every-ms"]),
   dropEveryMs: Number(values["drop-every-ms"]),
   cutsOff: values["cuts-off"],
+  link: values.link as "pipe" | "ipc" | "unix",
 });
 const findings = check(result.histories);
 const share = recoveredShare(result.histories);

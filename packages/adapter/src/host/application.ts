@@ -26,7 +26,8 @@ export function startMarker(socketPath: string): string {
   return join(dirname(socketPath), MARKER_NAME);
 }
 
-function directoryOf(env: NodeJS.ProcessEnv): string {
+/** @param env the environment of a worker of this process' parent */
+export function directoryOf(env: NodeJS.ProcessEnv): string {
   const hash = createHash("sha256")
     .update(JSON.stringify(identityOf(env)))
     .digest("hex")

@@ -5,11 +5,11 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import debugModule from "debug";
-import type { MemberInfo } from "../errors.js";
+import type { HoldfastError, MemberInfo } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
 import { UnixConnection, unixLink } from "../link/unix.js";
 import { VERSION } from "../version.js";
-import { PROTOCOL_VERSION } from "../wire/frame.js";
+import { FrameKind, PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY } from "../wire/handshake.js";
 import {
   encodeSocketMessage,
@@ -87,6 +87,17 @@ export class HubServer {
       process.kill(pid, "SIGKILL");
     } catch (error) {
       debug("worker (pid %d) was not ended: %s", pid, (error as Error).message);
+    }
+  }
+
+  /** The hub process is where nobody looks, so one of the members has to say it. */
+  tell({ code, message }: HoldfastError): void {
+    for (const { outbox } of this.#hub.members) {
+      outbox.begin(FrameKind.notice, 0, 0);
+      outbox.text(code);
+      outbox.text(message);
+      outbox.end();
+      return;
     }
   }
 

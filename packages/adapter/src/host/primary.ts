@@ -29,6 +29,8 @@ export interface Workers {
   invite(member: MemberInfo): void;
   /** Ends the process with SIGKILL: one that is blocked hears no other signal. */
   kill(member: MemberInfo): void;
+  /** Failures of the hub that no call can return. Without it, it is enough that this process has said them. */
+  tell?(error: HoldfastError): void;
   /** Releases what is not the hub's. */
   close(): void;
 }
@@ -51,7 +53,10 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       onLeave: (member) => this.#onLeave(member),
       onStalled: (member, backlogBytes) => this.#onStalled(member, backlogBytes),
       onJournalFull: () => this.#onJournalFull(),
-      onError: (error) => process.emitWarning(error),
+      onError: (error) => {
+        process.emitWarning(error);
+        this.#workers.tell?.(error);
+      },
     });
     this.#emitters = new Emitters(this.#hub);
     this.#workers = makeWorkers(this.#hub);
@@ -116,12 +121,12 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   }
 
   #onStalled(member: MemberInfo, backlogBytes: number): void {
-    console.error(
-      `holdfast: worker ${member.workerId} (pid ${member.pid}) does not take its messages: ` +
-        `${backlogBytes} bytes are waiting. It was cut off from the other workers` +
-        `${this.#options.killStalled ? " and is being ended" : ""}.`,
-    );
+    const text =
+      `worker ${member.workerId} (pid ${member.pid}) does not take its messages: ${backlogBytes} bytes are waiting. ` +
+      `It was cut off from the other workers${this.#options.killStalled ? " and is being ended" : ""}.`;
+    console.error(`holdfast: ${text}`);
     this.emit("stalled", member, backlogBytes);
+    this.#workers.tell?.(new HoldfastError("HOLDFAST_ERR_WORKER_STALLED", text));
     if (this.#options.killStalled) this.#workers.kill(member);
     else this.#workers.invite(member);
   }
@@ -131,6 +136,13 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     if (now - this.#journalFullAt < JOURNAL_FULL_MS) return;
     this.#journalFullAt = now;
     this.emit("journalFull", this.#hub.recoveryStats);
+    this.#workers.tell?.(
+      new HoldfastError(
+        "HOLDFAST_ERR_JOURNAL_FULL",
+        "More was sent than the hub's journal can keep for as long as clients may come back, so some will not be " +
+          "recovered. Run a hub with more: npx holdfast-hub --journal-bytes …",
+      ),
+    );
   }
 }
 

@@ -112,7 +112,8 @@ export class SocketConnector implements Connector {
     debug("no hub at %s (%s)", this.#options.path, code);
     const isLate = performance.now() - this.#since > PATIENCE_MS;
     if (this.#starter && ABSENT.includes(code)) this.#starter.start();
-    else if (isLate) this.#tellNoHub(ABSENT.includes(code) ? IS_ABSENT : `ends connections (${code})`);
+    else if (isLate)
+      this.#tellNoHub(ABSENT.includes(code) ? IS_ABSENT : `does not answer as a hub does (${code})`);
     this.#callLater(this.#retryMs);
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
   }

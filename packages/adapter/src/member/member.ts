@@ -7,7 +7,7 @@
  * Longer than other files: the member's states, and all that leads from one to another, are read together.
  */
 import debugModule from "debug";
-import { HoldfastError } from "../errors.js";
+import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
 import { throwUncaught } from "../faults.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import type { Outbox } from "../link/outbox.js";
@@ -302,6 +302,8 @@ export class Member implements PortHost {
         return this.#link?.outgoing.release(fields.u32());
       case FrameKind.goodbye:
         return this.#onGoodbye();
+      case FrameKind.notice:
+        return this.#report(new HoldfastError(fields.text() as HoldfastErrorCode, fields.text()));
       default: {
         const port = this.#portsById.get(frameNamespace(buffer, start));
         if (port) port.onFrame(kind, flags, fields);

@@ -114,6 +114,8 @@ export const FrameKind = {
    * get this session. More may follow, and `restored` does.
    */
   missed: 44,
+  /** text code, text message. A failure of the hub that its own process can tell nobody. */
+  notice: 60,
 } as const;
 
 /** What a command or request asks for, and what it needs for that; the numbers are part of the protocol. */
