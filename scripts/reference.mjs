@@ -12,7 +12,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const ROOT = new URL("../", import.meta.url);
-const PACKAGES = ["adapter", "sticky"];
+const PACKAGES = ["adapter", "sticky", "cluster"];
 const WIDTH = 118;
 
 const isCheck = process.argv.includes("--check");
@@ -68,7 +68,9 @@ function render(sources, name, heading) {
     const members = membersOf(body[1]);
     return /Options$/.test(name) ? renderOptions(members, sources, heading) : renderMembers(members);
   }
-  const fn = sources.match(new RegExp(`^/\\*\\*\\n((?: \\*.*\\n)+?) \\*/\\nexport function ${name}\\(`, "m"));
+  const fn = sources.match(
+    new RegExp(`^/\\*\\*\\n((?: \\*.*\\n)+?) \\*/\\nexport (?:async )?function ${name}\\(`, "m"),
+  );
   return fn && renderFunction(comment(fn[1]));
 }
 
@@ -155,9 +157,10 @@ function renderMembers(members) {
     .map(({ names, type, text }) => {
       const labels = names.map((name) => `\`${name}\``).join(", ");
       // A tuple is what an event's listeners get.
-      const given = type.startsWith("[")
-        ? `, with \`(${type.slice(1, -1).replaceAll("readonly ", "")})\``
-        : "";
+      const given =
+        type.startsWith("[") && type !== "[]"
+          ? `, with \`(${type.slice(1, -1).replaceAll("readonly ", "")})\``
+          : "";
       return wrap(`- ${labels}${given}: ${text}`, "  ");
     })
     .join("\n");

@@ -11,7 +11,7 @@ import { anchorsOf, linksOf, pages, ROOT, read, tableFaults, withoutCode } from 
 
 /** Written by the bench. */
 const GENERATED = "docs/benchmarks.md";
-const PACKAGES = ["adapter", "sticky"];
+const PACKAGES = ["adapter", "sticky", "cluster"];
 const PAGES = pages();
 
 test("the README is short", () => {
@@ -63,7 +63,13 @@ test.each(PAGES)("every link of %s leads somewhere", (page) => {
 });
 
 /** Where a page may mean a path from: the root, itself, or sources that it is about. */
-const BASES = ["", "test/src", "bench/src", ...PACKAGES.map((name) => `packages/${name}/src`)];
+const BASES = [
+  "",
+  "test/src",
+  "examples/cluster",
+  "bench/src",
+  ...PACKAGES.map((name) => `packages/${name}/src`),
+];
 
 test.each(PAGES.filter((page) => page !== GENERATED))("every source file that %s names exists", (page) => {
   const files = /(?<![\w@./-])(?:[\w.-]+\/)+[\w.-]+\.(?:ts|mjs|js)\b/g;

@@ -48,6 +48,29 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
     },
     known: [],
   },
+  cluster: {
+    folders: {
+      wire: [],
+      control: ["wire"],
+      supervisor: ["wire", "control"],
+      worker: ["wire"],
+      "command-line": ["wire", "control", "supervisor"],
+    },
+    foreign: {
+      wire: [SOCKET_IO, CLUSTER],
+      control: [SOCKET_IO, CLUSTER],
+      supervisor: [SOCKET_IO],
+      "command-line": [SOCKET_IO, CLUSTER],
+    },
+    known: [],
+  },
+};
+
+/** What each package may import of the others: by their public names only. */
+const SIBLINGS: Readonly<Record<string, readonly string[]>> = {
+  adapter: [],
+  sticky: [],
+  cluster: ["@holdfast/adapter", "@holdfast/sticky"],
 };
 
 interface Import {
@@ -118,6 +141,13 @@ describe.each(Object.entries(LAYOUTS))("packages/%s", (name, layout) => {
       .filter(([offence]) => !layout.known.includes(offence))
       .map(([offence, objection]) => `${offence}: ${objection}`);
     expect(unexpected).toEqual([]);
+  });
+
+  test("other packages are imported by their public names, if at all", () => {
+    const imports = importsOf(name);
+    const siblings = imports.filter(({ to, isOwn }) => !isOwn && to.startsWith("@holdfast/"));
+    expect([...new Set(siblings.map(({ to }) => to))].sort()).toEqual(SIBLINGS[name]);
+    expect(imports.filter(({ to, isOwn }) => isOwn && to.startsWith(".."))).toEqual([]);
   });
 
   test("no exception is listed that is not needed", () => {

@@ -9,11 +9,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const NAMES = ["adapter", "sticky"] as const;
+const NAMES = ["adapter", "sticky", "cluster"] as const;
 /** What each role of a cluster is set up with. */
 const FUNCTIONS = {
   adapter: ["createAdapter", "setupPrimary"],
   sticky: ["setupMaster", "setupPrimary", "setupWorker"],
+  cluster: ["joinCluster", "startCluster"],
 };
 
 let folder: string;
@@ -22,7 +23,8 @@ const tarballs = {} as Record<(typeof NAMES)[number], string>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "holdfast-package-"));
   for (const name of NAMES) await install(name);
-});
+  // pnpm takes its time on a busy machine.
+}, 180_000);
 
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
@@ -45,7 +47,10 @@ async function install(name: (typeof NAMES)[number]): Promise<void> {
   const { dependencies = {}, peerDependencies = {} } = JSON.parse(
     await readFile(join(target, "package.json"), "utf8"),
   );
-  for (const dependency of Object.keys({ ...dependencies, ...peerDependencies })) {
+  const foreign = Object.keys({ ...dependencies, ...peerDependencies }).filter(
+    (dependency) => !dependency.startsWith("@holdfast/"),
+  );
+  for (const dependency of foreign) {
     const link = join(folder, "node_modules", dependency);
     await symlink(await realpath(join(source, "node_modules", dependency)), link, "dir").catch((error) => {
       if (error.code !== "EEXIST") throw error;
@@ -128,6 +133,13 @@ it("an ES module and CommonJS in one process share the hub and the router", asyn
   expect(stderr).toBe("");
   const taken = ["HOLDFAST_ERR_ALREADY_SET_UP", true];
   expect(JSON.parse(stdout)).toEqual([[taken, taken], false]);
+});
+
+it("the command line of the tarball runs", async () => {
+  const bin = join(folder, "node_modules", "@holdfast", "cluster", "bin", "holdfast.js");
+  const { stdout, stderr } = await run(process.execPath, [bin, "--help"], { cwd: folder });
+  expect(stderr).toBe("");
+  expect(stdout).toContain("Usage: holdfast <command>");
 });
 
 /** Runs a development tool of the workspace; its output is in the error if it fails. */

@@ -4,6 +4,11 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import * as adapter from "../../packages/adapter/dist/options.js";
+import {
+  resolveClusterOptions,
+  resolveStopOptions,
+} from "../../packages/cluster/dist/supervisor/resolve-options.js";
+import { resolveJoinOptions } from "../../packages/cluster/dist/worker/resolve-options.js";
 import { resolvePrimaryOptions } from "../../packages/sticky/dist/primary/resolve-options.js";
 import {
   resolveDrainOptions,
@@ -18,7 +23,7 @@ test("what is written from doc comments is up to date", () => {
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 });
 
-describe.each(["adapter", "sticky"])("docs/reference-%s.md", (name) => {
+describe.each(["adapter", "sticky", "cluster"])("docs/reference-%s.md", (name) => {
   const page = read(`docs/reference-${name}.md`);
   const source = `packages/${name}/src`;
 
@@ -81,12 +86,21 @@ function literal(standard: string): unknown {
 
 type Resolve = (options: object) => object;
 
+/** The file of the workers is required, and has no default. */
+function resolveCluster(options: object): object {
+  const { worker = import.meta.filename, ...rest } = options as { worker?: string };
+  return resolveClusterOptions({ worker, ...rest });
+}
+
 describe.each<[name: string, type: string, resolve: Resolve]>([
   ["adapter", "AdapterOptions", adapter.resolveAdapterOptions],
   ["adapter", "PrimaryOptions", adapter.resolvePrimaryOptions],
   ["sticky", "PrimaryOptions", resolvePrimaryOptions],
   ["sticky", "WorkerOptions", resolveWorkerOptions],
   ["sticky", "DrainOptions", resolveDrainOptions],
+  ["cluster", "ClusterOptions", resolveCluster],
+  ["cluster", "StopOptions", (options) => resolveStopOptions(options, 8_000)],
+  ["cluster", "JoinOptions", resolveJoinOptions],
 ])("%s, %s", (packageName, type, resolve) => {
   const options = optionsIn(packageName, type);
   const resolved = (given: object) => JSON.stringify(resolve(given));

@@ -1,0 +1,83 @@
+/**
+ * Where the control sockets of a user's clusters are: a directory that nobody else can use.
+ * Owns: nothing that lasts; the directory stays, for the next cluster. Runs in: primary, and the command line.
+ */
+import { lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { codeOf, HoldfastError } from "../errors.js";
+import { NAME } from "../wire/control-messages.js";
+
+const ENDING = ".sock";
+/** Of a Unix socket's path: the system's limit, without the byte that ends it. */
+const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
+
+/** Directories in which there may be one, the best first. A service and a terminal of one user may differ in them. */
+function places(): string[] {
+  const { XDG_RUNTIME_DIR } = process.env;
+  const parents = [XDG_RUNTIME_DIR, tmpdir(), "/tmp"].filter((parent) => parent !== undefined);
+  return [...new Set(parents)]
+    .filter((parent) => parent !== "")
+    .map((parent) => join(parent, directoryName()));
+}
+
+function directoryName(): string {
+  return `holdfast-${process.getuid?.() ?? 0}`;
+}
+
+/**
+ * The directory for a new socket; it is made if need be.
+ * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
+ */
+export function controlDirectory(): string {
+  const faults: string[] = [];
+  for (const place of places()) {
+    const fault = makeOrInspect(place);
+    if (fault === undefined) return place;
+    faults.push(fault);
+  }
+  throw new HoldfastError(
+    "HOLDFAST_ERR_CONTROL_SOCKET",
+    `There is no place for a control socket. ${faults.join(" ")}`,
+  );
+}
+
+/** The path of a socket, if the system can take one that is so long. */
+export function socketPath(directory: string, name: string): string {
+  const path = join(directory, name + ENDING);
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return path;
+  throw new HoldfastError(
+    "HOLDFAST_ERR_CONTROL_SOCKET",
+    `The path ${path} is too long for a Unix socket, which can have ${MAX_PATH_BYTES} bytes. ` +
+      "Set a shorter name, or TMPDIR to a shorter path.",
+  );
+}
+
+/** The sockets of this user's clusters, by name; some may be left over. */
+export function controlSockets(): { readonly name: string; readonly path: string }[] {
+  return places().flatMap((place) => {
+    if (inspect(place) !== undefined) return [];
+    return readdirSync(place)
+      .filter((file) => file.endsWith(ENDING) && NAME.test(file.slice(0, -ENDING.length)))
+      .map((file) => ({ name: file.slice(0, -ENDING.length), path: join(place, file) }));
+  });
+}
+
+function makeOrInspect(directory: string): string | undefined {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") return `${directory} cannot be made (${codeOf(error)}).`;
+  }
+  return inspect(directory);
+}
+
+/** What is wrong with it, as a sentence; `undefined` if it is a directory that only this user can use. */
+function inspect(directory: string): string | undefined {
+  const stats = lstatSync(directory, { throwIfNoEntry: false });
+  if (!stats) return `There is no ${directory}.`;
+  if (!stats.isDirectory()) return `${directory} is no directory: remove it.`;
+  if (stats.uid !== process.getuid?.()) return `${directory} belongs to another user.`;
+  if ((stats.mode & 0o077) !== 0) return `Others can use ${directory}: remove it, or run chmod 700.`;
+  return undefined;
+}

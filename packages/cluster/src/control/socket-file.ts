@@ -1,0 +1,65 @@
+/**
+ * Unix sockets as files: whether somebody listens there, and who gets a name that a killed process has left.
+ * Owns: nothing. Runs in: primary.
+ */
+import { linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { connect } from "node:net";
+import { codeOf } from "../errors.js";
+
+/** Whether it is a socket that a process has left which is gone. A file of another kind is nobody's to remove. */
+export async function isForsaken(path: string): Promise<boolean> {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && !(await isAnswered(path));
+}
+
+/** Whether a process listens there. */
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    // Any other error than these two is no proof that nobody is there.
+    socket.once("error", (error) => resolve(!["ECONNREFUSED", "ENOENT"].includes(codeOf(error))));
+  });
+}
+
+/**
+ * Gives a socket that listens under another name the name `path`, if nobody has it or whoever had it is gone. Of several
+ * processes that want the name at the same time, one gets it.
+ * @returns whether it got the name
+ */
+export async function takeName(socketPath: string, path: string): Promise<boolean> {
+  if (tryToLink(socketPath, path)) return true;
+  if (!(await isForsaken(path))) return false;
+  // Out of the way first: between the look and the removal, another process may have taken it over.
+  const aside = `${socketPath}-old`;
+  try {
+    renameSync(path, aside);
+  } catch {
+    return tryToLink(socketPath, path);
+  }
+  if (!(await isForsaken(aside))) {
+    tryToLink(aside, path);
+    unlinkSync(aside);
+    return false;
+  }
+  unlinkSync(aside);
+  return tryToLink(socketPath, path);
+}
+
+/** Removes the name, if it is still that of this socket. */
+export function giveName(path: string, inode: number): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.ino === inode) unlinkSync(path);
+}
+
+/** A link is never made over another file. */
+function tryToLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}

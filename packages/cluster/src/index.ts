@@ -1,0 +1,24 @@
+export type { ListenAddress } from "./address.js";
+export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
+export type { ClusterOptions, JoinOptions, StopOptions } from "./options.js";
+export type {
+  RebalanceResult,
+  ReloadProgress,
+  ReloadResult,
+  ReloadStep,
+  ScaleResult,
+  SessionCounts,
+} from "./reload.js";
+export type {
+  ClusterEvents,
+  ClusterState,
+  ClusterStatus,
+  ExitReason,
+  SlotState,
+  SlotStatus,
+  StopResult,
+  WorkerExit,
+  WorkerIdentity,
+} from "./status.js";
+export { type Cluster, startCluster } from "./supervisor/start-cluster.js";
+export { type ClusterMember, joinCluster, type SocketIoServer } from "./worker/join-cluster.js";

@@ -1,0 +1,54 @@
+/**
+ * The cluster's server listens.
+ * Owns: nothing. Runs in: primary.
+ */
+import { once } from "node:events";
+import { unlinkSync } from "node:fs";
+import { createServer, type ListenOptions, type Server } from "node:net";
+import { isForsaken } from "../control/socket-file.js";
+import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import type { ListenPlace } from "./resolve-options.js";
+
+/** Fails at once if the place is taken, before anything is started for it. */
+export async function checkPlace(place: ListenPlace): Promise<void> {
+  if (place.path === undefined && place.port === 0) return;
+  const probe = createServer((socket) => socket.destroy());
+  await listen(probe, place);
+  probe.close();
+  await once(probe, "close");
+}
+
+/** @throws {HoldfastError} `HOLDFAST_ERR_LISTEN` */
+export async function listen(server: Server, place: ListenPlace): Promise<void> {
+  try {
+    await tryToListen(server, place);
+  } catch (error) {
+    const isTaken = codeOf(error) === "EADDRINUSE";
+    if (!isTaken || place.path === undefined || !(await isForsaken(place.path))) {
+      throw cannotListen(place, error);
+    }
+    unlinkSync(place.path);
+    await tryToListen(server, place).catch((again) => {
+      throw cannotListen(place, again);
+    });
+  }
+}
+
+async function tryToListen(server: Server, { port, host, path }: ListenPlace): Promise<void> {
+  const options: ListenOptions =
+    path === undefined ? { port, ...(host !== undefined && { host }) } : { path };
+  const listening = once(server, "listening");
+  server.listen(options);
+  await listening;
+}
+
+function cannotListen({ port, host, path }: ListenPlace, error: unknown): HoldfastError {
+  const place = path ?? `port ${port}${host === undefined ? "" : ` of ${host}`}`;
+  const texts: Record<string, string> = {
+    EADDRINUSE: `Somebody else listens on ${place}. Stop that, or choose another place.`,
+    EACCES: `This user may not listen on ${place}. Choose another place.`,
+    EADDRNOTAVAIL: `This machine has no address ${host}.`,
+  };
+  const text = texts[codeOf(error)] ?? `Cannot listen on ${place}: ${messageOf(error)}`;
+  return new HoldfastError("HOLDFAST_ERR_LISTEN", text, { cause: error });
+}

@@ -1,0 +1,114 @@
+/**
+ * One reload: a place after another gets a new worker, and the old one goes when that is ready.
+ * Owns: its progress. Runs in: primary.
+ *
+ * A successor that fails ends the reload: its predecessor has not heard of it, and goes on, and so do all whose turn had
+ * not come. So a broken version of the application costs nothing but the places that have it already, and those had
+ * become ready.
+ */
+import { HoldfastError, messageOf } from "../errors.js";
+import type { ReloadProgress, ReloadResult, ReloadStep, SessionCounts } from "../reload.js";
+import type { WorkerExit } from "../status.js";
+import type { RetirementSettings } from "./retirement.js";
+import type { Slot } from "./slot.js";
+import type { WorkerProcess } from "./worker-process.js";
+
+export interface ReloadHooks {
+  fork(slot: number): WorkerProcess;
+  retire(
+    worker: WorkerProcess,
+    to: readonly WorkerProcess[],
+    onProgress: RetirementSettings["onProgress"],
+  ): Promise<SessionCounts>;
+  throwIfStopping(): void;
+  onProgress(progress: ReloadProgress): void;
+}
+
+export class Reloading {
+  readonly #slots: readonly Slot[];
+  readonly #hooks: ReloadHooks;
+  readonly #startedAt = performance.now();
+  #workersDone = 0;
+  #moved = 0;
+  #total = 0;
+  #closed = 0;
+  #killed = 0;
+
+  constructor(slots: readonly Slot[], hooks: ReloadHooks) {
+    this.#slots = [...slots];
+    this.#hooks = hooks;
+  }
+
+  /** @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED`, `HOLDFAST_ERR_CLOSED` */
+  async run(): Promise<ReloadResult> {
+    for (const slot of this.#slots) await this.#replace(slot);
+    return {
+      workers: this.#workersDone,
+      moved: this.#moved,
+      closed: this.#closed,
+      killed: this.#killed,
+      durationMs: Math.round(performance.now() - this.#startedAt),
+    };
+  }
+
+  async #replace(slot: Slot): Promise<void> {
+    this.#hooks.throwIfStopping();
+    this.#tell("starting", slot);
+    const successor = await this.#startSuccessor(slot);
+    const old = slot.adopt(successor);
+    if (old) await this.#retire(slot, old, successor);
+    this.#workersDone++;
+    this.#tell("done", slot);
+  }
+
+  async #startSuccessor(slot: Slot): Promise<WorkerProcess> {
+    let successor: WorkerProcess;
+    try {
+      successor = this.#hooks.fork(slot.number);
+    } catch (error) {
+      throw this.#failure(slot, messageOf(error), error);
+    }
+    if (await successor.settled) return successor;
+    this.#hooks.throwIfStopping();
+    throw this.#failure(slot, describe(await successor.exited));
+  }
+
+  async #retire(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<void> {
+    const [movedBefore, totalBefore] = [this.#moved, this.#total];
+    const counts = await this.#hooks.retire(old, [successor], (step, moved, total) => {
+      this.#moved = movedBefore + moved;
+      this.#total = totalBefore + total;
+      this.#tell(step, slot);
+    });
+    this.#moved = movedBefore + counts.moved;
+    this.#total = totalBefore + counts.moved + counts.closed;
+    this.#closed += counts.closed;
+    this.#killed += counts.killed;
+  }
+
+  #tell(step: ReloadStep, slot: Slot): void {
+    this.#hooks.onProgress({
+      workersDone: this.#workersDone,
+      workers: this.#slots.length,
+      moved: this.#moved,
+      total: this.#total,
+      step,
+      slot: slot.number,
+    });
+  }
+
+  #failure(slot: Slot, why: string, cause?: unknown): HoldfastError {
+    return new HoldfastError(
+      "HOLDFAST_ERR_WORKER_FAILED",
+      `The new worker for slot ${slot.number} ${why}. ${this.#workersDone} of ${this.#slots.length} workers were ` +
+        "replaced before; the others go on as they were.",
+      cause === undefined ? undefined : { cause },
+    );
+  }
+}
+
+function describe({ reason, code, signal, lastWords }: WorkerExit): string {
+  const how =
+    reason === "not-ready" ? "was not ready in time" : `ended with ${signal ?? `exit code ${code}`}`;
+  return lastWords === "" ? how : `${how}, saying "${lastWords}"`;
+}

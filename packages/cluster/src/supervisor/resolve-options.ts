@@ -1,0 +1,167 @@
+/**
+ * Checks the options of `startCluster()`, once, and fills in the defaults.
+ * Owns: the defaults and the ranges. Runs in: primary.
+ */
+import { existsSync } from "node:fs";
+import { url as inspectorUrl } from "node:inspector";
+import { Server as NetServer } from "node:net";
+import { availableParallelism } from "node:os";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
+import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
+import { HoldfastError } from "../errors.js";
+import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
+import type { ClusterOptions, StopOptions } from "../options.js";
+import { NAME } from "../wire/control-messages.js";
+
+const DEFAULT_PORT = 3_000;
+export const MAX_WORKERS = 512;
+const HANG_MS = 30_000;
+
+export interface ListenPlace {
+  readonly port: number;
+  /** `undefined` for all addresses. */
+  readonly host: string | undefined;
+  /** Of a Unix socket, in place of both. */
+  readonly path: string | undefined;
+}
+
+export interface ResolvedClusterOptions {
+  readonly worker: string;
+  readonly args: readonly string[];
+  readonly execArgv: readonly string[] | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string | undefined;
+  /** Where to listen; `undefined` if the application does that. */
+  readonly listen: ListenPlace | undefined;
+  readonly server: NetServer | undefined;
+  readonly workers: number;
+  readonly name: string | undefined;
+  readonly control: boolean | string;
+  /** What is in these two is checked by the packages that they are for. */
+  readonly adapter: HubOptions;
+  readonly sticky: RouterOptions;
+  readonly readyTimeoutMs: number;
+  readonly hangTimeoutMs: number;
+  readonly restartDelayMs: number;
+  readonly maxRestartDelayMs: number;
+  readonly minUptimeMs: number;
+  readonly maxCrashes: number;
+  readonly drainTimeoutMs: number;
+  readonly stopTimeoutMs: number;
+  readonly signals: boolean;
+  readonly log: (line: string) => void;
+}
+
+export function resolveClusterOptions(input: ClusterOptions): ResolvedClusterOptions {
+  const options = new OptionReader("startCluster", input);
+  const { listen, server } = readPlace(options);
+  return options.end({
+    worker: workerPath(options.value<string | URL>("worker", "", isFileName, "the path or URL of a file")),
+    args: options.value("args", [], isListOfStrings, "an array of strings"),
+    execArgv: options.value("execArgv", undefined, isOptionalList, "an array of strings"),
+    env: options.value("env", {}, isEnvironment, "an object of strings"),
+    cwd: options.string("cwd", undefined, 1),
+    listen,
+    server,
+    workers: options.integer("workers", Math.min(availableParallelism(), MAX_WORKERS), 1, MAX_WORKERS),
+    name: options.value("name", undefined, isName, "1–64 letters, digits, dots, underscores and hyphens"),
+    control: options.value("control", true, isControl, "true, false, or the path of a socket"),
+    adapter: options.value<HubOptions>("adapter", {}, isPlainObject, "an object of options"),
+    sticky: options.value<RouterOptions>("sticky", {}, isPlainObject, "an object of options"),
+    readyTimeoutMs: options.integer("readyTimeout", 30_000, 1, MAX_TIMER_MS),
+    hangTimeoutMs: options.integer("hangTimeout", isDebugged() ? 0 : HANG_MS, 0, MAX_TIMER_MS),
+    restartDelayMs: options.integer("restartDelay", 250, 0, MAX_TIMER_MS),
+    maxRestartDelayMs: options.integer("maxRestartDelay", 15_000, 0, MAX_TIMER_MS),
+    minUptimeMs: options.integer("minUptime", 10_000, 0, MAX_TIMER_MS),
+    maxCrashes: options.integer("maxCrashes", 10, 1, 1_000_000),
+    drainTimeoutMs: options.integer("drainTimeout", 10_000, 0, MAX_TIMER_MS),
+    stopTimeoutMs: options.integer("stopTimeout", 8_000, 0, MAX_TIMER_MS),
+    signals: options.boolean("signals", true),
+    log: options.value("log", toStderr, isLog, "a function or false") || (() => {}),
+  });
+}
+
+export function resolveStopOptions(input: StopOptions = {}, fallbackMs: number): { timeoutMs: number } {
+  const options = new OptionReader("stop", input);
+  return options.end({ timeoutMs: options.integer("timeout", fallbackMs, 0, MAX_TIMER_MS) });
+}
+
+function readPlace(options: OptionReader<ClusterOptions>) {
+  const server = options.value("server", undefined, isServer, "an http.Server or net.Server");
+  const port = options.value("port", undefined, isPort, "an integer from 0 to 65535");
+  const host = options.string("host", undefined, 1);
+  const path = options.string("path", undefined, 1);
+  if (server && (port ?? host ?? path) !== undefined) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'The option "server" of startCluster() takes the place of port, host and path: call its listen() yourself.',
+    );
+  }
+  if (path !== undefined && (port ?? host) !== undefined) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'The option "path" of startCluster() takes the place of port and host: give it one or the other.',
+    );
+  }
+  return { server, listen: server ? undefined : { port: port ?? DEFAULT_PORT, host, path } };
+}
+
+/** The whole path of the file that the workers run, seen from the file that Node.js was started with. */
+function workerPath(worker: string | URL): string {
+  if (worker instanceof URL) return fileURLToPath(worker);
+  const [, main] = process.argv;
+  const beside = resolve(main === undefined ? "." : dirname(main), worker);
+  const path = existsSync(beside) ? beside : resolve(worker);
+  if (existsSync(path)) return path;
+  throw new HoldfastError(
+    "HOLDFAST_ERR_WORKER_FILE",
+    `There is no file ${beside} for the workers to run. Give the option "worker" the path of the file that calls ` +
+      "joinCluster(io).",
+  );
+}
+
+function isDebugged(): boolean {
+  return inspectorUrl() !== undefined || process.execArgv.some((arg) => arg.startsWith("--inspect"));
+}
+
+function toStderr(line: string): void {
+  console.error(`holdfast: ${line}`);
+}
+
+function isFileName(value: unknown): value is string | URL {
+  return (typeof value === "string" && value !== "") || (value instanceof URL && value.protocol === "file:");
+}
+
+function isServer(value: unknown): value is NetServer | undefined {
+  return value === undefined || value instanceof NetServer;
+}
+
+function isPort(value: unknown): value is number | undefined {
+  return value === undefined || (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535);
+}
+
+function isListOfStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function isOptionalList(value: unknown): value is readonly string[] | undefined {
+  return value === undefined || isListOfStrings(value);
+}
+
+function isEnvironment(value: unknown): value is Readonly<Record<string, string>> {
+  return isPlainObject(value) && Object.values(value).every((item) => typeof item === "string");
+}
+
+function isName(value: unknown): value is string | undefined {
+  return value === undefined || (typeof value === "string" && NAME.test(value));
+}
+
+function isControl(value: unknown): value is boolean | string {
+  return typeof value === "boolean" || (typeof value === "string" && value !== "");
+}
+
+function isLog(value: unknown): value is false | ((line: string) => void) {
+  return value === false || typeof value === "function";
+}

@@ -1,0 +1,263 @@
+/**
+ * The handle of `startCluster()`, and the order in which the parts of a cluster open and close.
+ * Owns: the server, the router, the hub, the supervisor, the control socket, the signals. Runs in: primary.
+ */
+import cluster, { type ClusterSettings } from "node:cluster";
+import { EventEmitter } from "node:events";
+import { createServer } from "node:http";
+import type { Server as NetServer } from "node:net";
+import { basename } from "node:path";
+import { type Primary as Hub, setupPrimary as setupHub } from "@holdfast/adapter";
+import { type StickyPrimary as Router, setupPrimary as setupRouter } from "@holdfast/sticky";
+import type { ListenAddress } from "../address.js";
+import { ControlServer, numberedNames } from "../control/server.js";
+import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import { EXIT } from "../exit-codes.js";
+import type { StopOptions } from "../options.js";
+import type { RebalanceResult, ReloadResult, ScaleResult } from "../reload.js";
+import type { ClusterEvents, ClusterState, ClusterStatus, StopResult } from "../status.js";
+import type { ControlAnswer, ControlRequest } from "../wire/control-messages.js";
+import { checkPlace, listen } from "./listening.js";
+import { logEvents } from "./operator-log.js";
+import { handleSignals } from "./process-signals.js";
+import { MAX_WORKERS, type ResolvedClusterOptions, resolveStopOptions } from "./resolve-options.js";
+import type { Cluster } from "./start-cluster.js";
+import { Supervisor } from "./supervisor.js";
+
+/** Each command that waits for a reload listens. */
+const MAX_LISTENERS = 100;
+
+export class RunningCluster extends EventEmitter<ClusterEvents> implements Cluster {
+  readonly hub: Hub;
+  readonly router: Router;
+  readonly #options: ResolvedClusterOptions;
+  readonly #onStopped: () => void;
+  readonly #server: NetServer;
+  readonly #supervisor: Supervisor;
+  readonly #startedAt = performance.now();
+  #name: string;
+  #control: ControlServer | undefined;
+  #releaseSignals = () => {};
+  /** Whether the process exits when the cluster has stopped. */
+  #afterwards: "stay" | "exit" = "stay";
+  #failure: HoldfastError | undefined;
+  #stopped: Promise<StopResult> | undefined;
+  // starting → running → stopping → stopped; starting → stopping
+  #state: ClusterState = "starting";
+
+  constructor(options: ResolvedClusterOptions, onStopped: () => void) {
+    super();
+    this.setMaxListeners(MAX_LISTENERS);
+    this.#options = options;
+    this.#onStopped = onStopped;
+    this.#name = options.name ?? nameOfDirectory();
+    this.#server = options.server ?? createServer();
+    // What these two refuse is refused before anything is changed.
+    this.router = naming("sticky", () => setupRouter(this.#server, options.sticky));
+    try {
+      setUpForks(options);
+      this.hub = naming("adapter", () => setupHub(options.adapter));
+    } catch (error) {
+      void this.router.close();
+      throw error;
+    }
+    this.#supervisor = new Supervisor(options, this.router, undefined, this);
+    logEvents(this, options.log);
+    this.router.on("warning", (error) => this.emit("warning", error));
+    this.on("failed", (error) => {
+      this.#failure = error;
+      void this.#stopAndExit();
+    });
+    if (!options.signals) return;
+    this.#releaseSignals = handleSignals({
+      stop: () => void this.#stopAndExit(),
+      hurry: () => this.hurry(),
+      // Whoever looks at the log has been told of its failure by then.
+      reload: () => void this.reload().catch(() => {}),
+    });
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  get address(): ListenAddress | undefined {
+    return this.#server.address() ?? undefined;
+  }
+
+  async start(): Promise<void> {
+    try {
+      const { listen: place } = this.#options;
+      if (place) await checkPlace(place);
+      await this.#openControl();
+      await this.#supervisor.start();
+      this.#throwIfEnded();
+      if (place) await listen(this.#server, place);
+      this.#throwIfEnded();
+      this.#state = "running";
+    } catch (error) {
+      await this.stop({ timeout: 0 });
+      throw error;
+    }
+  }
+
+  status(): ClusterStatus {
+    return {
+      name: this.#name,
+      state: this.#state,
+      pid: process.pid,
+      address: this.address,
+      worker: this.#options.worker,
+      uptimeMs: Math.round(performance.now() - this.#startedAt),
+      reloads: this.#supervisor.reloads,
+      reload: this.#supervisor.reload,
+      slots: this.#supervisor.slots(),
+    };
+  }
+
+  async reload(): Promise<ReloadResult> {
+    this.#supervisor.throwIfStopping();
+    return this.#supervisor.reloadAll();
+  }
+
+  async scale(workers: number): Promise<ScaleResult> {
+    if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS)) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_INVALID_OPTION",
+        `scale() takes a number of workers, an integer from 1 to ${MAX_WORKERS}, not ${String(workers)}.`,
+      );
+    }
+    this.#supervisor.throwIfStopping();
+    return this.#supervisor.scale(workers);
+  }
+
+  async rebalance(): Promise<RebalanceResult> {
+    this.#supervisor.throwIfStopping();
+    return this.#supervisor.rebalance();
+  }
+
+  stop(options?: StopOptions): Promise<StopResult> {
+    const { timeoutMs } = resolveStopOptions(options, this.#options.stopTimeoutMs);
+    this.#stopped ??= this.#stop(timeoutMs);
+    return this.#stopped;
+  }
+
+  /** Does not wait for the workers any more. */
+  hurry(): void {
+    this.#supervisor.hurry();
+  }
+
+  async #stop(timeoutMs: number): Promise<StopResult> {
+    this.#state = "stopping";
+    this.#server.close();
+    const result = await this.#supervisor.stop(timeoutMs);
+    await this.router.close();
+    await this.hub.close();
+    await this.#control?.close();
+    this.#releaseSignals();
+    this.#state = "stopped";
+    this.#onStopped();
+    this.emit("stopped", result);
+    // In a while, so that who has asked for it on the control socket gets an answer.
+    if (this.#afterwards === "exit") setImmediate(() => process.exit(this.#exitCode(result)));
+    return result;
+  }
+
+  /** A stop that nobody in this process has asked for ends the process, if that is left to us. */
+  #stopAndExit(timeoutMs?: number): Promise<StopResult> {
+    if (this.#options.signals) this.#afterwards = "exit";
+    return this.stop(timeoutMs === undefined ? {} : { timeout: timeoutMs });
+  }
+
+  #exitCode({ killed }: StopResult): number {
+    if (this.#failure) return EXIT.failed;
+    return killed > 0 ? EXIT.forced : EXIT.done;
+  }
+
+  #throwIfEnded(): void {
+    if (this.#failure) throw this.#failure;
+    this.#supervisor.throwIfStopping();
+  }
+
+  async #openControl(): Promise<void> {
+    const { control, name } = this.#options;
+    if (control === false || process.platform === "win32") return;
+    const names = name === undefined ? numberedNames(this.#name) : [name];
+    const path = typeof control === "string" ? control : undefined;
+    try {
+      this.#control = await ControlServer.open({ names, path }, (request, say) =>
+        this.#onRequest(request, say),
+      );
+    } catch (error) {
+      if (codeOf(error) !== "HOLDFAST_ERR_CONTROL_SOCKET") throw error;
+      this.emit("warning", error as HoldfastError);
+      return;
+    }
+    if (!this.#control) throw nameTaken(path ?? this.#name);
+    this.#name = this.#control.name;
+  }
+
+  async #onRequest(request: ControlRequest, say: (answer: ControlAnswer) => void): Promise<unknown> {
+    switch (request.command) {
+      case "status":
+        return this.status();
+      case "reload":
+        return this.#withProgress(say, () => this.reload());
+      case "rebalance":
+        return this.rebalance();
+      case "scale":
+        return this.scale(request.workers);
+      case "stop":
+        return this.#stopAndExit(request.timeoutMs);
+    }
+  }
+
+  async #withProgress<T>(say: (answer: ControlAnswer) => void, order: () => Promise<T>): Promise<T> {
+    const onProgress = (progress: ClusterEvents["reload:progress"][0]) => say({ kind: "progress", progress });
+    this.on("reload:progress", onProgress);
+    try {
+      return await order();
+    } finally {
+      this.off("reload:progress", onProgress);
+    }
+  }
+}
+
+/** What the workers run from now on; the adapter's pipes come behind this. */
+function setUpForks({ worker, args, execArgv, cwd }: ResolvedClusterOptions): void {
+  // Fd 2 is a pipe, so that the last words of a worker are known.
+  cluster.setupPrimary({
+    exec: worker,
+    args: [...args],
+    execArgv: [...(execArgv ?? process.execArgv)],
+    cwd,
+    stdio: ["inherit", "inherit", "pipe", "ipc"],
+  } as ClusterSettings);
+}
+
+/** Says which of the two set-ups has refused its options. */
+function naming<T>(option: string, setUp: () => T): T {
+  try {
+    return setUp();
+  } catch (error) {
+    if (codeOf(error) !== "HOLDFAST_ERR_INVALID_OPTION") throw error;
+    const text = `The option "${option}" of startCluster() is for another package, which says: ${messageOf(error)}`;
+    throw new HoldfastError("HOLDFAST_ERR_INVALID_OPTION", text, { cause: error });
+  }
+}
+
+function nameOfDirectory(): string {
+  const name = basename(process.cwd())
+    .replace(/[^\w.-]/g, "-")
+    .replace(/^\.+/, "")
+    .slice(0, 60);
+  return name === "" ? "holdfast" : name;
+}
+
+function nameTaken(name: string): HoldfastError {
+  return new HoldfastError(
+    "HOLDFAST_ERR_NAME_TAKEN",
+    `Another cluster runs under the name ${name}. Stop it (npx holdfast stop --name ${name}), or set the option ` +
+      '"name".',
+  );
+}

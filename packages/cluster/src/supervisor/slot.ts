@@ -1,0 +1,125 @@
+/**
+ * A place in the cluster: one worker after another.
+ * Owns: its worker, and the timer of the next one. Runs in: primary.
+ */
+import { messageOf } from "../errors.js";
+import type { SlotState, SlotStatus, WorkerExit } from "../status.js";
+import { type RestartLimits, Restarts } from "./restarts.js";
+import type { WorkerProcess } from "./worker-process.js";
+
+/** The end of a worker that the system had no process for. */
+const NO_PROCESS = { workerId: 0, pid: 0, reason: "crash", code: null, signal: null, uptimeMs: 0 } as const;
+
+export interface SlotHooks {
+  /** Starts a worker for that place; throws if the system has no process left. */
+  fork(slot: number): WorkerProcess;
+  /** A worker has ended that nobody had asked to; `delayMs` is `undefined` if there will be no other. */
+  onCrash(exit: WorkerExit, delayMs: number | undefined): void;
+}
+
+/**
+ * empty: nobody is there, or only a worker that leaves. given-up: too many crashes.
+ *
+ * empty → running → waiting → running; running → given-up; given-up → running by `adopt()`; any → empty by `vacate()`
+ */
+type State =
+  | { readonly kind: "empty" }
+  | { readonly kind: "running"; readonly worker: WorkerProcess }
+  | { readonly kind: "waiting"; readonly timer: NodeJS.Timeout }
+  | { readonly kind: "given-up" };
+
+export class Slot {
+  readonly number: number;
+  readonly #hooks: SlotHooks;
+  readonly #restarts: Restarts;
+  #state: State = { kind: "empty" };
+  #restarted = 0;
+  #lastExit: WorkerExit | undefined;
+
+  constructor(number: number, limits: RestartLimits, hooks: SlotHooks) {
+    this.number = number;
+    this.#hooks = hooks;
+    this.#restarts = new Restarts(limits);
+  }
+
+  get worker(): WorkerProcess | undefined {
+    return this.#state.kind === "running" ? this.#state.worker : undefined;
+  }
+
+  /** Whether a worker is there or will be. */
+  get isAlive(): boolean {
+    return this.#state.kind === "running" || this.#state.kind === "waiting";
+  }
+
+  get crashes(): number {
+    return this.#restarts.crashes;
+  }
+
+  start(): void {
+    try {
+      this.#settle(this.#hooks.fork(this.number));
+    } catch (error) {
+      this.#onCrash({ ...NO_PROCESS, slot: this.number, lastWords: messageOf(error) });
+    }
+  }
+
+  /** Puts a worker there that is ready. Returns the one that it replaces. */
+  adopt(worker: WorkerProcess): WorkerProcess | undefined {
+    const before = this.vacate();
+    this.#restarts.forget();
+    this.#settle(worker);
+    return before;
+  }
+
+  /** Looks after nobody any more. Returns the worker that was there; it goes on. */
+  vacate(): WorkerProcess | undefined {
+    const { worker } = this;
+    if (this.#state.kind === "waiting") clearTimeout(this.#state.timer);
+    this.#state = { kind: "empty" };
+    return worker;
+  }
+
+  status(connections: (workerId: number) => number): SlotStatus {
+    const { worker } = this;
+    return {
+      slot: this.number,
+      state: this.#publicState(),
+      workerId: worker?.identity.workerId,
+      pid: worker?.identity.pid,
+      uptimeMs: Math.round(worker?.uptimeMs ?? 0),
+      connections: worker ? connections(worker.identity.workerId) : 0,
+      memoryBytes: worker?.memoryBytes ?? 0,
+      load: worker?.load ?? 0,
+      restarts: this.#restarted,
+      crashes: this.#restarts.crashes,
+      lastExit: this.#lastExit,
+    };
+  }
+
+  #publicState(): SlotState {
+    if (this.#state.kind === "running") return this.#state.worker.isReady ? "ready" : "starting";
+    return this.#state.kind === "empty" ? "ending" : this.#state.kind;
+  }
+
+  #settle(worker: WorkerProcess): void {
+    this.#state = { kind: "running", worker };
+    void worker.exited.then((exit) => this.#onExit(worker, exit));
+  }
+
+  #onExit(worker: WorkerProcess, exit: WorkerExit): void {
+    if (this.worker === worker) this.#onCrash(exit);
+  }
+
+  #onCrash(exit: WorkerExit): void {
+    this.#lastExit = exit;
+    const delayMs = exit.reason === "left" ? 0 : this.#restarts.onCrash(exit.uptimeMs);
+    if (delayMs === undefined) this.#state = { kind: "given-up" };
+    else this.#state = { kind: "waiting", timer: setTimeout(() => this.#restart(), delayMs) };
+    this.#hooks.onCrash(exit, delayMs);
+  }
+
+  #restart(): void {
+    this.#restarted++;
+    this.start();
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * The cluster as a whole: its places, and what is done to all of them, one after another.
+ * Owns: the slots, the workers that leave, the clock, the queue of orders. Runs in: primary.
+ */
+import type { EventEmitter } from "node:events";
+import type { StickyPrimary } from "@holdfast/sticky";
+import { HoldfastError } from "../errors.js";
+import type {
+  MoveSessions,
+  RebalanceResult,
+  ReloadProgress,
+  ReloadResult,
+  ScaleResult,
+  SessionCounts,
+} from "../reload.js";
+import type { ClusterEvents, SlotStatus, StopResult, WorkerExit } from "../status.js";
+import { LoopClock } from "./loop-clock.js";
+import { Reloading } from "./reloading.js";
+import type { ResolvedClusterOptions } from "./resolve-options.js";
+import { Retirement, type RetirementSettings } from "./retirement.js";
+import { Slot } from "./slot.js";
+import { WorkerProcess } from "./worker-process.js";
+
+/** Of the time in which a worker may be silent, how much is between two of its beats. */
+const BEAT_SHARE = 5;
+const MAX_BEAT_MS = 1_000;
+
+export class Supervisor {
+  readonly events: EventEmitter<ClusterEvents>;
+  /** What is going on. */
+  reload: ReloadProgress | undefined;
+  reloads = 0;
+  readonly #options: ResolvedClusterOptions;
+  readonly #router: StickyPrimary;
+  readonly #move: MoveSessions | undefined;
+  readonly #slots: Slot[] = [];
+  /** All whose processes live, those that leave and those that come included. */
+  readonly #living = new Set<WorkerProcess>();
+  readonly #clock: LoopClock;
+  readonly #releases: (() => void)[] = [];
+  /** The order that is carried out, and those behind it. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #nextReload: Promise<ReloadResult> | undefined;
+  #stopped: Promise<StopResult> | undefined;
+  #hasBeenReady = false;
+  // running → failed → stopping → stopped; running → stopping
+  #state: "running" | "failed" | "stopping" | "stopped" = "running";
+
+  constructor(
+    options: ResolvedClusterOptions,
+    router: StickyPrimary,
+    move: MoveSessions | undefined,
+    events: EventEmitter<ClusterEvents>,
+  ) {
+    this.#options = options;
+    this.#router = router;
+    this.#move = move;
+    this.events = events;
+    const shortestMs = Math.min(options.readyTimeoutMs, options.hangTimeoutMs || options.readyTimeoutMs);
+    this.#clock = new LoopClock(shortestMs, () => {
+      for (const worker of this.#living) worker.check();
+    });
+    const onReady = ({ workerId }: { readonly workerId: number }) => this.#onReady(workerId);
+    router.on("worker:ready", onReady);
+    this.#releases.push(
+      () => router.off("worker:ready", onReady),
+      () => this.#clock.close(),
+    );
+  }
+
+  /** Starts the workers, and settles when all are ready or have been given up. */
+  async start(): Promise<void> {
+    for (let number = 0; number < this.#options.workers; number++) this.#addSlot().start();
+    await this.#untilSettled();
+  }
+
+  slots(): SlotStatus[] {
+    const connections = this.#connections();
+    return this.#slots.map((slot) => slot.status((workerId) => connections.get(workerId) ?? 0));
+  }
+
+  /** Orders that wait for their turn are one: what the first of them finds is what the last one wanted. */
+  reloadAll(): Promise<ReloadResult> {
+    this.#nextReload ??= this.#enqueue(() => {
+      this.#nextReload = undefined;
+      return this.#reload();
+    });
+    return this.#nextReload;
+  }
+
+  scale(workers: number): Promise<ScaleResult> {
+    return this.#enqueue(() => this.#scale(workers));
+  }
+
+  rebalance(): Promise<RebalanceResult> {
+    return this.#enqueue(() => this.#rebalance());
+  }
+
+  /** Ends all workers. Orders that are carried out or wait are given up. */
+  stop(timeoutMs: number): Promise<StopResult> {
+    this.#stopped ??= this.#stop(timeoutMs);
+    return this.#stopped;
+  }
+
+  /** Kills all workers that are left. */
+  hurry(): void {
+    for (const worker of this.#living) worker.hurry();
+  }
+
+  /** @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` when the cluster stops */
+  throwIfStopping(): void {
+    if (this.#state === "running") return;
+    throw new HoldfastError(
+      "HOLDFAST_ERR_CLOSED",
+      "The cluster has begun to stop, so it takes no more orders.",
+    );
+  }
+
+  /** Starts a worker for that place. */
+  fork(slot: number): WorkerProcess {
+    const { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs } = this.#options;
+    const beatMs = Math.min(MAX_BEAT_MS, Math.ceil((hangTimeoutMs || MAX_BEAT_MS) / BEAT_SHARE));
+    const limits = { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs, beatMs };
+    const worker = new WorkerProcess(slot, this.#options.env, limits, this.#clock);
+    this.#living.add(worker);
+    this.events.emit("worker:start", worker.identity);
+    void worker.exited.then((exit) => {
+      this.#living.delete(worker);
+      this.events.emit("worker:exit", exit);
+    });
+    return worker;
+  }
+
+  #addSlot(): Slot {
+    const slot = new Slot(this.#slots.length, this.#options, {
+      fork: (number) => this.fork(number),
+      onCrash: (exit, delayMs) => this.#onCrash(exit, delayMs),
+    });
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  #onReady(workerId: number): void {
+    for (const worker of this.#living) {
+      if (worker.identity.workerId !== workerId) continue;
+      worker.onReady();
+      this.#hasBeenReady = true;
+      this.events.emit("worker:ready", worker.identity);
+    }
+  }
+
+  #onCrash(exit: WorkerExit, delayMs: number | undefined): void {
+    if (delayMs === undefined) this.events.emit("worker:abandoned", exit);
+    if (this.#state !== "running") return;
+    const crashes = this.#slots.reduce((sum, slot) => sum + slot.crashes, 0);
+    const isHopeless = !this.#hasBeenReady && crashes >= this.#options.maxCrashes;
+    if (!isHopeless && this.#slots.some((slot) => slot.isAlive)) return;
+    this.#state = "failed";
+    this.events.emit("failed", crashLoop(exit, crashes));
+  }
+
+  /** Settles when no worker is about to become ready. */
+  async #untilSettled(): Promise<void> {
+    for (;;) {
+      const starting = this.#slots.flatMap(({ worker }) =>
+        worker && !worker.isReady ? [readyOrGone(worker)] : [],
+      );
+      const isWaiting = this.#slots.some((slot) => slot.isAlive && !slot.worker);
+      if (this.#state !== "running" || (starting.length === 0 && !isWaiting)) return;
+      await (isWaiting ? this.#nextStart() : Promise.all(starting));
+    }
+  }
+
+  #nextStart(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.events.off("worker:start", done).off("worker:abandoned", done).off("stopping", done);
+        resolve();
+      };
+      this.events.on("worker:start", done).on("worker:abandoned", done).on("stopping", done);
+    });
+  }
+
+  async #reload(): Promise<ReloadResult> {
+    this.throwIfStopping();
+    const reloading = new Reloading(this.#slots, {
+      fork: (slot) => this.fork(slot),
+      retire: (worker, to, onProgress) => this.#retire(worker, to, onProgress),
+      throwIfStopping: () => this.throwIfStopping(),
+      onProgress: (progress) => {
+        this.reload = progress;
+        this.events.emit("reload:progress", progress);
+      },
+    });
+    try {
+      const result = await reloading.run();
+      this.reloads++;
+      this.events.emit("reload:done", result);
+      return result;
+    } catch (error) {
+      if (error instanceof HoldfastError) this.events.emit("reload:failed", error);
+      throw error;
+    } finally {
+      this.reload = undefined;
+    }
+  }
+
+  async #scale(workers: number): Promise<ScaleResult> {
+    this.throwIfStopping();
+    const before = this.#slots.length;
+    if (workers >= before) {
+      await this.#grow(workers);
+      return { before, after: this.#slots.length, moved: 0, closed: 0, killed: 0 };
+    }
+    const leaving = this.#slots.splice(workers).flatMap((slot) => slot.vacate() ?? []);
+    const to = this.#slots.flatMap(({ worker }) => (worker?.isReady ? [worker] : []));
+    const counts = await Promise.all(leaving.map((worker) => this.#retire(worker, to)));
+    return { before, after: this.#slots.length, ...sum(counts) };
+  }
+
+  async #grow(workers: number): Promise<void> {
+    const added: Slot[] = [];
+    while (this.#slots.length < workers) {
+      const slot = this.#addSlot();
+      added.push(slot);
+      slot.start();
+    }
+    const ready = await Promise.all(added.map((slot) => slot.worker?.settled ?? false));
+    if (ready.every((isReady) => isReady)) return;
+    this.throwIfStopping();
+    throw new HoldfastError(
+      "HOLDFAST_ERR_WORKER_FAILED",
+      `Of ${added.length} new workers, ${ready.filter((isReady) => !isReady).length} did not become ready. They are ` +
+        "started again like others that crash.",
+    );
+  }
+
+  async #rebalance(): Promise<RebalanceResult> {
+    this.throwIfStopping();
+    const reason =
+      "Live sessions cannot be moved between workers; new connections go to the workers with the fewest.";
+    const connections = this.slots().map((slot) => slot.connections);
+    return { moved: 0, connections, reason };
+  }
+
+  #retire(
+    worker: WorkerProcess,
+    to: readonly WorkerProcess[],
+    onProgress: RetirementSettings["onProgress"] = () => {},
+  ): Promise<SessionCounts> {
+    const { drainTimeoutMs } = this.#options;
+    const connections = () => this.#connections().get(worker.identity.workerId) ?? 0;
+    return new Retirement(worker, { drainTimeoutMs, connections, move: this.#move, onProgress }).run(to);
+  }
+
+  async #stop(timeoutMs: number): Promise<StopResult> {
+    this.#state = "stopping";
+    this.events.emit("stopping");
+    for (const slot of this.#slots) slot.vacate();
+    const exits = await Promise.all([...this.#living].map((worker) => worker.end(timeoutMs)));
+    // What an order has begun ends with the workers that it waits for.
+    await this.#queue;
+    for (const release of this.#releases.splice(0)) release();
+    this.#state = "stopped";
+    return { killed: exits.filter(({ reason }) => reason === "overdue").length };
+  }
+
+  #enqueue<T>(order: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(order);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  /** Of each worker, by its id. */
+  #connections(): Map<number, number> {
+    return new Map(this.#router.stats().workers.map(({ workerId, connections }) => [workerId, connections]));
+  }
+}
+
+async function readyOrGone(worker: WorkerProcess): Promise<void> {
+  if (!(await worker.settled)) await worker.exited;
+}
+
+function sum(counts: readonly SessionCounts[]): SessionCounts {
+  const total = { moved: 0, closed: 0, killed: 0 };
+  for (const { moved, closed, killed } of counts) {
+    total.moved += moved;
+    total.closed += closed;
+    total.killed += killed;
+  }
+  return total;
+}
+
+function crashLoop({ code, signal, lastWords }: WorkerExit, crashes: number): HoldfastError {
+  const how = signal ?? `exit code ${code}`;
+  return new HoldfastError(
+    "HOLDFAST_ERR_CRASH_LOOP",
+    `No worker is left after ${crashes} crashes in a row; the last one ended with ${how}.` +
+      (lastWords === "" ? "" : ` Its last words:\n${lastWords}`),
+  );
+}

@@ -1,0 +1,190 @@
+/**
+ * One worker's process, from its fork to its end.
+ * Owns: the process, its deadlines, its listeners. Runs in: primary.
+ */
+import cluster, { type Worker } from "node:cluster";
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../errors.js";
+import type { ExitReason, WorkerExit, WorkerIdentity } from "../status.js";
+import {
+  decodeToPrimary,
+  encodeToWorker,
+  PROTOCOL_VERSION,
+  type ToPrimary,
+  type ToWorker,
+} from "../wire/worker-messages.js";
+import { LastWords } from "./last-words.js";
+import type { LoopClock } from "./loop-clock.js";
+
+/** A pipe's end arrives behind its data; this is for one that something else holds open. */
+const LAST_WORDS_MS = 500;
+/** What a worker may take beyond the time that it was given. */
+const GRACE_MS = 500;
+
+export interface WorkerLimits {
+  readonly readyTimeoutMs: number;
+  /** 0 if nobody looks. */
+  readonly hangTimeoutMs: number;
+  readonly beatMs: number;
+  readonly drainTimeoutMs: number;
+}
+
+export class WorkerProcess {
+  readonly identity: WorkerIdentity;
+  /** Settles when the process is gone. */
+  readonly exited: Promise<WorkerExit>;
+  /** Settles when it takes connections, with true, or has ended before, with false. */
+  readonly settled: Promise<boolean>;
+  /** Bytes, as it said last. */
+  memoryBytes = 0;
+  /** Of its event loop, 0–1, as it said last. */
+  load = 0;
+  readonly worker: Worker;
+  readonly #limits: WorkerLimits;
+  readonly #clock: LoopClock;
+  readonly #lastWords: LastWords;
+  readonly #startedAt: number;
+  #onSettled: (isReady: boolean) => void = () => {};
+  /** By the clock; `undefined` until it has joined. */
+  #heardAt: number | undefined;
+  #readyAt: number | undefined;
+  #uptimeMs = 0;
+  #overdue: NodeJS.Timeout | undefined;
+  #reason: ExitReason = "crash";
+  // starting → ready → ending → ended; starting → ending; any → ended
+  #state: "starting" | "ready" | "ending" | "ended" = "starting";
+
+  /** @throws what `cluster.fork()` throws when the system has no process left */
+  constructor(slot: number, env: object, limits: WorkerLimits, clock: LoopClock) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#startedAt = clock.now;
+    this.worker = cluster.fork({ ...env, HOLDFAST_SLOT: String(slot) });
+    this.identity = { slot, workerId: this.worker.id, pid: this.worker.process.pid ?? 0 };
+    this.#lastWords = new LastWords(this.worker.process.stderr);
+    this.settled = new Promise((resolve) => {
+      this.#onSettled = resolve;
+    });
+    this.exited = this.#untilExit();
+    this.worker.on("message", (raw: unknown) => {
+      const message = decodeToPrimary(raw);
+      if (message) this.#onMessage(message);
+    });
+  }
+
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** How long it has been ready. */
+  get uptimeMs(): number {
+    return this.#readyAt === undefined ? this.#uptimeMs : performance.now() - this.#readyAt;
+  }
+
+  /** The router has heard that it takes connections. */
+  onReady(): void {
+    if (this.#state !== "starting") return;
+    this.#state = "ready";
+    this.#readyAt = performance.now();
+    this.#onSettled(true);
+  }
+
+  /** The clock has moved on: kills it if it is late or hangs. */
+  check(): void {
+    const { readyTimeoutMs, hangTimeoutMs, beatMs } = this.#limits;
+    if (this.#state === "starting" && this.#clock.now - this.#startedAt > readyTimeoutMs) {
+      this.#kill("not-ready");
+    } else if (this.#state === "ready" && hangTimeoutMs > 0 && this.#heardAt !== undefined) {
+      if (this.#clock.now - this.#heardAt > hangTimeoutMs + beatMs) this.#kill("hang");
+    }
+  }
+
+  /** It takes no new connections from now on. */
+  retire(): void {
+    this.#send({ kind: "retire" });
+  }
+
+  /** Lets it finish what it has begun, and end; kills it after that time. */
+  end(timeoutMs: number): Promise<WorkerExit> {
+    if (this.#state === "starting" || this.#state === "ready") {
+      const hasJoined = this.#heardAt !== undefined;
+      this.#state = "ending";
+      this.#reason = "retired";
+      this.#onSettled(false);
+      if (hasJoined) this.#send({ kind: "drain", timeoutMs });
+      // One that has not joined, or speaks another version, knows this word.
+      else this.worker.process.kill("SIGTERM");
+      this.#overdue = setTimeout(() => this.#kill("overdue"), timeoutMs + GRACE_MS);
+    }
+    return this.exited;
+  }
+
+  /** Does not wait for anything any more. */
+  hurry(): void {
+    if (this.#state !== "ended") this.#kill("overdue");
+  }
+
+  #kill(reason: ExitReason): void {
+    this.#reason = reason;
+    // Not `worker.kill()`, which waits for the worker to hear of it. A process that is stopped or blocked hears nothing.
+    this.worker.process.kill("SIGKILL");
+  }
+
+  #onMessage(message: ToPrimary): void {
+    switch (message.kind) {
+      case "join":
+        if (message.version !== PROTOCOL_VERSION) return;
+        this.#heardAt = this.#clock.now;
+        this.#send({
+          kind: "welcome",
+          version: PROTOCOL_VERSION,
+          beatMs: this.#limits.beatMs,
+          drainMs: this.#limits.drainTimeoutMs,
+        });
+        return;
+      case "beat":
+        this.#heardAt = this.#clock.now;
+        this.memoryBytes = message.memoryBytes;
+        this.load = message.load;
+        return;
+      case "drained":
+        if (this.#state === "ready" || this.#state === "starting") this.#reason = "left";
+        // Tells the router as well that its place is free for another one.
+        this.worker.disconnect();
+    }
+  }
+
+  async #untilExit(): Promise<WorkerExit> {
+    const [code, signal] = await this.#processEnd();
+    this.#uptimeMs = this.uptimeMs;
+    this.#readyAt = undefined;
+    this.#state = "ended";
+    clearTimeout(this.#overdue);
+    this.#onSettled(false);
+    const waiting = new AbortController();
+    const longEnough = sleep(LAST_WORDS_MS, undefined, { signal: waiting.signal }).catch(() => {});
+    await Promise.race([this.#lastWords.ended, longEnough]);
+    waiting.abort();
+    const lastWords = this.#lastWords.text;
+    return { ...this.identity, reason: this.#reason, code, signal, lastWords, uptimeMs: this.#uptimeMs };
+  }
+
+  #processEnd(): Promise<[code: number | null, signal: NodeJS.Signals | null]> {
+    return new Promise((resolve) => {
+      this.worker.once("exit", (code: number | null, signal: NodeJS.Signals | null) =>
+        resolve([code, signal]),
+      );
+      this.worker.on("error", (error: unknown) => {
+        // Without a process there is no exit. Other errors are of messages that do not arrive: beats show that.
+        if (this.worker.process.pid !== undefined) return;
+        this.#lastWords.add(messageOf(error));
+        resolve([null, null]);
+      });
+    });
+  }
+
+  #send(message: ToWorker): void {
+    if (!this.worker.isConnected()) return;
+    this.worker.process.send?.(encodeToWorker(message), undefined, undefined, () => {});
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Messages between the supervisor (primary) and the workers, on the cluster's IPC channel.
+ * Owns: the format; pure. Runs in: primary and workers.
+ *
+ * A message is `{ "holdfast:cluster": [kind, …fields] }`: one key tells it from everybody else's traffic.
+ */
+
+/** Version of these messages; both ends say theirs first. */
+export const PROTOCOL_VERSION = 1;
+
+const KEY = "holdfast:cluster";
+
+/** Message kinds; the numbers are part of protocol version 1. */
+const Kind = {
+  /** primary → worker: answers `join`. [version, milliseconds between beats, milliseconds that a drain may take] */
+  welcome: 1,
+  /** primary → worker: take no new connections. [] */
+  retire: 2,
+  /** primary → worker: finish, and say `drained`. [milliseconds] */
+  drain: 3,
+  /** worker → primary: `joinCluster()` was called. [version] */
+  join: 16,
+  /** worker → primary: the event loop turns. [memory in bytes, load in thousandths] */
+  beat: 17,
+  /** worker → primary: it has finished, and waits to be disconnected. [] */
+  drained: 18,
+} as const;
+
+export type ToWorker =
+  | {
+      readonly kind: "welcome";
+      readonly version: number;
+      readonly beatMs: number;
+      readonly drainMs: number;
+    }
+  | { readonly kind: "retire" }
+  | { readonly kind: "drain"; readonly timeoutMs: number };
+
+export type ToPrimary =
+  | { readonly kind: "join"; readonly version: number }
+  | { readonly kind: "beat"; readonly memoryBytes: number; readonly load: number }
+  | { readonly kind: "drained" };
+
+export function encodeToWorker(message: ToWorker): object {
+  switch (message.kind) {
+    case "welcome":
+      return { [KEY]: [Kind.welcome, message.version, message.beatMs, message.drainMs] };
+    case "retire":
+      return { [KEY]: [Kind.retire] };
+    case "drain":
+      return { [KEY]: [Kind.drain, message.timeoutMs] };
+  }
+}
+
+export function encodeToPrimary(message: ToPrimary): object {
+  switch (message.kind) {
+    case "join":
+      return { [KEY]: [Kind.join, message.version] };
+    case "beat":
+      return { [KEY]: [Kind.beat, Math.round(message.memoryBytes), Math.round(message.load * 1_000)] };
+    case "drained":
+      return { [KEY]: [Kind.drained] };
+  }
+}
+
+/** What the message says; `undefined` if it is not one of ours. Never throws. */
+export function decodeToWorker(message: unknown): ToWorker | undefined {
+  const fields = fieldsOf(message);
+  if (!fields) return undefined;
+  const [kind, a, b, c] = fields;
+  if (kind === Kind.welcome && isCount(a) && isCount(b) && isCount(c)) {
+    return { kind: "welcome", version: a, beatMs: b, drainMs: c };
+  }
+  if (kind === Kind.retire) return { kind: "retire" };
+  if (kind === Kind.drain && isCount(a)) return { kind: "drain", timeoutMs: a };
+  return undefined;
+}
+
+/** What the message says; `undefined` if it is not one of ours. Never throws. */
+export function decodeToPrimary(message: unknown): ToPrimary | undefined {
+  const fields = fieldsOf(message);
+  if (!fields) return undefined;
+  const [kind, a, b] = fields;
+  if (kind === Kind.join && isCount(a)) return { kind: "join", version: a };
+  if (kind === Kind.beat && isCount(a) && isCount(b)) {
+    return { kind: "beat", memoryBytes: a, load: Math.min(1, b / 1_000) };
+  }
+  if (kind === Kind.drained) return { kind: "drained" };
+  return undefined;
+}
+
+function fieldsOf(message: unknown): readonly unknown[] | undefined {
+  if (typeof message !== "object" || message === null) return undefined;
+  const fields = (message as Record<string, unknown>)[KEY];
+  return Array.isArray(fields) ? fields : undefined;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

@@ -1,0 +1,60 @@
+/** `joinCluster()`: the worker's entry. Runs in: workers, and in a single process. */
+import cluster from "node:cluster";
+import { createAdapter } from "@holdfast/adapter";
+import { type SocketIoServer as RoutedServer, type StickyWorker, setupWorker } from "@holdfast/sticky";
+import type { Server } from "socket.io";
+import type { JoinOptions } from "../options.js";
+import { Member } from "./member.js";
+import { resolveJoinOptions } from "./resolve-options.js";
+
+/** The part of a Socket.IO server that this package uses. */
+export type SocketIoServer = RoutedServer & Pick<Server, "adapter">;
+
+/** What `joinCluster()` returns. */
+export interface ClusterMember {
+  /** This worker's place in the cluster, counted from 0. A worker that replaces another one takes its place. */
+  readonly slot: number;
+  /** What `setupWorker()` of `@holdfast/sticky` returned; `undefined` in a single process. */
+  readonly sticky: StickyWorker | undefined;
+  /**
+   * Ends this worker without cutting anybody off: it finishes its requests, closes its clients, so that they come back
+   * elsewhere, calls `onStop` and exits. Another worker takes its place. SIGTERM to the worker does the same. In a
+   * single process it does all of that but exit.
+   */
+  leave(): Promise<void>;
+}
+
+/**
+ * Makes `io` a part of the cluster: it sets the adapter and the sticky sessions up, and takes the orders of
+ * `startCluster()`. Call it when the application is ready for connections, and `io` is attached to an HTTP server.
+ * Calling `listen()` on that server is right, and opens no port of its own. In a process that is no worker it changes
+ * nothing, so the same file runs alone, with `node app.js`.
+ *
+ * @throws {HoldfastError} `HOLDFAST_ERR_NOT_ATTACHED` if `io` is not attached to a server yet
+ * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if it was called for this `io` before
+ * @throws {HoldfastError} `HOLDFAST_ERR_NAMESPACE_TAKEN` if another `io` of this process has the same path
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ */
+export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterMember {
+  const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
+  if (!cluster.isWorker) {
+    const member = Member.get();
+    member.add({ retire: () => {}, drain: () => io.close(), onStop });
+    return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
+  }
+  const makeAdapter = createAdapter(adapter);
+  const sticky = setupWorker(io, stickyOptions);
+  try {
+    io.adapter(makeAdapter);
+  } catch (error) {
+    void sticky.close();
+    throw error;
+  }
+  const member = Member.get();
+  member.add({
+    retire: () => void sticky.close(),
+    drain: (timeout) => sticky.drain({ timeout }),
+    onStop,
+  });
+  return { slot: member.slot, sticky, leave: () => member.leave() };
+}

@@ -1,0 +1,135 @@
+/**
+ * This process as the supervisor's worker: says that it lives, takes orders, ends.
+ * Owns: the listeners of the process, the beat, and the end. Runs in: workers, one for all servers of the process;
+ * in a single process it only ends the servers.
+ */
+import cluster from "node:cluster";
+import { processWide } from "../process-wide.js";
+import {
+  decodeToWorker,
+  encodeToPrimary,
+  PROTOCOL_VERSION,
+  type ToPrimary,
+} from "../wire/worker-messages.js";
+
+/** How long a worker may take to end when nobody has said. */
+const DRAIN_MS = 10_000;
+/** How much of it the servers have; the rest is for `onStop`. */
+const SERVERS_SHARE = 0.9;
+/** How long the primary may take to disconnect a worker that has finished. */
+const DISCONNECT_MS = 2_000;
+/** Set by the supervisor for the workers that it forks. */
+const SLOT_VARIABLE = "HOLDFAST_SLOT";
+
+/** A server of this process. */
+export interface MemberServer {
+  /** Takes no new connections from now on. */
+  retire(): void;
+  /** Finishes. */
+  drain(timeoutMs: number): Promise<void>;
+  /** The application's last word, when it has finished. */
+  onStop(): unknown;
+}
+
+export class Member {
+  /** The member of this process. */
+  static get(): Member {
+    return processWide("member", () => new Member());
+  }
+
+  readonly slot: number;
+  readonly #isSupervised: boolean;
+  readonly #servers = new Set<MemberServer>();
+  #beat: NodeJS.Timeout | undefined;
+  #drainMs = DRAIN_MS;
+  #left: Promise<void> | undefined;
+
+  private constructor() {
+    const slot = cluster.isWorker ? process.env[SLOT_VARIABLE] : undefined;
+    this.#isSupervised = slot !== undefined;
+    this.slot = slot === undefined ? Math.max(0, (cluster.worker?.id ?? 1) - 1) : Number(slot);
+    if (!cluster.isWorker) return;
+    process.on("message", this.#onMessage);
+    process.on("disconnect", () => this.#onDisconnect());
+    process.on("SIGTERM", () => void this.leave());
+    // Ctrl+C and the end of a terminal reach the whole group: there, the supervisor decides when the workers go.
+    const onGroupSignal = () => this.#isSupervised || void this.leave();
+    process.on("SIGINT", onGroupSignal).on("SIGHUP", onGroupSignal);
+  }
+
+  add(server: MemberServer): void {
+    this.#servers.add(server);
+    if (this.#servers.size === 1 && this.#isSupervised)
+      this.#send({ kind: "join", version: PROTOCOL_VERSION });
+  }
+
+  /** Finishes all servers and, in a worker, exits. */
+  leave(timeoutMs = this.#drainMs): Promise<void> {
+    this.#left ??= this.#leave(timeoutMs);
+    return this.#left;
+  }
+
+  async #leave(timeoutMs: number): Promise<void> {
+    const servers = [...this.#servers];
+    const endAt = performance.now() + timeoutMs;
+    await Promise.all(servers.map((server) => server.drain(Math.floor(timeoutMs * SERVERS_SHARE))));
+    const stops = Promise.all(servers.map(async (server) => server.onStop()));
+    await inTime(stops, Math.max(0, endAt - performance.now()));
+    if (!cluster.isWorker) return;
+    if (!this.#isSupervised || !process.connected) process.exit();
+    this.#send({ kind: "drained" });
+    setTimeout(() => process.exit(), DISCONNECT_MS);
+  }
+
+  readonly #onMessage = (raw: unknown): void => {
+    const message = decodeToWorker(raw);
+    switch (message?.kind) {
+      case "welcome":
+        this.#drainMs = message.drainMs;
+        this.#startToBeat(message.beatMs);
+        return;
+      case "retire":
+        for (const server of this.#servers) server.retire();
+        return;
+      case "drain":
+        void this.leave(message.timeoutMs);
+    }
+  };
+
+  #startToBeat(everyMs: number): void {
+    clearInterval(this.#beat);
+    let before = performance.eventLoopUtilization();
+    this.#beat = setInterval(() => {
+      const now = performance.eventLoopUtilization();
+      const { utilization } = performance.eventLoopUtilization(now, before);
+      before = now;
+      this.#send({ kind: "beat", memoryBytes: process.memoryUsage.rss(), load: utilization });
+    }, everyMs);
+    this.#beat.unref();
+  }
+
+  /** A primary that is gone has ended this process already: Node.js sees to that. */
+  #onDisconnect(): void {
+    clearInterval(this.#beat);
+    if (this.#isSupervised) process.exit();
+    else void this.leave();
+  }
+
+  #send(message: ToPrimary): void {
+    // Whether it arrives, the supervisor sees by what comes next.
+    if (process.connected) process.send?.(encodeToPrimary(message), undefined, undefined, () => {});
+  }
+}
+
+/** Waits for `promise`, but no longer than that. */
+async function inTime(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  try {
+    await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

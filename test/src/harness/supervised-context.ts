@@ -1,0 +1,51 @@
+/** What functions given to `run()` find in the processes of a supervised cluster. Types, and one name. */
+import type { Server as HttpServer } from "node:http";
+import type { Cluster, ClusterMember, ClusterOptions, startCluster } from "@holdfast/cluster";
+import type { Server } from "socket.io";
+
+/** Names the file that says how workers start. */
+export const HOW_VARIABLE = "HOLDFAST_TEST_HOW";
+
+/** How a worker starts. */
+export interface HowToStart {
+  /** Told to each client, and by HTTP. @default 0 */
+  readonly version?: number;
+  /** Written to stderr first. */
+  readonly writes?: string;
+  /** It throws this. */
+  readonly throws?: string;
+  /** It exits with this code. */
+  readonly exits?: number;
+  /** It takes so long. */
+  readonly waitsMs?: number;
+  /** Whether it calls `joinCluster()`. @default true */
+  readonly joins?: boolean;
+  /** Whether it calls `listen()`, with a port of its own. @default false */
+  readonly listens?: boolean;
+  /** Options of `new Server()`. */
+  readonly io?: object;
+}
+
+/** How a supervised cluster is to be set up; travels as JSON. */
+export interface SupervisedConfig {
+  readonly options: Partial<ClusterOptions>;
+  /** Whether it has a server of its own. @default false */
+  readonly ownServer?: boolean;
+}
+
+export interface SupervisorContext {
+  /** The handle; rejects as `startCluster()` did. */
+  cluster(): Promise<Cluster>;
+  port(): Promise<number>;
+  readonly startAgain: typeof startCluster;
+}
+
+export interface AppContext {
+  readonly io: Server;
+  readonly httpServer: HttpServer;
+  readonly version: number;
+  readonly args: readonly string[];
+  readonly member: ClusterMember | undefined;
+  /** Sends a named event to the test. */
+  emit(name: string, value?: unknown): void;
+}
