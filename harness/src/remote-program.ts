@@ -8,7 +8,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { basename } from "node:path";
 import { CONFIG_VARIABLE, CONTROL_VARIABLE } from "./agent.js";
 import { ControlChannel, type ControlMessage } from "./control-channel.js";
-import { Program } from "./program.js";
+import { type Exit, Program } from "./program.js";
 import { RemoteProcess } from "./remote-process.js";
 import { within } from "./within.js";
 
@@ -101,6 +101,16 @@ export class RemoteProgram<P = unknown, W = unknown> {
   /** Waits until the processes have written `text`. */
   async waitForOutput(text: string): Promise<void> {
     await this.until(JSON.stringify(text), () => this.output.includes(text));
+  }
+
+  /** How its first process has ended. */
+  async end(ms?: number): Promise<Exit> {
+    if (!this.#program) throw new Error(`${basename(this.#file)} has not been started`);
+    return within(
+      this.#program.exited,
+      () => `end of ${basename(this.#file)}; its output is:\n${this.output}\n`,
+      ms,
+    );
   }
 
   /** Ends every process and waits until all are gone. May be called again. */

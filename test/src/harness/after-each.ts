@@ -5,6 +5,7 @@
 import { afterEach } from "vitest";
 import { TestCluster } from "./cluster.js";
 import type { ClusterConfig } from "./context.js";
+import { Home, Supervised, type SupervisedOptions } from "./supervised.js";
 
 /** Calls `close()` after each test; for what can be opened again, such as `Clients`. */
 export function closedAfterEach<T extends { close(): unknown }>(owner: T): T {
@@ -49,5 +50,32 @@ export function startsClusters(
     open.add(cluster);
     await prepare(cluster);
     return cluster;
+  };
+}
+
+/** Gives the function with which the tests of a file start supervised clusters. Each is closed after the test. */
+export function startsSupervised(): {
+  start(options?: SupervisedOptions): Promise<Supervised>;
+  launch(options?: SupervisedOptions): Promise<Supervised>;
+  home(): Home;
+} {
+  const open: { close(): unknown }[] = [];
+  closedAfterEach({
+    async close() {
+      for (const each of open.splice(0).reverse()) await each.close();
+    },
+  });
+  const keep = <T extends { close(): unknown }>(each: T): T => {
+    open.push(each);
+    return each;
+  };
+  return {
+    start: async (options) => keep(await Supervised.start(options)),
+    launch: async (options) => keep(await Supervised.launch(options)),
+    home: () => {
+      const home = new Home();
+      keep({ close: () => home.remove() });
+      return home;
+    },
   };
 }

@@ -75,8 +75,15 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   /** Starts a cluster and waits until its workers are ready. */
   static async start(options: SupervisedOptions = {}): Promise<Supervised> {
     const supervised = await Supervised.launch(options);
-    supervised.port = await supervised.primary.run((ctx) => ctx.port());
+    await supervised.untilStarted();
     return supervised;
+  }
+
+  /** Waits until the cluster runs, and all of its workers have reported. */
+  async untilStarted(): Promise<void> {
+    this.port = await this.primary.run((ctx) => ctx.port());
+    const { slots } = await this.status();
+    await this.until(`${slots.length} workers`, () => this.workers.length === slots.length);
   }
 
   override get primary(): RemoteProcess<SupervisorContext> {

@@ -1,0 +1,253 @@
+/** Workers that end, fail to start, are late or stand still; and a primary that is killed. */
+
+import type { ReloadResult, WorkerExit } from "@holdfast/cluster";
+import { within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { startsSupervised } from "./harness/after-each.js";
+import type { Supervised } from "./harness/supervised.js";
+
+const { start, launch, home } = startsSupervised();
+
+/** Short waits, so that a test sees several starts. */
+const QUICK = { restartDelay: 20, maxRestartDelay: 50 } as const;
+
+/** Waits until so many workers have reported, all of them others than these. */
+async function replaced(cluster: Supervised, old: readonly number[], count = 2): Promise<void> {
+  const areNew = () => cluster.workers.length === count && cluster.pids.every((pid) => !old.includes(pid));
+  await cluster.until(`${count} workers other than ${old}`, areNew);
+}
+
+describe("a worker that ends", () => {
+  test("is replaced in its place, and its end is told with signal and last words", async () => {
+    const cluster = await start({ how: { writes: "one line\nthe last line" } });
+    const worker = cluster.worker(1);
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    const ready = cluster.primary.next("worker:ready");
+    await worker.kill();
+    const { slot } = await told.then((exit) => {
+      expect(exit).toMatchObject({
+        pid: worker.pid,
+        reason: "crash",
+        code: null,
+        signal: "SIGKILL",
+        lastWords: "one line\nthe last line",
+      });
+      return exit;
+    });
+    await expect(ready).resolves.toMatchObject({ slot });
+    const { slots } = await cluster.status();
+    expect(slots.map((each) => [each.slot, each.state, each.restarts])).toEqual([
+      [0, "ready", slot === 0 ? 1 : 0],
+      [1, "ready", slot === 1 ? 1 : 0],
+    ]);
+    expect(slots[slot]?.lastExit?.pid).toBe(worker.pid);
+    expect(cluster.output).toContain(`worker ${slot} (pid ${worker.pid}) ended: SIGKILL`);
+  });
+
+  test("by an exception has its text among the last words", async () => {
+    const cluster = await start({ options: QUICK });
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    await cluster.worker(0).run(() => {
+      setImmediate(() => {
+        throw new Error("a fault of the application");
+      });
+    });
+    const { code, lastWords } = await told;
+    expect(code).toBe(1);
+    expect(lastWords).toContain("a fault of the application");
+  });
+
+  test("on SIGTERM finishes, calls onStop, and does not count as crashed", async () => {
+    const cluster = await start();
+    const worker = cluster.worker(0);
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    const finished = worker.next("onStop");
+    await worker.kill("SIGTERM");
+    await finished;
+    expect(await told).toMatchObject({ reason: "left", code: 0, signal: null });
+    await replaced(cluster, [worker.pid]);
+    const { slots } = await cluster.status();
+    expect(slots.map(({ crashes }) => crashes)).toEqual([0, 0]);
+  });
+});
+
+describe("a worker that crashes again and again", () => {
+  test("is given up when others go on, and the next reload tries it again", async () => {
+    const cluster = await start({ options: { ...QUICK, maxCrashes: 3, minUptime: 60_000 } });
+    cluster.home.start({ throws: "not today" });
+    const abandoned = cluster.primary.next<WorkerExit>("worker:abandoned");
+    await cluster.worker(0).kill();
+    const { slot, lastWords } = await abandoned;
+    expect(lastWords).toContain("not today");
+    const { slots, state } = await cluster.status();
+    expect(state).toBe("running");
+    expect(slots[slot]).toMatchObject({ state: "given-up", crashes: 3, pid: undefined });
+    expect(slots[1 - slot]).toMatchObject({ state: "ready" });
+
+    cluster.home.start({ version: 2 });
+    expect(await cluster.reload()).toMatchObject({ workers: 2 });
+    expect((await cluster.status()).slots.map((each) => each.state)).toEqual(["ready", "ready"]);
+  });
+
+  test("and is the last one ends the process with 1, after it has said why", async () => {
+    const cluster = await start({
+      options: { ...QUICK, workers: 1, maxCrashes: 2, minUptime: 60_000 },
+    });
+    cluster.home.start({ exits: 7 });
+    const failed = cluster.primary.next<{ code: string }>("failed");
+    await cluster.worker(0).kill();
+    expect(await failed).toMatchObject({ code: "HOLDFAST_ERR_CRASH_LOOP" });
+    expect(await cluster.end()).toEqual({ code: 1, signal: null });
+    expect(cluster.output).toContain(
+      "No worker is left after 2 crashes in a row; the last one ended with exit code 7.",
+    );
+  });
+
+  test("before any was ready ends the start", async () => {
+    const cluster = await launch({
+      options: { ...QUICK, maxCrashes: 4, signals: false },
+      how: { throws: "no database" },
+    });
+    const message = await cluster.primary.run((ctx) =>
+      ctx.cluster().then(
+        () => "started",
+        (error) => `${error.code}: ${error.message}`,
+      ),
+    );
+    expect(message).toContain("HOLDFAST_ERR_CRASH_LOOP: No worker is left after");
+    expect(message).toContain("no database");
+  });
+});
+
+describe("a worker that is late", () => {
+  test("is killed after readyTimeout, and started again", async () => {
+    const cluster = await launch({
+      options: { ...QUICK, readyTimeout: 5_000, maxCrashes: 1_000 },
+      how: { joins: false },
+    });
+    await cluster.until("workers that do not join", () => cluster.workers.length === 2);
+    const late = cluster.pids;
+    cluster.home.start({});
+    await cluster.untilStarted();
+    expect(cluster.pids.filter((pid) => late.includes(pid))).toEqual([]);
+    const { slots } = await cluster.status();
+    expect(slots.map(({ lastExit }) => lastExit?.reason)).toEqual(["not-ready", "not-ready"]);
+  });
+});
+
+describe("a worker whose event loop stands still", () => {
+  const options = { ...QUICK, hangTimeout: 1_000 };
+
+  test.each([
+    [
+      "in a busy loop",
+      (cluster: Supervised) =>
+        void cluster
+          .worker(0)
+          .run(() => {
+            for (;;);
+          })
+          .catch(() => {}),
+    ],
+    ["after SIGSTOP", (cluster: Supervised) => cluster.worker(0).stop()],
+  ])("%s is killed and replaced", async (_, halt) => {
+    const cluster = await start({ options });
+    const { pid } = cluster.worker(0);
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    await halt(cluster);
+    expect(await told).toMatchObject({ pid, reason: "hang", signal: "SIGKILL" });
+    await replaced(cluster, [pid]);
+  });
+
+  test("is not blamed for a primary that is busy or was stopped", async () => {
+    const cluster = await start({ options });
+    const { pids } = cluster;
+    await cluster.primary.run(() => {
+      const end = performance.now() + 3_000;
+      while (performance.now() < end);
+    });
+    await cluster.primary.stop();
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await cluster.primary.resume();
+    // A worker that really hangs shows that somebody has looked since.
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    const stopped = cluster.worker(1);
+    await stopped.stop();
+    expect(await told).toMatchObject({ pid: stopped.pid, reason: "hang" });
+    expect(cluster.pids).toContain(pids.find((pid) => pid !== stopped.pid));
+  });
+
+  test("for less than the limit goes on", async () => {
+    const cluster = await start({ options: { ...QUICK, hangTimeout: 20_000 } });
+    const { pid } = cluster.worker(0);
+    await cluster.worker(0).run(() => {
+      const end = performance.now() + 1_500;
+      while (performance.now() < end);
+    });
+    expect(cluster.worker(0).pid).toBe(pid);
+  });
+});
+
+describe("SIGKILL of the primary", () => {
+  test("ends its workers, and the next start takes over its name and its control socket", async () => {
+    const own = home();
+    const options = { name: "api" };
+    const first = await start({ home: own, options });
+    const { workers } = first;
+    await first.primary.kill();
+    await within(Promise.all(workers.map(({ gone }) => gone)), "end of the workers");
+    expect((await own.holdfast("status")).code).toBe(4);
+
+    await start({ home: own, options });
+    const { code, stdout } = await own.holdfast("status", "--name", "api");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^api \(pid \d+\), running/);
+  });
+});
+
+describe("orders", () => {
+  test("scale() starts workers and ends the last ones, which finish", async () => {
+    const cluster = await start();
+    const scale = (workers: number) =>
+      cluster.primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
+    expect(await scale(3)).toMatchObject({ before: 2, after: 3 });
+    expect((await cluster.status()).slots.map(({ state }) => state)).toEqual(["ready", "ready", "ready"]);
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    expect(await scale(1)).toMatchObject({ before: 3, after: 1, killed: 0 });
+    expect(await told).toMatchObject({ reason: "retired", code: 0 });
+    expect((await cluster.status()).slots.map(({ slot }) => slot)).toEqual([0]);
+    await expect(scale(0)).rejects.toMatchObject({ code: "HOLDFAST_ERR_INVALID_OPTION" });
+  });
+
+  test("rebalance() says what it did", async () => {
+    const cluster = await start();
+    const result = await cluster.primary.run(async (ctx) => (await ctx.cluster()).rebalance());
+    expect(result).toMatchObject({ moved: 0, connections: [0, 0] });
+  });
+
+  test("two reloads that are asked for at a time are one after another, and those that wait are one", async () => {
+    const cluster = await start({ options: { workers: 1 } });
+    const results = await cluster.primary.run(async (ctx) => {
+      const handle = await ctx.cluster();
+      const first = handle.reload();
+      await new Promise((begun) => handle.once("reload:progress", begun));
+      await Promise.all([first, handle.reload(), handle.reload()]);
+      return handle.status().reloads;
+    });
+    expect(results).toBe(2);
+  });
+
+  test("after stop() are refused", async () => {
+    const cluster = await start({ options: { signals: false } });
+    const codes = await cluster.primary.run(async (ctx) => {
+      const handle = await ctx.cluster();
+      const stopped = handle.stop();
+      const refused = [handle.reload(), handle.scale(3), handle.rebalance()].map((order) =>
+        order.catch((error) => error.code),
+      );
+      return [await stopped, ...(await Promise.all<ReloadResult | unknown>(refused))];
+    });
+    const closed = "HOLDFAST_ERR_CLOSED";
+    expect(codes).toEqual([{ killed: 0 }, closed, closed, closed]);
+  });
+});
