@@ -1,4 +1,4 @@
-/** The panel of workers: figures once a second, what happened to the workers, and the button. Runs in: workers. */
+/** The panel of workers: figures once a second, what happened to them, and the buttons. Runs in: workers. */
 import { answering, RequestError } from "./input.js";
 import { measure } from "./stats.js";
 
@@ -37,5 +37,6 @@ export function startPanel(io, slot, chat) {
       if (pid === process.pid) kill(pid);
       else io.serverSideEmit("kill", pid);
     });
+    answering(socket, "reload", () => void process.send({ type: "chat:reload" }));
   });
 }

@@ -1,98 +1,73 @@
 /**
- * The primary: listens, hands every connection to a worker, keeps the workers alive.
+ * The primary: starts the cluster and keeps what happened to its workers, for the panel.
  * It runs no chat code itself.
  */
-import cluster from "node:cluster";
-import { createServer } from "node:http";
-import { setupPrimary as setupAdapter } from "@holdfast/adapter";
-import { setupPrimary as setupSticky } from "@holdfast/sticky";
-import { onNpmGone } from "./npm.js";
+import nodeCluster from "node:cluster";
+import { startCluster } from "@holdfast/cluster";
 
-const SHORTEST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 8_000;
-/** A worker that lived this long has earned a quick restart. */
-const HEALTHY_AFTER_MS = 10_000;
-/** How long workers may take to say goodbye when the chat ends. */
-const STOP_WITHIN_MS = 3_000;
+/** How long workers may take to say goodbye. */
+const DRAIN_MS = 2_000;
+const STOP_MS = 3_000;
 const LINES_OF_HISTORY = 30;
 
-export function startPrimary({ host, port, workers }) {
-  const httpServer = createServer();
-  const router = setupSticky(httpServer, { loadBalancingMethod: "least-connection" });
-  setupAdapter();
-
+export async function startPrimary({ host, port, workers }) {
   /** What happened to the workers, oldest first; the pages show it. */
   const history = [];
-  const restarts = new Set();
-  let stopping = false;
 
-  function tell(entry) {
-    history.push({ at: Date.now(), ...entry });
+  function tell(kind, details) {
+    history.push({ at: Date.now(), kind, ...details });
     if (history.length > LINES_OF_HISTORY) history.shift();
-    for (const worker of Object.values(cluster.workers)) report(worker);
+    for (const worker of Object.values(nodeCluster.workers)) report(worker);
   }
 
   function report(worker) {
-    // A worker that dies at this moment needs no report.
+    // A worker that ends at this moment needs no report.
     if (worker.isConnected()) worker.send({ type: "chat:history", history }, () => {});
   }
 
-  /** `slot` is the worker's place, 1 to N: whoever replaces worker 2 is worker 2. */
-  function start(slot, lastPause = 0) {
-    const worker = cluster.fork({ CHAT_SLOT: slot });
-    const { pid } = worker.process;
-    const bornAt = Date.now();
-    worker.once("online", () => tell({ kind: "started", slot, pid }));
-    worker.once("exit", (code, signal) => {
-      if (stopping) return;
-      const healthy = Date.now() - bornAt >= HEALTHY_AFTER_MS;
-      const pause = healthy
-        ? SHORTEST_PAUSE_MS
-        : Math.min(Math.max(SHORTEST_PAUSE_MS, lastPause * 2), LONGEST_PAUSE_MS);
-      tell({ kind: "died", slot, pid, reason: signal ?? `exit code ${code}`, pause });
-      const restart = setTimeout(() => {
-        restarts.delete(restart);
-        start(slot, pause);
-      }, pause);
-      restarts.add(restart);
-    });
-    return worker;
-  }
+  const cluster = await start({ host, port, workers });
+  // People count from 1: whoever replaces worker 2 is worker 2.
+  cluster.on("worker:start", ({ slot, pid }) => tell("started", { slot: slot + 1, pid }));
+  cluster.on("worker:exit", ({ slot, pid, reason, code, signal }) => {
+    const kind = reason === "retired" ? "replaced" : "died";
+    tell(kind, { slot: slot + 1, pid, reason: signal ?? `exit code ${code}` });
+  });
+  // It has missed what was told while it was starting.
+  cluster.on("worker:ready", ({ workerId }) => report(nodeCluster.workers[workerId]));
+  for (const { slot, pid } of cluster.status().slots) tell("started", { slot: slot + 1, pid });
 
-  function stop() {
-    if (stopping) return;
-    stopping = true;
-    for (const restart of restarts) clearTimeout(restart);
-    httpServer.close();
-    const alive = Object.values(cluster.workers);
-    for (const worker of alive) worker.process.kill("SIGTERM");
-    const giveUp = setTimeout(() => {
-      for (const worker of Object.values(cluster.workers)) worker.process.kill("SIGKILL");
-    }, STOP_WITHIN_MS);
-    const exits = alive.map((worker) => new Promise((resolve) => worker.once("exit", resolve)));
-    Promise.all(exits).then(() => {
-      clearTimeout(giveUp);
-      process.exit(0);
-    });
-  }
+  // For the example only: a real application gives nobody such a button.
+  nodeCluster.on("message", (_, message) => {
+    if (message?.type !== "chat:reload") return;
+    // The log of the cluster tells if it fails.
+    cluster.reload().catch(() => {});
+  });
 
-  httpServer.on("error", (error) => {
+  const url = `http://${nameOf(host)}:${cluster.address.port}`;
+  console.log(`Chat on ${url} (primary ${process.pid}, ${workers} workers). Ctrl+C ends it.`);
+}
+
+async function start({ host, port, workers }) {
+  try {
+    return await startCluster({
+      worker: new URL("./worker.js", import.meta.url),
+      port,
+      ...(host && { host }),
+      workers,
+      name: `chat-${process.pid}`,
+      drainTimeout: DRAIN_MS,
+      stopTimeout: STOP_MS,
+      log: console.log,
+    });
+  } catch (error) {
+    if (error.code !== "HOLDFAST_ERR_LISTEN") throw error;
     console.error(
-      error.code === "EADDRINUSE"
+      error.cause?.code === "EADDRINUSE"
         ? `Port ${port} is in use. Choose another one: PORT=${port + 1} npm start`
-        : `Cannot listen on port ${port}: ${error.message}`,
+        : error.message,
     );
     process.exit(1);
-  });
-  httpServer.listen(port, host, () => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
-    onNpmGone(stop);
-    for (let slot = 1; slot <= workers; slot++) start(slot);
-    router.ready(workers).then(() => {
-      const url = `http://${nameOf(host)}:${httpServer.address().port}`;
-      console.log(`Chat on ${url} (primary ${process.pid}, ${workers} workers). Ctrl+C ends it.`);
-    });
-  });
+  }
 }
 
 /** The address as a browser on this machine would write it. */

@@ -111,6 +111,25 @@ describe.skipIf(chromium === undefined)("the chat in Chromium", () => {
     });
   });
 
+  it("the talk goes on when all workers are reloaded", async () => {
+    const [ada, grace] = await openTwo("websocket");
+    const pids = await ada.page.locator(".worker header small").allTextContents();
+    await ada.page.click("#reload");
+    for (const worker of [1, 2]) {
+      await ada.page
+        .locator("#history li", { hasText: `Worker ${worker} was replaced` })
+        .first()
+        .waitFor();
+    }
+    for (const pid of pids)
+      await ada.page.locator("#history li", { hasText: `was replaced (${pid})` }).waitFor();
+    for (const page of [ada, grace]) await page.connected();
+    await ada.say("after the reload");
+    await grace.message("after the reload").waitFor();
+    expect(await grace.message("after the reload").count()).toBe(1);
+    expect([ada, grace].flatMap((page) => page.errors({ afterKill: true }))).toEqual([]);
+  });
+
   it("shows text as text", async () => {
     const ada = await open("<b>Ada</b>");
     const text = '<img src="x" onerror="document.title=1"> & more';

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
-import { findProgram, Program, RawSocket, within } from "@holdfast/harness";
+import { findProgram, freePort, Program, RawSocket, within } from "@holdfast/harness";
 import { io } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
 import { CLIENT_KINDS, Example, type ExampleClient, talk } from "./harness/example.js";
@@ -80,6 +80,45 @@ describe.each(["cluster-cjs", "cluster-esm"])("examples/%s", (name) => {
     await example.line(/^worker \d+ is up$/, 3);
     await moved;
     await everyoneTalks(clients, "after");
+    expectNoComplaint();
+  });
+});
+
+describe("examples/cluster", () => {
+  it("serves clients from several workers, and goes on when one is killed", async () => {
+    example = await Example.start({ script: "cluster/server.js" });
+    const clients = await connectAcross();
+    await everyoneTalks(clients, "before");
+
+    const { killed, moved } = killWorkerOf(clients);
+    await example.line(/^worker \d+ is up$/, 3);
+    await moved;
+    await everyoneTalks(clients, "after");
+    expect(example.stderr).toMatch(
+      new RegExp(`^holdfast: worker \\d \\(pid ${killed}\\) ended: SIGKILL\\n$`),
+    );
+  });
+
+  it("gives everyone a new worker on SIGHUP, and ends on SIGTERM", async () => {
+    example = await Example.start({ script: "cluster/server.js" });
+    const clients = await connectAcross();
+    const old = new Set(clients.map(({ worker }) => worker));
+    const moved = clients.map((client) => client.until("a new worker", () => !old.has(client.worker)));
+    example.signal("SIGHUP");
+    await Promise.all(moved);
+    await example.writes("reloaded 2 workers");
+    await everyoneTalks(clients, "after");
+    example.signal("SIGTERM");
+    expect(await example.end()).toEqual({ code: 0, signal: null });
+  });
+
+  it("its second file runs alone, too", async () => {
+    const port = await freePort();
+    example = new Example({ script: "cluster/app.js", env: { PORT: String(port) } });
+    await example.line(/^worker \d+ is up$/);
+    example.port = port;
+    const clients = [await example.connect("websocket"), await example.connect("polling")];
+    await everyoneTalks(clients, "alone");
     expectNoComplaint();
   });
 });
@@ -312,17 +351,22 @@ describe("examples/chat", () => {
     }
   });
 
-  it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
-    "ends with everything it started on %s",
-    async (signal) => {
-      example = chat([]);
-      await example.line(READY);
-      // Ctrl+C reaches every process of the group, `kill` only the primary.
-      process.kill(signal === "SIGTERM" ? example.pid : -example.pid, signal);
-      expect(await example.end()).toEqual({ code: 0, signal: null });
-      expectNoComplaint();
-    },
-  );
+  it("is reloaded by SIGHUP", async () => {
+    example = chat([]);
+    await example.line(READY);
+    example.signal("SIGHUP");
+    await example.line(/^reloaded 2 workers in /);
+    expectNoComplaint();
+  });
+
+  it.each(["SIGINT", "SIGTERM"] as const)("ends with everything it started on %s", async (signal) => {
+    example = chat([]);
+    await example.line(READY);
+    // Ctrl+C reaches every process of the group, `kill` only the primary.
+    process.kill(signal === "SIGTERM" ? example.pid : -example.pid, signal);
+    expect(await example.end()).toEqual({ code: 0, signal: null });
+    expectNoComplaint();
+  });
 
   it("is not impressed by nonsense from clients", async () => {
     example = chat(["--workers", "1"]);

@@ -1,4 +1,4 @@
-/** The panel of workers: their figures, what happened to them, and the button that kills one. */
+/** The panel of workers: their figures, what happened to them, and the buttons that kill one and replace all. */
 import { ask, socket } from "./connection.js";
 import { clockTime, duration, el, find, paint } from "./dom.js";
 
@@ -70,10 +70,10 @@ function makeCard(slot) {
       values.messagesPerSecond.textContent = figures.messagesPerSecond.toFixed(1);
       graph.add(figures.delayMs);
     },
-    died(deadPid, pause) {
+    died(deadPid) {
       if (current !== undefined && current !== deadPid) return;
       current = undefined;
-      setState("down", `restarts in ${duration(pause)}`);
+      setState("down");
       kill.disabled = true;
       for (const value of Object.values(values)) value.textContent = "–";
     },
@@ -112,28 +112,36 @@ function sparkline() {
   };
 }
 
+const TEXTS = {
+  started: ({ slot, pid }) => `Worker ${slot} started (pid ${pid})`,
+  died: ({ slot, pid, reason }) => `Worker ${slot} died: ${reason} (pid ${pid})`,
+  replaced: ({ slot, pid }) => `Worker ${slot} was replaced (pid ${pid})`,
+};
+
 function showHistory(history) {
-  const lines = history.map(({ at, kind, slot, pid, reason, pause }) =>
+  const lines = history.map((entry) =>
     el(
       "li",
-      { dataset: { kind } },
-      el("time", {}, clockTime(at)),
-      el(
-        "span",
-        {},
-        kind === "started"
-          ? `Worker ${slot} started (pid ${pid})`
-          : `Worker ${slot} died: ${reason} (pid ${pid}); restarts in ${duration(pause)}`,
-      ),
+      { dataset: { kind: entry.kind } },
+      el("time", {}, clockTime(entry.at)),
+      el("span", {}, TEXTS[entry.kind](entry)),
     ),
   );
   find("#history").replaceChildren(...lines.reverse());
-  const last = new Map(history.map((entry) => [entry.slot, entry]));
-  for (const [slot, { kind, pid, pause }] of last) {
-    if (kind === "died") cardOf(slot).died(pid, pause);
+  // A worker that is replaced ends after its successor has started: that one is in its place by then.
+  const last = new Map(history.filter(({ kind }) => kind !== "replaced").map((entry) => [entry.slot, entry]));
+  for (const [slot, { kind, pid }] of last) {
+    if (kind === "died") cardOf(slot).died(pid);
     else cardOf(slot).started(pid);
   }
 }
+
+const reload = find("#reload");
+reload.addEventListener("click", async () => {
+  reload.disabled = true;
+  await ask("reload");
+  reload.disabled = false;
+});
 
 socket.on("worker", ({ slot, ...figures }) => cardOf(slot).show(figures));
 socket.on("history", showHistory);
