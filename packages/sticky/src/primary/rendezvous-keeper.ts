@@ -21,10 +21,10 @@ import {
   socketsIn,
 } from "../rendezvous/private-directory.js";
 import { removeStaleDirectories } from "../rendezvous/stale-directories.js";
+import { beforeEndBySignal } from "../signal-end.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
 import { encodeTag } from "../wire/owner-mark.js";
-import { beforeEndBySignal } from "./signal-end.js";
 
 /** Each worker notices the same; it is said once in this time. */
 const REPEAT_MS = 60_000;

@@ -5,8 +5,8 @@
  * Temporary directories are cleaned. A worker that misses its socket opens it anew, and makes the directory anew if it
  * must; so all are back after a moment, whoever of them notices first. It knows nothing of a primary or router.
  */
-import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { createServer, type Server as NetServer, type Socket } from "node:net";
+import { lstatSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import {
   type DirectoryState,
   inspectDirectory,
@@ -15,6 +15,7 @@ import {
   socketPath,
 } from "../rendezvous/private-directory.js";
 import type { Trouble, TroubleKind } from "../wire/messages.js";
+import { PrivateSocket } from "./private-socket.js";
 
 /** How often a worker looks whether its socket is still there. */
 const LOOK_MS = 1_000;
@@ -22,8 +23,6 @@ const LOOK_MS = 1_000;
 const DISTURBED_MS = 5_000;
 /** What lasts is told again after this time. */
 const REPEAT_MS = 60_000;
-/** The kernel makes of it what it allows. */
-const BACKLOG = 65_535;
 
 export interface RendezvousHost {
   /** Another worker has connected. */
@@ -40,9 +39,7 @@ export class Rendezvous {
   readonly #host: RendezvousHost;
   /** Whose directory it was at the beginning: root accepts whoever the primary has made it over to. */
   #uid: number | undefined;
-  #listener: NetServer | undefined;
-  /** The socket's file, by which it is told from another one of that name. */
-  #file: { readonly dev: number; readonly ino: number } | undefined;
+  #socket: PrivateSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #disturbedAt = Number.NEGATIVE_INFINITY;
   readonly #toldAt = new Map<string, number>();
@@ -102,12 +99,14 @@ export class Rendezvous {
 
   /** Looks whether this worker's socket is still there, and opens it again if not. */
   look(): void {
-    if (this.#state === "outside" || process.platform === "win32") return;
-    if (this.#file && this.#isThere(this.#file)) return;
-    const wasOpen = this.#file !== undefined;
-    if (wasOpen) {
+    if (this.#state === "outside") return;
+    if (this.#socket?.isOpen()) {
+      const found = this.#socket.look();
+      // Who may not look cannot know.
+      if (found === "denied") this.#tell("denied", accessError(this.directory, "denied"));
+      if (found !== "missing") return;
       this.#disturbedAt = performance.now();
-      this.#tell("removed", undefined, socketPath(this.directory, this.#workerId));
+      this.#tell("removed", undefined, this.#socket.path);
     }
     // Closing removes the file of that name: it must not come after the opening.
     this.#close();
@@ -122,21 +121,6 @@ export class Rendezvous {
     }
   }
 
-  #isThere({ dev, ino }: { readonly dev: number; readonly ino: number }): boolean {
-    try {
-      const stat = lstatSync(socketPath(this.directory, this.#workerId));
-      return stat.dev === dev && stat.ino === ino;
-    } catch (error) {
-      // Who may not look cannot know.
-      return (error as NodeJS.ErrnoException).code === "EACCES" && this.#tellDenied();
-    }
-  }
-
-  #tellDenied(): true {
-    this.#tell("denied", accessError(this.directory, "denied"));
-    return true;
-  }
-
   #open(): void {
     const state = this.#inspect();
     const ownerPid = this.#host.ownerPid();
@@ -146,14 +130,13 @@ export class Rendezvous {
     }
     if (state === "missing" && (ownerPid === undefined || !this.#restore(ownerPid))) return;
     const path = socketPath(this.directory, this.#workerId);
-    const listener = createServer({ allowHalfOpen: true }, (socket) => this.#host.accept(socket));
-    listener.on("error", (error) => this.#onError(listener, error));
-    listener.on("listening", () => this.#onListening(listener, path));
-    this.#listener = listener;
     // A worker of that id that was killed has left it.
     if (process.platform !== "win32") rmSync(path, { force: true });
-    // Exclusive: node:cluster would else open it in the primary.
-    listener.listen({ path, backlog: BACKLOG, exclusive: true }).unref();
+    const socket: PrivateSocket = new PrivateSocket(path, {
+      accept: (connection) => this.#host.accept(connection),
+      onError: (error) => this.#onError(socket, error),
+    });
+    this.#socket = socket;
   }
 
   #restore(ownerPid: number): boolean {
@@ -169,29 +152,14 @@ export class Rendezvous {
     return inspectDirectory(this.directory, own === 0 ? this.#uid : own);
   }
 
-  #onListening(listener: NetServer, path: string): void {
-    if (this.#listener !== listener) return;
-    try {
-      // The umask may have taken rights away.
-      if (process.platform !== "win32") chmodSync(path, 0o600);
-      const { dev, ino } = lstatSync(path);
-      this.#file = { dev, ino };
-    } catch {
-      // It is gone already: the next look opens it again.
-      this.#file = { dev: -1, ino: -1 };
-    }
-  }
-
-  #onError(listener: NetServer, error: NodeJS.ErrnoException): void {
-    if (this.#listener !== listener) return;
-    if (!listener.listening) this.#close();
+  #onError(socket: PrivateSocket, error: NodeJS.ErrnoException): void {
+    if (!socket.isOpen()) this.#close();
     this.#tell(error.code === "EACCES" ? "denied" : "failed", error);
   }
 
   #close(): void {
-    this.#file = undefined;
-    this.#listener?.close();
-    this.#listener = undefined;
+    this.#socket?.close();
+    this.#socket = undefined;
   }
 
   /** Tells of what is wrong, once as long as it lasts. */

@@ -1,6 +1,6 @@
 /**
  * Runs a clean-up when a signal ends the process because nobody listens for it.
- * Owns: one listener for each such signal, while there is no other. Runs in: primary.
+ * Owns: one listener for each such signal, while there is no other. Runs in: primary and workers.
  *
  * Node.js emits no "exit" then. To the application nothing changes: as soon as it listens for a signal itself, the
  * listener here is gone, so nobody who counts listeners is misled; and after the clean-up the signal ends the
@@ -10,13 +10,24 @@ import type { EventEmitter } from "node:events";
 
 const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-export function beforeEndBySignal(cleanUp: () => void): void {
-  if (process.platform === "win32" || process.pid === 1) return;
+/**
+ * @param cleanUp may take its time; a signal that comes meanwhile changes nothing
+ * @returns the function that undoes it
+ */
+export function beforeEndBySignal(cleanUp: () => void | Promise<void>): () => void {
+  if (process.platform === "win32" || process.pid === 1) return () => {};
   const events: EventEmitter = process;
-  const end = (signal: NodeJS.Signals) => {
-    cleanUp();
-    events.off("newListener", onNew).off("removeListener", onRemoved).off(signal, end);
-    process.kill(process.pid, signal);
+  // waiting → ending
+  let state: "waiting" | "ending" = "waiting";
+  const end = async (signal: NodeJS.Signals) => {
+    if (state === "ending") return;
+    state = "ending";
+    try {
+      await cleanUp();
+    } finally {
+      release();
+      process.kill(process.pid, signal);
+    }
   };
   const listen = (signal: NodeJS.Signals) => {
     if (process.listenerCount(signal) === 0) process.on(signal, end);
@@ -29,7 +40,12 @@ export function beforeEndBySignal(cleanUp: () => void): void {
   const onRemoved = (event: string | symbol, listener: unknown) => {
     if (isSignal(event) && listener !== end) listen(event);
   };
+  const release = () => {
+    events.off("newListener", onNew).off("removeListener", onRemoved);
+    for (const signal of SIGNALS) events.off(signal, end);
+  };
   // First, since Node.js itself goes by the same events: it starts to catch a signal with its first listener.
   events.prependListener("newListener", onNew).on("removeListener", onRemoved);
   for (const signal of SIGNALS) listen(signal);
+  return release;
 }
