@@ -294,7 +294,7 @@ test("misuse is told at once, with a code", async () => {
     "HOLDFAST_ERR_INVALID_SERVER",
     "HOLDFAST_ERR_ALREADY_SET_UP",
     "HOLDFAST_ERR_TLS_SERVER",
-    "HOLDFAST_ERR_NOT_WORKER",
+    "HOLDFAST_ERR_NOT_ATTACHED",
   ]);
   const inWorker = await cluster.worker(0).run(async (ctx) => {
     const sticky = await ctx.import("@holdfast/sticky");

@@ -29,6 +29,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_ATTACHED"
   /**
+   * Event `warning` of a worker: its primary has no router, and its own server does not listen five seconds after
+   * `setupWorker()`, so nobody can reach it. Call `listen()` in the worker, or `setupPrimary(server)` in the primary.
+   */
+  | "HOLDFAST_ERR_NOT_LISTENING"
+  /**
    * Thrown: `setupPrimary()` was called in a worker. Call it in the primary, and `setupWorker(io)` in the
    * workers.
    */
@@ -39,15 +44,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_SET_UP"
   /**
-   * Thrown: `setupWorker()` was called outside a worker of `node:cluster`. Call it in a process started by
-   * `cluster.fork()`; a server in a single process needs no sticky sessions.
-   */
-  | "HOLDFAST_ERR_NOT_WORKER"
-  /**
    * Thrown: `setupPrimary()` finds no place for the private directory, where the workers' private sockets are. Set
    * `TMPDIR` to a directory that exists, that this user can write to, and whose path is short enough for a Unix
    * socket; the message says how short. Event `warning`: somebody has removed it, and it was made anew. Let
-   * whatever cleans that place spare names that start with `holdfast-`.
+   * whatever cleans that place spare names that start with `holdfast-`. Event `warning` of a worker without a router:
+   * it finds no place either; it goes on, and looks again every second.
    */
   | "HOLDFAST_ERR_PRIVATE_DIRECTORY"
   /**
@@ -72,6 +73,11 @@ export type HoldfastErrorCode =
    * no connections. Install the same version for both and restart the primary.
    */
   | "HOLDFAST_ERR_VERSION_MISMATCH"
+  /**
+   * Thrown: `setupPrimary()` or `setupWorker()` was called in a worker thread (`node:worker_threads`). Call it in the
+   * main thread of a process.
+   */
+  | "HOLDFAST_ERR_WORKER_THREAD"
   /**
    * Event `warning`: a worker runs as a user that cannot use the private directory, so requests that reach another
    * worker than the one of their session cannot be relayed. Start all workers as one user: the primary's, or, if the primary

@@ -23,6 +23,7 @@ import {
   setupMaster,
   setupPrimary,
   setupWorker,
+  type WorkerEvents,
   type WorkerInfo,
   type WorkerOptions,
   type WorkerProcessStats,
@@ -271,8 +272,11 @@ export function workerHandle(worker: StickyWorker): void {
   // @ts-expect-error: milliseconds
   worker.drain({ timeout: "1s" });
   expectTypeOf<keyof DrainOptions>().toEqualTypeOf<"timeout">();
-  // @ts-expect-error: events are the primary's
-  worker.on("warning", () => {});
+  expectTypeOf<StickyWorker>().toExtend<EventEmitter<WorkerEvents>>();
+  worker.on("warning", (error) => expectTypeOf(error).toEqualTypeOf<Error>());
+  // @ts-expect-error: events of the primary
+  worker.on("refused", () => {});
+  expectTypeOf<keyof WorkerEvents>().toEqualTypeOf<"warning">();
 }
 
 /** Codes are literals: a typing error in a comparison does not compile. */
@@ -288,7 +292,7 @@ export function errors(error: HoldfastError, unknown: unknown): void {
   // @ts-expect-error: no such code
   if (error.code === "HOLDFAST_ERR_SELECT") return;
   // @ts-expect-error: a code stays what it is
-  error.code = "HOLDFAST_ERR_NOT_WORKER";
+  error.code = "HOLDFAST_ERR_NOT_PRIMARY";
   // @ts-expect-error: a code belongs to it
   new HoldfastError("something went wrong");
 }

@@ -19,6 +19,7 @@ export type {
   SessionStats,
   SlotStats,
   TransportName,
+  WorkerEvents,
   WorkerProcessStats,
   WorkerStats,
 } from "./stats.js";

@@ -165,11 +165,22 @@ export interface PrimaryEvents {
   warning: [error: Error];
 }
 
+/** Events of the worker's handle. */
+export interface WorkerEvents {
+  /**
+   * Something is wrong, but the worker can go on: nobody can reach it (`HOLDFAST_ERR_NOT_LISTENING`), or its private
+   * socket was removed or fails, or it cannot reach another one's (`HOLDFAST_ERR_PRIVATE_DIRECTORY`,
+   * `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`). Where there is a router, the primary's handle tells the
+   * latter. Without a listener, Node.js prints it.
+   */
+  warning: [error: Error];
+}
+
 /** What `stats()` of a worker's handle returns; counts of the whole process. */
 export interface WorkerProcessStats {
-  /** Connections from the router that are open. */
+  /** Connections that are open: from the router, or accepted here. */
   readonly connections: number;
-  /** Connections that the router has handed over so far. */
+  /** Connections that the router has handed over, or that were accepted here, so far. */
   readonly received: number;
   /** Requests that were passed on to their owner over a private socket so far. */
   readonly relayed: number;

@@ -80,6 +80,10 @@ export interface ClusterConfig {
   readonly adapter?: "@holdfast/adapter" | "@socket.io/cluster-adapter" | false;
   /** The package of the router, or false for node:cluster's own. @default "@holdfast/sticky" */
   readonly sticky?: "@holdfast/sticky" | "@socket.io/sticky" | false;
+  /** Whether the primary calls the router's `setupPrimary()`. Otherwise the workers listen. @default true */
+  readonly router?: boolean;
+  /** How workers without a router listen, as `httpServer.listen()` takes it. @default a port of its own */
+  readonly listen?: object;
   /** Whether the primary calls the adapter's `setupPrimary()`. @default true */
   readonly hub?: boolean;
   /** Options of `createAdapter()`. */

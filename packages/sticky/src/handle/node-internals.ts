@@ -221,6 +221,9 @@ export function standInForListening(server: NetServer): (address: ListenAddress)
   };
 }
 
+/** Whose the handles are that {@link onClosing} has given a `close` of its own. */
+const listeners = new WeakMap<object, "itself" | "cluster">();
+
 /**
  * Who listens for a server of a worker. "unknown": `listen()` was called before, and may be about to succeed or have
  * failed.
@@ -229,7 +232,7 @@ export function standInForListening(server: NetServer): (address: ListenAddress)
 export function listenerOf(server: NetServer): "nobody" | "unknown" | "itself" | "cluster" {
   const { _handle: handle, _listeningId: calls } = fieldsOf(server);
   if (!handle) return calls > 1 ? "unknown" : "nobody";
-  return Object.hasOwn(handle, "close") ? "cluster" : "itself";
+  return listeners.get(handle) ?? (Object.hasOwn(handle, "close") ? "cluster" : "itself");
 }
 
 /** Undoes {@link standInForListening}; a server that listens itself is left alone. */
@@ -244,9 +247,11 @@ export function removeStandIn(server: NetServer): void {
 export function onClosing(server: NetServer, closing: () => void): void {
   const handle = fieldsOf(server)._handle;
   if (!handle) return;
+  listeners.set(handle, listenerOf(server) === "cluster" ? "cluster" : "itself");
   const { close } = handle;
   handle.close = (...args) => {
-    closing();
+    // Not if something else stands in for it.
+    if (fieldsOf(server)._handle === handle) closing();
     close.apply(handle, args);
   };
 }

@@ -152,6 +152,12 @@ export class Roster extends EventEmitter<RosterEvents> {
     return workers.filter((worker) => worker && !worker.isDead() && !worker.exitedAfterDisconnect).length;
   }
 
+  /** Whether a worker takes connections of that name, and listens no more, or is gone. */
+  hasLeft(workerId: number, name: string): boolean {
+    const worker = cluster.workers?.[workerId];
+    return !worker || worker.isDead() || this.#workers.get(workerId)?.names.has(name) === true;
+  }
+
   /** The worker with that id, if it takes connections of that name. */
   find(workerId: number, name: string): RoutedWorker | undefined {
     const routed = this.#workers.get(workerId);
@@ -161,7 +167,10 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Gives connections of that name that come back to `place`. Returns the function that ends it. */
   register(name: string, place: Placer): () => void {
     const end = this.#names.add(name, place);
-    this.tellAddress(name, this.#names.addressOf(name));
+    // Those that listen themselves are no candidates until they know of it.
+    for (const worker of Object.values(cluster.workers ?? {})) {
+      if (worker && this.#welcomed.has(worker.id)) this.#sendAddress(worker, name);
+    }
     return end;
   }
 

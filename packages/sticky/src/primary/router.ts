@@ -21,6 +21,7 @@ import { Arrival, type Care } from "./arrival.js";
 import { Chooser } from "./chooser.js";
 import { createHeadReader, type Head, type HeadReader } from "./head.js";
 import { Intake, type IntakeFailure } from "./intake.js";
+import { listenAfterWorkers } from "./late-listen.js";
 import { Readiness } from "./readiness.js";
 import { type RefusalStatus, refuse } from "./refusal.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
@@ -155,6 +156,16 @@ export class Router extends EventEmitter<PrimaryEvents> {
       roster.register(name, this.#care.place),
     );
     if (server.listening) onListening();
+    this.#releases.push(
+      listenAfterWorkers(
+        server,
+        (workerIds) => workerIds.every((id) => this.#roster.hasLeft(id, name)),
+        (listener) => {
+          roster.on("changed", listener);
+          return () => void roster.off("changed", listener);
+        },
+      ),
+    );
   }
 
   #onHandle(handle: Handle, buffered: Buffer | undefined): void {

@@ -6,6 +6,7 @@ import type { EventEmitter } from "node:events";
 import { Server as NetServer } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { HoldfastError } from "../errors.js";
+import { mainThreadOnly } from "../main-thread.js";
 import type { PrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
@@ -37,8 +38,10 @@ const servers = processWide("servers", () => new WeakSet<NetServer>());
 
 /**
  * Hands every connection of `server` to the worker that holds its session. `server` is an `http.Server` or a
- * `net.Server`, listening or not yet. Call it in the primary, once for each server of the cluster.
+ * `net.Server`, listening or not yet. Call it in the primary, once for each server of the cluster. Workers that listen
+ * already leave that to it: await `ready()` before it listens. In a process that forks no workers, it waits for some.
  *
+ * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_THREAD` in a worker thread
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_PRIMARY` in a worker
  * @throws {HoldfastError} `HOLDFAST_ERR_TLS_SERVER` for an `https.Server` or `tls.Server`
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_SERVER` for anything else that is not a `net.Server`
@@ -46,6 +49,7 @@ const servers = processWide("servers", () => new WeakSet<NetServer>());
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  */
 export function setupPrimary(server: NetServer, options?: PrimaryOptions): StickyPrimary {
+  mainThreadOnly("setupPrimary");
   if (!cluster.isPrimary) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NOT_PRIMARY",

@@ -23,7 +23,8 @@ import { OWNER_FILE, ownIdentity } from "./owner-file.js";
 const PREFIX = "holdfast-";
 /** What `mkdtemp` appends. */
 export const DIRECTORY_NAME = /^holdfast-[A-Za-z0-9]{6}$/;
-const SOCKET_NAME = /^\d+$/;
+/** Names of workers' sockets. */
+export const SOCKET_NAME = /^\d+$/;
 /** The longest name of a socket: the greatest worker id. */
 const SOCKET_NAME_BYTES = 8;
 /** Size of `sun_path` with its final zero; longer paths would be cut, or refused. */
@@ -35,6 +36,16 @@ export function socketPath(directory: string, workerId: number): string {
   return IS_WINDOWS
     ? `\\\\.\\pipe\\${directory.replace(/[\\/:]/g, "-")}-${workerId}`
     : join(directory, String(workerId));
+}
+
+/** Whether the sockets of workers do not fit into a directory. */
+export function tooLongForSockets(directory: string): boolean {
+  return Buffer.byteLength(directory) + "/".length + SOCKET_NAME_BYTES + 1 > SUN_PATH_BYTES;
+}
+
+/** How many bytes the path of a place may have, so that they fit into a directory of that name there. */
+export function longestPlaceFor(name: string): number {
+  return SUN_PATH_BYTES - `/${name}/`.length - SOCKET_NAME_BYTES - 1;
 }
 
 /** Where private directories may be, the best first. */
@@ -58,17 +69,16 @@ export function makePrivateDirectory(places: readonly string[] = placesForDirect
       failures.push(`${place} (${(error as Error).message})`);
     }
   }
-  const longest = SUN_PATH_BYTES - `/${PREFIX}XXXXXX/`.length - SOCKET_NAME_BYTES - 1;
   throw new HoldfastError(
     "HOLDFAST_ERR_PRIVATE_DIRECTORY",
     `There is no place for the workers' private sockets: ${failures.join(", ")}. Set TMPDIR to a directory that ` +
-      `exists, that this user can write to, and whose path has at most ${longest} bytes.`,
+      `exists, that this user can write to, and whose path has at most ` +
+      `${longestPlaceFor(`${PREFIX}XXXXXX`)} bytes.`,
   );
 }
 
 function makeIn(pattern: string): string {
-  const longest = Buffer.byteLength(pattern) + `XXXXXX/`.length + SOCKET_NAME_BYTES + 1;
-  if (longest > SUN_PATH_BYTES) throw new Error("its path is too long for a socket");
+  if (tooLongForSockets(`${pattern}XXXXXX`)) throw new Error("its path is too long for a socket");
   const directory = mkdtempSync(pattern);
   try {
     // The umask may have taken rights away.

@@ -8,8 +8,8 @@ import type { Handover } from "../handle/handover.js";
 import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
 import type { Peer, ToWorker } from "../wire/messages.js";
 import type { Counts } from "./counts.js";
-import type { RoutedServer } from "./routed-server.js";
 import { WayBack } from "./way-back.js";
+import type { WorkerServer } from "./worker-server.js";
 
 /** How many connections may be on their way back to the primary; what is beyond is relayed. */
 const MAX_MOVING = 256;
@@ -26,7 +26,7 @@ export class Arrivals {
   readonly #settled = new WeakSet<Socket>();
 
   /** @param serverOf the server that takes connections of a name */
-  constructor(counts: Counts, serverOf: (name: string) => RoutedServer | undefined) {
+  constructor(counts: Counts, serverOf: (name: string) => WorkerServer | undefined) {
     this.#counts = counts;
     this.#wayBack = new WayBack(({ handle, name, head, peer }) => {
       const routed = serverOf(name);
@@ -36,7 +36,7 @@ export class Arrivals {
   }
 
   /** Gives a connection to its server. */
-  accept(routed: RoutedServer, handle: Handle, { head, settled, peer }: Arrival): void {
+  accept(routed: WorkerServer, handle: Handle, { head, settled, peer }: Arrival): void {
     if (peer) overridePeerName(handle, { ...peer, family: peer.address.includes(":") ? "IPv6" : "IPv4" });
     routed.accept(handle, head, (socket) => {
       if (peer) this.#peers.set(socket, peer);

@@ -9,13 +9,18 @@ import { SessionCounts } from "./session-counts.js";
 /** How long counts are collected before the primary hears of them. */
 const REPORT_MS = 50;
 
-type Counted = "received" | "closed" | "relayed" | "moved" | "forwardedIn";
+/** `accepted` and `ended` are of connections that the router has not brought. */
+type Counted = "received" | "closed" | "accepted" | "ended" | "relayed" | "moved" | "forwardedIn";
+/** What the primary counts itself, or does not ask for. */
+const NOT_TOLD: ReadonlySet<Counted> = new Set(["received", "accepted", "ended"]);
 
 export class Counts {
   readonly #send: (report: ToPrimary) => void;
   readonly #counts: Record<Counted, number> = {
     received: 0,
     closed: 0,
+    accepted: 0,
+    ended: 0,
     relayed: 0,
     moved: 0,
     forwardedIn: 0,
@@ -38,8 +43,7 @@ export class Counts {
 
   add(what: Counted): void {
     this.#counts[what]++;
-    // The primary counts itself what it hands over.
-    if (what !== "received") this.#reportSoon();
+    if (!NOT_TOLD.has(what)) this.#reportSoon();
   }
 
   report(): void {
@@ -51,9 +55,11 @@ export class Counts {
   }
 
   stats(): WorkerProcessStats {
-    const { received, relayed, moved, forwardedIn } = this.#counts;
+    const { accepted, ended, relayed, moved, forwardedIn } = this.#counts;
+    const received = this.#counts.received + accepted;
+    const connections = this.open + accepted - ended;
     const sessions = this.sessions.stats();
-    return { connections: this.open, received, relayed, moved, forwardedIn, sessions };
+    return { connections, received, relayed, moved, forwardedIn, sessions };
   }
 
   #reportSoon(): void {

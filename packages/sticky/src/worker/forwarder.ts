@@ -9,17 +9,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { NO_OWNER } from "../wire/owner-mark.js";
 import { sessionIdOf } from "../wire/session-id.js";
 import { writeHead } from "./header-fields.js";
-import type { Relay } from "./relay.js";
-import { isRelayed } from "./relayed-socket.js";
+import type { Owner } from "./owners.js";
+import { isRelayed, whenLeaving } from "./relayed-socket.js";
 import type { Engine } from "./session-marks.js";
 
 /** What the forwarder needs of its worker. */
 export interface ForwarderHost {
-  /** The worker that owns a session; `NO_OWNER` if none does or it is this one. */
-  ownerElsewhere(sessionId: string): number;
+  /** The worker that owns a session; `undefined` if none does or it is this one. */
+  ownerElsewhere(sessionId: string): Owner | undefined;
   /**
    * Moves a connection to the owner's process. `false` if it cannot be moved; then nothing has happened.
    * @param head the bytes that were read of it
@@ -27,7 +26,8 @@ export interface ForwarderHost {
   move(socket: Socket, name: string, owner: number, head: string): boolean;
   /** Called for each request that another worker has relayed to this one. */
   onForwardedIn(): void;
-  readonly relay: Relay;
+  /** Answers the poll of a session that waits, so that its client polls again. */
+  endPoll(sessionId: string): void;
 }
 
 /** @returns the function that undoes it */
@@ -35,31 +35,36 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
   const { handleRequest, handleUpgrade } = engine;
 
   /** What was relayed once is answered here, whatever its session id says. */
-  const ownerOf = (request: IncomingMessage, socket: Duplex): number => {
+  const ownerOf = (request: IncomingMessage, socket: Duplex): Owner | undefined => {
     if (isRelayed(socket)) {
       host.onForwardedIn();
-      return NO_OWNER;
+      return undefined;
     }
     const sessionId = sessionIdOf(request.url ?? "");
-    return sessionId === undefined ? NO_OWNER : host.ownerElsewhere(sessionId);
+    return sessionId === undefined ? undefined : host.ownerElsewhere(sessionId);
   };
 
   engine.handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     const here = () => handleRequest.call(engine, request, response);
     const owner = ownerOf(request, request.socket);
-    if (owner === NO_OWNER) here();
-    else host.relay.request(owner, name, request, response, here);
+    const sessionId = request.method === "GET" ? sessionIdOf(request.url ?? "") : undefined;
+    if (sessionId !== undefined && isRelayed(request.socket)) {
+      const release = whenLeaving(request.socket, () => host.endPoll(sessionId));
+      response.once("close", release);
+    }
+    if (owner) owner.relay.request(owner.number, name, request, response, here);
+    else here();
   };
 
   engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
     const owner = ownerOf(request, socket);
-    if (owner === NO_OWNER) return here();
-    if (socket instanceof Socket && !(socket instanceof TLSSocket)) {
+    if (!owner) return here();
+    if (owner.isRouted && socket instanceof Socket && !(socket instanceof TLSSocket)) {
       const text = writeHead(request);
-      if (text && host.move(socket, name, owner, text + head.toString("latin1"))) return;
+      if (text && host.move(socket, name, owner.number, text + head.toString("latin1"))) return;
     }
-    host.relay.upgrade(owner, name, request, socket, head, here);
+    owner.relay.upgrade(owner.number, name, request, socket, head, here);
   };
 
   return () => {

@@ -106,6 +106,14 @@ export class LinkStream extends Duplex {
     this.push(null);
   }
 
+  /** Tells the owner that the client has to go elsewhere; see {@link onLeave}. */
+  leave(): void {
+    if (this.#isHeard()) this.#carrier.send(encodeFrame(FrameType.leave, this.id));
+  }
+
+  /** The other end will be gone soon. */
+  onLeave(): void {}
+
   /** Nothing more comes or is heard. What has come can still be read. */
   onClosed(why: "reset" | "refused" | "lost", usedByPeerBytes = this.#sentBytes): void {
     const isFirst = this.#ending === "none";

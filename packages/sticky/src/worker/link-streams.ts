@@ -151,6 +151,7 @@ export class LinkStreams implements StreamCarrier {
     if (type === FrameType.data) stream.onData(payload);
     else if (type === FrameType.credit) stream.onCredit(decodeCredit(payload));
     else if (type === FrameType.end) stream.onEnd();
+    else if (type === FrameType.leave) stream.onLeave();
     else if (type === FrameType.reset) stream.onClosed("reset", decodeReset(payload));
     else stream.onClosed("refused", 0);
   }

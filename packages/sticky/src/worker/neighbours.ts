@@ -1,12 +1,15 @@
 /**
- * The other workers of the cluster, as this one reaches them and they reach it.
- * Owns: this worker's place at the rendezvous, the relay to the others, the cluster's tag. Runs in: workers.
+ * The other workers, as this one reaches them and they reach it: those of the router's cluster, or, where there is no
+ * router, those of the application.
+ * Owns: this worker's place at the rendezvous, the relay to the others, their tag. Runs in: workers.
  */
 import type { Socket } from "node:net";
 import { HoldfastError } from "../errors.js";
+import type { Application } from "../rendezvous/application.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
 import { decodeMark, encodeMark, NO_OWNER } from "../wire/owner-mark.js";
+import { ApplicationRendezvous } from "./application-rendezvous.js";
 import type { Door } from "./owner-link.js";
 import { PrivateServer, type ServerOf } from "./private-server.js";
 import { Relay } from "./relay.js";
@@ -21,16 +24,19 @@ export interface NeighboursHost {
   readonly serverOf: ServerOf;
   /** Called for each request that this worker has relayed. */
   onRelayed(): void;
-  /** Tells the primary. @returns `false` if there is none */
+  /** Tells the primary's router. @returns `false` if there is none */
   tell(trouble: Trouble): boolean;
+  /** Tells the application. */
+  warn(error: HoldfastError): void;
 }
 
 export class Neighbours {
   readonly relay: Relay;
   readonly #host: NeighboursHost;
-  #cluster: ClusterSecrets | undefined;
-  #mark: string | undefined;
-  #rendezvous: Rendezvous | undefined;
+  /** What they have in common. */
+  #common: Pick<ClusterSecrets, "tag" | "secret"> | undefined;
+  /** Where they are: kept by a primary, or by themselves. */
+  #rendezvous: Rendezvous | ApplicationRendezvous | undefined;
   #server: PrivateServer | undefined;
   // outside → inside → outside: whether others can reach this worker
   #state: "outside" | "inside" = "outside";
@@ -48,43 +54,56 @@ export class Neighbours {
     );
   }
 
-  /** This worker's mark in session ids; `undefined` until it has met the cluster. */
+  /** This worker's mark in session ids; `undefined` until it has met the others. */
   get mark(): string | undefined {
-    return this.#mark;
+    const number = this.#number;
+    return this.#common && number !== undefined ? encodeMark(this.#common.tag, number) : undefined;
   }
 
-  /** The primary has said what the cluster has in common, or that it has changed. */
+  /** The primary's router has said what the workers have in common, or that it has changed. */
   meet(cluster: ClusterSecrets): void {
-    if (this.#cluster && this.#cluster.tag !== cluster.tag) return;
-    const isFirst = this.#cluster === undefined;
-    this.#cluster = cluster;
-    this.#mark ??= encodeMark(cluster.tag, this.#host.workerId);
-    if (this.#rendezvous?.directory === cluster.directory) return this.#rendezvous.confirm();
-    this.#rendezvous?.leave();
+    if (this.#common && this.#common.tag !== cluster.tag) return;
+    const isFirst = this.#common === undefined;
+    this.#common = cluster;
+    const former = this.#rendezvous;
+    if (former instanceof Rendezvous) {
+      if (former.directory === cluster.directory) return former.confirm();
+      former.leave();
+    }
     const host = {
       accept: (socket: Socket) => this.#server?.accept(socket),
       tell: (trouble: Trouble) => this.#tell(trouble),
       ownerPid: () => (process.ppid === PRIMARY_PID ? PRIMARY_PID : undefined),
     };
     this.#rendezvous = new Rendezvous(cluster.directory, this.#host.workerId, host, !isFirst);
-    if (isFirst || this.#state === "inside") this.enter();
+    if (isFirst || this.#state === "inside") void this.enter();
   }
 
-  /** Lets others reach this worker, once it has met the cluster. */
-  enter(): void {
-    if (!this.#cluster || !this.#rendezvous) return;
+  /** There is no router: the workers of the application find each other. Settles when this one can be found. */
+  async gather(application: Application): Promise<void> {
+    this.#common = application;
+    this.#rendezvous = new ApplicationRendezvous(application.directoryName, {
+      accept: (socket) => this.#server?.accept(socket),
+      warn: (error) => this.#host.warn(error),
+    });
+    await this.enter();
+  }
+
+  /** Lets others reach this worker, once it has met them. */
+  async enter(): Promise<void> {
+    if (!this.#common || !this.#rendezvous) return;
     this.#state = "inside";
-    this.#server ??= new PrivateServer(this.#cluster.secret, this.#host.serverOf, (error) =>
+    this.#server ??= new PrivateServer(this.#common.secret, this.#host.serverOf, (error) =>
       this.#rendezvous?.onTrouble(error),
     );
-    this.#rendezvous.enter();
+    await this.#rendezvous.enter();
   }
 
-  /** The worker that owns a session; {@link NO_OWNER} if none does or it is this one. */
+  /** The number of the worker that owns a session; {@link NO_OWNER} if none does or it is this one. */
   ownerElsewhere(sessionId: string): number {
-    if (!this.#cluster) return NO_OWNER;
-    const owner = decodeMark(this.#cluster.tag, sessionId);
-    return owner === this.#host.workerId ? NO_OWNER : owner;
+    if (!this.#common) return NO_OWNER;
+    const owner = decodeMark(this.#common.tag, sessionId);
+    return owner === this.#number ? NO_OWNER : owner;
   }
 
   /**
@@ -98,17 +117,22 @@ export class Neighbours {
     await this.#server?.answered();
   }
 
-  #door(owner: number): Door | undefined {
-    if (!this.#cluster || !this.#rendezvous) return undefined;
-    return { path: this.#rendezvous.pathOf(owner), secret: this.#cluster.secret };
+  get #number(): number | undefined {
+    const rendezvous = this.#rendezvous;
+    return rendezvous instanceof ApplicationRendezvous ? rendezvous.number : this.#host.workerId;
   }
 
-  /** Where no primary listens, Node.js prints it, once. */
+  #door(owner: number): Door | undefined {
+    if (!this.#common || !this.#rendezvous) return undefined;
+    return { path: this.#rendezvous.pathOf(owner), secret: this.#common.secret };
+  }
+
+  /** Where the primary is gone, the application hears of it here, once. */
   #tell(trouble: Trouble): void {
     if (this.#host.tell(trouble) || this.#warned.has(trouble.what)) return;
     this.#warned.add(trouble.what);
     const code = trouble.what === "denied" ? "HOLDFAST_ERR_WORKER_USER" : "HOLDFAST_ERR_PRIVATE_SOCKET";
     const text = `Requests that reach another worker than the one of their session may fail: ${trouble.text}.`;
-    process.emitWarning(new HoldfastError(code, text));
+    this.#host.warn(new HoldfastError(code, text));
   }
 }

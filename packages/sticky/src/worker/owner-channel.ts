@@ -64,6 +64,11 @@ export class OwnerChannel {
     return this.#stream.write(part);
   }
 
+  /** Tells the owner that this worker ends. */
+  leave(): void {
+    this.#stream.leave();
+  }
+
   pause(): void {
     this.#stream.pause();
   }

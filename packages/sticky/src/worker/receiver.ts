@@ -1,7 +1,8 @@
 /**
- * The worker's end of the IPC channel: takes the connections that the router sends.
- * Owns: listeners of the process while a server takes connections, the servers by name. Runs in: workers, one for
- * all servers of the process.
+ * The servers of this process that are set up, and the worker's end of the IPC channel: takes the connections that the
+ * router sends.
+ * Owns: listeners of the process while a server takes connections, the servers by name. Runs in: workers, and processes
+ * without a cluster; one for all servers of the process.
  */
 import cluster from "node:cluster";
 import { EventEmitter, once } from "node:events";
@@ -25,17 +26,18 @@ import { NO_OWNER } from "../wire/owner-mark.js";
 import { Arrivals } from "./arrivals.js";
 import { Claims } from "./claims.js";
 import { Counts } from "./counts.js";
-import { Neighbours } from "./neighbours.js";
-import { RoutedServer } from "./routed-server.js";
+import { Owners } from "./owners.js";
+import { untilPrimaryHasRead } from "./primary-fence.js";
 import { RouterAddresses } from "./router-addresses.js";
 import type { Engine } from "./session-marks.js";
+import { WorkerServer } from "./worker-server.js";
 
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
 
 /** A name whose connections come to this worker. */
 interface Subscription {
-  readonly routed: RoutedServer;
+  readonly routed: WorkerServer;
   users: number;
   /** How many answers of the router to `leaving` are due. */
   leftsDue: number;
@@ -49,21 +51,25 @@ export class Receiver {
     return processWide("receiver", () => new Receiver());
   }
 
-  /** The other workers. */
-  readonly neighbours = new Neighbours({
+  /** Of sessions that are not this worker's. */
+  readonly owners = new Owners({
+    isWorker: cluster.isWorker,
     workerId: cluster.worker?.id ?? 0,
     serverOf: (name) => this.#servers.get(name)?.server,
     onRelayed: () => this.#counts.add("relayed"),
     tell: (trouble) => this.#tell(trouble),
+    warn: (error) => this.#warn(error),
   });
   readonly #subscriptions = new Map<string, Subscription>();
   /** The servers of those names, and the ones that have stopped taking connections but still have sessions. */
-  readonly #servers = new Map<string, RoutedServer>();
+  readonly #servers = new Map<string, WorkerServer>();
   readonly #addresses = new RouterAddresses();
-  /** Emits "left " with a name behind it. */
+  /** Emits "warning", and "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
-  readonly #counts = new Counts((report) => this.#send(report));
+  readonly #counts = new Counts((report) => {
+    if (this.owners.isRouted) this.#send(report);
+  });
   readonly #arrivals = new Arrivals(this.#counts, (name) => this.#open(name));
   #departed = Promise.resolve();
 
@@ -74,6 +80,12 @@ export class Receiver {
   /** See {@link SessionCounts.watch}. */
   watchSessions(engine: Engine): () => void {
     return this.#counts.sessions.watch(engine);
+  }
+
+  /** Calls back when something is wrong that the application should hear. Returns the function that ends it. */
+  onWarning(listener: (error: HoldfastError) => void): () => void {
+    this.#events.on("warning", listener);
+    return () => void this.#events.off("warning", listener);
   }
 
   /** A request was relayed to this worker. */
@@ -87,26 +99,24 @@ export class Receiver {
   }
 
   /** Takes connections of that name for `server` from now on. */
-  open(name: string, server: NetServer): RoutedServer {
+  open(name: string, server: NetServer): WorkerServer {
     const previous = this.#subscriptions.get(name);
     if (previous?.state === "open") {
       if (previous.routed.server !== server) throw alreadySetUp(name);
       previous.users++;
       return previous.routed;
     }
-    if (!process.listeners("message").includes(this.#onMessage)) {
+    if (cluster.isWorker && !process.listeners("message").includes(this.#onMessage)) {
       process.on("message", this.#onMessage);
       process.on("disconnect", this.#onDisconnect);
     }
-    const routed = this.#routedServer(name, server);
+    const routed = this.#workerServer(name, server);
     this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });
     this.#servers.set(name, routed);
     routed.rejoin();
-    const address = this.#addresses.get(name);
-    if (address !== undefined) routed.tellAddress(address);
-    this.neighbours.enter();
-    if (routed.isPrepared()) this.#sendReady(name);
-    else void routed.prepared.then(() => this.#sendReady(name));
+    if (this.#addresses.isKnown(name)) routed.onRouter(this.#addresses.get(name));
+    this.owners.enter();
+    if (this.owners.isRouted) this.#sendReady(name);
     return routed;
   }
 
@@ -114,14 +124,18 @@ export class Receiver {
    * Undoes one {@link open}. With the last one, connections of that name go elsewhere: those that are on
    * their way are given back.
    */
-  async close(name: string, routed: RoutedServer): Promise<void> {
+  async close(name: string, routed: WorkerServer): Promise<void> {
     const subscription = this.#subscriptions.get(name);
     if (subscription?.routed !== routed || --subscription.users > 0) return;
-    await this.#leave(name, subscription);
+    if (this.owners.isRouted) await this.#leave(name, subscription);
+    else this.#drop(name, subscription);
     const isInUse = [...this.#subscriptions.values()].some(
       (other) => other.routed === routed && other.state === "open",
     );
-    if (!isInUse) routed.leave();
+    if (isInUse) return;
+    routed.leave();
+    // A connection that node:cluster has on its way here would be lost if this process ended before it goes elsewhere.
+    if (cluster.isWorker && !this.owners.isRouted) await untilPrimaryHasRead();
   }
 
   /** See {@link Arrivals.move}. */
@@ -129,9 +143,18 @@ export class Receiver {
     return this.#arrivals.move(socket, name, owner, head);
   }
 
-  #routedServer(name: string, server: NetServer): RoutedServer {
+  #workerServer(name: string, server: NetServer): WorkerServer {
     for (const routed of this.#servers.values()) if (routed.server === server) return routed;
-    const routed = new RoutedServer(server, () => this.#hasRouter(name));
+    const routed = new WorkerServer(server, cluster.isWorker ? () => this.#hasRouter(name) : undefined);
+    routed.on("prepared", () => {
+      for (const [each, subscription] of this.#subscriptions) {
+        if (subscription.routed === routed && this.owners.isRouted) this.#sendReady(each);
+      }
+    });
+    routed.on("accepted", (socket) => {
+      this.#counts.add("accepted");
+      socket.once("close", () => this.#counts.add("ended"));
+    });
     routed.on("closing", () => {
       for (const [each, subscription] of this.#subscriptions) {
         if (subscription.routed === routed) void this.#leave(each, subscription);
@@ -140,13 +163,13 @@ export class Receiver {
     // Its sessions are gone. Without servers nothing has to reach this worker.
     routed.once("closed", () => {
       for (const [each, other] of this.#servers) if (other === routed) this.#servers.delete(each);
-      if (this.#servers.size === 0) this.#departed = this.neighbours.leave();
+      if (this.#servers.size === 0) this.#departed = this.owners.leave();
     });
     return routed;
   }
 
   /** The server that takes connections of that name now. */
-  #open(name: string): RoutedServer | undefined {
+  #open(name: string): WorkerServer | undefined {
     const subscription = this.#subscriptions.get(name);
     return subscription?.state === "open" ? subscription.routed : undefined;
   }
@@ -167,7 +190,7 @@ export class Receiver {
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
     this.#addresses.set(name, address);
-    if (address !== undefined) this.#subscriptions.get(name)?.routed.tellAddress(address);
+    this.#subscriptions.get(name)?.routed.onRouter(address);
   }
 
   #onLeft(name: string): void {
@@ -191,9 +214,11 @@ export class Receiver {
     process.off("disconnect", this.#onDisconnect);
   }
 
-  #hasRouter(name: string): Promise<boolean> {
-    this.#send({ kind: "lookUp", name });
-    return this.#addresses.hasRouter(name);
+  /** Whether the primary has a router of that name now. If it has none at all, the workers find each other. */
+  async #hasRouter(name: string): Promise<boolean> {
+    const hasRouter = await this.#addresses.has(name, () => this.#send({ kind: "lookUp", name }));
+    if (!this.owners.isRouted) await this.owners.gather();
+    return hasRouter;
   }
 
   #send(message: ToPrimary): void {
@@ -204,13 +229,21 @@ export class Receiver {
   }
 
   #tell(trouble: Trouble): boolean {
-    if (!process.connected) return false;
+    if (!process.connected || !this.owners.isRouted) return false;
     this.#send({ kind: "trouble", ...trouble });
     return true;
   }
 
+  /** Nobody listens for warnings: Node.js prints it. */
+  #warn(error: HoldfastError): void {
+    if (!this.#events.emit("warning", error)) process.emitWarning(error);
+  }
+
+  /** A server that does not leave its place to the router yet asks again for one. */
   #sendReady(name: string): void {
-    if (!this.#open(name)?.isPrepared()) return;
+    const routed = this.#open(name);
+    if (!routed) return;
+    if (!routed.isPrepared()) return this.#send({ kind: "lookUp", name });
     const { open, closed } = this.#counts;
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
   }
@@ -240,6 +273,7 @@ export class Receiver {
   readonly #onDisconnect = (): void => {
     this.#claims.giveUp();
     for (const [name, subscription] of this.#subscriptions) {
+      if (!this.owners.isRouted) break;
       subscription.routed.leave();
       if (subscription.state === "leaving") this.#drop(name, subscription);
       this.#events.emit(`left ${name}`);
@@ -252,9 +286,8 @@ export class Receiver {
         "channel",
         `the primary speaks version ${welcome.version}, this worker ${PROTOCOL_VERSION}`,
       );
-      return;
-    }
-    this.neighbours.meet(welcome);
+      this.owners.giveUp();
+    } else this.owners.meet(welcome);
     // The router may have been set up after this worker, or anew.
     for (const name of this.#subscriptions.keys()) this.#sendReady(name);
     this.#counts.report();

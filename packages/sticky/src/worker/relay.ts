@@ -22,6 +22,10 @@ export type AnswerHere = () => void;
 export class Relay {
   readonly #links: OwnerLinks;
   readonly #onRelayed: () => void;
+  readonly #requests = new Set<RelayedRequest>();
+  readonly #upgrades = new Set<RelayedUpgrade>();
+  /** Names of servers that end. */
+  readonly #leaving = new Set<string>();
 
   /** @param onRelayed is called for each request that is passed on */
   constructor(host: OwnerLinksHost, onRelayed: () => void) {
@@ -42,7 +46,11 @@ export class Relay {
   ): void {
     const link = this.#links.to(owner);
     const onRelayed = () => this.#count(name, owner, "request");
-    new RelayedRequest(link, name, request, response, onRelayed, here).start();
+    const relayed = new RelayedRequest(link, name, request, response, onRelayed, here);
+    this.#requests.add(relayed);
+    response.once("close", () => this.#requests.delete(relayed));
+    if (this.#leaving.has(name)) relayed.leave();
+    relayed.start();
   }
 
   /** Sends an upgrade to its owner and passes all bytes on from then, in both directions. */
@@ -56,7 +64,16 @@ export class Relay {
   ): void {
     const link = this.#links.to(owner);
     const onRelayed = () => this.#count(name, owner, "upgrade");
-    new RelayedUpgrade(link, name, request, client, head, onRelayed, here).start();
+    const relayed = new RelayedUpgrade(link, name, request, client, head, onRelayed, here);
+    this.#upgrades.add(relayed);
+    client.once("close", () => this.#upgrades.delete(relayed));
+    relayed.start();
+  }
+
+  /** A server of this worker ends: its clients have to reach the owners of their sessions by another worker. */
+  leave(name: string): void {
+    this.#leaving.add(name);
+    for (const each of [...this.#requests, ...this.#upgrades]) if (each.name === name) each.leave();
   }
 
   /** Lets what is on its way be finished. */
@@ -73,8 +90,8 @@ export class Relay {
 const ignore = () => {};
 
 class RelayedRequest implements Passenger {
+  readonly name: string;
   readonly #link: OwnerLink;
-  readonly #name: string;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #onRelayed: () => void;
@@ -84,6 +101,7 @@ class RelayedRequest implements Passenger {
   readonly #channels: ClientChannels | undefined;
   #channel: OwnerChannel | undefined;
   #upload: Upload | undefined;
+  #isLeaving = false;
   // waiting → sent → sent anew (once) → over; any → over
   #state: "waiting" | "sent" | "sent anew" | "over" = "waiting";
   waitingBytes = 0;
@@ -97,7 +115,7 @@ class RelayedRequest implements Passenger {
     here: AnswerHere,
   ) {
     this.#link = link;
-    this.#name = name;
+    this.name = name;
     this.#request = request;
     this.#response = response;
     this.#onRelayed = onRelayed;
@@ -124,8 +142,14 @@ class RelayedRequest implements Passenger {
   }
 
   onLink(streams: LinkStreams): void {
-    const origin = encodeOrigin(originOf(this.#name, this.#request.socket));
+    const origin = encodeOrigin(originOf(this.name, this.#request.socket));
     this.#send(new OwnerChannel(streams.open(origin)));
+  }
+
+  /** Lets the owner answer soon: a poll would wait for the owner longer than this worker lives. */
+  leave(): void {
+    this.#isLeaving = true;
+    if (this.#request.method === "GET") this.#channel?.leave();
   }
 
   onUnreachable(why: "gone" | "busy"): void {
@@ -156,6 +180,7 @@ class RelayedRequest implements Passenger {
       method === "HEAD",
     );
     this.#upload?.sendTo(channel);
+    if (this.#isLeaving) this.leave();
   }
 
   #onAnswered(channel: OwnerChannel, reusable: boolean, trailers: readonly [string, string][]): void {

@@ -6,7 +6,7 @@
  * client's connection. What only the process with the connection could do (keys, renegotiation) it lacks.
  */
 import { X509Certificate } from "node:crypto";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { PeerCertificate } from "node:tls";
 import { processWide } from "../process-wide.js";
 import type { Origin, TlsOrigin } from "../wire/origin.js";
@@ -23,10 +23,18 @@ export class RelayedSocket extends LinkStream {
   readonly connecting = false;
   readonly pending = false;
 
+  /** The worker that has the connection ends. */
+  isLeaving = false;
+
   constructor(id: number, carrier: StreamCarrier, origin: Origin) {
     super(id, carrier);
     this.#origin = origin;
     relayed.add(this);
+  }
+
+  override onLeave(): void {
+    this.isLeaving = true;
+    this.emit("leaving");
   }
 
   get remoteAddress(): string | undefined {
@@ -201,4 +209,12 @@ function readCertificate(base64: string): X509Certificate | undefined {
 /** Whether a request came from another worker. */
 export function isRelayed(socket: object): boolean {
   return relayed.has(socket);
+}
+
+/** Calls back when the worker that has the client's connection ends. Returns the function that stops it. */
+export function whenLeaving(socket: Socket, leaving: () => void): () => void {
+  // As soon as the request is where it belongs.
+  if ((socket as Socket & { isLeaving?: boolean }).isLeaving === true) setImmediate(leaving);
+  socket.once("leaving", leaving);
+  return () => void socket.off("leaving", leaving);
 }

@@ -17,8 +17,8 @@ import type { OwnerLink, Passenger } from "./owner-link.js";
 const ignore = () => {};
 
 export class RelayedUpgrade implements Passenger {
+  readonly name: string;
   readonly #link: OwnerLink;
-  readonly #name: string;
   readonly #request: IncomingMessage;
   readonly #client: Duplex;
   readonly #head: Buffer;
@@ -40,7 +40,7 @@ export class RelayedUpgrade implements Passenger {
     here: () => void,
   ) {
     this.#link = link;
-    this.#name = name;
+    this.name = name;
     this.#request = request;
     this.#client = client;
     this.#onRelayed = onRelayed;
@@ -63,13 +63,18 @@ export class RelayedUpgrade implements Passenger {
   }
 
   onLink(streams: LinkStreams): void {
-    const stream = streams.open(encodeOrigin(originOf(this.#name, this.#request.socket)));
+    const stream = streams.open(encodeOrigin(originOf(this.name, this.#request.socket)));
     this.#onRelayed();
     this.#state = "joined";
     stream.write(this.#head);
     const early = this.#takeEarly();
     if (early) stream.write(early);
     this.#join(stream);
+  }
+
+  /** Ends what is carried: this worker ends, and the client comes back by another one. */
+  leave(): void {
+    if (this.#state === "joined") closeSoon(this.#client);
   }
 
   onUnreachable(why: "gone" | "busy"): void {

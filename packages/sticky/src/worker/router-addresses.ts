@@ -2,17 +2,19 @@
  * Which names have a router, and where its server listens.
  * Owns: what the routers have told, who waits for it. Runs in: workers.
  */
-import { EventEmitter, once } from "node:events";
+import { EventEmitter } from "node:events";
 import type { ListenAddress } from "../wire/messages.js";
-
-/** How long a router may take to answer this worker; then there is none. */
-const ROUTER_MS = 1_000;
+import { untilPrimaryHasRead } from "./primary-fence.js";
 
 export class RouterAddresses {
   /** `undefined` for a router whose server does not listen yet. */
   readonly #byName = new Map<string, ListenAddress | undefined>();
   /** Emits "router " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
+
+  isKnown(name: string): boolean {
+    return this.#byName.has(name);
+  }
 
   get(name: string): ListenAddress | undefined {
     return this.#byName.get(name);
@@ -23,12 +25,22 @@ export class RouterAddresses {
     this.#events.emit(`router ${name}`);
   }
 
-  /** Whether a name has a router, as far as can be known after a moment. */
-  async hasRouter(name: string): Promise<boolean> {
-    if (!this.#byName.has(name) && process.connected) {
-      const deadline = AbortSignal.timeout(ROUTER_MS);
-      await once(this.#events, `router ${name}`, { signal: deadline }).catch(() => {});
-    }
+  /**
+   * Whether a name has a router now. One that is set up later tells of itself.
+   * @param ask asks the primary, if that is still necessary; a router answers at once
+   */
+  async has(name: string, ask: () => void): Promise<boolean> {
+    if (this.#byName.has(name)) return true;
+    const event = `router ${name}`;
+    await new Promise<void>((resolve) => {
+      const finish = () => {
+        this.#events.off(event, finish);
+        resolve();
+      };
+      this.#events.once(event, finish);
+      ask();
+      void untilPrimaryHasRead().then(finish);
+    });
     return this.#byName.has(name);
   }
 }

@@ -1,24 +1,28 @@
 /**
- * `setupWorker()`: the worker's entry. Runs in: workers.
+ * `setupWorker()`: the worker's entry. Runs in: workers, and processes without a cluster.
  */
 import cluster from "node:cluster";
+import { EventEmitter } from "node:events";
 import { Server as NetServer } from "node:net";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
+import { mainThreadOnly } from "../main-thread.js";
 import type { DrainOptions, WorkerOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
-import type { WorkerProcessStats } from "../stats.js";
+import { beforeEndBySignal } from "../signal-end.js";
+import type { WorkerEvents, WorkerProcessStats } from "../stats.js";
 import { forwardStrays } from "./forwarder.js";
+import { OpenSessions } from "./open-sessions.js";
 import { Receiver } from "./receiver.js";
 import { type ResolvedWorkerOptions, resolveDrainOptions, resolveWorkerOptions } from "./resolve-options.js";
-import type { RoutedServer } from "./routed-server.js";
 import { type Engine, markSessionIds } from "./session-marks.js";
+import type { WorkerServer } from "./worker-server.js";
 
 /** The part of a Socket.IO server that this package uses. */
 export type SocketIoServer = Pick<Server, "engine" | "httpServer" | "path" | "close">;
 
 /** What `setupWorker()` returns. */
-export interface StickyWorker {
+export interface StickyWorker extends EventEmitter<WorkerEvents> {
   /** What is going on now, and the counts so far, for all servers of this process together. */
   stats(): WorkerProcessStats;
   /**
@@ -40,21 +44,41 @@ export interface StickyWorker {
 
 /** The part of its time that a drain gives to requests, before it closes the clients. */
 const REQUESTS_SHARE = 0.8;
+/** When the clients must have heard of the end. */
+const CLIENTS_SHARE = 0.95;
+/** How long a client may take from one poll to the next. */
+const NEXT_POLL_MS = 1_000;
 
 const setups = processWide("setups", () => new WeakMap<Engine, Setup>());
 
+/** Those without a router: a signal that ends the process drains them before. */
+const gathered = processWide("gathered", () => ({
+  setups: new Set<Setup>(),
+  release: undefined as (() => void) | undefined,
+}));
+
+/** How long a worker without a router may take to listen. */
+const LISTEN_MS = 5_000;
+
+/** Of the time that PM2 gives a process between SIGINT and SIGKILL, the part that a drain may take. */
+const SIGNAL_SHARE = 0.75;
+/** What PM2 gives unless it is told otherwise. */
+const KILL_TIMEOUT_MS = 1_600;
+
 /** One Socket.IO server that is set up. */
-class Setup implements StickyWorker {
+class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   readonly #releases: (() => void)[] = [];
   readonly #receiver: Receiver;
   readonly #name: string;
-  readonly #routed: RoutedServer;
+  readonly #routed: WorkerServer;
   readonly #io: SocketIoServer;
+  readonly #sessions = new OpenSessions();
   #closed: Promise<void> | undefined;
   #drained: Promise<void> | undefined;
 
-  constructor(io: SocketIoServer, routed: RoutedServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
-    const { neighbours } = receiver;
+  constructor(io: SocketIoServer, routed: WorkerServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
+    super();
+    const { owners } = receiver;
     const { engine } = io;
     this.#io = io;
     this.#receiver = receiver;
@@ -67,14 +91,21 @@ class Setup implements StickyWorker {
       () => routed.off("closing", onClosing).off("closed", onClosed),
       routed.addPath(io.path()),
       receiver.watchSessions(engine),
-      markSessionIds(engine, () => neighbours.mark),
+      this.#sessions.watch(engine),
+      markSessionIds(engine, () => owners.mark()),
       forwardStrays(engine, name, {
-        ownerElsewhere: (sessionId) => neighbours.ownerElsewhere(sessionId),
+        ownerElsewhere: (sessionId) => owners.elsewhere(sessionId),
         onForwardedIn: () => receiver.countForwardedIn(),
+        endPoll: (sessionId) => this.#sessions.endPoll(sessionId),
         move: (socket, ...where) => receiver.move(socket, ...where),
-        relay: neighbours.relay,
       }),
+      receiver.onWarning((error) => this.#warn(error)),
     );
+    if (!cluster.isWorker) return;
+    const onOwn = () => this.#onOwn();
+    if (routed.isOwn()) onOwn();
+    else routed.once("own", onOwn);
+    this.#releases.push(() => routed.off("own", onOwn));
   }
 
   stats(): WorkerProcessStats {
@@ -98,19 +129,45 @@ class Setup implements StickyWorker {
 
   async #drain(timeoutMs: number): Promise<void> {
     const requestsTime = new Deadline(REQUESTS_SHARE * timeoutMs);
+    const clientsTime = new Deadline(CLIENTS_SHARE * timeoutMs);
     const allTime = new Deadline(timeoutMs);
     void allTime.passed.then(() => this.#routed.cut());
     try {
       await this.close();
       // Requests may have something to tell the clients yet.
       await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
+      this.#receiver.owners.leaveRelays(this.#name);
+      const pollTime = new Deadline(NEXT_POLL_MS);
+      await Promise.race([this.#sessions.close(), pollTime.passed, clientsTime.passed]);
+      pollTime.cancel();
       await this.#io.close();
       await this.#routed.closed;
       await Promise.race([this.#receiver.departed, allTime.passed]);
     } finally {
       requestsTime.cancel();
+      clientsTime.cancel();
       allTime.cancel();
     }
+  }
+
+  /** There is no router. */
+  #onOwn(): void {
+    const timer = setTimeout(() => this.#checkListening(), LISTEN_MS).unref();
+    this.#releases.push(() => clearTimeout(timer), drainBeforeEnd(this));
+  }
+
+  #checkListening(): void {
+    if (!this.#routed.isIdle()) return;
+    const text =
+      `Nobody can reach the server "${this.#name}" of worker ${cluster.worker?.id}: the primary has no router of that ` +
+      "name, and the server does not listen. Call httpServer.listen(port) here, or setupPrimary(server) in the primary.";
+    this.#warn(new HoldfastError("HOLDFAST_ERR_NOT_LISTENING", text));
+  }
+
+  /** Where nobody listens, Node.js prints it. */
+  #warn(warning: HoldfastError): void {
+    if (this.listenerCount("warning") > 0) this.emit("warning", warning);
+    else process.emitWarning(warning);
   }
 
   /** Gives the engine back as it was: when its server is closed. Open sessions need it until then. */
@@ -120,23 +177,21 @@ class Setup implements StickyWorker {
 }
 
 /**
- * Lets the connections of the cluster reach `io`, which must be attached to an HTTP server of this worker. A
- * worker gets connections from then on. Its server counts as listening where the router's does: there is no need to
- * call `listen()`, and doing so opens no port. With several Socket.IO servers in a worker, call it for each.
+ * Lets every request reach the worker that holds its session. `io` must be attached to an HTTP server of this process.
  *
- * @throws {HoldfastError} `HOLDFAST_ERR_NOT_WORKER` outside a worker of `node:cluster`
+ * With a router in the primary, this server gets connections from it from then on. It counts as listening where the
+ * router's does: there is no need to call `listen()`, and doing so opens no port. Without one, call `listen()`, before or
+ * after: the workers that listen find each other by themselves. Outside a cluster, where there are no other workers,
+ * nothing is different from a server that is not set up. With several Socket.IO servers, call it for each.
+ *
+ * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_THREAD` in a worker thread
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_ATTACHED` if `io` is not attached to a server yet
  * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if it was called for this `io` before, or if another
- *   server of the worker has the same name
+ *   server of the process has the same name
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  */
 export function setupWorker(io: SocketIoServer, options?: WorkerOptions): StickyWorker {
-  if (!cluster.isWorker) {
-    throw new HoldfastError(
-      "HOLDFAST_ERR_NOT_WORKER",
-      "setupWorker() was called outside a worker. Call it in a process started by cluster.fork().",
-    );
-  }
+  mainThreadOnly("setupWorker");
   const engine: Engine | undefined = io.engine;
   const httpServer: unknown = io.httpServer;
   if (!engine || !(httpServer instanceof NetServer)) {
@@ -160,6 +215,25 @@ export function setupWorker(io: SocketIoServer, options?: WorkerOptions): Sticky
   const setup = new Setup(io, routed, resolved, receiver);
   setups.set(engine, setup);
   return setup;
+}
+
+/**
+ * A process manager that ends a process sends a signal; without a router, nobody else tells the clients to go elsewhere.
+ * Returns the function that undoes it.
+ */
+function drainBeforeEnd(setup: Setup): () => void {
+  gathered.setups.add(setup);
+  gathered.release ??= beforeEndBySignal(async () => {
+    const killTimeoutMs = Number(process.env.kill_timeout) || KILL_TIMEOUT_MS;
+    const timeout = Math.floor(SIGNAL_SHARE * killTimeoutMs);
+    await Promise.allSettled([...gathered.setups].map((each) => each.drain({ timeout })));
+  });
+  return () => {
+    gathered.setups.delete(setup);
+    if (gathered.setups.size > 0) return;
+    gathered.release?.();
+    gathered.release = undefined;
+  };
 }
 
 /** A moment to come. */

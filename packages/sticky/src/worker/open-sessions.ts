@@ -1,0 +1,54 @@
+/**
+ * The open sessions of an Engine.IO server, to tell their clients of its end.
+ * Owns: the list, and its listener on the engine. Runs in: workers, and processes without a cluster.
+ *
+ * `io.close()` drops a session whose client is between two polls without a word, and the next poll gets an error. Here, it
+ * gets what says that the session is closed.
+ */
+import type { Engine } from "./session-marks.js";
+
+/** What is needed of an Engine.IO session. */
+interface Session {
+  readonly id: string;
+  readonly transport: {
+    readonly name: string;
+    /** A poll waits. */
+    readonly writable: boolean;
+    send(packets: { readonly type: "noop" }[]): void;
+  };
+  close(): void;
+  once(event: "close", listener: () => void): unknown;
+}
+
+export class OpenSessions {
+  readonly #open = new Map<string, Session>();
+  #onEmpty: () => void = () => {};
+
+  /** Returns the function that ends it; those that are open are kept until their end. */
+  watch(engine: Engine): () => void {
+    const onConnection = (session: Session) => {
+      this.#open.set(session.id, session);
+      session.once("close", () => {
+        this.#open.delete(session.id);
+        if (this.#open.size === 0) this.#onEmpty();
+      });
+    };
+    engine.on("connection", onConnection);
+    return () => void engine.off("connection", onConnection);
+  }
+
+  /** Answers the poll of a session that waits, with nothing, as Engine.IO does before an upgrade. The client polls again. */
+  endPoll(sessionId: string): void {
+    const transport = this.#open.get(sessionId)?.transport;
+    if (transport?.name === "polling" && transport.writable) transport.send([{ type: "noop" }]);
+  }
+
+  /** Closes all; settles when all clients have been told. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const session of [...this.#open.values()]) session.close();
+    if (this.#open.size > 0) await closed;
+  }
+}

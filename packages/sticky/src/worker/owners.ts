@@ -1,0 +1,110 @@
+/**
+ * The owners of sessions: which worker a session id names, and the way there.
+ * Owns: the neighbours of this worker. Runs in: workers, one for all servers of the process.
+ *
+ * A router says who the workers are. Where there is none, they find each other as processes of one application. When a
+ * router is set up after that, sessions of both kinds live side by side.
+ */
+import { ownApplication } from "../rendezvous/application.js";
+import type { ClusterSecrets } from "../wire/cluster-secrets.js";
+import { NO_OWNER } from "../wire/owner-mark.js";
+import { Neighbours, type NeighboursHost } from "./neighbours.js";
+import type { Relay } from "./relay.js";
+
+/** Another worker, which owns a session. */
+export interface Owner {
+  readonly number: number;
+  readonly relay: Relay;
+  /** The router knows it: connections can go there. */
+  readonly isRouted: boolean;
+}
+
+export interface OwnersHost extends NeighboursHost {
+  /** This process is a worker of a cluster; otherwise it owns all of its sessions. */
+  readonly isWorker: boolean;
+}
+
+/** Of the parent that has started this process, before it may end and another process takes its children. */
+const application = ownApplication();
+
+export class Owners {
+  readonly #host: OwnersHost;
+  readonly #routed: Neighbours;
+  readonly #own: Neighbours;
+  /** Settles when it is known how this worker's sessions are marked. */
+  readonly #marked: Promise<void>;
+  #onMarked: () => void = () => {};
+  // unknown → gathering → gathered → routed; unknown, gathering → routed
+  #state: "unknown" | "gathering" | "gathered" | "routed" = "unknown";
+
+  constructor(host: OwnersHost) {
+    this.#host = host;
+    this.#routed = new Neighbours(host);
+    this.#own = new Neighbours(host);
+    this.#marked = new Promise((resolve) => {
+      this.#onMarked = resolve;
+    });
+  }
+
+  /** Whether a router knows this worker. */
+  get isRouted(): boolean {
+    return this.#state === "routed";
+  }
+
+  /** This worker's mark in session ids, as soon as it is known; `undefined` if it has none. */
+  mark(): string | undefined | Promise<string | undefined> {
+    if (!this.#host.isWorker) return undefined;
+    if (this.#state === "routed") return this.#routed.mark;
+    if (this.#state === "gathered") return this.#own.mark;
+    return this.#marked.then(() => this.mark());
+  }
+
+  /** The worker that owns a session; `undefined` if none does or it is this one. */
+  elsewhere(sessionId: string): Owner | undefined {
+    const routed = this.#routed.ownerElsewhere(sessionId);
+    if (routed !== NO_OWNER) return { number: routed, relay: this.#routed.relay, isRouted: true };
+    const own = this.#own.ownerElsewhere(sessionId);
+    return own === NO_OWNER ? undefined : { number: own, relay: this.#own.relay, isRouted: false };
+  }
+
+  /** A router tells what its workers have in common. */
+  meet(cluster: ClusterSecrets): void {
+    this.#routed.meet(cluster);
+    this.#become("routed");
+  }
+
+  /** There is a router that speaks another version. */
+  giveUp(): void {
+    this.#become("routed");
+  }
+
+  /** The primary has no router: finds the other workers of the application, unless that was done. */
+  async gather(): Promise<void> {
+    if (this.#state !== "unknown") return;
+    this.#state = "gathering";
+    await this.#own.gather(application);
+    if (this.#state === "gathering") this.#become("gathered");
+  }
+
+  /** Lets others reach this worker, where it has met them. */
+  enter(): void {
+    void this.#routed.enter();
+    void this.#own.enter();
+  }
+
+  /** See {@link Neighbours.leave}. */
+  async leave(): Promise<void> {
+    await Promise.all([this.#routed.leave(), this.#own.leave()]);
+  }
+
+  /** See {@link Relay.leave}. */
+  leaveRelays(name: string): void {
+    this.#routed.relay.leave(name);
+    this.#own.relay.leave(name);
+  }
+
+  #become(state: "gathered" | "routed"): void {
+    this.#state = state;
+    this.#onMarked();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * A server of this process whose connections the router brings, or which listens itself. To the application it is one
+ * that listens: `listening`, `address()`, `listen()`, `close()` and all that waits for connections are as Node.js has them.
+ * Owns: its listening, the connections, the end of keep-alive. Runs in: workers, and processes without a cluster.
+ */
+import { EventEmitter } from "node:events";
+import type { Server as NetServer, Socket } from "node:net";
+import { adoptHandle, type Handle, trackHttpConnections } from "../handle/node-internals.js";
+import type { ListenAddress } from "../wire/messages.js";
+import { KeepAlive } from "./keep-alive.js";
+import { Listening } from "./listening.js";
+
+export interface WorkerServerEvents {
+  /** The router can bring connections, which it could not before. */
+  prepared: [];
+  /** There is no router: it listens itself, or nobody reaches it. */
+  own: [];
+  /** A connection has come that the router has not brought. */
+  accepted: [socket: Socket];
+  /** The application closes it: it takes no more connections. */
+  closing: [];
+  /** It and all its connections are closed. */
+  closed: [];
+}
+
+export class WorkerServer extends EventEmitter<WorkerServerEvents> {
+  readonly server: NetServer;
+  /** Settles when it and all its connections are closed. */
+  readonly closed: Promise<void>;
+  readonly #listening: Listening;
+  readonly #keepAlive: KeepAlive;
+  readonly #sockets = new Set<Socket>();
+  readonly #brought = new WeakSet<Socket>();
+  readonly #paths = new Set<{ readonly path: string }>();
+  // open → closing → closed
+  #state: "open" | "closing" | "closed" = "open";
+
+  /** @param hasRouter settles when it is known whether the primary has a router; `undefined` outside a cluster */
+  constructor(server: NetServer, hasRouter: (() => Promise<boolean>) | undefined) {
+    super();
+    // One for each Socket.IO server on it.
+    this.setMaxListeners(0);
+    this.server = server;
+    this.closed = new Promise((resolve) => void this.once("closed", resolve));
+    this.#keepAlive = new KeepAlive(server);
+    if (hasRouter) trackHttpConnections(server);
+    server.on("connection", this.#onConnection);
+    server.once("close", this.#onClosed);
+    this.#listening = new Listening(server, {
+      hasRouter,
+      onPrepared: () => this.emit("prepared"),
+      onOwn: () => this.emit("own"),
+      onClosing: () => this.#onClosing(),
+    });
+  }
+
+  /** Whether a router can bring connections. */
+  isPrepared(): boolean {
+    return this.#listening.isPrepared();
+  }
+
+  /** Whether there is no router. */
+  isOwn(): boolean {
+    return this.#listening.isOwn();
+  }
+
+  /** Whether nobody brings connections, nor does it listen itself. */
+  isIdle(): boolean {
+    return this.#state === "open" && this.isOwn() && !this.server.listening;
+  }
+
+  /** @param head what was read of the connection */
+  accept(handle: Handle, head: string, prepare: (socket: Socket) => void): void {
+    const socket = adoptHandle(handle, this.server);
+    this.#brought.add(socket);
+    prepare(socket);
+    this.server.emit("connection", socket);
+    if (head.length > 0) socket.unshift(Buffer.from(head, "latin1"));
+  }
+
+  /** There is a router; its server listens there, if it does. */
+  onRouter(address: ListenAddress | undefined): void {
+    this.#listening.onRouter(address);
+  }
+
+  /** It gets no more connections: those that are idle are closed, the others after their answers. */
+  leave(): void {
+    this.#listening.retire();
+    this.#keepAlive.end();
+  }
+
+  /** It gets connections again. */
+  rejoin(): void {
+    this.#listening.rejoin();
+    this.#keepAlive.resume();
+  }
+
+  /** Requests whose target starts with `path` are Socket.IO's. Returns the function that takes it back. */
+  addPath(path: string): () => void {
+    const entry = { path };
+    this.#paths.add(entry);
+    return () => void this.#paths.delete(entry);
+  }
+
+  /** Waits until no answer is in progress but Socket.IO's, whose long polls only end with their clients. */
+  requestsDone(): Promise<void> {
+    return this.#keepAlive.requestsDone((target) => {
+      for (const { path } of this.#paths) if (target.startsWith(path)) return false;
+      return true;
+    });
+  }
+
+  /** Cuts all connections off. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  readonly #onConnection = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    if (!this.#brought.has(socket)) this.emit("accepted", socket);
+  };
+
+  #onClosing(): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    this.emit("closing");
+    this.leave();
+  }
+
+  readonly #onClosed = (): void => {
+    if (this.#state === "closed") return;
+    this.#onClosing();
+    this.#state = "closed";
+    this.#keepAlive.release();
+    this.server.off("connection", this.#onConnection);
+    this.#listening.release();
+    this.emit("closed");
+  };
+}

@@ -1,0 +1,261 @@
+/** Workers whose primary has no router: they listen themselves, and find the owners of sessions by themselves. */
+
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { Agent, type RequestOptions } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { freePort, httpRequest, within } from "@holdfast/harness";
+import { expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import type { TestCluster } from "./harness/cluster.js";
+
+const start = startsClusters({
+  workers: 3,
+  adapter: false,
+  router: false,
+  env: { XDG_RUNTIME_DIR: "" },
+  setUpWorker: (ctx) => {
+    ctx.io.on("connection", (socket) => {
+      socket.on("who", (answer) => answer(ctx.cluster.worker?.id));
+      socket.on("say", (text) => ctx.io.emit("said", text));
+    });
+  },
+});
+const clients = closedAfterEach(new Clients());
+
+const SHARED = { port: 0, host: "127.0.0.1" };
+const PATH = "/socket.io/?EIO=4&transport=polling";
+
+/** Opens a polling session at a port. */
+async function open(url: string, options: RequestOptions = {}): Promise<string> {
+  const { text } = await httpRequest(url + PATH, options);
+  return (JSON.parse(text.slice(1)) as { sid: string }).sid;
+}
+
+async function poll(url: string, sid: string, options: RequestOptions = {}): Promise<string> {
+  const { status, text } = await httpRequest(`${url}${PATH}&sid=${sid}`, options);
+  return status === 200 ? text : `${status} ${text}`;
+}
+
+async function post(url: string, sid: string, body: string, options: RequestOptions = {}): Promise<string> {
+  const { text } = await httpRequest(`${url}${PATH}&sid=${sid}`, { ...options, method: "POST" }, body);
+  return text;
+}
+
+/** The private directories of the cluster, with what is in them. */
+function directories({ directory }: TestCluster): Record<string, string[]> {
+  const names = readdirSync(directory).filter((name) => name.startsWith("holdfast-"));
+  return Object.fromEntries(names.map((name) => [name, readdirSync(join(directory, name))]));
+}
+
+const sockets = (cluster: TestCluster): string[] => Object.values(directories(cluster)).flat();
+
+test("requests at the wrong worker are relayed to the owner of their session", async () => {
+  const cluster = await start();
+  const urls = cluster.workers.map(({ url }) => url);
+  for (const home of urls) {
+    const sid = await open(home);
+    for (const url of urls) expect(await post(url, sid, url === urls[0] ? "40" : '420["who"]')).toBe("ok");
+    const first = await poll(urls[1] as string, sid);
+    expect(first).toMatch(/^40\{"sid".*/);
+  }
+  expect(sockets(cluster)).toHaveLength(3);
+  const stats = await Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.sticky.stats())));
+  for (const { relayed, forwardedIn, received, moved } of stats) {
+    expect(relayed).toBeGreaterThan(0);
+    expect(forwardedIn).toBeGreaterThan(0);
+    expect(received).toBeGreaterThan(0);
+    expect(moved).toBe(0);
+  }
+  expect(cluster.output).toBe("");
+});
+
+test("an upgrade at the wrong worker reaches the owner of its session", async () => {
+  const { a, b } = await start({ workers: 2 });
+  const client = await clients.connect(a.url, { transports: ["polling"], upgrade: false });
+  const sid = client.socket.io.engine.id as string;
+  const url = `${b.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket&sid=${sid}`;
+  const socket = new WebSocket(url);
+  socket.once("open", () => socket.send("2probe"));
+  const [probed] = await within(once(socket, "message"), "an answer");
+  socket.terminate();
+  expect(String(probed)).toBe("3probe");
+});
+
+test.each([["shared by node:cluster", SHARED] as const, ["of each", undefined] as const])(
+  "clients of all kinds on a port %s, over a pool of connections",
+  { timeout: 60_000 },
+  async (_name, listen) => {
+    const cluster = await start({ ...(listen && { listen }) });
+    const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+    const kinds = [["polling"], ["websocket"], ["polling", "websocket"]];
+    const all = await Promise.all(
+      Array.from({ length: 18 }, (_, i) => {
+        const transports = kinds[i % 3] as string[];
+        const { url } = cluster.worker(i % 3);
+        return clients.connect(url, { transports, ...(i % 2 && { agent: agent as never }) } as never);
+      }),
+    );
+    const workers = await Promise.all(all.map(({ socket }) => socket.emitWithAck("who")));
+    for (let round = 0; round < 5; round++) {
+      expect(await Promise.all(all.map(({ socket }) => socket.emitWithAck("who")))).toEqual(workers);
+    }
+    expect(new Set(workers).size).toBe(3);
+    agent.destroy();
+    expect(cluster.output).toBe("");
+  },
+);
+
+test.runIf(Number(process.versions.node.split(".")[0]) >= 23)("with reusePort", async () => {
+  const port = await freePort();
+  const cluster = await start({ listen: { port, host: "127.0.0.1", reusePort: true } });
+  const url = `http://127.0.0.1:${port}`;
+  const sids = await Promise.all(Array.from({ length: 12 }, () => open(url)));
+  for (const sid of sids) expect(await post(url, sid, "40")).toBe("ok");
+  for (const sid of sids) expect(await poll(url, sid)).toMatch(/^40/);
+  expect(cluster.output).toBe("");
+});
+
+test("sessions of a worker that was killed are unknown, those of the others live on; its socket is removed", async () => {
+  const cluster = await start();
+  const { a, b, c } = cluster;
+  const [gone, lives] = [await open(a.url), await open(b.url)];
+  const socketsBefore = sockets(cluster);
+  await a.kill();
+  expect(await poll(c.url, gone)).toMatch(/^400 .*Session ID unknown/);
+  expect(await post(c.url, lives, "40")).toBe("ok");
+  expect(await poll(c.url, lives)).toMatch(/^40/);
+  expect(sockets(cluster)).toEqual(socketsBefore);
+  const d = await cluster.fork();
+  await cluster.until("the socket of the dead is removed", () => sockets(cluster).length === 3);
+  expect(await post(d.url, lives, "41")).toBe("ok");
+});
+
+test("an end by a signal closes the clients first, and leaves nothing", async () => {
+  const cluster = await start({ listen: SHARED, workers: 2 });
+  const all = await Promise.all(
+    [["polling"], ["websocket"], ["polling"], ["websocket"]].map((transports) =>
+      clients.connect(cluster.worker(0).url, { transports, reconnection: true, reconnectionDelay: 10 }),
+    ),
+  );
+  const workers = await Promise.all(all.map(({ socket }) => socket.emitWithAck("who")));
+  expect(new Set(workers)).toEqual(new Set([1, 2]));
+  const { a, b } = cluster;
+  const reasons = all.map(({ socket }, i) =>
+    workers[i] === a.workerId ? new Promise((done) => socket.once("disconnect", done)) : "none",
+  );
+  const ended = cluster.primary.run(
+    (ctx) =>
+      new Promise<string>((done) => ctx.cluster.once("exit", (_worker, _code, signal) => done(signal))),
+  );
+  process.kill(a.pid, "SIGINT");
+  expect(await ended).toBe("SIGINT");
+  expect(await Promise.all(reasons)).toEqual(
+    workers.map((id) => (id === a.workerId ? "transport close" : "none")),
+  );
+  for (const { socket } of all) {
+    if (!socket.connected) await new Promise<void>((done) => socket.once("connect", () => done()));
+    expect(await socket.emitWithAck("who")).toBe(b.workerId);
+  }
+  expect(sockets(cluster)).toHaveLength(1);
+  process.kill(b.pid, "SIGTERM");
+  await cluster.until("the directory is removed", () => Object.keys(directories(cluster)).length === 0);
+});
+
+/** Sets a router up in the primary, late; its server listens where the workers do. */
+const addRouter = (cluster: TestCluster, port: number, name = "default"): Promise<void> =>
+  cluster.primary.run(
+    async (ctx, place, of) => {
+      const { createServer } = await ctx.import("node:http");
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      const server = createServer();
+      ctx.store.router = setupPrimary(server, { name: of });
+      await new Promise<void>((done, failed) =>
+        server.once("error", failed).listen(place, "127.0.0.1", () => done()),
+      );
+      if (of === "default") await ctx.store.router.ready();
+    },
+    port,
+    name,
+  );
+
+test("a router that comes late gets the connections, and the sessions from before live on", async () => {
+  const cluster = await start({ listen: SHARED });
+  const { url, port } = cluster.worker(0);
+  const before = await Promise.all(Array.from({ length: 6 }, () => open(url)));
+  await addRouter(cluster, port);
+  const after = await Promise.all(Array.from({ length: 6 }, () => open(url)));
+  for (const sid of [...before, ...after]) expect(await post(url, sid, "40")).toBe("ok");
+  for (const sid of [...before, ...after]) expect(await poll(url, sid)).toMatch(/^40/);
+  const { workers } = await cluster.primary.run((ctx) => ctx.store.router.stats());
+  expect(workers).toHaveLength(3);
+  const tags = new Set([...before, ...after].map((sid) => sid.slice(0, 2)));
+  expect(tags.size).toBe(2);
+  const d = await cluster.fork();
+  expect(d.port).toBe(port);
+  expect(cluster.output).toBe("");
+});
+
+test("a server that is not set up in the primary by name listens itself, beside a router", async () => {
+  const cluster = await start({ listen: SHARED });
+  const { url } = cluster.worker(0);
+  await addRouter(cluster, 0, "other");
+  const sids = await Promise.all(Array.from({ length: 6 }, () => open(url)));
+  for (const sid of sids) expect(await post(url, sid, "40")).toBe("ok");
+  for (const sid of sids) expect(await poll(url, sid)).toMatch(/^40/);
+});
+
+test("close() stops listening; setupWorker() and listen() begin anew", async () => {
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
+  const sid = await open(a.url);
+  await a.run((ctx) => ctx.sticky.close());
+  await expect(poll(a.url, sid)).rejects.toThrow("ECONNREFUSED");
+  expect(await post(b.url, sid, "40")).toBe("ok");
+  const port = await a.run(async (ctx) => {
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    setupWorker(ctx.io);
+    await new Promise<void>((done) =>
+      ctx.httpServer.listen({ port: 0, host: "127.0.0.1", exclusive: true }, done),
+    );
+    return (ctx.httpServer.address() as AddressInfo).port;
+  });
+  expect(await poll(`http://127.0.0.1:${port}`, sid)).toMatch(/^40/);
+});
+
+test("who does not listen is told so", { timeout: 60_000 }, async () => {
+  const cluster = await start({ workers: 1 });
+  const warning = await cluster.worker(0).run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const server = createServer();
+    const handle = setupWorker(new Server(server), { name: "silent" });
+    const warned = new Promise<Error & { code?: string }>((done) => handle.once("warning", done));
+    const { code, message } = await warned;
+    return [code, message, server.listening];
+  });
+  expect(warning).toEqual([
+    "HOLDFAST_ERR_NOT_LISTENING",
+    expect.stringContaining("Call httpServer.listen(port) here, or setupPrimary(server) in the primary"),
+    false,
+  ]);
+});
+
+test("arguments of listen() that are wrong are told by the server", async () => {
+  const cluster = await start({ workers: 1 });
+  const code = await cluster.worker(0).run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const server = createServer();
+    setupWorker(new Server(server), { name: "wrong" });
+    const failed = new Promise<NodeJS.ErrnoException>((done) => server.once("error", done));
+    server.listen(70_000);
+    return (await failed).code;
+  });
+  expect(code).toBe("ERR_SOCKET_BAD_PORT");
+});
