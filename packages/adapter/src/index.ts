@@ -1,7 +1,17 @@
+export type { AdapterDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode, type MemberInfo, RequestError } from "./errors.js";
 export { createAdapter } from "./host/create-adapter.js";
 export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
 export type { AdapterOptions, PrimaryOptions } from "./options.js";
 export { HoldfastAdapter } from "./socketio/adapter.js";
-export type { LateJoinStats, MemberStats, PrimaryEvents, PrimaryStats, RecoveryStats } from "./stats.js";
+export type {
+  DeclineReason,
+  HubTotals,
+  LateJoinStats,
+  MemberStats,
+  PrimaryEvents,
+  PrimaryStats,
+  RecoveryStats,
+  RestoreStats,
+} from "./stats.js";

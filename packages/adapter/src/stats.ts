@@ -36,12 +36,54 @@ export interface JournalStats {
   readonly cut: number;
 }
 
+/** Why a client's session was not restored; it gets a new one. */
+export type DeclineReason =
+  /** There is no such session: it has ended, was never there, or its client has been away for too long. */
+  | "unknown"
+  /** Packets that it has missed are not in the journal any more. */
+  | "cut"
+  /** A newer connection of the same client has got it. */
+  | "overtaken"
+  /** It does not fit into one message. */
+  | "too-large";
+
+/** All of them. */
+export const DECLINE_REASONS: readonly DeclineReason[] = ["unknown", "cut", "overtaken", "too-large"];
+
+/** What became of clients that came back, so far. */
+export interface RestoreStats {
+  /** Sessions that were restored. */
+  readonly restored: number;
+  /** Sessions that were asked for and not restored, by reason. */
+  readonly declined: Readonly<Record<DeclineReason, number>>;
+  /** Packets that were sent again to clients that had missed them. */
+  readonly resent: number;
+}
+
 /** Connection state recovery: the journal and the sessions. */
-export interface RecoveryStats extends JournalStats {
+export interface RecoveryStats extends JournalStats, RestoreStats {
   /** All sessions, with and without a socket. */
   readonly sessions: number;
   /** Sessions without a socket: their clients are away. */
   readonly suspended: number;
+}
+
+/** What all workers together have done, those that are gone included. These never fall while the hub lives. */
+export interface HubTotals {
+  /** Members that have joined. */
+  readonly joined: number;
+  /** Members that are gone, whatever for. */
+  readonly left: number;
+  /** Members that were cut off, since they took nothing for too long. */
+  readonly cutOff: number;
+  /** Frames and bytes that the hub has received. */
+  readonly framesIn: number;
+  readonly bytesIn: number;
+  /** Frames and bytes that the hub has sent. */
+  readonly framesOut: number;
+  readonly bytesOut: number;
+  /** Volatile packets that were dropped because too much was waiting for their receiver. */
+  readonly dropped: number;
 }
 
 /** Joins that the hub heard of after something had come for the room. */
@@ -59,6 +101,8 @@ export interface LateJoinStats {
 export interface PrimaryStats {
   /** The workers that have joined. */
   readonly members: MemberStats[];
+  /** All members together, those that are gone included. For counters that are watched over time. */
+  readonly totals: HubTotals;
   /** How many namespaces the workers have. */
   readonly namespaces: number;
   /** Entries in the table of rooms. */

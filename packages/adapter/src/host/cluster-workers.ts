@@ -4,7 +4,7 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import type { Socket } from "node:net";
-import debugModule from "debug";
+import { reportFailure } from "../diagnostics.js";
 import type { MemberInfo } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
 import type { HubMember } from "../hub/hub-member.js";
@@ -23,8 +23,6 @@ import {
   readWorkerMessage,
 } from "../wire/handshake.js";
 import { StdioPipes } from "./stdio-pipes.js";
-
-const debug = debugModule("holdfast:adapter:primary");
 
 /** A pipe's end arrives in order behind its data; this is for a pipe that something else holds open. */
 const EXIT_GRACE_MS = 1_000;
@@ -164,14 +162,13 @@ class ClusterWorker {
   }
 
   #onHello(hello: Hello): void {
-    const { protocol, version, probe } = hello;
+    const { protocol, probe } = hello;
     if (protocol !== PROTOCOL_VERSION) {
-      debug("worker %d speaks protocol %d, not %d", this.#worker.id, protocol, PROTOCOL_VERSION);
+      reportFailure(`it speaks protocol ${protocol}, not ${PROTOCOL_VERSION}`, { workerId: this.#worker.id });
       return this.#send({ [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION });
     }
     const state = this.#state;
     if (state.kind !== "out" && !this.#leaveEarlier(state.member, hello)) return;
-    debug("worker %d (version %s) says hello", this.#worker.id, version);
     const identity = { workerId: this.#worker.id, pid: this.#worker.process.pid ?? 0 };
     const binary = probe instanceof Uint8Array;
     const member = this.#hub.admit(identity, (events) => this.#makeLink(binary, events));
@@ -217,7 +214,7 @@ class ClusterWorker {
   #send(message: PrimaryMessage): void {
     if (!this.#worker.isConnected()) return;
     this.#worker.send(message as never, (error) => {
-      if (error) debug("no word to worker %d: %s", this.#worker.id, error.message);
+      if (error) reportFailure("no word to it", { workerId: this.#worker.id, error });
     });
   }
 }

@@ -4,7 +4,7 @@
  */
 import { rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import debugModule from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { ResolvedPrimaryOptions } from "../options.js";
 import { startMarker } from "./application.js";
@@ -12,8 +12,6 @@ import { HubServer } from "./hub-server.js";
 import { Primary } from "./primary.js";
 import { checkLength, ensurePrivateDirectory, lookAt, refused } from "./socket-path.js";
 import { SocketPlace } from "./socket-place.js";
-
-const debug = debugModule("holdfast:adapter:hub-process");
 
 const RETRY_MS = 1_000;
 /** A directory that is taken away while a hub moves in is made again, so often. */
@@ -99,7 +97,7 @@ export class HubProcess {
       rmSync(startMarker(path), { force: true });
       rmdirSync(dirname(path));
     } catch (error) {
-      debug("the directory of %s stays: %s", path, (error as Error).message);
+      reportFailure(`the directory of ${path} stays`, { error: error as Error });
     }
   }
 
@@ -122,12 +120,12 @@ export class HubProcess {
 
   /** Members that have joined stay; those who come later must find it again. */
   async #restore(): Promise<void> {
-    debug("%s is gone", this.#options.path);
+    reportFailure(`${this.#options.path} is gone`);
     try {
       await this.#moveIn();
     } catch (error) {
       const { code, message } = error as HoldfastError;
-      debug("%s", message);
+      reportFailure(message);
       if (code === "HOLDFAST_ERR_HUB_RUNNING") return this.close();
       if (this.#state !== "open") return;
       this.#retryTimer = setTimeout(() => void this.#restore(), RETRY_MS).unref();

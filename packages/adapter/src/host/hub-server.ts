@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import debugModule from "debug";
+import { reportFailure } from "../diagnostics.js";
 import type { HoldfastError, MemberInfo } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
 import { UnixConnection, unixLink } from "../link/unix.js";
@@ -19,8 +19,6 @@ import {
   readGreeting,
 } from "../wire/socket-handshake.js";
 import { processMark } from "./process-mark.js";
-
-const debug = debugModule("holdfast:adapter:hub-server");
 
 /** A worker says both of its words at once; this is for one that stands still meanwhile. */
 const HANDSHAKE_MS = 10_000;
@@ -65,7 +63,7 @@ export class HubServer {
     process.umask(before);
     await once(server, "listening");
     // It could not accept for want of descriptors, say: others are accepted when there are some.
-    server.on("error", (error) => debug("%s", error.message));
+    server.on("error", (error) => reportFailure("the hub's socket fails", { error }));
   }
 
   /** Whether somebody is about to join. */
@@ -86,7 +84,7 @@ export class HubServer {
     try {
       process.kill(pid, "SIGKILL");
     } catch (error) {
-      debug("worker (pid %d) was not ended: %s", pid, (error as Error).message);
+      reportFailure(`a worker, pid ${pid}, was not ended`, { error: error as Error });
     }
   }
 
@@ -139,11 +137,10 @@ export class HubServer {
   }
 
   #admit(
-    { workerId, pid, processMark: mark, version }: Join,
+    { workerId, pid, processMark: mark }: Join,
     from: UnixConnection,
     to: UnixConnection,
   ): void {
-    debug("worker %d (pid %d, version %s) joins", workerId, pid, version);
     const { id } = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
     this.#marks.set(id, mark);
     const { limits, roomSeed } = this.#hub;
@@ -152,7 +149,7 @@ export class HubServer {
   }
 
   #refuse(connection: UnixConnection, { protocol, version }: { protocol: number; version: string }): void {
-    debug("somebody of version %s speaks protocol %d, not %d", version, protocol, PROTOCOL_VERSION);
+    reportFailure(`somebody of version ${version} speaks protocol ${protocol}, not ${PROTOCOL_VERSION}`);
     const refusal = { [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION } as const;
     connection.socket.end(encodeSocketMessage(refusal));
     this.#events.onForeign();

@@ -75,8 +75,15 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       dropped: member.dropped,
       unanswered: member.unanswered,
     }));
-    const { namespaceCount, interestSize, lateJoins, recoveryStats } = this.#hub;
-    return { members, namespaces: namespaceCount, rooms: interestSize, lateJoins, recovery: recoveryStats };
+    const { namespaceCount, interestSize, lateJoins, recoveryStats, totals } = this.#hub;
+    return {
+      members,
+      totals,
+      namespaces: namespaceCount,
+      rooms: interestSize,
+      lateJoins,
+      recovery: recoveryStats,
+    };
   }
 
   /**

@@ -3,7 +3,7 @@
  * may be one to start, it starts it.
  * Owns: the call that is under way, the timer of the next one. Runs in: workers.
  */
-import debugModule from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { Connector, Member } from "../member/member.js";
 import { VERSION } from "../version.js";
@@ -12,8 +12,6 @@ import type { Refusal } from "../wire/handshake.js";
 import { HubCall } from "./hub-call.js";
 import { HubStarter } from "./hub-starter.js";
 import { checkLength, lookAtSocket } from "./socket-path.js";
-
-const debug = debugModule("holdfast:adapter:connector");
 
 /** For so long nobody is told that there is no hub: it may be starting. */
 const PATIENCE_MS = 2_000;
@@ -109,7 +107,7 @@ export class SocketConnector implements Connector {
   #onFailure(code: string): void {
     this.#onCallEnd();
     if (!this.#member) return;
-    debug("no hub at %s (%s)", this.#options.path, code);
+    reportFailure(`no hub at ${this.#options.path}: ${code}`);
     const isLate = performance.now() - this.#since > PATIENCE_MS;
     if (this.#starter && ABSENT.includes(code)) this.#starter.start();
     else if (isLate)

@@ -4,7 +4,7 @@
  * process. A parent that opens its hub later invites, and wins.
  * Owns: the listeners on `process`, and the timer of the handshake. Runs in: workers.
  */
-import debugModule from "debug";
+import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
 import { arePipes, pipeToHub } from "../link/pipe.js";
@@ -13,8 +13,6 @@ import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } from "../wire/handshake.js";
 import { parentHasSign } from "./hub-sign.js";
-
-const debug = debugModule("holdfast:adapter:connector");
 
 /** A hub answers at once; this is for a primary that is still starting. */
 const WELCOME_WAIT_MS = 2_000;
@@ -89,7 +87,7 @@ export class WorkerConnector implements Connector {
   #send(message: WorkerMessage): void {
     if (!process.connected) return;
     process.send?.(message, undefined, undefined, (error) => {
-      if (error) debug("no word to the primary: %s", error.message);
+      if (error) reportFailure("no word to the primary", { error });
     });
   }
 

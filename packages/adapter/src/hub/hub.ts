@@ -6,9 +6,9 @@
  * Longer than other files: the switch and what a frame passes behind it are the hot path, and stay in one place.
  */
 import { randomUUID } from "node:crypto";
-import debugModule from "debug";
+import { channels } from "../diagnostics.js";
 import { HoldfastError, type MemberInfo } from "../errors.js";
-import type { LateJoinStats, RecoveryStats } from "../stats.js";
+import type { HubTotals, LateJoinStats, RecoveryStats } from "../stats.js";
 import { brokenMessage, isBrokenMessage } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
@@ -31,6 +31,7 @@ import { drawSeed } from "../wire/room-key.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
 import { checkPlace, claimsOf, fieldsOf, interestEntries, requestOf } from "./frame-fields.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
+import { Totals } from "./hub-totals.js";
 import { Slots, slotOf } from "./interest.js";
 import { LateJoins } from "./late-joins.js";
 import { type HubNamespace, Namespaces } from "./namespaces.js";
@@ -38,7 +39,6 @@ import { HubOrder, type MakeOrder } from "./order.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
 
-const debug = debugModule("holdfast:adapter:hub");
 
 export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
@@ -74,6 +74,7 @@ export class Hub {
   readonly #flow: FlowControl;
   readonly #placement: Placement;
   readonly #recovery: HubRecovery;
+  readonly #totals = new Totals();
   /** Reused by `#collect`. */
   readonly #targets: HubMember[] = [];
   #lastMember = 0;
@@ -127,6 +128,10 @@ export class Hub {
     return { sentOn, tooLate };
   }
 
+  get totals(): HubTotals {
+    return this.#totals.stats(this.#members.values());
+  }
+
   get recoveryStats(): RecoveryStats {
     return this.#recovery.stats;
   }
@@ -144,13 +149,8 @@ export class Hub {
     this.#members.set(member.id, member);
     this.#bySlot[slot] = member;
     this.#lateJoins.onJoin(this.#slots.bankCount);
-    debug(
-      "member %d (worker %d, pid %d) joined over %s",
-      member.id,
-      member.workerId,
-      member.pid,
-      member.link.kind,
-    );
+    this.#totals.joined++;
+    if (channels.join.hasSubscribers) channels.join.publish({ member: member.info, link: member.link.kind });
     this.#events.onJoin(member.info);
     return member;
   }
@@ -170,7 +170,8 @@ export class Hub {
       outbox.u32(member.id);
       outbox.end();
     }
-    debug("member %d (worker %d) left", member.id, member.workerId);
+    this.#totals.onLeave(member);
+    if (channels.leave.hasSubscribers) channels.leave.publish({ member: member.info });
     this.#events.onLeave(member.info);
   }
 
@@ -441,7 +442,8 @@ export class Hub {
   #cutOff(member: HubMember): void {
     if (!this.has(member)) return;
     const { backlogBytes } = member.outbox;
-    debug("member %d (worker %d) stalled with %d bytes waiting", member.id, member.workerId, backlogBytes);
+    this.#totals.cutOff++;
+    if (channels.stalled.hasSubscribers) channels.stalled.publish({ member: member.info, backlogBytes });
     this.remove(member);
     this.#events.onStalled(member.info, backlogBytes);
   }

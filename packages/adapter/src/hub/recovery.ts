@@ -52,7 +52,7 @@ export class HubRecovery {
 
   get stats(): RecoveryStats {
     const { size, suspendedSize } = this.#sessions;
-    return { ...this.#journal.stats(), sessions: size, suspended: suspendedSize };
+    return { ...this.#journal.stats(), ...this.#requests.stats, sessions: size, suspended: suspendedSize };
   }
 
   has(namespaceId: number): boolean {
@@ -161,7 +161,7 @@ export class HubRecovery {
     const offset = fields.text();
     // A holder is not fenced for a session that the asker would not get.
     if (session && this.#hasAllSince(offset, session)) this.#requests.add(from, handle, session, offset);
-    else this.#requests.decline({ from, handle }, namespaceId);
+    else this.#requests.decline({ from, handle }, namespaceId, session ? "cut" : "unknown");
   }
 
   /** The namespace is gone from the hub. */

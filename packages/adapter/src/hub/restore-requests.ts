@@ -6,7 +6,8 @@
  * What was missed goes in portions, so that neither the event loop nor a link is blocked by one client or by
  * thousands. The last portion and the session go in one step: what is placed from then on follows on the same link.
  */
-import debugModule from "debug";
+import { channels } from "../diagnostics.js";
+import { DECLINE_REASONS, type DeclineReason, type RestoreStats } from "../stats.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import type { JournalEntry } from "./journal-slab.js";
@@ -15,8 +16,6 @@ import { MissedPackets } from "./missed-packets.js";
 import { type Asker, writeMissed, writeNone, writeSession } from "./restore-answers.js";
 import type { Session } from "./session.js";
 import type { Slices } from "./slices.js";
-
-const debug = debugModule("holdfast:adapter:recovery");
 
 /** A holder that stays silent for longer is passed over, and its last snapshot is used. */
 const FENCE_MS = 1_000;
@@ -39,6 +38,8 @@ interface RestoreRequest extends Asker {
   readonly offset: string;
   state: RequestState;
   missed: MissedPackets | undefined;
+  /** Packets that it has been sent. */
+  packets: number;
 }
 
 /** A session that is asked for. */
@@ -85,6 +86,12 @@ export class RestoreRequests {
   readonly #events: RestoreEvents;
   readonly #wanted = new Map<Session<HubMember>, Wanted>();
   readonly #lanes = new Map<HubMember, Lane>();
+  #restored = 0;
+  #resent = 0;
+  readonly #declined = Object.fromEntries(DECLINE_REASONS.map((reason) => [reason, 0])) as Record<
+    DeclineReason,
+    number
+  >;
   #isWorking = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -93,6 +100,10 @@ export class RestoreRequests {
     this.#journal = journal;
     this.#slices = slices;
     this.#events = events;
+  }
+
+  get stats(): RestoreStats {
+    return { restored: this.#restored, declined: { ...this.#declined }, resent: this.#resent };
   }
 
   /** Whether somebody waits for the session. */
@@ -106,7 +117,15 @@ export class RestoreRequests {
     this.#wanted.set(session, wanted);
     const earlier = wanted.requests.at(-1);
     if (earlier) earlier.state = "behind";
-    const request: RestoreRequest = { from, handle, wanted, offset, state: "queued", missed: undefined };
+    const request: RestoreRequest = {
+      from,
+      handle,
+      wanted,
+      offset,
+      state: "queued",
+      missed: undefined,
+      packets: 0,
+    };
     wanted.requests.push(request);
     this.#laneOf(from).byHandle.set(handle, request);
     if (session.state === "suspended") this.#events.reserve(session);
@@ -136,7 +155,7 @@ export class RestoreRequests {
 
   /** The session has ended for good. */
   onEnded(session: Session<HubMember>): void {
-    for (const request of [...(this.#wanted.get(session)?.requests ?? [])]) this.#decline(request);
+    for (const request of [...(this.#wanted.get(session)?.requests ?? [])]) this.#decline(request, "unknown");
   }
 
   /** The client that the member asked for is gone. */
@@ -162,7 +181,9 @@ export class RestoreRequests {
   }
 
   /** Answers that there is no such session. */
-  decline(asker: Asker, namespaceId: number): void {
+  decline(asker: Asker, namespaceId: number, reason: DeclineReason): void {
+    this.#declined[reason]++;
+    if (channels.decline.hasSubscribers) channels.decline.publish({ member: asker.from.info, reason });
     writeNone(asker, namespaceId, this.#journal.lastOffset);
   }
 
@@ -211,9 +232,9 @@ export class RestoreRequests {
       request.missed = MissedPackets.since(offset, this.#journal, audience);
     }
     const portion = request.missed?.take(PORTION_BYTES);
-    if (!portion) return this.#decline(request);
+    if (!portion) return this.#decline(request, "cut");
     if (!portion.isLast) this.#sendPart(request, portion.packets);
-    else if (!this.#sendAll(request, portion.packets)) this.#decline(request);
+    else if (!this.#sendAll(request, portion.packets)) this.#decline(request, "too-large");
   }
 
   #fence(request: RestoreRequest): void {
@@ -226,6 +247,7 @@ export class RestoreRequests {
 
   #sendPart(request: RestoreRequest, packets: readonly JournalEntry[]): void {
     request.state = "sending";
+    request.packets += packets.length;
     // It may still be looking for them.
     if (packets.length > 0) writeMissed(request, request.wanted.session.namespaceId, packets);
   }
@@ -238,15 +260,20 @@ export class RestoreRequests {
     if (!writeSession(request, session, packets, this.#journal.lastOffset, maxMessageBytes)) return false;
     this.#forget(request);
     this.#wanted.delete(session);
-    for (const other of [...wanted.requests]) this.#decline(other);
+    for (const other of [...wanted.requests]) this.#decline(other, "overtaken");
     this.#events.onGiven(session, from, handle);
-    debug("session of socket %s restored on worker %d", session.sid, from.workerId);
+    const sent = request.packets + packets.length;
+    this.#restored++;
+    this.#resent += sent;
+    if (channels.restore.hasSubscribers) {
+      channels.restore.publish({ member: from.info, sid: session.sid, packets: sent });
+    }
     return true;
   }
 
-  #decline(request: RestoreRequest): void {
+  #decline(request: RestoreRequest, reason: DeclineReason): void {
     this.#end(request);
-    this.decline(request, request.wanted.session.namespaceId);
+    this.decline(request, request.wanted.session.namespaceId, reason);
   }
 
   /** The request gets nothing; who is behind it is next. */

@@ -6,7 +6,7 @@
  *
  * Longer than other files: the member's states, and all that leads from one to another, are read together.
  */
-import debugModule from "debug";
+import { channels, reportFailure } from "../diagnostics.js";
 import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
 import { throwUncaught } from "../faults.js";
 import type { Link, LinkEvents } from "../link/contract.js";
@@ -26,8 +26,6 @@ import { InterestSync } from "./interest-sync.js";
 import { NamespacePort } from "./namespace-port.js";
 import type { InterestReporter, MemberState, PortHandlers, PortHost } from "./port-contract.js";
 import { Requests } from "./requests.js";
-
-const debug = debugModule("holdfast:adapter:member");
 
 /** Brings a member its link: across processes, or within one. */
 export interface Connector {
@@ -175,7 +173,7 @@ export class Member implements PortHost {
     this.#interest.open(this.#link.outgoing);
     this.#state = "joined";
     this.#aloneBecause = undefined;
-    debug("joined as member %d over %s", this.id, this.#link.kind);
+    if (channels.linked.hasSubscribers) channels.linked.publish({ memberId: this.id, link: this.#link.kind });
     for (const port of this.#ports.values()) this.#openPort(port);
   }
 
@@ -355,7 +353,7 @@ export class Member implements PortHost {
   }
 
   #report(error: HoldfastError): void {
-    debug("%s: %s", error.code, error.message);
+    reportFailure(error.code, { error });
     for (const port of this.#ports.values()) {
       // Once for the process, not once for each namespace.
       port.onError(error);
