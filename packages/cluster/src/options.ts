@@ -67,6 +67,11 @@ export interface ClusterOptions {
    */
   control?: boolean | string;
   /**
+   * A server for the operator: health checks, metrics and a dashboard. `true` is `{}`.
+   * @default false
+   */
+  admin?: boolean | AdminOptions;
+  /**
    * Options of `setupPrimary()` of `@holdfast/adapter`.
    * @default `{}`
    */
@@ -136,6 +141,27 @@ export interface ClusterOptions {
    * @default `console.error()`
    */
   log?: false | ((line: string) => void);
+}
+
+/** Options of the admin server. */
+export interface AdminOptions {
+  /**
+   * The port to listen on; 0 picks a free one. Integer, 0–65535.
+   * @default 9090
+   */
+  port?: number;
+  /**
+   * The address to listen on. With another one than the loopback interface's, `token` is required, and nothing but the
+   * health checks is told without it.
+   * @default "127.0.0.1"
+   */
+  host?: string;
+  /**
+   * Without it, the dashboard shows and takes no orders. Clients send `Authorization: Bearer` with it; the dashboard
+   * asks for it. 16–1024 printable ASCII characters without spaces.
+   * @default none
+   */
+  token?: string;
 }
 
 /** Options of `joinCluster()`. */

@@ -1,6 +1,7 @@
 /** What the handle of `startCluster()` tells: status and events. Types only. Runs in: primary. */
 import type { ListenAddress } from "./address.js";
 import type { HoldfastError } from "./errors.js";
+import type { ProcessSample } from "./process-health.js";
 import type { ReloadProgress, ReloadResult } from "./reload.js";
 
 /** What a place in the cluster is doing. */
@@ -73,6 +74,10 @@ export interface SlotStatus {
   readonly memoryBytes: number;
   /** How much of the time its event loop was busy lately, 0–1. */
   readonly load: number;
+  /** What its process said of itself last, some time in the last second; `undefined` until it has. */
+  readonly sample: ProcessSample | undefined;
+  /** How long its event loop seems to have stood still. Milliseconds. */
+  readonly silentMs: number;
   /** How often a worker was started anew here because the one before had crashed. */
   readonly restarts: number;
   /** Crashes in a row. */

@@ -10,12 +10,14 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
+import { isLoopback } from "../admin/loopback.js";
 import { HoldfastError } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
-import type { ClusterOptions, StopOptions } from "../options.js";
+import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
 import { NAME } from "../wire/control-messages.js";
 
 const DEFAULT_PORT = 3_000;
+const DEFAULT_ADMIN_PORT = 9_090;
 export const MAX_WORKERS = 512;
 const HANG_MS = 30_000;
 
@@ -25,6 +27,12 @@ export interface ListenPlace {
   readonly host: string | undefined;
   /** Of a Unix socket, in place of both. */
   readonly path: string | undefined;
+}
+
+export interface ResolvedAdminOptions {
+  readonly port: number;
+  readonly host: string;
+  readonly token: string | undefined;
 }
 
 export interface ResolvedClusterOptions {
@@ -39,6 +47,7 @@ export interface ResolvedClusterOptions {
   readonly workers: number;
   readonly name: string | undefined;
   readonly control: boolean | string;
+  readonly admin: ResolvedAdminOptions | undefined;
   /** What is in these two is checked by the packages that they are for. */
   readonly adapter: HubOptions;
   readonly sticky: RouterOptions;
@@ -68,6 +77,9 @@ export function resolveClusterOptions(input: ClusterOptions): ResolvedClusterOpt
     workers: options.integer("workers", Math.min(availableParallelism(), MAX_WORKERS), 1, MAX_WORKERS),
     name: options.value("name", undefined, isName, "1–64 letters, digits, dots, underscores and hyphens"),
     control: options.value("control", true, isControl, "true, false, or the path of a socket"),
+    admin: resolveAdminOptions(
+      options.value<boolean | AdminOptions>("admin", false, isAdmin, "a boolean or an object"),
+    ),
     adapter: options.value<HubOptions>("adapter", {}, isPlainObject, "an object of options"),
     sticky: options.value<RouterOptions>("sticky", {}, isPlainObject, "an object of options"),
     readyTimeoutMs: options.integer("readyTimeout", 30_000, 1, MAX_TIMER_MS),
@@ -86,6 +98,29 @@ export function resolveClusterOptions(input: ClusterOptions): ResolvedClusterOpt
 export function resolveStopOptions(input: StopOptions = {}, fallbackMs: number): { timeoutMs: number } {
   const options = new OptionReader("stop", input);
   return options.end({ timeoutMs: options.integer("timeout", fallbackMs, 0, MAX_TIMER_MS) });
+}
+
+function resolveAdminOptions(input: boolean | AdminOptions): ResolvedAdminOptions | undefined {
+  if (input === false) return undefined;
+  const options = new OptionReader<AdminOptions>("startCluster({ admin })", input === true ? {} : input);
+  const resolved = options.end({
+    port: options.integer("port", DEFAULT_ADMIN_PORT, 0, 65_535),
+    host: options.string("host", "127.0.0.1", 1),
+    token: options.value("token", undefined, isToken, "16 to 1024 printable ASCII characters without spaces"),
+  });
+  if (resolved.token !== undefined || isLoopback(resolved.host)) return resolved;
+  throw new HoldfastError(
+    "HOLDFAST_ERR_INVALID_OPTION",
+    `The admin server on ${resolved.host} can be reached from other hosts, so it needs the option "token".`,
+  );
+}
+
+function isAdmin(value: unknown): value is boolean | AdminOptions {
+  return typeof value === "boolean" || isPlainObject(value);
+}
+
+function isToken(value: unknown): value is string | undefined {
+  return value === undefined || (typeof value === "string" && /^[\x21-\x7e]{16,1024}$/.test(value));
 }
 
 function readPlace(options: OptionReader<ClusterOptions>) {

@@ -10,6 +10,7 @@ import { basename } from "node:path";
 import { type Primary as Hub, setupPrimary as setupHub } from "@holdfast/adapter";
 import { type StickyPrimary as Router, setupPrimary as setupRouter } from "@holdfast/sticky";
 import type { ListenAddress } from "../address.js";
+import { ClusterAdmin } from "../admin/cluster-admin.js";
 import { ControlServer, numberedNames } from "../control/server.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
@@ -37,6 +38,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
   readonly #startedAt = performance.now();
   #name: string;
   #control: ControlServer | undefined;
+  #admin: ClusterAdmin | undefined;
   #releaseSignals = () => {};
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
@@ -81,6 +83,10 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     return this.#name;
   }
 
+  get adminUrl(): string | undefined {
+    return this.#admin?.url;
+  }
+
   get address(): ListenAddress | undefined {
     return this.#server.address() ?? undefined;
   }
@@ -90,6 +96,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
       const { listen: place } = this.#options;
       if (place) await checkPlace(place);
       await this.#openControl();
+      await this.#openAdmin();
       await this.#supervisor.start();
       this.#throwIfEnded();
       if (place) await listen(this.#server, place);
@@ -154,6 +161,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     await this.router.close();
     await this.hub.close();
     await this.#control?.close();
+    await this.#admin?.close();
     this.#releaseSignals();
     this.#state = "stopped";
     this.#onStopped();
@@ -177,6 +185,21 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
   #throwIfEnded(): void {
     if (this.#failure) throw this.#failure;
     this.#supervisor.throwIfStopping();
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { admin } = this.#options;
+    if (!admin) return;
+    const cluster = {
+      events: this,
+      hub: this.hub,
+      router: this.router,
+      status: () => this.status(),
+      reload: () => this.reload(),
+      scale: (workers: number) => this.scale(workers),
+      restart: (slot: number, workerId: number) => this.#supervisor.restart(slot, workerId),
+    };
+    this.#admin = await ClusterAdmin.open(cluster, admin, (error) => this.emit("warning", error));
   }
 
   async #openControl(): Promise<void> {

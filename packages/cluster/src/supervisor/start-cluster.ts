@@ -19,6 +19,8 @@ export interface Cluster extends EventEmitter<ClusterEvents> {
   readonly name: string;
   /** Where it listens; `undefined` while it does not. */
   readonly address: ListenAddress | undefined;
+  /** Where the admin server and its dashboard are; `undefined` without the option `admin`. */
+  readonly adminUrl: string | undefined;
   /** What `setupPrimary()` of `@holdfast/adapter` returned: `emitter()`, and `stats()` of the hub. */
   readonly hub: Hub;
   /** What `setupPrimary()` of `@holdfast/sticky` returned: `stats()` of the router. */

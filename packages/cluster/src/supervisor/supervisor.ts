@@ -88,6 +88,15 @@ export class Supervisor {
     return this.#nextReload;
   }
 
+  /** Replaces one worker, as a reload does. @returns `undefined` if another worker is there by then */
+  restart(number: number, workerId: number): Promise<ReloadResult | undefined> {
+    return this.#enqueue(async () => {
+      const slot = this.#slots[number];
+      const isThere = slot?.worker?.identity.workerId === workerId;
+      return isThere ? this.#reload([slot]) : undefined;
+    });
+  }
+
   scale(workers: number): Promise<ScaleResult> {
     return this.#enqueue(() => this.#scale(workers));
   }
@@ -181,9 +190,9 @@ export class Supervisor {
     });
   }
 
-  async #reload(): Promise<ReloadResult> {
+  async #reload(slots: readonly Slot[] = this.#slots): Promise<ReloadResult> {
     this.throwIfStopping();
-    const reloading = new Reloading(this.#slots, {
+    const reloading = new Reloading(slots, {
       fork: (slot) => this.fork(slot),
       retire: (worker, to, onProgress) => this.#retire(worker, to, onProgress),
       throwIfStopping: () => this.throwIfStopping(),

@@ -5,6 +5,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
+import type { ProcessSample } from "../process-health.js";
 import type { ExitReason, WorkerExit, WorkerIdentity } from "../status.js";
 import {
   decodeToPrimary,
@@ -35,10 +36,8 @@ export class WorkerProcess {
   readonly exited: Promise<WorkerExit>;
   /** Settles when it takes connections, with true, or has ended before, with false. */
   readonly settled: Promise<boolean>;
-  /** Bytes, as it said last. */
-  memoryBytes = 0;
-  /** Of its event loop, 0–1, as it said last. */
-  load = 0;
+  /** What it said of itself last. */
+  sample: ProcessSample | undefined;
   readonly worker: Worker;
   readonly #limits: WorkerLimits;
   readonly #clock: LoopClock;
@@ -79,6 +78,12 @@ export class WorkerProcess {
   /** How long it has been ready. */
   get uptimeMs(): number {
     return this.#readyAt === undefined ? this.#uptimeMs : performance.now() - this.#readyAt;
+  }
+
+  /** How long it has said nothing, beyond the time between two beats. Milliseconds. */
+  get silentMs(): number {
+    if (this.#heardAt === undefined) return 0;
+    return Math.max(0, Math.round(this.#clock.now - this.#heardAt - this.#limits.beatMs));
   }
 
   /** The router has heard that it takes connections. */
@@ -144,8 +149,7 @@ export class WorkerProcess {
         return;
       case "beat":
         this.#heardAt = this.#clock.now;
-        this.memoryBytes = message.memoryBytes;
-        this.load = message.load;
+        this.sample = message.sample;
         return;
       case "drained":
         if (this.#state === "ready" || this.#state === "starting") this.#reason = "left";

@@ -4,6 +4,7 @@
  *
  * A message is `{ "holdfast:cluster": [kind, …fields] }`: one key tells it from everybody else's traffic.
  */
+import type { ProcessSample } from "../process-health.js";
 
 /** Version of these messages; both ends say theirs first. */
 export const PROTOCOL_VERSION = 1;
@@ -20,7 +21,10 @@ const Kind = {
   drain: 3,
   /** worker → primary: `joinCluster()` was called. [version] */
   join: 16,
-  /** worker → primary: the event loop turns. [memory in bytes, load in thousandths] */
+  /**
+   * worker → primary: the event loop turns. [resident memory, heap, heap limit in bytes, delay p50, p99 in microseconds,
+   * utilization in thousandths]
+   */
   beat: 17,
   /** worker → primary: it has finished, and waits to be disconnected. [] */
   drained: 18,
@@ -38,7 +42,7 @@ export type ToWorker =
 
 export type ToPrimary =
   | { readonly kind: "join"; readonly version: number }
-  | { readonly kind: "beat"; readonly memoryBytes: number; readonly load: number }
+  | { readonly kind: "beat"; readonly sample: ProcessSample }
   | { readonly kind: "drained" };
 
 export function encodeToWorker(message: ToWorker): object {
@@ -57,7 +61,7 @@ export function encodeToPrimary(message: ToPrimary): object {
     case "join":
       return { [KEY]: [Kind.join, message.version] };
     case "beat":
-      return { [KEY]: [Kind.beat, Math.round(message.memoryBytes), Math.round(message.load * 1_000)] };
+      return { [KEY]: [Kind.beat, ...encodeSample(message.sample)] };
     case "drained":
       return { [KEY]: [Kind.drained] };
   }
@@ -80,13 +84,29 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
 export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   const fields = fieldsOf(message);
   if (!fields) return undefined;
-  const [kind, a, b] = fields;
+  const [kind, a] = fields;
   if (kind === Kind.join && isCount(a)) return { kind: "join", version: a };
-  if (kind === Kind.beat && isCount(a) && isCount(b)) {
-    return { kind: "beat", memoryBytes: a, load: Math.min(1, b / 1_000) };
+  if (kind === Kind.beat) {
+    const sample = decodeSample(fields.slice(1));
+    return sample && { kind: "beat", sample };
   }
   if (kind === Kind.drained) return { kind: "drained" };
   return undefined;
+}
+
+function encodeSample(sample: ProcessSample): number[] {
+  const { rssBytes, heapBytes, heapLimitBytes, loopP50Ms, loopP99Ms, utilization } = sample;
+  return [rssBytes, heapBytes, heapLimitBytes, loopP50Ms * 1_000, loopP99Ms * 1_000, utilization * 1_000].map(
+    Math.round,
+  );
+}
+
+function decodeSample(fields: readonly unknown[]): ProcessSample | undefined {
+  const [rssBytes, heapBytes, heapLimitBytes, p50, p99, thousandths] = fields;
+  if (!isCount(rssBytes) || !isCount(heapBytes) || !isCount(heapLimitBytes)) return undefined;
+  if (!isCount(p50) || !isCount(p99) || !isCount(thousandths)) return undefined;
+  const utilization = Math.min(1, thousandths / 1_000);
+  return { rssBytes, heapBytes, heapLimitBytes, loopP50Ms: p50 / 1_000, loopP99Ms: p99 / 1_000, utilization };
 }
 
 function fieldsOf(message: unknown): readonly unknown[] | undefined {

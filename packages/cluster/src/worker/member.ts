@@ -4,6 +4,7 @@
  * in a single process it only ends the servers.
  */
 import cluster from "node:cluster";
+import { ProcessHealth } from "../process-health.js";
 import { processWide } from "../process-wide.js";
 import {
   decodeToWorker,
@@ -41,6 +42,7 @@ export class Member {
   readonly #isSupervised: boolean;
   readonly #servers = new Set<MemberServer>();
   #beat: NodeJS.Timeout | undefined;
+  #health: ProcessHealth | undefined;
   #drainMs = DRAIN_MS;
   #left: Promise<void> | undefined;
 
@@ -98,12 +100,10 @@ export class Member {
 
   #startToBeat(everyMs: number): void {
     clearInterval(this.#beat);
-    let before = performance.eventLoopUtilization();
+    this.#health ??= new ProcessHealth();
+    const health = this.#health;
     this.#beat = setInterval(() => {
-      const now = performance.eventLoopUtilization();
-      const { utilization } = performance.eventLoopUtilization(now, before);
-      before = now;
-      this.#send({ kind: "beat", memoryBytes: process.memoryUsage.rss(), load: utilization });
+      this.#send({ kind: "beat", sample: health.sample() });
     }, everyMs);
     this.#beat.unref();
   }

@@ -1,0 +1,180 @@
+/** The small charts of the last 15 minutes. Owns: the elements in `#charts`. */
+import { byId, element, keyed, say, set, svg } from "./dom.js";
+import { clock, count, milliseconds } from "./words.js";
+
+const WIDTH = 300;
+const HEIGHT = 56;
+
+/** Each chart: its lines, the first one in front; how a value reads; and what it is for those who ask. */
+const CHARTS = [
+  { title: "Clients", lines: ["clients"], read: count, about: "Sessions that are open, on all workers." },
+  {
+    title: "Messages delivered",
+    unit: "/s",
+    lines: ["deliveries"],
+    read: count,
+    about: "What the hub sends to workers, each second.",
+  },
+  {
+    title: "Event loop, p99",
+    lines: ["loopP99", "loopP50"],
+    read: milliseconds,
+    about:
+      "How late the slowest worker's event loop is: in the worst hundredth of the time, and in half of it.",
+  },
+  {
+    title: "Away, to be recovered",
+    lines: ["suspended"],
+    read: count,
+    about: "Clients that have lost their connection and can still come back to their session.",
+  },
+  {
+    title: "Refused",
+    unit: "/s",
+    lines: ["refused"],
+    read: count,
+    about: "Connections that got no worker, each second.",
+    without: "backplane",
+  },
+  {
+    title: "Backplane lag",
+    lines: ["backplaneLag"],
+    read: milliseconds,
+    about: "How long a message takes from one host to another.",
+    only: "backplane",
+  },
+];
+
+/** @param status the whole status, with its history */
+export function drawCharts(status) {
+  const has = status.backplane ? "backplane" : "none";
+  const shown = CHARTS.filter(({ only, without }) => (only ?? has) === has && without !== has);
+  keyed(
+    byId("charts"),
+    shown,
+    ({ title }) => title,
+    makeChart,
+    (card, chart) => update(card, chart, status.history),
+  );
+}
+
+function makeChart({ title, unit = "", about }) {
+  const value = element("strong");
+  const peak = element("span", { class: "peak" });
+  const picture = svg("svg", {
+    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    preserveAspectRatio: "none",
+    "aria-hidden": true,
+  });
+  const cross = element("i", { class: "cross", hidden: true });
+  const plot = element("div", { class: "plot" }, picture, cross);
+  const spoken = element("p", { class: "spoken" });
+  const card = element(
+    "figure",
+    { class: "card chart", title: about },
+    element("figcaption", {}, title),
+    element("p", { class: "value" }, value, element("span", { class: "unit" }, unit), peak),
+    plot,
+    spoken,
+  );
+  card.parts = { value, peak, picture, spoken, cross };
+  plot.addEventListener("pointermove", (event) => {
+    const { left, width } = plot.getBoundingClientRect();
+    card.at = Math.min(1, Math.max(0, (event.clientX - left) / width));
+    card.redraw?.();
+  });
+  plot.addEventListener("pointerleave", () => {
+    card.at = undefined;
+    card.redraw?.();
+  });
+  return card;
+}
+
+function update(card, chart, history) {
+  const { value, peak, picture, spoken } = card.parts;
+  const series = chart.lines.map((name) => history.series[name]);
+  const measured = series.flat().filter((each) => each !== null);
+  const highest = Math.max(0, ...measured);
+  const top = roundUp(highest);
+  keyed(
+    picture,
+    chart.lines
+      .flatMap((name, index) => [
+        { key: `${name} area`, class: `area line-${index}`, d: area(series[index], top), index },
+        { key: `${name} line`, class: `stroke line-${index}`, d: line(series[index], top), index },
+      ])
+      .filter(({ class: kind, index }) => index === 0 || kind.startsWith("stroke")),
+    ({ key }) => key,
+    ({ class: kind }) => svg("path", { class: kind }),
+    (path, { d }) => set(path, { d }),
+  );
+  const front = series[0];
+  const last = front.findLast((each) => each !== null) ?? null;
+  card.redraw = () => readOut(card, chart, history, front, last);
+  card.redraw();
+  say(peak, measured.length === 0 ? "" : `max ${chart.read(highest)}`);
+  const lowest = measured.length === 0 ? 0 : Math.min(...front.filter((each) => each !== null));
+  say(
+    spoken,
+    measured.length === 0
+      ? "Nothing was measured."
+      : `In the last 15 minutes between ${chart.read(lowest)} and ${chart.read(Math.max(...front))}.`,
+  );
+  set(value, { "data-empty": last === null });
+}
+
+/** The value now, or where the pointer is. */
+function readOut(card, { read }, { stepMs, endsAt }, values, last) {
+  const { value, cross } = card.parts;
+  const { at } = card;
+  cross.hidden = at === undefined;
+  set(card, { "data-pointed": at !== undefined });
+  if (at === undefined) return say(value, read(last));
+  const index = Math.round(at * (values.length - 1));
+  cross.style.left = `${(index / (values.length - 1)) * 100}%`;
+  cross.dataset.when = clock(endsAt - (values.length - 1 - index) * stepMs);
+  say(value, read(values[index]));
+}
+
+/** The scale ends at a round figure, so that it does not move with each value. */
+function roundUp(value) {
+  if (value <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 1.5, 2, 3, 5, 7.5, 10].find((factor) => factor * power >= value) * power;
+}
+
+function points(values, top) {
+  const step = WIDTH / (values.length - 1);
+  return values.map(
+    (value, index) => value !== null && [index * step, HEIGHT - 2 - (value / top) * (HEIGHT - 6)],
+  );
+}
+
+/** Runs of values that were measured. */
+function runs(values, top) {
+  const found = [];
+  let run = [];
+  for (const point of [...points(values, top), false]) {
+    if (point) run.push(point);
+    else if (run.length > 0) {
+      found.push(run);
+      run = [];
+    }
+  }
+  return found;
+}
+
+const path = (run) =>
+  run.map(([x, y], index) => `${index === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+function line(values, top) {
+  return runs(values, top)
+    .map((run) => (run.length === 1 ? `${path(run)}h1` : path(run)))
+    .join("");
+}
+
+function area(values, top) {
+  return runs(values, top)
+    .map((run) => `${path(run)}V${HEIGHT}H${run[0][0].toFixed(1)}Z`)
+    .join("");
+}

@@ -1,0 +1,395 @@
+/**
+ * Every figure that Prometheus gets: its name, what it counts, and where it is read.
+ * Owns: the list; pure. Runs in: primary.
+ *
+ * Names have base units, as Prometheus asks. Labels are bounded: slots of workers, words of a fixed list; never rooms,
+ * ids, addresses. `docs/metrics.md` has this list, which a test compares.
+ * @see https://prometheus.io/docs/practices/naming/
+ */
+import type { PrimaryStats as HubStats } from "@holdfast/adapter";
+import type { PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
+import type { ClusterStatus, SlotStatus } from "../status.js";
+
+/** What was read of a cluster at once; what there is none of is missing. */
+export interface Readings {
+  readonly hub?: HubStats | undefined;
+  readonly router?: RouterStats | undefined;
+  readonly cluster?: ClusterStatus | undefined;
+}
+
+/** A value, and what it is of. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** Durations by their length. */
+export interface HistogramSample {
+  readonly labels: Readonly<Record<string, string>>;
+  /** In the metric's unit, rising. */
+  readonly bounds: readonly number[];
+  /** For each bound, and for what is beyond all of them; not added up. */
+  readonly counts: readonly number[];
+  readonly sum: number;
+}
+
+interface Description {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Which part of the cluster knows it. */
+  readonly source: keyof Readings;
+}
+
+/** One figure. `read` gives nothing if the part of the cluster that knows it is not there. */
+export type Metric = Description &
+  (
+    | { readonly type: "counter" | "gauge"; read(readings: Readings): Sample[] }
+    | { readonly type: "histogram"; read(readings: Readings): HistogramSample[] }
+  );
+
+type Read<From> = (from: From) => Sample[] | number | undefined;
+
+const ofHub = (
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  read: Read<HubStats>,
+  labels: string[] = [],
+) => simple(type, name, help, labels, "hub", ({ hub }) => hub && read(hub));
+
+const ofRouter = (
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  read: Read<RouterStats>,
+  labels: string[] = [],
+) => simple(type, name, help, labels, "router", ({ router }) => router && read(router));
+
+const ofCluster = (
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  read: Read<ClusterStatus>,
+  labels: string[] = [],
+) => simple(type, name, help, labels, "cluster", ({ cluster }) => cluster && read(cluster));
+
+/** A figure of each place that workers have had. */
+const ofSlot = (type: "counter" | "gauge", name: string, help: string, read: (slot: SlotStats) => number) =>
+  ofRouter(
+    type,
+    name,
+    help,
+    ({ slots }) => slots.map((slot) => sample(read(slot), { slot: String(slot.slot) })),
+    ["slot"],
+  );
+
+/** A figure of each worker's process, as it said last. */
+const ofProcess = (name: string, help: string, read: (sample: NonNullable<SlotStatus["sample"]>) => number) =>
+  ofCluster(
+    "gauge",
+    name,
+    help,
+    ({ slots }) =>
+      slots.flatMap((slot) => (slot.sample ? [sample(read(slot.sample), { slot: String(slot.slot) })] : [])),
+    ["slot"],
+  );
+
+function simple(
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  labels: readonly string[],
+  source: keyof Readings,
+  read: (readings: Readings) => Sample[] | number | undefined,
+): Metric {
+  return {
+    type,
+    name,
+    help,
+    labels,
+    source,
+    read: (readings) => {
+      const value = read(readings);
+      return typeof value === "number" ? [sample(value)] : (value ?? []);
+    },
+  };
+}
+
+function sample(value: number, labels: Readonly<Record<string, string>> = {}): Sample {
+  return { labels, value };
+}
+
+/** A value for each word. */
+function byWord(
+  counts: Readonly<Record<string, number>>,
+  label: string,
+  more: Record<string, string> = {},
+): Sample[] {
+  return Object.entries(counts).map(([word, value]) =>
+    sample(value, { ...more, [label]: word.replaceAll(" ", "_") }),
+  );
+}
+
+const MS_PER_S = 1_000;
+
+export const METRICS: readonly Metric[] = [
+  // Connections: the router.
+  ofRouter(
+    "counter",
+    "holdfast_connections_accepted_total",
+    "Connections that have come.",
+    (r) => r.accepted,
+  ),
+  ofRouter(
+    "counter",
+    "holdfast_connections_refused_total",
+    "Connections that got no worker, by reason.",
+    (r) => byWord(r.refused, "reason"),
+    ["reason"],
+  ),
+  ofRouter(
+    "gauge",
+    "holdfast_connections_pending",
+    "Connections whose head is being read.",
+    (r) => r.pending,
+  ),
+  ofRouter("gauge", "holdfast_connections_waiting", "Connections that wait for a worker.", (r) => r.waiting),
+  ofSlot(
+    "gauge",
+    "holdfast_connections",
+    "Connections that are open, or on their way there.",
+    (s) => s.connections,
+  ),
+  ofSlot(
+    "counter",
+    "holdfast_connections_handed_over_total",
+    "Connections that workers have taken.",
+    (s) => s.handedOver,
+  ),
+  ofSlot("counter", "holdfast_connections_closed_total", "Connections that were closed.", (s) => s.closed),
+  ofSlot(
+    "counter",
+    "holdfast_connections_moved_total",
+    "Connections moved to the owner of their session.",
+    (s) => s.moved,
+  ),
+  {
+    type: "histogram",
+    name: "holdfast_connection_handover_seconds",
+    help: "From when enough of a connection was read until a worker had it.",
+    labels: [],
+    source: "router",
+    read: ({ router }) => {
+      if (!router) return [];
+      const { boundsMs, counts, sumMs } = router.handover;
+      return [{ labels: {}, bounds: boundsMs.map((ms) => ms / MS_PER_S), counts, sum: sumMs / MS_PER_S }];
+    },
+  },
+  ofSlot(
+    "counter",
+    "holdfast_requests_relayed_total",
+    "Requests passed on to the owner of their session.",
+    (s) => s.relayed,
+  ),
+  ofSlot(
+    "counter",
+    "holdfast_requests_received_relayed_total",
+    "Requests of own sessions that other workers have passed on.",
+    (s) => s.forwardedIn,
+  ),
+  // Sessions of Engine.IO.
+  ofRouter(
+    "gauge",
+    "holdfast_sessions",
+    "Sessions that are open, by the transport that they use.",
+    ({ slots }) =>
+      slots.flatMap(({ slot, sessions }) => byWord(sessions.open, "transport", { slot: String(slot) })),
+    ["slot", "transport"],
+  ),
+  ofSlot("counter", "holdfast_sessions_opened_total", "Sessions that were opened.", (s) => s.sessions.opened),
+  ofSlot(
+    "counter",
+    "holdfast_sessions_upgraded_total",
+    "Sessions that have left long-polling.",
+    (s) => s.sessions.upgraded,
+  ),
+  ofRouter(
+    "counter",
+    "holdfast_sessions_ended_total",
+    "Sessions that have ended, by reason.",
+    ({ slots }) =>
+      slots.flatMap(({ slot, sessions }) => byWord(sessions.ended, "reason", { slot: String(slot) })),
+    ["slot", "reason"],
+  ),
+  // Messages: the hub.
+  ofHub("gauge", "holdfast_hub_members", "Workers that have joined the hub.", (h) => h.members.length),
+  ofHub("gauge", "holdfast_hub_namespaces", "Namespaces that workers have.", (h) => h.namespaces),
+  ofHub("gauge", "holdfast_hub_rooms", "Entries in the table of rooms.", (h) => h.rooms),
+  ofHub("counter", "holdfast_hub_joins_total", "Members that have joined.", (h) => h.totals.joined),
+  ofHub("counter", "holdfast_hub_leaves_total", "Members that are gone.", (h) => h.totals.left),
+  ofHub(
+    "counter",
+    "holdfast_hub_stalls_total",
+    "Members that were cut off, since they took nothing.",
+    (h) => h.totals.cutOff,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_hub_received_frames_total",
+    "Frames that the hub has received.",
+    (h) => h.totals.framesIn,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_hub_received_bytes_total",
+    "Bytes that the hub has received.",
+    (h) => h.totals.bytesIn,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_hub_sent_frames_total",
+    "Frames that the hub has sent.",
+    (h) => h.totals.framesOut,
+  ),
+  ofHub("counter", "holdfast_hub_sent_bytes_total", "Bytes that the hub has sent.", (h) => h.totals.bytesOut),
+  ofHub(
+    "counter",
+    "holdfast_hub_dropped_packets_total",
+    "Volatile packets dropped, since too much was waiting for their receiver.",
+    (h) => h.totals.dropped,
+  ),
+  ofHub("gauge", "holdfast_hub_backlog_bytes", "Bytes that wait for all members.", (h) =>
+    h.members.reduce((sum, member) => sum + member.backlogBytes, 0),
+  ),
+  ofHub(
+    "gauge",
+    "holdfast_hub_requests_in_flight",
+    "Requests between workers that wait for an answer.",
+    (h) => h.members.reduce((sum, member) => sum + member.unanswered, 0),
+  ),
+  ofHub(
+    "counter",
+    "holdfast_hub_late_frames_total",
+    "Frames sent on for joins that the hub heard of late.",
+    (h) => h.lateJoins.sentOn,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_hub_late_joins_total",
+    "Joins heard of too late: packets may be missing.",
+    (h) => h.lateJoins.tooLate,
+  ),
+  // Recovery.
+  ofHub(
+    "gauge",
+    "holdfast_recovery_sessions",
+    "Sessions that are known, with and without a socket.",
+    (h) => h.recovery.sessions,
+  ),
+  ofHub(
+    "gauge",
+    "holdfast_recovery_suspended_sessions",
+    "Sessions whose clients are away.",
+    (h) => h.recovery.suspended,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_recovery_restored_total",
+    "Sessions that were restored.",
+    (h) => h.recovery.restored,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_recovery_declined_total",
+    "Sessions that were asked for and not restored, by reason.",
+    (h) => byWord(h.recovery.declined, "reason"),
+    ["reason"],
+  ),
+  ofHub(
+    "counter",
+    "holdfast_recovery_resent_packets_total",
+    "Packets sent again to clients that came back.",
+    (h) => h.recovery.resent,
+  ),
+  ofHub(
+    "gauge",
+    "holdfast_recovery_journal_packets",
+    "Packets that the journal holds.",
+    (h) => h.recovery.packets,
+  ),
+  ofHub("gauge", "holdfast_recovery_journal_bytes", "Memory that the journal uses.", (h) => h.recovery.bytes),
+  ofHub(
+    "gauge",
+    "holdfast_recovery_journal_age_seconds",
+    "Age of the oldest packet in the journal.",
+    (h) => h.recovery.ageMs / MS_PER_S,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_recovery_journal_cut_packets_total",
+    "Packets dropped before their time, for lack of room.",
+    (h) => h.recovery.cut,
+  ),
+  // Workers: the supervisor.
+  ofCluster(
+    "gauge",
+    "holdfast_workers",
+    "Places for workers, by what they are doing.",
+    ({ slots }) => {
+      const states = { starting: 0, ready: 0, waiting: 0, "given-up": 0, ending: 0 };
+      for (const { state } of slots) states[state]++;
+      return byWord(states, "state");
+    },
+    ["state"],
+  ),
+  ofCluster(
+    "counter",
+    "holdfast_worker_restarts_total",
+    "Workers started anew, because the one before had crashed.",
+    ({ slots }) => slots.map(({ slot, restarts }) => sample(restarts, { slot: String(slot) })),
+    ["slot"],
+  ),
+  ofCluster(
+    "gauge",
+    "holdfast_worker_uptime_seconds",
+    "How long the worker has been ready.",
+    ({ slots }) => slots.map(({ slot, uptimeMs }) => sample(uptimeMs / MS_PER_S, { slot: String(slot) })),
+    ["slot"],
+  ),
+  ofCluster("counter", "holdfast_reloads_total", "Reloads that are done.", (c) => c.reloads),
+  ofCluster(
+    "gauge",
+    "holdfast_reload_moved_sessions",
+    "Sessions moved by the reload that is going on.",
+    (c) => c.reload?.moved ?? 0,
+  ),
+  ofCluster(
+    "gauge",
+    "holdfast_reload_sessions",
+    "Sessions that the reload that is going on has to move.",
+    (c) => c.reload?.total ?? 0,
+  ),
+  ofProcess("holdfast_worker_resident_memory_bytes", "Resident memory of the worker.", (s) => s.rssBytes),
+  ofProcess("holdfast_worker_heap_bytes", "Heap that the worker uses.", (s) => s.heapBytes),
+  ofProcess(
+    "holdfast_worker_heap_limit_bytes",
+    "Heap that the worker may use at most.",
+    (s) => s.heapLimitBytes,
+  ),
+  ofProcess(
+    "holdfast_worker_event_loop_delay_p50_seconds",
+    "How late half of the worker's timers were in the last second.",
+    (s) => s.loopP50Ms / MS_PER_S,
+  ),
+  ofProcess(
+    "holdfast_worker_event_loop_delay_p99_seconds",
+    "How late the worst hundredth of the worker's timers was in the last second.",
+    (s) => s.loopP99Ms / MS_PER_S,
+  ),
+  ofProcess(
+    "holdfast_worker_event_loop_utilization_ratio",
+    "Share of time in which the event loop was busy.",
+    (s) => s.utilization,
+  ),
+];

@@ -1,0 +1,298 @@
+/** The admin server: who gets what, hostile input, slow viewers; and that it tells the truth of a real cluster. */
+
+import type { LiveStatus } from "@holdfast/cluster";
+import { type HttpAnswer, httpRequest, RawSocket } from "@holdfast/harness";
+import { afterEach, describe, expect, test } from "vitest";
+import { closedAfterEach } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import { SimulatedCluster, TOKEN } from "./harness/simulated-cluster.js";
+import { Supervised, type SupervisedOptions } from "./harness/supervised.js";
+
+const BEARER = { authorization: `Bearer ${TOKEN}` };
+const JSON_TYPE = { "content-type": "application/json" };
+
+let cluster = new SimulatedCluster();
+afterEach(async () => {
+  await cluster.close();
+  cluster = new SimulatedCluster();
+});
+
+const post = (url: string, headers: object, body = "{}"): Promise<HttpAnswer> =>
+  httpRequest(url, { method: "POST", headers: { ...headers } }, body);
+
+describe("what it answers", () => {
+  test("the page, its files, and the figures; with headers that let nothing else in", async () => {
+    const url = await cluster.open();
+    const page = await httpRequest(url);
+    expect(page.status).toBe(200);
+    expect(page.headers["content-type"]).toBe("text/html; charset=utf-8");
+    for (const file of page.text.match(/(?<=(?:href|src)=")[\w.]+\.(?:css|js|svg)/g) ?? []) {
+      expect((await httpRequest(url + file)).status).toBe(200);
+    }
+    expect(page.headers["content-security-policy"]).toMatch(/^default-src 'none'; /);
+    expect(page.headers["x-content-type-options"]).toBe("nosniff");
+    expect(page.headers["access-control-allow-origin"]).toBeUndefined();
+    expect(page.headers["set-cookie"]).toBeUndefined();
+    // Nothing is loaded from elsewhere.
+    expect(page.text).not.toMatch(/(?:href|src)="(?:https?:)?\/\//);
+    const status = JSON.parse((await httpRequest(`${url}api/status`)).text) as LiveStatus;
+    expect(status).toMatchObject({ format: 1, name: "chat", hosts: [{ workers: [{}, {}, {}, {}] }] });
+    expect((await httpRequest(`${url}metrics`)).text).toContain("holdfast_workers");
+  });
+
+  test("health of the process, and whether it is ready, with the reasons if it is not", async () => {
+    const url = await cluster.open();
+    expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+    expect((await httpRequest(`${url}readyz`)).status).toBe(200);
+    cluster.unready = ["The cluster is stopping."];
+    const unready = await httpRequest(`${url}readyz`);
+    expect(unready.status).toBe(503);
+    expect(JSON.parse(unready.text)).toEqual({ status: "unready", reasons: ["The cluster is stopping."] });
+    expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+  });
+
+  test("nothing is there that is not listed", async () => {
+    const url = await cluster.open();
+    const paths = [
+      "nothing",
+      "../package.json",
+      "%2e%2e/package.json",
+      "constructor",
+      "__proto__",
+      "api/",
+      "page-files.ts",
+    ];
+    for (const path of paths) expect((await httpRequest(url + path)).status).toBe(404);
+    for (const name of ["constructor", "toString", "status", ""]) {
+      expect((await post(`${url}api/${name}`, { ...BEARER, ...JSON_TYPE })).status).toBe(404);
+    }
+    expect((await httpRequest(`${url}api/status`, { method: "DELETE" })).status).toBe(405);
+  });
+});
+
+describe("who gets what", () => {
+  test("on this machine, figures are free and orders want the token", async () => {
+    const url = await cluster.open();
+    expect((await post(`${url}api/reload`, JSON_TYPE)).status).toBe(401);
+    for (const wrong of [
+      "Bearer",
+      "Bearer wrong",
+      `Basic ${TOKEN}`,
+      `Bearer ${TOKEN}x`,
+      `Bearer ${TOKEN.slice(1)}`,
+    ]) {
+      expect((await post(`${url}api/reload`, { ...JSON_TYPE, authorization: wrong })).status).toBe(401);
+    }
+    expect(cluster.orders).toEqual([]);
+    expect((await post(`${url}api/reload`, { ...JSON_TYPE, ...BEARER })).status).toBe(202);
+    expect(cluster.orders).toEqual([["reload", {}]]);
+    expect((await httpRequest(`${url}api/reload`, { headers: BEARER })).status).toBe(404);
+  });
+
+  test("elsewhere, all but the page and health wants the token", async () => {
+    const url = (await cluster.open({ host: "0.0.0.0" })).replace("0.0.0.0", "127.0.0.1");
+    for (const path of ["api/status", "api/events", "metrics", "nothing"]) {
+      const answer = await httpRequest(url + path);
+      expect([path, answer.status, answer.headers["www-authenticate"]]).toEqual([path, 401, "Bearer"]);
+    }
+    for (const path of ["", "healthz", "readyz"]) expect((await httpRequest(url + path)).status).toBe(200);
+    expect((await httpRequest(`${url}api/status`, { headers: BEARER })).status).toBe(200);
+  });
+
+  test("without a token no order is taken, and none is offered", async () => {
+    const url = await cluster.open({ token: undefined });
+    const answer = await post(`${url}api/reload`, { ...JSON_TYPE, ...BEARER });
+    expect([answer.status, cluster.orders]).toEqual([403, []]);
+    expect(JSON.parse((await httpRequest(`${url}api/status`)).text).actions).toEqual([]);
+  });
+
+  test("a name of somebody else's that leads here gets nothing, and another site's page cannot order", async () => {
+    const url = await cluster.open();
+    expect((await httpRequest(`${url}api/status`, { headers: { host: "evil.example" } })).status).toBe(421);
+    expect((await httpRequest(`${url}api/status`, { headers: { host: "localhost:9090" } })).status).toBe(200);
+    // What a form or a simple request of another page can send.
+    const form = { ...BEARER, "content-type": "text/plain", origin: "https://evil.example" };
+    expect((await post(`${url}api/reload`, form)).status).toBe(415);
+    const preflight = await httpRequest(`${url}api/reload`, {
+      method: "OPTIONS",
+      headers: { origin: "https://evil.example", "access-control-request-method": "POST" },
+    });
+    expect([preflight.status, preflight.headers["access-control-allow-origin"]]).toEqual([405, undefined]);
+  });
+});
+
+describe("hostile input", () => {
+  test.each([
+    ["no JSON", "{", 400],
+    ["no object", "[1]", 400],
+    ["null", "null", 400],
+    ["more than an order has", `{"x":"${"y".repeat(5_000)}"}`, 413],
+  ])("a body with %s is refused, and the server goes on", async (_, body, status) => {
+    const url = await cluster.open();
+    expect((await post(`${url}api/scale`, { ...JSON_TYPE, ...BEARER }, body)).status).toBe(status);
+    expect(cluster.orders).toEqual([]);
+    expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+  });
+
+  test.each([
+    "\0\0\0\0\r\n\r\n",
+    "GET / HTTP/9.9\r\n\r\n",
+    `GET /${"x".repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+    "POST /api/scale HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "GET /api/status HTTP/1.1\r\nHost: a\r\nHost: b\r\nX: \x01\r\n\r\n",
+  ])("bytes that are no request close the connection, and nothing else: %j", async (bytes) => {
+    const url = await cluster.open();
+    const socket = new RawSocket(Number(new URL(url).port));
+    socket.write(bytes);
+    await socket.whole();
+    expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+  });
+
+  test("a viewer that does not read gets no backlog, and others are served", async () => {
+    cluster.simulation = { hosts: 4, workersPerHost: 64 };
+    const url = await cluster.open();
+    const port = Number(new URL(url).port);
+    const slow = await RawSocket.open(port);
+    slow.socket.pause();
+    slow.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const reader = new RawSocket(port);
+    reader.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const text = await reader.until((got) => got.split("event: status").length > 4);
+    // The history goes along when it has changed only.
+    expect(text.split("event: history").length).toBeLessThan(5);
+    reader.close();
+    slow.close();
+    expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+  });
+
+  test("too many viewers are told so", async () => {
+    const url = await cluster.open();
+    const viewers = Array.from({ length: 64 }, () => {
+      const viewer = new RawSocket(Number(new URL(url).port));
+      viewer.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      return viewer;
+    });
+    await Promise.all(viewers.map((viewer) => viewer.until("event: status")));
+    const refused = await httpRequest(`${url}api/events`);
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([503, "5"]);
+    for (const viewer of viewers) viewer.close();
+  });
+});
+
+describe("of a real cluster", () => {
+  const supervised = closedAfterEach({
+    open: [] as Supervised[],
+    async close() {
+      for (const each of this.open.splice(0)) await each.close();
+    },
+  });
+  const clients = closedAfterEach(new Clients());
+
+  async function start({
+    options,
+    ...more
+  }: SupervisedOptions = {}): Promise<{ it: Supervised; url: string }> {
+    const it = await Supervised.start({ ...more, options: { admin: { port: 0, token: TOKEN }, ...options } });
+    supervised.open.push(it);
+    const url = await it.primary.run(async (ctx) => (await ctx.cluster()).adminUrl ?? "");
+    return { it, url };
+  }
+
+  const statusAt = async (url: string): Promise<LiveStatus> =>
+    JSON.parse((await httpRequest(`${url}api/status`)).text) as LiveStatus;
+
+  /** Looks again and again until the status is as wanted; the test's own deadline ends it. */
+  async function until(url: string, isSo: (status: LiveStatus) => boolean): Promise<LiveStatus> {
+    for (;;) {
+      const status = await statusAt(url);
+      if (isSo(status)) return status;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  test("figures are those of stats(), and a killed worker is seen with the reason of its end", async () => {
+    const { it, url } = await start();
+    await Promise.all([
+      clients.connect(it.url),
+      clients.connect(it.url),
+      clients.connect(it.url, { transports: ["polling"] }),
+    ]);
+    const status = await until(url, ({ totals }) => totals.clients === 3);
+    expect(status).toMatchObject({
+      health: "good",
+      summary: "Everything is well.",
+      totals: { workers: 2, workersReady: 2 },
+    });
+    const { slots } = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats());
+    const workers = status.hosts[0]?.workers ?? [];
+    for (const { workerId, transports } of workers) {
+      expect(slots.find((slot) => slot.workerId === workerId)?.sessions.open).toEqual(transports);
+    }
+    expect(workers.map(({ pid }) => pid).sort((a, b) => a - b)).toEqual(it.pids);
+    await until(url, ({ hosts }) => hosts[0]?.workers.every(({ rssBytes }) => rssBytes !== null) === true);
+
+    await it.worker(0).kill();
+    const after = await until(url, ({ events }) =>
+      events.some(({ kind, health }) => kind === "worker" && health === "bad"),
+    );
+    const [end] = after.events.filter(({ health }) => health === "bad");
+    expect(end?.text).toMatch(/^Worker \d was killed by SIGKILL after /);
+    await until(url, ({ totals }) => totals.workersReady === 2);
+  });
+
+  test("a worker that stands still is named", async () => {
+    const { it, url } = await start();
+    const { workerId } = it.worker(0);
+    await it.worker(0).stop();
+    const status = await until(url, ({ health }) => health === "bad");
+    const worker = status.hosts[0]?.workers.find((each) => each.workerId === workerId);
+    expect(worker).toMatchObject({ state: "stalled", health: "bad" });
+    expect(status.summary).toMatch(/^Worker \d: its event loop has stood still for \d+ s\.$/);
+    await it.worker(0).resume();
+    await until(url, ({ health }) => health === "good");
+  });
+
+  test("orders are carried out: restart, scale, reload", async () => {
+    const { it, url } = await start();
+    const order = (name: string, parameters: object) =>
+      post(`${url}api/${name}`, { ...JSON_TYPE, ...BEARER }, JSON.stringify(parameters));
+    const [first] = (await statusAt(url)).hosts[0]?.workers ?? [];
+    expect((await order("restart", { slot: 0, workerId: 999 })).status).toBe(409);
+    expect((await order("restart", { slot: "x" })).status).toBe(400);
+    expect((await order("scale", { workers: 0 })).status).toBe(400);
+    expect((await order("restart", { slot: 0, workerId: first?.workerId })).status).toBe(202);
+    await until(url, ({ hosts, reload }) => hosts[0]?.workers[0]?.pid !== first?.pid && reload === null);
+    expect((await order("scale", { workers: 3 })).status).toBe(202);
+    await until(url, ({ totals }) => totals.workersReady === 3);
+    const before = it.pids;
+    expect((await order("reload", {})).status).toBe(202);
+    const done = await until(url, ({ events }) =>
+      events.some(({ text }) => text.startsWith("3 workers were replaced")),
+    );
+    expect(done.events.map(({ text }) => text)).toContain("Ordered in the dashboard: a reload.");
+    expect(it.pids.some((pid) => before.includes(pid))).toBe(false);
+  });
+
+  test("it is not ready while it stops, and is closed with the cluster", async () => {
+    const { it, url } = await start();
+    expect((await httpRequest(`${url}readyz`)).status).toBe(200);
+    await clients.connect(it.url);
+    const codes = await it.primary.run(async (ctx, at) => {
+      const { request } = await import("node:http");
+      const ask = () =>
+        new Promise<number>((resolve) => {
+          request(at, (response) => {
+            response.resume();
+            resolve(response.statusCode ?? 0);
+          })
+            .on("error", () => resolve(0))
+            .end();
+        });
+      const handle = await ctx.cluster();
+      const asked = new Promise<number>((resolve) => handle.once("stopping", () => void ask().then(resolve)));
+      await handle.stop();
+      return [await asked, await ask()];
+    }, `${url}readyz`);
+    expect(codes).toEqual([503, 0]);
+  });
+});

@@ -1,0 +1,170 @@
+/** The figures for Prometheus: their names, what they say of a real cluster, and the pages and dashboards about them. */
+import { readFileSync } from "node:fs";
+import { collectMetrics } from "@holdfast/cluster/metrics";
+import { httpRequest } from "@holdfast/harness";
+import { Registry } from "prom-client";
+import { describe, expect, test } from "vitest";
+import { expose } from "../../packages/cluster/dist/metrics/exposition.js";
+import { METRICS } from "../../packages/cluster/dist/metrics/list.js";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import { ROOT, read } from "./harness/markdown.js";
+import { Supervised } from "./harness/supervised.js";
+
+const start = startsClusters({ workers: 2 }, (cluster) => cluster.untilJoined());
+const clients = closedAfterEach(new Clients());
+
+/** Value of each line, by its name with its labels. */
+function valuesOf(text: string): Map<string, number> {
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(
+    lines.map((line) => {
+      const space = line.lastIndexOf(" ");
+      return [line.slice(0, space), Number(line.slice(space + 1))];
+    }),
+  );
+}
+
+describe("the list", () => {
+  test("names are as Prometheus asks, and unique", () => {
+    for (const { name, type, help, labels } of METRICS) {
+      expect(name).toMatch(/^holdfast_[a-z0-9]+(_[a-z0-9]+)*$/);
+      expect(name.endsWith("_total")).toBe(type === "counter");
+      expect(name).not.toMatch(/_(ms|milliseconds|kb|mb|percent)(_|$)/);
+      expect(help).toMatch(/^[A-Z].*\.$/);
+      for (const label of labels) expect(["slot", "reason", "transport", "state"]).toContain(label);
+    }
+    const names = METRICS.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  test("docs/metrics.md has it, and nothing else", () => {
+    const [, chapter = ""] = read("docs/metrics.md").split("<!-- figures -->");
+    const [list = ""] = chapter.split("<!-- end -->");
+    const items = list
+      .replace(/\n {2}(?=\S)/g, " ")
+      .split("\n")
+      .filter((line) => line.startsWith("- "));
+    const wanted = METRICS.map(({ name, type, labels, help }) => {
+      const by = labels.length === 0 ? "" : ` by ${labels.map((each) => `\`${each}\``).join(", ")}`;
+      return `- \`${name}\`, ${type}${by}: ${help}`;
+    });
+    // If this fails: npm run reference.
+    expect(items.sort()).toEqual(wanted.sort());
+  });
+
+  test("the Grafana dashboard asks for what there is, and its panels do not lie on each other", () => {
+    const dashboard = JSON.parse(readFileSync(`${ROOT}/docs/grafana/holdfast.json`, "utf8"));
+    const names = new Set(METRICS.map(({ name }) => name));
+    const asked = JSON.stringify(dashboard).match(/holdfast_[a-z0-9_]+/g) ?? [];
+    expect(asked.length).toBeGreaterThan(20);
+    const unknown = asked.filter(
+      (name) => !names.has(name) && !names.has(name.replace(/_(bucket|sum|count)$/, "")),
+    );
+    expect(unknown).toEqual([]);
+    const cells = new Set<string>();
+    for (const { gridPos } of dashboard.panels) {
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          expect(cells.has(`${x},${y}`)).toBe(false);
+          cells.add(`${x},${y}`);
+        }
+      }
+    }
+  });
+});
+
+test("collectMetrics() puts what stats() say into a registry of prom-client, and takes it out again", async () => {
+  const cluster = await start();
+  await Promise.all([clients.connect(cluster.url), clients.connect(cluster.url)]);
+  const { text, again, hub, router } = await cluster.primary.run(async (ctx) => {
+    await ctx.until(() => {
+      const { slots, handover } = ctx.router.stats();
+      const opened = slots.reduce(
+        (sum: number, slot: { sessions: { opened: number } }) => sum + slot.sessions.opened,
+        0,
+      );
+      return opened === 2 && handover.count === 2;
+    });
+    const { collectMetrics: collect } = (await ctx.import("@holdfast/cluster/metrics")) as {
+      collectMetrics: typeof collectMetrics;
+    };
+    const { Registry: PromRegistry } = (await ctx.import("prom-client")) as { Registry: typeof Registry };
+    const register = new PromRegistry();
+    const collected = collect({ hub: ctx.hub, router: ctx.router, register });
+    const shown = await register.metrics();
+    const stats = { hub: ctx.hub.stats(), router: ctx.router.stats() };
+    collected.close();
+    collected.close();
+    return { text: shown, again: await register.metrics(), ...stats };
+  });
+  const values = valuesOf(text);
+  expect(values.get("holdfast_hub_members")).toBe(2);
+  expect(values.get("holdfast_connections_accepted_total")).toBe(router.accepted);
+  for (const { slot, sessions, handedOver } of router.slots) {
+    expect(values.get(`holdfast_sessions{slot="${slot}",transport="websocket"}`)).toBe(
+      sessions.open.websocket,
+    );
+    expect(values.get(`holdfast_connections_handed_over_total{slot="${slot}"}`)).toBe(handedOver);
+  }
+  expect(values.get("holdfast_connection_handover_seconds_count")).toBe(2);
+  expect(values.get('holdfast_connection_handover_seconds_bucket{le="+Inf"}')).toBe(2);
+  expect(values.get("holdfast_connection_handover_seconds_sum")).toBeCloseTo(
+    router.handover.sumMs / 1_000,
+    6,
+  );
+  expect(hub.members).toHaveLength(2);
+  expect(again.trim()).toBe("");
+  // Without a supervisor there is nothing of workers' processes.
+  expect(text).not.toContain("holdfast_worker_");
+});
+
+test("what there is nothing of is left out, and misuse is refused", () => {
+  const register = new Registry();
+  const stats = () => ({ accepted: 1, refused: {}, pending: 0, waiting: 0, slots: [], workers: [] }) as never;
+  const { names } = collectMetrics({ router: { stats }, register });
+  expect(names.every((name) => !name.startsWith("holdfast_hub_"))).toBe(true);
+  expect(() => collectMetrics({ register } as never)).toThrow(/needs a hub, a router or a cluster/);
+  expect(() => collectMetrics({ hub: {}, register } as never)).toThrow(/"hub"/);
+  expect(() => collectMetrics({ router: { stats }, register: {} } as never)).toThrow(
+    /registry of prom-client/,
+  );
+});
+
+test("a cluster's /metrics has every figure, in the format of Prometheus", async () => {
+  const it = await Supervised.start({ options: { admin: { port: 0 } } });
+  try {
+    const url = await it.primary.run(async (ctx) => (await ctx.cluster()).adminUrl ?? "");
+    for (;;) {
+      const { text, headers } = await httpRequest(`${url}metrics`);
+      expect(headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
+      const told = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]);
+      // What a worker says of itself comes with its first word.
+      if (!text.includes("holdfast_worker_heap_bytes{")) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        continue;
+      }
+      expect(told).toEqual(METRICS.map(({ name, type }) => [name, type]));
+      for (const line of text.split("\n")) {
+        expect(line).toMatch(/^$|^# (HELP|TYPE) |^[a-z0-9_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+$/);
+      }
+      return;
+    }
+  } finally {
+    await it.close();
+  }
+});
+
+test("labels are written so that they can be read", () => {
+  const refused = { 'a"b\\c\nd': 1 };
+  const router = {
+    accepted: 0,
+    refused,
+    pending: 0,
+    waiting: 0,
+    slots: [],
+    workers: [],
+    handover: { boundsMs: [], counts: [0], sumMs: 0, count: 0 },
+  };
+  expect(expose({ router: router as never })).toContain('reason="a\\"b\\\\c\\nd"');
+});
