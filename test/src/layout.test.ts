@@ -56,7 +56,7 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
       watch: [],
       metrics: [],
       admin: ["dashboard", "watch", "metrics"],
-      supervisor: ["wire", "control", "admin"],
+      supervisor: ["wire", "control", "watch", "admin"],
       worker: ["wire"],
       "command-line": ["wire", "control", "supervisor"],
     },

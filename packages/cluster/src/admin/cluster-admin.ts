@@ -1,13 +1,13 @@
 /**
  * The admin server of a cluster: what it tells of this one, and how its orders are carried out.
- * Owns: the server, and the watch whose figures it shows. Runs in: primary.
+ * Owns: the server. Runs in: primary.
  */
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import type { ActionName } from "../live-status.js";
 import { CONTENT_TYPE, expose } from "../metrics/exposition.js";
 import type { ReloadResult, ScaleResult } from "../reload.js";
 import type { ClusterStatus } from "../status.js";
-import { ClusterWatch, type WatchedCluster } from "../watch/cluster-watch.js";
+import type { ClusterWatch, WatchedCluster } from "../watch/cluster-watch.js";
 import { type Action, AdminServer, BadOrder } from "./admin-server.js";
 
 /** The cluster that is administered. */
@@ -28,20 +28,18 @@ const MAX_WORKERS = 512;
 
 export class ClusterAdmin {
   readonly #server: AdminServer;
-  readonly #watch: ClusterWatch;
 
-  private constructor(server: AdminServer, watch: ClusterWatch) {
+  private constructor(server: AdminServer) {
     this.#server = server;
-    this.#watch = watch;
   }
 
   /** @throws {HoldfastError} `HOLDFAST_ERR_LISTEN` */
   static async open(
     cluster: AdministeredCluster,
+    watch: ClusterWatch,
     place: AdminPlace,
     onError: (error: Error) => void,
   ): Promise<ClusterAdmin> {
-    const watch: ClusterWatch = new ClusterWatch(cluster, ["reload", "scale", "restart"]);
     const source = {
       status: () => watch.status(),
       unready: () => reasons(cluster.status(), cluster.hub.stats().members.length),
@@ -52,9 +50,8 @@ export class ClusterAdmin {
       actions: actionsOf(cluster, watch),
     };
     try {
-      return new ClusterAdmin(await AdminServer.open(source, { ...place, onError }), watch);
+      return new ClusterAdmin(await AdminServer.open(source, { ...place, onError }));
     } catch (error) {
-      watch.close();
       const { host, port } = place;
       const text =
         `The admin server cannot listen on port ${port} of ${host}: ${messageOf(error)}. Choose another place with ` +
@@ -67,9 +64,8 @@ export class ClusterAdmin {
     return this.#server.url;
   }
 
-  async close(): Promise<void> {
-    this.#watch.close();
-    await this.#server.close();
+  close(): Promise<void> {
+    return this.#server.close();
   }
 }
 

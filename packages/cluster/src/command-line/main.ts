@@ -4,9 +4,10 @@ import { VERSION } from "../version.js";
 import { CommandError } from "./command-error.js";
 import { type Command, rebalance, reload, scale, status, stop } from "./commands.js";
 import { run } from "./run.js";
+import { top } from "./top.js";
 import { COMMAND_USAGE, USAGE } from "./usage.js";
 
-const COMMANDS: Readonly<Record<string, Command>> = { run, reload, status, scale, rebalance, stop };
+const COMMANDS: Readonly<Record<string, Command>> = { run, reload, status, top, scale, rebalance, stop };
 
 async function main([name, ...args]: readonly string[]): Promise<number | undefined> {
   if (name === undefined) throw new CommandError(EXIT.usage, USAGE);

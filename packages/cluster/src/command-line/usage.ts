@@ -5,6 +5,7 @@ export const USAGE = `Usage: holdfast <command> [options]
   run <file>      run a cluster whose workers run the file
   reload          replace the workers, one after another
   status          show what the cluster is doing
+  top             watch it
   scale <number>  change the number of workers
   rebalance       spread live sessions evenly over the workers
   stop            let the workers finish, and stop
@@ -49,6 +50,13 @@ ${WHICH}`,
 Shows each worker of the cluster, or of all clusters of this user.
 
       --json               as JSON
+${WHICH}`,
+  top: `Usage: holdfast top [options]
+
+Watches a cluster: how everybody is, who has how many clients, what flows, what happened. Once a second, until q or
+Ctrl+C; or once, if its output is no terminal.
+
+  -1, --once               show it once
 ${WHICH}`,
   scale: `Usage: holdfast scale <number> [options]
 

@@ -17,6 +17,7 @@ import { EXIT } from "../exit-codes.js";
 import type { StopOptions } from "../options.js";
 import type { RebalanceResult, ReloadResult, ScaleResult } from "../reload.js";
 import type { ClusterEvents, ClusterState, ClusterStatus, StopResult } from "../status.js";
+import { ClusterWatch, type WatchedCluster } from "../watch/cluster-watch.js";
 import type { ControlAnswer, ControlRequest } from "../wire/control-messages.js";
 import { checkPlace, listen } from "./listening.js";
 import { logEvents } from "./operator-log.js";
@@ -39,6 +40,8 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
   #name: string;
   #control: ControlServer | undefined;
   #admin: ClusterAdmin | undefined;
+  /** From when somebody wants to look. */
+  #watching: ClusterWatch | undefined;
   #releaseSignals = () => {};
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
@@ -162,6 +165,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     await this.hub.close();
     await this.#control?.close();
     await this.#admin?.close();
+    this.#watching?.close();
     this.#releaseSignals();
     this.#state = "stopped";
     this.#onStopped();
@@ -191,15 +195,23 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     const { admin } = this.#options;
     if (!admin) return;
     const cluster = {
-      events: this,
-      hub: this.hub,
-      router: this.router,
-      status: () => this.status(),
+      ...this.#watched(),
       reload: () => this.reload(),
       scale: (workers: number) => this.scale(workers),
       restart: (slot: number, workerId: number) => this.#supervisor.restart(slot, workerId),
     };
-    this.#admin = await ClusterAdmin.open(cluster, admin, (error) => this.emit("warning", error));
+    this.#admin = await ClusterAdmin.open(cluster, this.#watch(), admin, (error) =>
+      this.emit("warning", error),
+    );
+  }
+
+  #watched(): WatchedCluster {
+    return { events: this, hub: this.hub, router: this.router, status: () => this.status() };
+  }
+
+  #watch(): ClusterWatch {
+    this.#watching ??= new ClusterWatch(this.#watched(), ["reload", "scale", "restart"]);
+    return this.#watching;
   }
 
   async #openControl(): Promise<void> {
@@ -224,6 +236,8 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     switch (request.command) {
       case "status":
         return this.status();
+      case "live":
+        return this.#watch().status();
       case "reload":
         return this.#withProgress(say, () => this.reload());
       case "rebalance":

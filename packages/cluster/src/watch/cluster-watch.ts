@@ -29,6 +29,8 @@ import { type Happening, Timeline } from "./timeline.js";
 
 const EVERY_MS = 1_000;
 const TOP = 5;
+/** An event loop that is late so many times in a row is slow. */
+const LATE_FOR = 5;
 
 /** What is watched. */
 export interface WatchedCluster {
@@ -65,6 +67,8 @@ export class ClusterWatch {
   readonly #history = new HistoryRing();
   readonly #timeline = new Timeline();
   readonly #stalled = new Set<number>();
+  /** The last delays of each worker's event loop. */
+  readonly #late = new Map<number, readonly number[]>();
   readonly #timer: NodeJS.Timeout;
   readonly #stopTelling: () => void;
   #reloadStartedAt = 0;
@@ -137,9 +141,9 @@ export class ClusterWatch {
   }
 
   #forgetGone({ status }: Seen): void {
-    for (const workerId of this.#stalled) {
-      if (!status.slots.some((slot) => slot.workerId === workerId)) this.#stalled.delete(workerId);
-    }
+    const isGone = (workerId: number) => !status.slots.some((slot) => slot.workerId === workerId);
+    for (const workerId of this.#stalled) if (isGone(workerId)) this.#stalled.delete(workerId);
+    for (const workerId of this.#late.keys()) if (isGone(workerId)) this.#late.delete(workerId);
   }
 
   #host(workers: readonly LiveWorker[], seen: Seen, health: Health): HostStatus {
@@ -187,6 +191,7 @@ export class ClusterWatch {
       isStalled: workerId !== undefined && this.#stalled.has(workerId),
       hasJoined: members.length > 0,
       backlogBytes,
+      lateMs: this.#lateMs(slot),
     });
     const open = routed?.sessions.open ?? { polling: 0, websocket: 0, webtransport: 0 };
     return {
@@ -214,6 +219,14 @@ export class ClusterWatch {
       restarts: slot.restarts,
       topEndings: topEndings(routed),
     };
+  }
+
+  /** The least of its last delays: so late it has been all the time. */
+  #lateMs({ workerId, sample }: SlotStatus): number {
+    if (workerId === undefined || !sample) return 0;
+    const last = [...(this.#late.get(workerId) ?? []), sample.loopP99Ms].slice(-LATE_FOR);
+    this.#late.set(workerId, last);
+    return last.length < LATE_FOR ? 0 : Math.min(...last);
   }
 
   #totals(workers: readonly LiveWorker[], { router }: Seen): Totals {

@@ -30,9 +30,11 @@ export interface Evidence {
   /** Whether the hub knows it; `undefined` if there is nobody to ask. */
   readonly hasJoined: boolean | undefined;
   readonly backlogBytes: number;
+  /** How late its event loop has been for a while: a moment is not a state. Milliseconds. */
+  readonly lateMs: number;
 }
 
-export function judgeWorker({ slot, isStalled, hasJoined, backlogBytes }: Evidence): Judgement {
+export function judgeWorker({ slot, isStalled, hasJoined, backlogBytes, lateMs }: Evidence): Judgement {
   const { state, crashes, silentMs, sample, uptimeMs, lastExit } = slot;
   const bad = (as: LiveWorkerState, summary: string): Judgement => ({ state: as, health: "bad", summary });
   const warning = (summary: string): Judgement => ({ state, health: "warning", summary });
@@ -59,10 +61,8 @@ export function judgeWorker({ slot, isStalled, hasJoined, backlogBytes }: Eviden
   if (hasJoined === false && uptimeMs > JOIN_MS) {
     return bad(state, "It has not joined the hub: broadcasts do not reach its clients.");
   }
-  if (sample && sample.loopP99Ms > SLOW_LOOP_MS) {
-    return warning(
-      `Its event loop is late: ${Math.round(sample.loopP99Ms)} ms in the worst hundredth of the time.`,
-    );
+  if (lateMs > SLOW_LOOP_MS) {
+    return warning(`Its event loop is late: ${Math.round(lateMs)} ms in the worst hundredth of the time.`);
   }
   if (backlogBytes > MUCH_BACKLOG_BYTES) {
     return warning(`${Math.round(backlogBytes / 1e6)} MB wait for it in the hub.`);

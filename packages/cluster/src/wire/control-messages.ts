@@ -15,6 +15,8 @@ export const NAME = /^(?!\.)[\w.-]{1,64}$/;
 
 export type ControlRequest =
   | { readonly command: "status" }
+  /** What `holdfast top` shows. */
+  | { readonly command: "live" }
   | { readonly command: "reload" }
   | { readonly command: "rebalance" }
   | { readonly command: "scale"; readonly workers: number }
@@ -46,6 +48,7 @@ export function decodeRequest(line: string): ControlRequest | string {
   }
   switch (command) {
     case "status":
+    case "live":
     case "reload":
     case "rebalance":
       return { command };

@@ -146,12 +146,8 @@ function drawSheet() {
   say(title, status.hosts.length > 1 ? `${host.name}, worker ${worker.slot}` : `Worker ${worker.slot}`);
   set(dot, { "data-health": worker.health });
   const up = worker.since === null ? "" : ` Up for ${duration(status.at - worker.since)}.`;
-  say(
-    summary,
-    `${STATES[worker.state]}, ${HEALTHS[worker.health]}: ${worker.summary}${up}`.replace(/^./, (c) =>
-      c.toUpperCase(),
-    ),
-  );
+  const state = STATES[worker.state].replace(/^./, (first) => first.toUpperCase());
+  say(summary, `${state}. ${worker.summary}${up}`);
   updateMix(mix, worker);
   say(mixText, mixInWords(worker.clients, worker.transports));
   for (const [name, read] of FACTS) say(facts.get(name), read(worker));
