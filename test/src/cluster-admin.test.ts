@@ -1,6 +1,6 @@
 /** The admin server: who gets what, hostile input, slow viewers; and that it tells the truth of a real cluster. */
 
-import type { LiveStatus } from "@holdfast/cluster";
+import type { LiveStatus } from "@holdfast/cluster/live-status";
 import { type HttpAnswer, httpRequest, RawSocket } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";

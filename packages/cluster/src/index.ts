@@ -1,23 +1,5 @@
 export type { ListenAddress } from "./address.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
-export type {
-  ActionName,
-  BackplaneStatus,
-  Count,
-  EventKind,
-  Health,
-  History,
-  HostStatus,
-  HubStatus,
-  LiveStatus,
-  LiveWorker,
-  LiveWorkerState,
-  ProcessStatus,
-  ReloadStatus,
-  SeriesName,
-  TimelineEvent,
-  Totals,
-} from "./live-status.js";
 export type { AdminOptions, ClusterOptions, JoinOptions, StopOptions } from "./options.js";
 export type { ProcessSample } from "./process-health.js";
 export type {

@@ -1,5 +1,5 @@
 /**
- * What the dashboard and `holdfast top` show: the JSON of `/api/status`. Types only. Runs in: primary; the page reads it.
+ * `@holdfast/cluster/live-status`: what the dashboard and `holdfast top` show, the JSON of `/api/status`. Types only. Runs in: primary; the page reads it.
  *
  * Everything in it is measured. What a part of the cluster cannot tell is `null`, never a guess. Counters are since the
  * primary has started; rates are of the last second or two.

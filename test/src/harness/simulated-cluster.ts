@@ -1,5 +1,5 @@
 /** The admin server over a cluster that is simulated. Owns: the server. Runs in: tests, screenshots. */
-import type { LiveStatus } from "@holdfast/cluster";
+import type { LiveStatus } from "@holdfast/cluster/live-status";
 import {
   AdminServer,
   type AdminServerOptions,

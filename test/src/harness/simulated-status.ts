@@ -14,7 +14,7 @@ import type {
   ReloadStatus,
   SeriesName,
   TimelineEvent,
-} from "@holdfast/cluster";
+} from "@holdfast/cluster/live-status";
 
 export interface Simulation {
   readonly hosts?: number;

@@ -28,7 +28,8 @@ export function drawPicture(current) {
   status = current;
   const { hosts, backplane } = status;
   const list = byId("hosts");
-  set(list, { "data-hosts": Math.min(hosts.length, 4) });
+  const workers = hosts.reduce((sum, host) => sum + host.workers.length, 0);
+  set(list, { "data-hosts": Math.min(hosts.length, 4), "data-moving": workers <= MAX_FIGURES });
   const bar = byId("backplane");
   bar.hidden = backplane === null;
   if (backplane) {
