@@ -41,6 +41,8 @@ function wrap(item) {
 }
 
 const panels = [];
+// Grafana puts the chosen one in.
+const DATASOURCE = ["$", "{datasource}"].join("");
 const WIDE = 12;
 const HIGH = 8;
 
@@ -59,7 +61,7 @@ function graph(title, unit, ...targets) {
   panels.push({
     type: "timeseries",
     title,
-    datasource: { type: "prometheus", uid: "${datasource}" },
+    datasource: { type: "prometheus", uid: DATASOURCE },
     gridPos: { h: HIGH, w: WIDE, x: isLeft ? 0 : WIDE, y: isLeft ? y() : last.gridPos.y },
     fieldConfig: {
       defaults: { unit, min: 0, custom: { lineWidth: 1, fillOpacity: 10, showPoints: "never" } },
@@ -170,7 +172,7 @@ const dashboard = {
         name: "job",
         type: "query",
         label: "Job",
-        datasource: { type: "prometheus", uid: "${datasource}" },
+        datasource: { type: "prometheus", uid: DATASOURCE },
         query: "label_values(holdfast_connections_accepted_total, job)",
         refresh: 2,
         includeAll: true,

@@ -136,11 +136,7 @@ export class HubServer {
     this.#admit(pair.join.greeting, pair.join.connection, pair.listen);
   }
 
-  #admit(
-    { workerId, pid, processMark: mark }: Join,
-    from: UnixConnection,
-    to: UnixConnection,
-  ): void {
+  #admit({ workerId, pid, processMark: mark }: Join, from: UnixConnection, to: UnixConnection): void {
     const { id } = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
     this.#marks.set(id, mark);
     const { limits, roomSeed } = this.#hub;

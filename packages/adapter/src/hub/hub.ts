@@ -39,7 +39,6 @@ import { HubOrder, type MakeOrder } from "./order.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
 
-
 export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
 }
