@@ -6,6 +6,7 @@ export { type HttpAnswer, httpRequest } from "./http-request.js";
 export { freePort, untilListening } from "./ports.js";
 export { type Exit, Program, type ProgramOptions, type Result, runProgram } from "./program.js";
 export { RawSocket } from "./raw-socket.js";
+export { findRedisServer, RedisServer, type RedisServerOptions } from "./redis-server.js";
 export { RemoteProcess } from "./remote-process.js";
 export { RemoteProgram, type RemoteProgramOptions } from "./remote-program.js";
 export { within } from "./within.js";

@@ -15,6 +15,8 @@ interface Layout {
   readonly known: readonly string[];
 }
 
+/** Lists of public names: one for each name that users import from. */
+const ENTRIES: readonly string[] = ["index", "redis-streams"];
 const SOCKET_IO = /^(socket\.io|socket\.io-adapter|engine\.io|ws)$/;
 const CLUSTER = /^(node:)?cluster$/;
 
@@ -118,10 +120,10 @@ function objectionTo({ from, to, isOwn }: Import, { folders, foreign }: Layout):
     if (!foreign[folder]?.some((pattern) => pattern.test(to))) return undefined;
     return `${folder}/ must not import "${to}": pass in what is needed of it from a folder above.`;
   }
-  if (to === "index") return "index.ts is for users: import the file that has the name.";
+  if (ENTRIES.includes(to)) return `${to}.ts is for users: import the file that has the name.`;
   if (folder === "" || folderOf(to) === "" || folderOf(to) === folder) {
-    // What everybody imports must not pull in a folder, except the list of public names.
-    const isUpwards = folder === "" && folderOf(to) !== "" && from !== "index";
+    // What everybody imports must not pull in a folder, except the lists of public names.
+    const isUpwards = folder === "" && folderOf(to) !== "" && !ENTRIES.includes(from);
     return isUpwards ? "files in the root import no folder: move one of the two." : undefined;
   }
   const allowed = folders[folder];

@@ -115,7 +115,22 @@ export type HoldfastErrorCode =
    * cannot be read. It was dropped, the request that it belongs to fails, and the link goes on. That is a fault
    * of this package: please report it.
    */
-  | "HOLDFAST_ERR_BROKEN_MESSAGE";
+  | "HOLDFAST_ERR_BROKEN_MESSAGE"
+  /**
+   * A warning of the process in the primary: Redis cannot be reached, does not answer in time or refuses. Until it is
+   * back, this host's messages reach its own clients only. Look after Redis; the message has its words.
+   */
+  | "HOLDFAST_ERR_BACKPLANE_DOWN"
+  /**
+   * A warning of the process in the primary: Redis throws keys away when its memory is full. Set its
+   * `maxmemory-policy` to `noeviction`.
+   */
+  | "HOLDFAST_ERR_BACKPLANE_EVICTS"
+  /**
+   * A warning of the process in the primary: with the option `url` of `redisStreams()`, the package `redis` is needed
+   * and is not installed. `npm install redis`, or give a `client`.
+   */
+  | "HOLDFAST_ERR_NO_REDIS";
 
 /** Marks instances across packages, and across copies of one package. */
 const BRAND = Symbol.for("holdfast.error");

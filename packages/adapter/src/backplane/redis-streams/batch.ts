@@ -1,0 +1,159 @@
+/**
+ * What a host has to say since its last call of Redis, as the arguments of one script.
+ * Owns: copies of the frames. Runs in: where the hub is.
+ */
+import type { Frame, HostChange, StoredSession } from "../../hub/backplane.js";
+import type { RedisArgument } from "./clients.js";
+import { FrameList, NameTable } from "./entry.js";
+
+/** Frames that go one way: to hosts that want them, or to one host in any case. */
+interface Route {
+  readonly code: "w" | "a";
+  readonly hosts: readonly string[];
+  readonly frames: FrameList;
+}
+
+type Operation = Route | RedisArgument[];
+
+export class Batch {
+  /** Given when it is sent; the same when it is sent again. */
+  number = 0;
+  /** The newest change that the choice of hosts is based on; undefined if nothing was chosen. */
+  version: number | undefined;
+  readonly #names = new NameTable();
+  readonly #records = new FrameList();
+  #operations: Operation[] = [];
+  #bytes = 0;
+  #tells = false;
+
+  get isEmpty(): boolean {
+    return this.#operations.length === 0 && this.#records.count === 0;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get recordCount(): number {
+    return this.#records.count;
+  }
+
+  /** Whether it changes what other hosts know of this one. */
+  get tells(): boolean {
+    return this.#tells;
+  }
+
+  send(hosts: readonly string[], version: number, namespace: string, ...frame: Frame): void {
+    this.version ??= version;
+    this.#route("w", hosts).add(this.#names.place(namespace), ...this.#weighed(frame));
+  }
+
+  sendTo(host: string, namespace: string, ...frame: Frame): void {
+    this.#route("a", [host]).add(this.#names.place(namespace), ...this.#weighed(frame));
+  }
+
+  record(namespace: string, ...frame: Frame): void {
+    this.#records.add(this.#names.place(namespace), ...this.#weighed(frame));
+  }
+
+  tell({ wants, drops, namespaces, left }: HostChange): void {
+    this.#tells = true;
+    const names = JSON.stringify([...namespaces].map(([name, value]) => [name, value ?? null]));
+    this.#add(["c", u32s(wants), u32s(drops), names, u32s(left)]);
+  }
+
+  keepSession(key: string, session: Partial<StoredSession>, ttlMs: number): void {
+    const fields: RedisArgument[] = [];
+    if (session.sid !== undefined) fields.push("i", session.sid);
+    if (session.rooms !== undefined) fields.push("r", session.rooms);
+    if (session.data !== undefined) fields.push("d", session.data);
+    this.#add(["k", key, String(ttlMs), String(fields.length / 2), ...fields]);
+  }
+
+  releaseSession(key: string, ttlMs: number): void {
+    this.#add(["x", key, String(ttlMs)]);
+  }
+
+  forgetSession(key: string): void {
+    this.#add(["f", key]);
+  }
+
+  /** The table of names, and the operations. */
+  arguments(): RedisArgument[] {
+    const args: RedisArgument[] = [this.#names.encode()];
+    for (const operation of this.#operations) {
+      if (Array.isArray(operation)) args.push(...operation);
+      else args.push(...routeArguments(operation));
+    }
+    if (this.#records.count > 0) args.push("r", String(this.#records.count), this.#records.take());
+    return args;
+  }
+
+  /** Forgets frames for other hosts, which are of no use any more. @returns how many they were */
+  dropFrames(): number {
+    let dropped = 0;
+    this.#keepOperations((operation) => {
+      if (Array.isArray(operation)) return true;
+      dropped += operation.frames.count;
+      return false;
+    });
+    this.version = undefined;
+    return dropped;
+  }
+
+  /** Forgets what other hosts should know: they are told everything anew. */
+  dropChanges(): void {
+    this.#keepOperations((operation) => !Array.isArray(operation) || operation[0] !== "c");
+    this.#tells = false;
+  }
+
+  /** Forgets everything but the recoverable packets. */
+  keepRecordsOnly(): void {
+    this.#keepOperations(() => false);
+    this.#tells = false;
+    this.version = undefined;
+  }
+
+  #keepOperations(isKept: (operation: Operation) => boolean): void {
+    this.#operations = this.#operations.filter(isKept);
+  }
+
+  #route(code: Route["code"], hosts: readonly string[]): FrameList {
+    const last = this.#operations.at(-1);
+    if (last !== undefined && !Array.isArray(last)) {
+      if (last.code === code && sameItems(last.hosts, hosts)) return last.frames;
+    }
+    // The caller may use its list again.
+    const route: Route = { code, hosts: [...hosts], frames: new FrameList() };
+    this.#operations.push(route);
+    return route.frames;
+  }
+
+  #weighed(frame: Frame): Frame {
+    this.#bytes += frame[2] - frame[1];
+    return frame;
+  }
+
+  #add(operation: RedisArgument[]): void {
+    for (const argument of operation) this.#bytes += argument.length;
+    this.#operations.push(operation);
+  }
+}
+
+function routeArguments({ code, hosts, frames }: Route): RedisArgument[] {
+  return code === "a"
+    ? [code, ...hosts, frames.take()]
+    : [code, String(hosts.length), ...hosts, frames.take()];
+}
+
+function sameItems(some: readonly string[], others: readonly string[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
+  return true;
+}
+
+function u32s(numbers: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(numbers.length * 4);
+  for (let i = 0; i < numbers.length; i++) bytes.writeUInt32LE(numbers[i] as number, i * 4);
+  return bytes;
+}

@@ -1,0 +1,115 @@
+/** Options of `redisStreams()`, as given and as resolved; each is checked here, once. Runs in: where the hub is. */
+import { HoldfastError } from "../../errors.js";
+import { MAX_TIMER_MS, OptionReader } from "../../option-reader.js";
+import {
+  type IoRedisClient,
+  isIoRedis,
+  isNodeRedis,
+  type NodeRedisClient,
+  type RedisClient,
+} from "./clients.js";
+
+const MAX_BYTES = 2 ** 31 - 1;
+const MIB = 2 ** 20;
+/** No braces: they would begin another hash tag. */
+const APP = /^[\w.-]{1,64}$/;
+
+/** Options of `redisStreams()`. Either `url` or `client` is needed. */
+export interface RedisStreamsOptions {
+  /**
+   * Names the application: hosts with the same name in the same Redis are one cluster. There is no default, because it
+   * would join strangers. 1–64 characters: letters, digits, `_`, `.` and `-`.
+   */
+  app: string;
+  /**
+   * Where Redis is: `redis[s]://[[user][:password]@]host[:port][/database]`. Holdfast makes a client of the package
+   * `redis`, which has to be installed.
+   * @see https://github.com/redis/node-redis
+   */
+  url?: string;
+  /**
+   * A client of `redis` or `ioredis`, version 5 or newer. It is duplicated, and stays as it is: Holdfast neither uses its
+   * connection nor closes it.
+   */
+  client?: NodeRedisClient | IoRedisClient;
+  /**
+   * How long a host may be silent before the others take it for gone. Milliseconds, integer, 500–60000.
+   * @default 3000
+   */
+  lease?: number;
+  /**
+   * How long Redis may take to answer, and how long recoverable packets wait for it when it is away. After that each
+   * host goes on alone until Redis is back. Milliseconds, integer, 100–60000.
+   * @default 2000
+   */
+  timeout?: number;
+  /**
+   * How long Redis keeps recoverable packets, if `journalBytes` allows: at least as long as
+   * `connectionStateRecovery.maxDisconnectionDuration`. Milliseconds, integer, 1000–2147483647.
+   * @default 150000
+   */
+  journalTime?: number;
+  /**
+   * How many bytes of recoverable packets Redis keeps. Bytes, integer, 1048576–2147483647.
+   * @default 67108864 (64 MiB)
+   */
+  journalBytes?: number;
+  /**
+   * How many bytes may wait in Redis for one host. When it does not read them in time, they are thrown away, except
+   * for recoverable packets. Bytes, integer, 1048576–2147483647.
+   * @default 67108864 (64 MiB)
+   */
+  inboxBytes?: number;
+}
+
+export type ResolvedStreamsOptions = Readonly<
+  Required<Omit<RedisStreamsOptions, "url" | "client">> & {
+    /** @throws {HoldfastError} `HOLDFAST_ERR_NO_REDIS` */
+    makeClient(): Promise<RedisClient>;
+  }
+>;
+
+export function resolveStreamsOptions(input: RedisStreamsOptions): ResolvedStreamsOptions {
+  const fields = new OptionReader("redisStreams", input);
+  const isApp = (value: unknown): value is string => typeof value === "string" && APP.test(value);
+  const isClient = (value: unknown): value is RedisClient | undefined =>
+    value === undefined || isNodeRedis(value) || isIoRedis(value);
+  const url = fields.string("url", undefined, 1);
+  const client = fields.value(
+    "client",
+    undefined,
+    isClient,
+    "a client of redis or ioredis, version 5 or newer",
+  );
+  if ((url === undefined) === (client === undefined)) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'redisStreams() needs one of the options "url" and "client", and not both.',
+    );
+  }
+  return fields.end({
+    app: fields.value("app", undefined, isApp, "a name of 1 to 64 letters, digits, _, . and -") as string,
+    lease: fields.integer("lease", 3_000, 500, 60_000),
+    timeout: fields.integer("timeout", 2_000, 100, 60_000),
+    journalTime: fields.integer("journalTime", 150_000, 1_000, MAX_TIMER_MS),
+    journalBytes: fields.integer("journalBytes", 64 * MIB, MIB, MAX_BYTES),
+    inboxBytes: fields.integer("inboxBytes", 64 * MIB, MIB, MAX_BYTES),
+    makeClient: async () => client ?? clientOf(url as string),
+  });
+}
+
+async function clientOf(url: string): Promise<RedisClient> {
+  let redis: { createClient(options: { url: string }): unknown };
+  try {
+    // Optional: only who gives a URL needs it.
+    redis = (await import("redis" as string)) as typeof redis;
+  } catch (cause) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_NO_REDIS",
+      'The option "url" of redisStreams() needs the package "redis", version 5 or newer: npm install redis. ' +
+        'Or give a "client" of ioredis.',
+      { cause },
+    );
+  }
+  return redis.createClient({ url }) as RedisClient;
+}

@@ -1,0 +1,534 @@
+/**
+ * A host's place among the hosts of an application, by way of Redis: joins, sends, reads, and stays.
+ * Owns: two connections, the lease, and the reader and sender on them. Runs in: where the hub is.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import debugModule from "debug";
+import { HoldfastError } from "../../errors.js";
+import type {
+  Backplane,
+  BackplaneEvents,
+  BackplaneLimits,
+  Frame,
+  HostChange,
+  StoredSession,
+  TakenSession,
+} from "../../hub/backplane.js";
+import { newEpoch } from "../../wire/offset.js";
+import type { RedisArgument, RedisClient } from "./clients.js";
+import { Connection } from "./connection.js";
+import { readEntry } from "./entry.js";
+import { Keys } from "./keys.js";
+import type { ResolvedStreamsOptions } from "./options.js";
+import { Reader, type Stream } from "./reader.js";
+import {
+  bytesOf,
+  type JoinReply,
+  listOf,
+  numberOf,
+  readChange,
+  readJoin,
+  type StreamEntry,
+  textOf,
+} from "./replies.js";
+import { Answer, BATCH, GONE, JOIN, RENEW, type Script, TAKE } from "./scripts.js";
+import { Sender } from "./sender.js";
+
+const debug = debugModule("holdfast:adapter:redis");
+
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 2_000;
+/** Keys outlive the application by this, and by what packets are kept for. */
+const KEEP_MS = 10 * 60_000;
+const NO_SCRIPT = /^NOSCRIPT/;
+
+/** One membership, as long as its connections live. */
+interface Membership {
+  readonly connection: Connection;
+  readonly reader: Reader;
+  readonly epoch: string;
+  /** What was placed up to this number is past. */
+  readonly pastUpTo: number;
+  /** When the lease was last renewed; the lease is at least this young. */
+  renewedAt: number;
+}
+
+/**
+ * away: no connection, or no membership; `isTold` says whether the hub was told that it is alone. joined: a member.
+ *
+ * away → joined → away; any state → closed
+ */
+type State =
+  | { readonly kind: "away"; readonly isTold: boolean }
+  | { readonly kind: "joined"; readonly membership: Membership }
+  | { readonly kind: "closed" };
+
+export class RedisStreams implements Backplane {
+  readonly host = randomUUID();
+  readonly #options: ResolvedStreamsOptions;
+  readonly #limits: BackplaneLimits;
+  readonly #events: BackplaneEvents;
+  readonly #keys: Keys;
+  readonly #sender: Sender;
+  readonly #closing = new AbortController();
+  #state: State = { kind: "away", isTold: false };
+  #client: RedisClient | undefined;
+  #alone: NodeJS.Timeout | undefined;
+  #lastError = new HoldfastError("HOLDFAST_ERR_BACKPLANE_DOWN", "Redis has not answered yet.");
+  /** A new one for each membership that others see. */
+  #generation = "";
+  #epoch = "";
+  /** The highest number of any entry that this host knows of. */
+  #seen = 0;
+  /** The newest change that it knows of. */
+  #change = 0;
+  /** The same, without its own that it has not read yet. */
+  #readChange = 0;
+  #inboxCount = 0;
+  #hasChecked = false;
+  /** The reader of this membership or the one before. */
+  #lastReader: Reader | undefined;
+  /** Ends this membership. */
+  #failMembership: (error: unknown) => void = () => {};
+  readonly #run: Promise<void>;
+
+  constructor(options: ResolvedStreamsOptions, limits: BackplaneLimits, events: BackplaneEvents) {
+    this.#options = options;
+    this.#limits = limits;
+    this.#events = events;
+    this.#keys = new Keys(options.app);
+    this.#sender = new Sender(limits.maxBacklogBytes, {
+      call: (number, version, args) => this.#callBatch(number, version, args),
+      version: () => this.#change,
+      onTold: (change) => {
+        this.#change = Math.max(this.#change, change);
+      },
+      onSessionLost: (key) => this.#onSessionLost(key),
+      onFailure: (error) => this.#onFailure(error),
+    });
+    this.#waitAlone();
+    this.#run = this.#runUntilClosed();
+  }
+
+  get backlogBytes(): number {
+    return this.#sender.backlogBytes;
+  }
+
+  /** Calls of Redis, frames that were thrown away, calls whose frames went to all hosts. */
+  get counts(): Sender["counts"] {
+    return this.#sender.counts;
+  }
+
+  send(hosts: readonly string[], namespace: string, ...frame: Frame): void {
+    if (this.#takes()) this.#sender.batch.send(hosts, this.#change, namespace, ...frame);
+  }
+
+  sendTo(host: string, namespace: string, ...frame: Frame): void {
+    if (this.#takes()) this.#sender.batch.sendTo(host, namespace, ...frame);
+  }
+
+  record(namespace: string, ...frame: Frame): void {
+    this.#sender.batch.record(namespace, ...frame);
+  }
+
+  tell(change: HostChange): void {
+    if (!this.#isAlone) this.#sender.batch.tell(change);
+  }
+
+  whenInEffect(callback: () => void): void {
+    if (this.#isAlone) callback();
+    else this.#sender.whenDone(callback);
+  }
+
+  keepSession(namespace: string, privateId: string, session: Partial<StoredSession>, ttlMs: number): void {
+    if (!this.#isAlone)
+      this.#sender.batch.keepSession(this.#keys.session(namespace, privateId), session, ttlMs);
+  }
+
+  releaseSession(namespace: string, privateId: string, ttlMs: number): void {
+    if (!this.#isAlone) this.#sender.batch.releaseSession(this.#keys.session(namespace, privateId), ttlMs);
+  }
+
+  forgetSession(namespace: string, privateId: string): void {
+    if (!this.#isAlone) this.#sender.batch.forgetSession(this.#keys.session(namespace, privateId));
+  }
+
+  async takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession> {
+    const membership = this.#membership;
+    if (!membership) throw this.#lastError;
+    const key = this.#keys.session(namespace, privateId);
+    const answer = await this.#callChecked(membership.connection, TAKE, [key, String(ttlMs)]);
+    const [, kind, first, rooms, data] = answer;
+    if (textOf(kind) === "held") return { kind: "held", host: textOf(first) };
+    if (textOf(kind) !== "taken") return { kind: "none" };
+    const session = { sid: textOf(first), rooms: bytesOf(rooms), data: data ? bytesOf(data) : undefined };
+    return { kind: "taken", session };
+  }
+
+  async close(): Promise<void> {
+    const membership = this.#membership;
+    if (membership) {
+      // What was sent before is still sent.
+      await Promise.race([
+        new Promise<void>((resolve) => this.whenInEffect(resolve)),
+        sleep(this.#options.timeout, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {}),
+      ]);
+      await this.#call(membership.connection, GONE, [this.host, this.#generation]).catch(() => {});
+    }
+    this.#state = { kind: "closed" };
+    clearTimeout(this.#alone);
+    this.#closing.abort();
+    membership?.reader.stop();
+    this.#sender.close();
+    await this.#run;
+  }
+
+  get #membership(): Membership | undefined {
+    return this.#state.kind === "joined" ? this.#state.membership : undefined;
+  }
+
+  get #isAlone(): boolean {
+    return this.#state.kind === "closed" || (this.#state.kind === "away" && this.#state.isTold);
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  #takes(): boolean {
+    if (!this.#isAlone && !this.#sender.isFull) return true;
+    this.#sender.counts.dropped++;
+    return false;
+  }
+
+  /** Joins again and again, until `close()`. */
+  async #runUntilClosed(): Promise<void> {
+    let retryMs = FIRST_RETRY_MS;
+    while (!this.#isClosed) {
+      const startedAt = performance.now();
+      try {
+        await this.#beMember();
+      } catch (error) {
+        this.#onAway(error);
+      }
+      if (performance.now() - startedAt > LAST_RETRY_MS) retryMs = FIRST_RETRY_MS;
+      // Hosts that have lost their Redis together need not come back together.
+      const pause = retryMs * (0.5 + Math.random() / 2);
+      await sleep(pause, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {});
+      retryMs = Math.min(2 * retryMs, LAST_RETRY_MS);
+    }
+  }
+
+  /** Is a member until a connection fails, or Redis has another opinion; then it rejects. */
+  async #beMember(): Promise<void> {
+    const { timeout } = this.#options;
+    let fail: (error: unknown) => void = () => {};
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    failed.catch(() => {});
+    const connections = new Set<Connection>();
+    let isOver = false;
+    const open = async () => {
+      const connection = await Connection.open(await this.#getClient(), timeout, fail);
+      connections.add(connection);
+      if (isOver) connection.close();
+      return connection;
+    };
+    const onClose = () => fail(new HoldfastError("HOLDFAST_ERR_CLOSED", "The backplane was closed."));
+    this.#closing.signal.addEventListener("abort", onClose);
+    try {
+      const [commands, reading] = await Promise.race([Promise.all([open(), open()]), failed]);
+      this.#failMembership = fail;
+      const membership = await this.#join(commands);
+      await Promise.race([membership.reader.run(reading, timeout), this.#keepLease(membership), failed]);
+    } finally {
+      isOver = true;
+      this.#closing.signal.removeEventListener("abort", onClose);
+      this.#sender.stop();
+      this.#membership?.reader.stop();
+      for (const connection of connections) connection.close();
+    }
+  }
+
+  #onFailure(error: unknown): void {
+    this.#failMembership(typeof error === "string" ? lostMembership(error) : error);
+  }
+
+  async #getClient(): Promise<RedisClient> {
+    this.#client ??= await this.#options.makeClient();
+    return this.#client;
+  }
+
+  async #join(connection: Connection): Promise<Membership> {
+    if (!this.#hasChecked) await this.#checkMemory(connection);
+    const fresh = randomUUID();
+    const renewedAt = performance.now();
+    const answer = await this.#callJoin(connection, fresh);
+    if (textOf(answer[0]) === Answer.protocol) throw this.#refused(textOf(answer[1]));
+    const joined = readJoin(answer);
+    if (!joined.isSame) this.#generation = fresh;
+    return this.#onJoined(connection, joined, renewedAt);
+  }
+
+  #callJoin(connection: Connection, fresh: string): Promise<readonly unknown[]> {
+    // Whoever was alone comes back as another member: the others' frames have not reached it.
+    const known = this.#isAlone ? "" : this.#generation;
+    return this.#call(connection, JOIN, [
+      this.host,
+      known,
+      fresh,
+      String(this.#limits.protocol),
+      String(this.#options.lease),
+      this.#epoch,
+      String(this.#seen),
+      newEpoch(),
+      randomBytes(16).toString("hex"),
+      randomBytes(32).toString("hex"),
+      "",
+    ]);
+  }
+
+  #refused(theirs: string): HoldfastError {
+    return new HoldfastError(
+      "HOLDFAST_ERR_VERSION_MISMATCH",
+      `The other hosts of "${this.#options.app}" speak version ${theirs} of the protocol, this one ` +
+        `${this.#limits.protocol}. Install the same version of @holdfast/adapter on all hosts.`,
+    );
+  }
+
+  #onJoined(connection: Connection, joined: JoinReply, renewedAt: number): Membership {
+    const { isSame, epoch, seed, number, change, lastBatch, hosts } = joined;
+    const wasAlone = this.#isAlone;
+    clearTimeout(this.#alone);
+    this.#alone = undefined;
+    const isNewOrder = epoch !== this.#epoch || wasAlone;
+    const old = this.#lastReader;
+    let pastUpTo = 0;
+    if (isNewOrder) {
+      pastUpTo = number;
+      if (!wasAlone) this.#sender.sendAgain();
+    }
+    if (!isSame) {
+      this.#inboxCount = 0;
+      this.#change = this.#readChange = change;
+      this.#sender.dropChanges();
+    }
+    this.#epoch = epoch;
+    this.#seen = isNewOrder ? number : Math.max(this.#seen, number);
+    const cursors: Record<Stream, number> = {
+      journal: isNewOrder ? 0 : (old?.cursor("journal") ?? 0),
+      inbox: isSame ? (old?.cursor("inbox") ?? number) : number,
+      changes: isSame ? (old?.cursor("changes") ?? number) : number,
+    };
+    const reader: Reader = new Reader(this.#keys, this.host, cursors, {
+      beforeEntries: () => this.#confirm(membership),
+      onEntry: (stream, entry) => this.#onEntry(membership, stream, entry),
+      afterEntries: () => this.#afterEntries(membership),
+    });
+    this.#lastReader = reader;
+    const membership: Membership = { connection, reader, epoch, pastUpTo, renewedAt };
+    this.#state = { kind: "joined", membership };
+    debug(
+      "host %s joined %s (%s), %d others",
+      this.host,
+      this.#options.app,
+      isSame ? "same" : "new",
+      hosts.length,
+    );
+    if (!isSame) this.#events.onJoined({ epoch, seed, hosts });
+    this.#sender.start(lastBatch);
+    return membership;
+  }
+
+  #afterEntries(membership: Membership): void {
+    this.#events.onPause();
+    // Redis must not take for unread what has been read.
+    const isMuch = membership.reader.inboxBytes > this.#options.inboxBytes / 4;
+    if (isMuch) this.#renew(membership).catch((error: unknown) => this.#onFailure(error));
+  }
+
+  /** Waits with what was read until it is certain that the others do not take this host for gone. */
+  #confirm(membership: Membership): Promise<void> | undefined {
+    if (performance.now() - membership.renewedAt < this.#options.lease) return undefined;
+    return this.#renew(membership);
+  }
+
+  async #keepLease(membership: Membership): Promise<never> {
+    for (;;) {
+      await sleep(this.#options.lease / 3, undefined, { signal: this.#closing.signal, ref: false });
+      await this.#renew(membership);
+    }
+  }
+
+  async #renew(membership: Membership): Promise<void> {
+    const { reader, connection } = membership;
+    const startedAt = performance.now();
+    await this.#callChecked(connection, RENEW, [
+      String(this.#options.lease),
+      String(reader.cursor("inbox")),
+      String(reader.takeInboxBytes()),
+      String(this.#options.journalTime + KEEP_MS),
+    ]);
+    membership.renewedAt = startedAt;
+  }
+
+  #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
+    const membership = this.#membership;
+    if (!membership) return Promise.reject(this.#lastError);
+    const { inboxBytes, journalBytes, journalTime } = this.#options;
+    return this.#call(membership.connection, BATCH, [
+      ...this.#identity(),
+      String(number),
+      String(version),
+      String(inboxBytes),
+      String(journalBytes),
+      String(journalTime),
+      ...args,
+    ]);
+  }
+
+  #identity(): string[] {
+    return [this.host, this.#generation, this.#epoch, String(this.#seen)];
+  }
+
+  /** @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN` if this host is not one of them any more */
+  async #callChecked(
+    connection: Connection,
+    script: Script,
+    args: RedisArgument[],
+  ): Promise<readonly unknown[]> {
+    const answer = await this.#call(connection, script, [...this.#identity(), ...args]);
+    if (textOf(answer[0]) === Answer.ok) return answer;
+    const error = lostMembership(textOf(answer[0]));
+    this.#failMembership(error);
+    throw error;
+  }
+
+  async #call(connection: Connection, script: Script, args: RedisArgument[]): Promise<readonly unknown[]> {
+    const rest = ["1", this.#keys.state, this.#keys.prefix, ...args];
+    const { timeout } = this.#options;
+    try {
+      return listOf(await connection.command(["EVALSHA", script.sha, ...rest], timeout));
+    } catch (error) {
+      if (!NO_SCRIPT.test((error as Error).message)) throw error;
+      return listOf(await connection.command(["EVAL", script.source, ...rest], timeout));
+    }
+  }
+
+  #onEntry(membership: Membership, stream: Stream, entry: StreamEntry): void {
+    this.#seen = Math.max(this.#seen, entry.number);
+    const host = textOf(entry.fields.get("h"));
+    if (stream === "journal") this.#onJournal(membership, host, entry);
+    else if (stream === "inbox") this.#onInbox(host, entry);
+    else this.#onChange(host, entry);
+  }
+
+  #onJournal({ pastUpTo }: Membership, host: string, { number, fields }: StreamEntry): void {
+    const isPast = number <= pastUpTo;
+    let sequence = numberOf(fields.get("s"));
+    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
+      this.#events.onRecord(host, namespace, sequence++, isPast, buffer, start, end);
+    });
+    if (!isWhole) this.#onBroken();
+    if (host === this.host) this.#sender.seen(numberOf(fields.get("b")));
+  }
+
+  #onInbox(host: string, { fields }: StreamEntry): void {
+    const count = numberOf(fields.get("k"));
+    if (count > this.#inboxCount + 1) this.#events.onGap(count - this.#inboxCount - 1);
+    this.#inboxCount = count;
+    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
+      this.#events.onFrame(host, namespace, buffer, start, end);
+    });
+    if (!isWhole) this.#onBroken();
+  }
+
+  #onChange(host: string, { number, fields }: StreamEntry): void {
+    // Without what was told in between, it is not known what the hosts want.
+    if (numberOf(fields.get("p")) !== this.#readChange) throw lostMembership("GAP");
+    this.#readChange = number;
+    this.#change = Math.max(this.#change, number);
+    if (host === this.host) return;
+    const type = textOf(fields.get("t"));
+    if (type === "host") this.#events.onHost(host);
+    else if (type === "gone") this.#events.onHostGone(host);
+    else this.#events.onChange(host, readChange(fields));
+  }
+
+  #onBroken(): void {
+    this.#events.onError(
+      new HoldfastError(
+        "HOLDFAST_ERR_BROKEN_FRAME",
+        `What was read from Redis under ${this.#keys.prefix} are not frames of this protocol. ` +
+          "Let nothing else write to these keys.",
+      ),
+    );
+  }
+
+  #onSessionLost(key: string): void {
+    const name = key.slice(this.#keys.session("", "").length - 1);
+    const end = name.lastIndexOf(":");
+    this.#events.onSessionLost(name.slice(0, end), name.slice(end + 1));
+  }
+
+  #onAway(error: unknown): void {
+    if (this.#isClosed) return;
+    this.#lastError = asDown(error);
+    debug("host %s is away: %s", this.host, this.#lastError.message);
+    if (this.#state.kind === "joined") {
+      this.#state = { kind: "away", isTold: false };
+      this.#waitAlone();
+    }
+    // More time will not help.
+    if (this.#lastError.code === "HOLDFAST_ERR_VERSION_MISMATCH") this.#onAlone();
+  }
+
+  #waitAlone(): void {
+    clearTimeout(this.#alone);
+    this.#alone = setTimeout(() => this.#onAlone(), this.#options.timeout);
+  }
+
+  #onAlone(): void {
+    clearTimeout(this.#alone);
+    if (this.#state.kind !== "away" || this.#state.isTold) return;
+    this.#state = { kind: "away", isTold: true };
+    this.#sender.dropAll();
+    this.#events.onAlone(this.#lastError);
+  }
+
+  async #checkMemory(connection: Connection): Promise<void> {
+    this.#hasChecked = true;
+    // An ACL may forbid it.
+    const info = textOf(await connection.command(["INFO", "memory"], this.#options.timeout).catch(() => ""));
+    const policy = info.match(/^maxmemory_policy:(\S+)/m)?.[1];
+    const isBounded = Number(info.match(/^maxmemory:(\d+)/m)?.[1] ?? 0) > 0;
+    if (!isBounded || policy === undefined || policy === "noeviction") return;
+    this.#events.onError(
+      new HoldfastError(
+        "HOLDFAST_ERR_BACKPLANE_EVICTS",
+        `Redis may throw keys away when its memory is full (maxmemory-policy ${policy}). Then hosts lose each other ` +
+          "and clients their sessions. Set maxmemory-policy to noeviction.",
+      ),
+    );
+  }
+}
+
+function lostMembership(answer: string): HoldfastError {
+  const reason: Record<string, string> = {
+    FENCED: "this host was silent for too long and was taken for gone",
+    LOST: "it has lost its data",
+    GAP: "this host has missed what others have told",
+  };
+  return new HoldfastError(
+    "HOLDFAST_ERR_BACKPLANE_DOWN",
+    `Redis: ${reason[answer] ?? answer}. Joining anew.`,
+  );
+}
+
+function asDown(error: unknown): HoldfastError {
+  if (error instanceof HoldfastError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HoldfastError("HOLDFAST_ERR_BACKPLANE_DOWN", `Redis refuses: ${message}.`, { cause: error });
+}

@@ -1,0 +1,327 @@
+/** The backplane by itself, on a real Redis: what hosts hear of each other, and in which order. */
+
+import { type RedisStreamsOptions, redisStreams } from "@holdfast/adapter/redis-streams";
+import { findRedisServer, RedisServer } from "@holdfast/harness";
+import { Redis } from "ioredis";
+import { createClient } from "redis";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { BackplaneHost } from "./harness/backplane-hosts.js";
+
+const hasRedis = findRedisServer() !== undefined;
+/** Longer than any Redis here is away: nobody goes on alone. */
+const PATIENT = { timeout: 30_000, lease: 60_000 };
+
+const ACL =
+  "holdfast on >secret ~hf:{test}:* resetchannels -@all +evalsha +eval +xread +xadd +xtrim +hget +hset +hsetnx +hmget " +
+  "+hgetall +hdel +hexists +hincrby +get +set +setbit +sadd +srem +smembers +rpush +lpop +lindex +del +exists +pexpire " +
+  "+time +hello +auth +client|setname";
+
+let redis: RedisServer;
+let hosts: BackplaneHost[];
+let names: Map<string, string>;
+let ends: (() => unknown)[];
+let isHalted = false;
+
+beforeEach(() => {
+  [hosts, names, ends] = [[], new Map(), []];
+});
+
+afterEach(async () => {
+  if (isHalted) redis.resume();
+  isHalted = false;
+  await Promise.all(hosts.map(({ backplane }) => backplane.close()));
+  for (const end of ends) end();
+  await redis?.close();
+});
+
+function halt(): void {
+  redis.stop();
+  isHalted = true;
+}
+
+function goOn(): void {
+  isHalted = false;
+  redis.resume();
+}
+
+/** How often it has joined so far. */
+const joins = ({ heard }: BackplaneHost) => heard.filter((word) => word.startsWith("joined")).length;
+
+/** Starts hosts, one after the other, so that each knows those before it. */
+async function startHosts(
+  letters: string,
+  options: Partial<RedisStreamsOptions> = {},
+): Promise<BackplaneHost[]> {
+  const started: BackplaneHost[] = [];
+  for (const letter of letters) {
+    const given = { app: "test", ...("client" in options ? {} : { url: redis.url }), ...options };
+    const host = new BackplaneHost(given as RedisStreamsOptions, names, letter);
+    hosts.push(host);
+    await host.hears(/^joined/);
+    await Promise.all(started.map((other) => other.hears(`host ${letter}`)));
+    started.push(host);
+  }
+  return started;
+}
+
+const records = ({ heard }: BackplaneHost) => heard.filter((word) => /^\d+ (past )?\w+ /.test(word));
+
+describe.skipIf(!hasRedis).each([
+  ["a URL", () => ({ url: redis.url })],
+  [
+    "a client of redis",
+    async () => {
+      const client = await createClient({ url: redis.url }).connect();
+      ends.push(() => client.destroy());
+      return { client };
+    },
+  ],
+  [
+    "a client of redis that is not connected, with RESP3",
+    () => ({ client: createClient({ url: redis.url, RESP: 3 }) }),
+  ],
+  [
+    "a client of ioredis",
+    () => {
+      const client = new Redis(redis.url);
+      ends.push(() => client.disconnect());
+      return { client };
+    },
+  ],
+] as const)("with %s", (_, makeOptions) => {
+  test("frames reach the hosts that are named, in their order", async () => {
+    redis = await RedisServer.start();
+    const [a, b, c] = (await startHosts("abc", (await makeOptions()) as object)) as [
+      BackplaneHost,
+      BackplaneHost,
+      BackplaneHost,
+    ];
+    a.send([b], "1");
+    a.send([b, c], "2", "/chat");
+    a.sendTo(c, "3");
+    a.send([b], "\u00e4\u2603 4");
+    a.send([b, c], "end");
+    await Promise.all([b.hears("a / end"), c.hears("a / end")]);
+    const framesOf = ({ heard }: BackplaneHost) => heard.filter((word) => word.startsWith("a "));
+    expect(framesOf(b)).toEqual(["a / 1", "a /chat 2", "a / \u00e4\u2603 4", "a / end"]);
+    expect(framesOf(c)).toEqual(["a /chat 2", "a / 3", "a / end"]);
+    expect(a.heard.filter((word) => word.startsWith("a "))).toEqual([]);
+  });
+
+  test("recoverable packets have one order on all hosts, and numbers without gaps", async () => {
+    redis = await RedisServer.start();
+    const all = await startHosts("abc", (await makeOptions()) as object);
+    for (let round = 0; round < 50; round++) {
+      for (const host of all) host.record(`${round}`);
+      if (round % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(all.map((host) => host.hears(/^150 /)));
+    const [first, ...others] = all.map(records);
+    expect(first?.map((word) => Number.parseInt(word, 10))).toEqual(
+      Array.from({ length: 150 }, (_, i) => i + 1),
+    );
+    for (const other of others) expect(other).toEqual(first);
+    for (const letter of "abc") {
+      const own = first?.filter((word) => word.includes(` ${letter} `)).map((word) => word.split(" ").at(-1));
+      expect(own).toEqual(Array.from({ length: 50 }, (_, i) => `${i}`));
+    }
+  });
+});
+
+describe.skipIf(!hasRedis)("hosts", () => {
+  test("a host that joins learns what the others have told, and what was placed before", async () => {
+    redis = await RedisServer.start();
+    const [a, b] = (await startHosts("ab")) as [BackplaneHost, BackplaneHost];
+    a.tell({
+      wants: [1, 77, 1_048_575],
+      namespaces: [
+        ["/socket.io\n/", "x"],
+        ["/gone", "y"],
+      ],
+    });
+    b.record("one");
+    await a.hears("1 b / one");
+    a.tell({ drops: [77], namespaces: [["/gone", undefined]], left: [4] });
+    await b.hears("a told -77 n/gone, l4");
+    const [c] = (await startHosts("c")) as [BackplaneHost];
+    expect(c.heard[0]).toBe("joined a:2:/socket.io\n/,x b:0:");
+    await c.hears("1 past b / one");
+    expect([c.epoch, c.seed]).toEqual([a.epoch, a.seed]);
+    c.record("two");
+    await Promise.all([a, b, c].map((host) => host.hears("2 c / two")));
+  });
+
+  test("a host that says goodbye is gone for the others", async () => {
+    redis = await RedisServer.start();
+    const [a, b] = (await startHosts("ab")) as [BackplaneHost, BackplaneHost];
+    b.send([a], "last words");
+    await b.backplane.close();
+    await a.hears("gone b");
+    expect(a.heard.slice(-2)).toEqual(["b / last words", "gone b"]);
+  });
+
+  test("who sends without the newest interest sends to all", async () => {
+    redis = await RedisServer.start();
+    const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];
+    halt();
+    a.send([b], "first");
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    // On its way before the second frame, which waits for the answer to the first.
+    c.tell({ wants: [5] });
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    a.send([b], "second");
+    goOn();
+    await Promise.all([b.hears("a / second"), c.hears("a / second")]);
+    await a.hears("c told +5");
+    a.send([b], "third");
+    a.send([b, c], "end");
+    await c.hears("a / end");
+    expect(c.heard).not.toContain("a / third");
+  });
+
+  test("another protocol is refused with a sentence", async () => {
+    redis = await RedisServer.start();
+    await startHosts("a");
+    const b = new BackplaneHost({ app: "test", url: redis.url }, names, "b", 99);
+    hosts.push(b);
+    await b.hears("alone HOLDFAST_ERR_VERSION_MISMATCH");
+  });
+
+  test("applications of other names are strangers", async () => {
+    redis = await RedisServer.start();
+    const [a] = (await startHosts("a")) as [BackplaneHost];
+    const [b] = (await startHosts("b", { app: "other" }).catch(() => [hosts[1]])) as [BackplaneHost];
+    expect(b.heard[0]).toBe("joined");
+    expect(b.seed).not.toBe(a.seed);
+  });
+
+  test("a user who may touch nothing but the application's keys is enough", async () => {
+    redis = await RedisServer.start({
+      settings: ["--user", ...ACL.split(" ")],
+    });
+    const url = redis.url.replace("redis://", "redis://holdfast:secret@");
+    const [a, b] = (await startHosts("ab", { url })) as [BackplaneHost, BackplaneHost];
+    a.send([b], "hello");
+    a.record("record");
+    await Promise.all([b.hears("a / hello"), b.hears("1 a / record")]);
+    expect([a.errors, b.errors]).toEqual([[], []]);
+  });
+
+  test("a Redis that throws keys away is warned of", async () => {
+    redis = await RedisServer.start({
+      settings: ["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"],
+    });
+    const [a] = (await startHosts("a")) as [BackplaneHost];
+    await a.complains("HOLDFAST_ERR_BACKPLANE_EVICTS");
+  });
+});
+
+describe.skipIf(!hasRedis)("sessions", () => {
+  const session = { sid: "sid", rooms: Buffer.from("rooms"), data: Buffer.from("data") };
+
+  test("a session is held until it is released or its host is gone, and then taken once", async () => {
+    redis = await RedisServer.start();
+    const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];
+    const take = (host: BackplaneHost, id: string) => host.backplane.takeSession("/ns:1", id, 60_000);
+    for (const id of ["1", "2"]) a.backplane.keepSession("/ns:1", id, session, 60_000);
+    await a.inEffect();
+    expect(await take(b, "1")).toEqual({ kind: "held", host: a.host });
+    expect(await take(b, "none")).toEqual({ kind: "none" });
+    a.backplane.releaseSession("/ns:1", "1", 60_000);
+    await a.inEffect();
+    expect(await take(b, "1")).toEqual({ kind: "taken", session });
+    expect(await take(c, "1")).toEqual({ kind: "held", host: b.host });
+    a.backplane.keepSession("/ns:1", "1", { data: Buffer.from("late") }, 60_000);
+    await a.hears("lost /ns:1 1");
+    await a.backplane.close();
+    expect(await take(c, "2")).toEqual({ kind: "taken", session });
+    b.backplane.forgetSession("/ns:1", "1");
+    await b.inEffect();
+    expect(await take(c, "1")).toEqual({ kind: "none" });
+  });
+});
+
+describe.skipIf(!hasRedis)("when Redis fails", () => {
+  test("down and back with its data: nothing recoverable is lost or doubled, and nobody is alone", async () => {
+    redis = await RedisServer.start();
+    const all = await startHosts("ab", PATIENT);
+    const [a, b] = all as [BackplaneHost, BackplaneHost];
+    for (let i = 0; i < 20; i++) {
+      a.record(`${i}`);
+      b.record(`${i}`);
+      if (i === 10) await redis.kill();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await redis.start();
+    await Promise.all(all.map((host) => host.hears(/^40 /)));
+    expect(records(a)).toEqual(records(b));
+    expect(new Set(records(a).map((word) => word.replace(/^\d+ /, ""))).size).toBe(40);
+    expect(a.heard.filter((word) => word.startsWith("alone"))).toEqual([]);
+  });
+
+  test("restarted empty: there is a new order, and what had no place gets one", async () => {
+    redis = await RedisServer.start({ keepsData: false });
+    const all = await startHosts("ab", PATIENT);
+    const [a, b] = all as [BackplaneHost, BackplaneHost];
+    a.record("before");
+    await b.hears("1 a / before");
+    const before = a.epoch;
+    await redis.kill();
+    a.record("meanwhile");
+    await redis.start();
+    await Promise.all(all.map((host) => host.hears(/^1 (past )?a \/ meanwhile/)));
+    expect(a.epoch).not.toBe(before);
+    expect([b.epoch, b.seed]).toEqual([a.epoch, a.seed]);
+  });
+
+  test("silent for too long: each goes on alone, and is one of them again afterwards", async () => {
+    redis = await RedisServer.start();
+    const all = await startHosts("ab", { timeout: 1_000 });
+    const [a, b] = all as [BackplaneHost, BackplaneHost];
+    const before = all.map(joins);
+    const aHadHeard = a.heard.length;
+    halt();
+    a.record("nobody numbers it");
+    a.send([b], "nobody gets it");
+    await Promise.all(all.map((host) => host.hears("alone HOLDFAST_ERR_BACKPLANE_DOWN")));
+    goOn();
+    await Promise.all(all.map((host, i) => host.hears(/^joined/, (before[i] ?? 0) + 1)));
+    await a.hearsAfter(aHadHeard, /^(host b|joined b)/);
+    a.send([b], "again");
+    a.record("again");
+    await Promise.all([b.hears("a / again"), b.hears(/a \/ again$/, 2), a.hears(/a \/ again$/)]);
+  });
+
+  test("out of memory: each goes on alone until there is some", async () => {
+    redis = await RedisServer.start({ settings: ["--maxmemory", "100mb"] });
+    const [a] = (await startHosts("a", { timeout: 1_000 })) as [BackplaneHost];
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    await client.configSet("maxmemory", "1");
+    a.record("too much");
+    await a.hears("alone HOLDFAST_ERR_BACKPLANE_DOWN");
+    const before = joins(a);
+    await client.configSet("maxmemory", "0");
+    await a.hears(/^joined/, before + 1);
+  });
+});
+
+test.each<[object, RegExp]>([
+  [{ url: "redis://localhost" }, /"app"/],
+  [{ url: "redis://localhost", app: "a{b}" }, /"app"/],
+  [{ app: "a" }, /"url" and "client"/],
+  [{ app: "a", url: "redis://localhost", client: {} }, /"client"/],
+  [{ app: "a", url: "redis://localhost", lease: 10 }, /"lease"/],
+  [{ app: "a", url: "redis://localhost", timeout: 0 }, /"timeout"/],
+  [{ app: "a", url: "redis://localhost", journalTime: -1 }, /"journalTime"/],
+  [{ app: "a", url: "redis://localhost", journalBytes: 5 }, /"journalBytes"/],
+  [{ app: "a", url: "redis://localhost", inboxBytes: 5 }, /"inboxBytes"/],
+  [{ app: "a", url: "redis://localhost", colour: 5 }, /"colour"/],
+])("the options %o are refused", (options, message) => {
+  expect(() => redisStreams(options as RedisStreamsOptions)).toThrow(
+    expect.objectContaining({
+      code: "HOLDFAST_ERR_INVALID_OPTION",
+      message: expect.stringMatching(message) as string,
+    }),
+  );
+});
