@@ -127,6 +127,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_BACKPLANE_EVICTS"
   /**
+   * A warning of the process in the primary: this host did not read in time what other hosts sent, and some of it is
+   * lost, apart from recoverable packets. Look for what blocks the event loop of the primary.
+   */
+  | "HOLDFAST_ERR_BACKPLANE_SLOW"
+  /**
    * A warning of the process in the primary: with the option `url` of `redisStreams()`, the package `redis` is needed
    * and is not installed. `npm install redis`, or give a `client`.
    */

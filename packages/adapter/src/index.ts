@@ -3,7 +3,7 @@ export { HoldfastError, type HoldfastErrorCode, type MemberInfo, RequestError } 
 export { createAdapter } from "./host/create-adapter.js";
 export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
-export type { AdapterOptions, PrimaryOptions } from "./options.js";
+export type { AdapterOptions, BackplaneOption, PrimaryOptions } from "./options.js";
 export { HoldfastAdapter } from "./socketio/adapter.js";
 export type {
   DeclineReason,

@@ -89,12 +89,24 @@ export interface PrimaryOptions {
    * @default true
    */
   killStalled?: boolean;
+  /**
+   * Joins the workers of several hosts: what `redisStreams()` of `@holdfast/adapter/redis-streams` returns.
+   * @default none: the workers of this primary are by themselves
+   */
+  backplane?: BackplaneOption;
+}
+
+/** What joins hosts; made by `redisStreams()`. */
+export interface BackplaneOption {
+  open(limits: never, events: never): unknown;
 }
 
 export type ResolvedAdapterOptions = Readonly<Required<Omit<AdapterOptions, "scope">>> & {
   readonly scope: string | undefined;
 };
-export type ResolvedPrimaryOptions = Readonly<Required<PrimaryOptions>>;
+export type ResolvedPrimaryOptions = Readonly<Required<Omit<PrimaryOptions, "backplane">>> & {
+  readonly backplane: BackplaneOption | undefined;
+};
 
 export function resolveAdapterOptions(input: AdapterOptions = {}): ResolvedAdapterOptions {
   const fields = new OptionReader("createAdapter", input);
@@ -134,7 +146,18 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     ),
     journalBytes: fields.integer("journalBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES),
     killStalled: fields.boolean("killStalled", true),
+    backplane: fields.value(
+      "backplane",
+      undefined,
+      isBackplane,
+      "what redisStreams() of @holdfast/adapter/redis-streams returns",
+    ),
   });
+}
+
+function isBackplane(value: unknown): value is BackplaneOption | undefined {
+  if (value === undefined) return true;
+  return typeof value === "object" && value !== null && "open" in value && typeof value.open === "function";
 }
 
 /** A listener that may throw: whoever tells it of a failure has more to do. */

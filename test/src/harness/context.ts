@@ -93,6 +93,8 @@ export interface ClusterConfig {
    * a socket at which the workers find it.
    */
   readonly hubOptions?: object;
+  /** Options of `redisStreams()`: the hub is one of several. */
+  readonly backplane?: object;
   /** Options of the router's `setupPrimary()`. */
   readonly stickyOptions?: object;
   /** Options of the router's `setupWorker()`. */

@@ -63,6 +63,11 @@ export class ClusterWorkers {
     this.#workers.get(workerId)?.onLeave();
   }
 
+  /** The hub admits members from now on. */
+  onReady(): void {
+    for (const worker of this.#workers.values()) worker.onReady();
+  }
+
   invite({ workerId }: MemberInfo): void {
     this.#workers.get(workerId)?.invite();
   }
@@ -100,6 +105,8 @@ class ClusterWorker {
   /** Its link, if that is the cluster's IPC channel, on which this object listens. */
   #ipcLink: IpcLink | undefined;
   #state: State = { kind: "out" };
+  /** What it said before the hub was ready. */
+  #early: Hello | undefined;
   #exitTimer: NodeJS.Timeout | undefined;
 
   constructor(worker: Worker, hub: Hub, pipes: PipeFds | undefined, onGone: () => void) {
@@ -115,6 +122,12 @@ class ClusterWorker {
 
   kill(): void {
     this.#worker.process.kill("SIGKILL");
+  }
+
+  onReady(): void {
+    const hello = this.#early;
+    this.#early = undefined;
+    if (hello && this.#worker.isConnected()) this.#onHello(hello);
   }
 
   onMessage(raw: unknown): void {
@@ -166,6 +179,10 @@ class ClusterWorker {
     if (protocol !== PROTOCOL_VERSION) {
       reportFailure(`it speaks protocol ${protocol}, not ${PROTOCOL_VERSION}`, { workerId: this.#worker.id });
       return this.#send({ [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION });
+    }
+    if (!this.#hub.isReady) {
+      this.#early = hello;
+      return;
     }
     const state = this.#state;
     if (state.kind !== "out" && !this.#leaveEarlier(state.member, hello)) return;

@@ -5,6 +5,7 @@
 import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
 import { HoldfastError, type MemberInfo } from "../errors.js";
+import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
 import { type PrimaryOptions, type ResolvedPrimaryOptions, resolvePrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
@@ -31,6 +32,8 @@ export interface Workers {
   kill(member: MemberInfo): void;
   /** Failures of the hub that no call can return. Without it, it is enough that this process has said them. */
   tell?(error: HoldfastError): void;
+  /** The hub admits members from now on. Needed by those that ask it whether it does. */
+  onReady?(): void;
   /** Releases what is not the hub's. */
   close(): void;
 }
@@ -48,16 +51,24 @@ export class Primary extends EventEmitter<PrimaryEvents> {
   constructor(options: ResolvedPrimaryOptions, makeWorkers: (hub: Hub) => Workers) {
     super();
     this.#options = options;
-    this.#hub = new Hub(options, {
-      onJoin: (member) => isServer(member) && this.emit("join", member),
-      onLeave: (member) => this.#onLeave(member),
-      onStalled: (member, backlogBytes) => this.#onStalled(member, backlogBytes),
-      onJournalFull: () => this.#onJournalFull(),
-      onError: (error) => {
-        process.emitWarning(error);
-        this.#workers.tell?.(error);
+    this.#hub = new Hub(
+      options,
+      {
+        onJoin: (member) => isServer(member) && this.emit("join", member),
+        onLeave: (member) => this.#onLeave(member),
+        onStalled: (member, backlogBytes) => this.#onStalled(member, backlogBytes),
+        onJournalFull: () => this.#onJournalFull(),
+        onError: (error) => {
+          process.emitWarning(error);
+          this.#workers.tell?.(error);
+        },
+        onReady: () => {
+          this.#workers.onReady?.();
+          this.#emitters.onReady();
+        },
       },
-    });
+      { backplane: options.backplane as BackplaneFactory | undefined },
+    );
     this.#emitters = new Emitters(this.#hub);
     this.#workers = makeWorkers(this.#hub);
   }
@@ -115,10 +126,12 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     inProcess().withdraw(this.#hub);
     this.#workers.close();
     this.#emitters.close();
-    this.#hub.close();
-    if (slot.current !== this) return;
-    slot.current = undefined;
-    takeDownSign();
+    const closed = this.#hub.close();
+    if (slot.current === this) {
+      slot.current = undefined;
+      takeDownSign();
+    }
+    await closed;
   }
 
   #onLeave(info: MemberInfo): void {

@@ -35,6 +35,13 @@ export interface MemberIdentity {
   readonly pid: number;
 }
 
+/** A command on its way. */
+interface ClaimedCommand {
+  readonly claims: Claims | undefined;
+  readonly keys: number[];
+  readonly onSettled: (() => void) | undefined;
+}
+
 export class HubMember implements MemberInfo {
   readonly id: number;
   readonly host: string;
@@ -67,7 +74,7 @@ export class HubMember implements MemberInfo {
   /** By the id of the namespace; of those that it has as a server. */
   readonly #claims = new Map<number, Claims>();
   /** What each command on its way claims, in the order in which it will carry them out. */
-  readonly #claimQueue: { readonly claims: Claims | undefined; readonly keys: number[] }[] = [];
+  readonly #claimQueue: ClaimedCommand[] = [];
 
   constructor(
     id: number,
@@ -166,10 +173,13 @@ export class HubMember implements MemberInfo {
     if (this.isFull) this.#flow.onTaken(this);
   }
 
-  /** Acts as if the member had joined these rooms until it has carried out the command that names them. */
-  claim(namespaceId: number, keys: number[]): void {
+  /**
+   * Acts as if the member had joined these rooms until it has carried out the command that names them.
+   * @param onSettled called then, or when the member is gone
+   */
+  claim(namespaceId: number, keys: number[], onSettled?: () => void): void {
     const claims = this.#claims.get(namespaceId);
-    this.#claimQueue.push({ claims, keys });
+    this.#claimQueue.push({ claims, keys, onSettled });
     claims?.hold(keys);
   }
 
@@ -179,6 +189,7 @@ export class HubMember implements MemberInfo {
   settleClaim(): void {
     const settled = this.#claimQueue.shift();
     settled?.claims?.release(settled.keys);
+    settled?.onSettled?.();
   }
 
   /** Acts as if the member had joined these rooms until they are released as often as they were held. */
@@ -207,5 +218,6 @@ export class HubMember implements MemberInfo {
     this.outbox.discard();
     this.#queue.discard();
     this.link.close();
+    for (const { onSettled } of this.#claimQueue.splice(0)) onSettled?.();
   }
 }

@@ -24,20 +24,26 @@ import {
   KEY_BYTES,
   OpenedFlag,
   OpenFlag,
+  PROTOCOL_VERSION,
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
 import { drawSeed } from "../wire/room-key.js";
+import type { BackplaneFactory } from "./backplane.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
 import { checkPlace, claimsOf, fieldsOf, interestEntries, requestOf } from "./frame-fields.js";
+import { Hosts } from "./hosts.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Totals } from "./hub-totals.js";
 import { Slots, slotOf } from "./interest.js";
 import { LateJoins } from "./late-joins.js";
 import { type HubNamespace, Namespaces } from "./namespaces.js";
-import { HubOrder, type MakeOrder } from "./order.js";
+import { HubOrder, type MakeOrder, type OnNumbered } from "./order.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
+import { RemoteFrames } from "./remote-frames.js";
+import type { RemoteHost } from "./remote-host.js";
+import { SharedOrder } from "./shared-order.js";
 
 export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
@@ -50,9 +56,13 @@ export interface HubEvents {
   onStalled(member: MemberInfo, backlogBytes: number): void;
   onJournalFull(): void;
   onError(error: HoldfastError): void;
+  /** Members can be admitted from now on: it is known which hosts there are, or that they cannot be reached. */
+  onReady?(): void;
 }
 
 export interface HubOptions {
+  /** Joins this hub with those of other hosts. */
+  readonly backplane?: BackplaneFactory | undefined;
   /** Names this hub among others. @default drawn at random */
   readonly host?: string;
   /** Who numbers recoverable packets. @default the hub itself */
@@ -61,13 +71,14 @@ export interface HubOptions {
 
 export class Hub {
   readonly host: string;
-  /** What the keys of rooms are made with: for members, and nobody else. */
-  readonly roomSeed = drawSeed();
   readonly #limits: HubLimits;
   readonly #events: HubEvents;
   readonly #members = new Map<number, HubMember>();
   readonly #bySlot: (HubMember | undefined)[] = [];
-  readonly #namespaces = new Namespaces(this.roomSeed);
+  readonly #hosts: Hosts | undefined;
+  readonly #remoteFrames: RemoteFrames | undefined;
+  readonly #sharedOrder: SharedOrder<HubMember> | undefined;
+  readonly #namespaces: Namespaces;
   readonly #slots = new Slots();
   readonly #lateJoins = new LateJoins((...frame) => this.#sendOn(...frame));
   readonly #flow: FlowControl;
@@ -77,13 +88,22 @@ export class Hub {
   /** Reused by `#collect`. */
   readonly #targets: HubMember[] = [];
   #lastMember = 0;
+  // starting ↔ ready; any state → closed: without other hosts it is ready at once
+  #state: "starting" | "ready" | "closed" = "ready";
 
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
-    this.host = options.host ?? randomUUID();
     this.#limits = limits;
     this.#events = events;
+    this.#hosts = options.backplane && this.#openHosts(options.backplane);
+    this.host = this.#hosts?.backplane.host ?? options.host ?? randomUUID();
+    this.#namespaces = new Namespaces(drawSeed(), this.#hosts?.watcher);
     this.#flow = new FlowControl(limits, (member) => this.#cutOff(member));
-    const makeOrder = options.makeOrder ?? ((onNumbered) => new HubOrder(onNumbered));
+    let sharedOrder: SharedOrder<HubMember> | undefined;
+    const makeOrder: MakeOrder<HubMember> = (onNumbered) => {
+      if (!this.#hosts) return options.makeOrder?.(onNumbered) ?? new HubOrder(onNumbered);
+      sharedOrder = this.#openOrder(this.#hosts, onNumbered);
+      return sharedOrder;
+    };
     this.#placement = new Placement(limits.journalBytes, makeOrder, {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
       onPlaced: (from, { buffer, start, end }, targets) => {
@@ -95,10 +115,29 @@ export class Hub {
       resume: (from, frame) => this.#handle(from, frame, 0, frame.length),
       onJournalFull: () => events.onJournalFull(),
     });
-    this.#recovery = new HubRecovery(limits, this.#placement.journal, (namespaceId) => {
-      const namespace = this.#namespaces.get(namespaceId);
-      if (namespace) this.#forgetIfUnused(namespace);
-    });
+    this.#sharedOrder = sharedOrder;
+    this.#recovery = new HubRecovery(
+      limits,
+      this.#placement.journal,
+      (namespaceId) => {
+        const namespace = this.#namespaces.get(namespaceId);
+        if (namespace) this.#forgetIfUnused(namespace);
+      },
+      this.#hosts && { hosts: this.#hosts, nameOf: (namespaceId) => this.#namespaces.get(namespaceId)?.name },
+    );
+    if (!this.#hosts) return;
+    this.#state = "starting";
+    this.#remoteFrames = this.#openRemoteFrames(this.#hosts);
+  }
+
+  /** Whether members can be admitted. */
+  get isReady(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** What the keys of rooms are made with: for members, and nobody else. */
+  get roomSeed(): string {
+    return this.#namespaces.roomSeed;
   }
 
   get limits(): MemberLimits {
@@ -164,24 +203,34 @@ export class Hub {
     this.#recovery.release(member);
     for (const namespace of this.#namespaces.all()) this.#leaveNamespace(member, namespace);
     this.#slots.release(member.slot);
-    for (const { outbox } of this.#members.values()) {
-      outbox.begin(FrameKind.left, 0, 0);
-      outbox.u32(member.id);
-      outbox.end();
-    }
+    this.#tellLeft(member.id);
+    this.#hosts?.onOwnLeft(member.id);
     this.#totals.onLeave(member);
     if (channels.leave.hasSubscribers) channels.leave.publish({ member: member.info });
     this.#events.onLeave(member.info);
   }
 
-  /** Says goodbye on every link, behind what waits there, and releases them. */
-  close(): void {
+  /**
+   * Says goodbye on every link, behind what waits there, and releases them.
+   * @returns settles when other hosts know it, too
+   */
+  async close(): Promise<void> {
+    this.#state = "closed";
     for (const member of this.#members.values()) member.dismiss();
     this.#members.clear();
     this.#flow.close();
     this.#placement.close();
     this.#recovery.close();
     this.#lateJoins.close();
+    await this.#hosts?.close();
+  }
+
+  #tellLeft(id: number): void {
+    for (const { outbox } of this.#members.values()) {
+      outbox.begin(FrameKind.left, 0, 0);
+      outbox.u32(id);
+      outbox.end();
+    }
   }
 
   #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -250,6 +299,20 @@ export class Hub {
       else target.relay(from, buffer, start, end);
     }
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
+    if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end);
+  }
+
+  #relayToHosts(
+    hosts: Hosts,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    claims: readonly number[] = [],
+  ): void {
+    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+    if (!namespace) return;
+    if (claims.length > 0) hosts.relayClaiming(namespace, claims, buffer, start, end);
+    else hosts.relay(namespace, buffer, start, end);
   }
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -260,22 +323,34 @@ export class Hub {
       target.relay(from, buffer, start, end);
     }
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
+    if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end, claims);
   }
 
   #onRequest(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const targets = this.#collect(from, buffer, start);
-    this.#ask(from, buffer, start, end, targets);
+    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+    const hosts = namespace && this.#hosts ? this.#hosts.with(namespace.name) : [];
+    this.#ask(from, buffer, start, end, targets, hosts);
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
+    if (namespace) this.#hosts?.ask(hosts, namespace, buffer, start, end);
   }
 
-  #ask(from: HubMember, buffer: Buffer, start: number, end: number, targets: readonly HubMember[]): void {
+  /** @param hosts stand for their members until they have said who these are */
+  #ask(
+    from: HubMember,
+    buffer: Buffer,
+    start: number,
+    end: number,
+    targets: readonly HubMember[],
+    hosts: readonly RemoteHost[] = [],
+  ): void {
     const request = requestOf(buffer, start, end);
     from.outbox.begin(FrameKind.asked, 0, frameNamespace(buffer, start));
     from.outbox.u32(request);
-    for (const target of targets) {
-      from.outbox.u32(target.id);
-      from.outbox.u32(target.workerId);
-      from.outbox.u32(target.pid);
+    for (const { id, workerId, pid } of [...targets, ...hosts]) {
+      from.outbox.u32(id);
+      from.outbox.u32(workerId);
+      from.outbox.u32(pid);
     }
     from.outbox.end();
     for (const target of targets) {
@@ -285,10 +360,21 @@ export class Hub {
   }
 
   #onResponse(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const asker = this.#members.get(fieldsOf(buffer, start, end).u32());
+    const askerId = fieldsOf(buffer, start, end).u32();
+    const asker = this.#members.get(askerId);
     // Whatever a member says twice: the count is of those who wait for it.
     if ((frameFlags(buffer, start) & ResponseFlag.final) !== 0 && from.unanswered > 0) from.unanswered--;
-    asker?.relay(from, buffer, start, end);
+    if (asker) asker.relay(from, buffer, start, end);
+    else if (this.#hosts) this.#respondToHost(this.#hosts, askerId, buffer, start, end);
+  }
+
+  #respondToHost(hosts: Hosts, askerId: number, buffer: Buffer, start: number, end: number): void {
+    const host = hosts.ofId(askerId);
+    const remoteId = host?.remoteIdOf(askerId);
+    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+    if (!host || remoteId === undefined || !namespace) return;
+    buffer.writeUInt32LE(remoteId, frameFields(buffer, start));
+    hosts.sendTo(host.name, namespace.name, buffer, start, end);
   }
 
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -308,9 +394,14 @@ export class Hub {
     }
     const sequence = buffer.readUInt32LE(fields);
     if (sequence === 0) return;
-    from.outbox.begin(FrameKind.synced, 0, 0);
-    from.outbox.u32(sequence);
-    from.outbox.end();
+    const onInEffect = () => {
+      if (!from.isMember) return;
+      from.outbox.begin(FrameKind.synced, 0, 0);
+      from.outbox.u32(sequence);
+      from.outbox.end();
+    };
+    if (this.#hosts) this.#hosts.whenInEffect(onInEffect);
+    else onInEffect();
   }
 
   #onOpen(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -329,6 +420,9 @@ export class Hub {
       if ((flags & OpenFlag.everything) !== 0) namespace.wildcards.add(from);
     }
     if (recovery) this.#openRecovery(namespace, ...recovery);
+    const elsewhere = this.#hosts?.recoveryOf(namespace.name);
+    if (elsewhere) this.#openRecovery(namespace, ...elsewhere);
+    this.#onNamespaceChange(namespace);
     const isRecoverable = this.#recovery.has(namespace.id);
     from.outbox.begin(FrameKind.opened, isRecoverable ? OpenedFlag.recoverable : 0, namespace.id);
     from.outbox.u32(token);
@@ -341,6 +435,7 @@ export class Hub {
   #openRecovery(namespace: HubNamespace, durationMs: number, retainMs: number): void {
     const isNew = !this.#recovery.has(namespace.id);
     this.#recovery.openNamespace(namespace.id, namespace.keys, durationMs, retainMs);
+    namespace.recovery = [durationMs, retainMs];
     if (!isNew) return;
     for (const { outbox } of namespace.emitters) {
       outbox.begin(FrameKind.recoverable, 0, namespace.id);
@@ -353,7 +448,11 @@ export class Hub {
     const request = fieldsOf(buffer, start, end).u32();
     from.outbox.begin(FrameKind.counted, 0, namespaceId);
     from.outbox.u32(request);
-    from.outbox.u32(this.#namespaces.get(namespaceId)?.members.size ?? 0);
+    const namespace = this.#namespaces.get(namespaceId);
+    from.outbox.u32(
+      (namespace?.members.size ?? 0) +
+        (namespace && this.#hosts ? this.#hosts.memberCount(namespace.name) : 0),
+    );
     from.outbox.end();
   }
 
@@ -369,12 +468,19 @@ export class Hub {
     this.#recovery.release(member, namespace.id);
     member.exit(namespace.id);
     namespace.interest.removeAll(member.slot);
+    this.#onNamespaceChange(namespace);
     this.#forgetIfUnused(namespace);
+  }
+
+  #onNamespaceChange(namespace: HubNamespace): void {
+    this.#hosts?.onOwnNamespace(namespace);
   }
 
   #forgetIfUnused(namespace: HubNamespace): void {
     if (namespace.members.size > 0 || namespace.emitters.size > 0) return;
     if (this.#recovery.keeps(namespace.id)) return;
+    // Its packets are in the journal, for clients who may come here.
+    if (this.#recovery.has(namespace.id) && this.#hosts?.has(namespace.name)) return;
     this.#recovery.forgetNamespace(namespace.id);
     this.#namespaces.forget(namespace);
   }
@@ -436,6 +542,114 @@ export class Hub {
 
   #isCongested({ outbox }: HubMember): boolean {
     return outbox.backlogBytes > this.#limits.maxBacklogBytes * VOLATILE_SHARE;
+  }
+
+  #openHosts(factory: BackplaneFactory): Hosts {
+    const { maxMessageBytes, maxBacklogBytes } = this.#limits;
+    return new Hosts(
+      factory,
+      { protocol: PROTOCOL_VERSION, maxMessageBytes, maxBacklogBytes },
+      {
+        allotId: () => ++this.#lastMember,
+        onJoined: (epoch, seed) => {
+          this.#useSeed(seed);
+          this.#sharedOrder?.share(epoch);
+          this.#recovery.onJoined();
+          this.#onReady();
+        },
+        onAlone: (error) => {
+          this.#sharedOrder?.goAlone();
+          this.#events.onError(error);
+          this.#onReady();
+        },
+        onGone: (host, ids) => {
+          for (const id of ids) this.#tellLeft(id);
+          if (ids.includes(host.id)) this.#remoteFrames?.forget(host);
+          this.#recovery.onHostGone(host.name);
+        },
+        onNamespace: (name, news) => {
+          const namespace = this.#namespaces.find(name);
+          if (!namespace) return;
+          if (news?.recovery) this.#openRecovery(namespace, ...news.recovery);
+          else if (!news) this.#forgetIfUnused(namespace);
+        },
+        onFrame: (hostName, name, buffer, start, end) => {
+          const host = this.#hosts?.get(hostName);
+          if (!host) return;
+          this.#fromHost(() => {
+            this.#remoteFrames?.onFrame(host, name, this.#namespaces.find(name), buffer, start, end);
+          });
+        },
+        onRecord: (hostName, name, sequence, isPast, buffer, start, end) => {
+          if (hostName === this.host && !isPast) return void this.#sharedOrder?.numbered(sequence);
+          this.#fromHost(() => {
+            const namespace = this.#namespaceForRecord(name);
+            const host = this.#hosts?.get(hostName);
+            this.#remoteFrames?.translateRecord(host, namespace, buffer, start, end);
+            this.#placement.placeRemote(buffer, start, end, sequence, isPast);
+          });
+        },
+        onPause: () => this.#endRuns(),
+        onSessionLost: (name, privateId) => this.#recovery.onLost(this.#namespaces.find(name)?.id, privateId),
+        onError: (error) => this.#events.onError(error),
+      },
+    );
+  }
+
+  #openOrder(hosts: Hosts, onNumbered: OnNumbered<HubMember>): SharedOrder<HubMember> {
+    return new SharedOrder(onNumbered, {
+      record: (buffer, start, end) => {
+        const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+        hosts.backplane.record(namespace?.name ?? "", buffer, start, end);
+      },
+      onEpoch: (epoch) => this.#placement.restart(epoch),
+    });
+  }
+
+  #openRemoteFrames(hosts: Hosts): RemoteFrames {
+    return new RemoteFrames(hosts, {
+      collect: (buffer, start) => this.#collect(undefined, buffer, start),
+      member: (id) => this.#members.get(id),
+      isCongested: (member) => this.#isCongested(member),
+      onFence: (namespace, privateId, onReleased) =>
+        this.#recovery.handOver(namespace?.id, privateId, onReleased),
+      onReleased: (number) => this.#recovery.onReleased(number),
+    });
+  }
+
+  #fromHost(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      if (!isBrokenMessage(error)) throw error;
+      this.#events.onError(new HoldfastError(error.code, `From another host: ${error.message}`));
+    }
+  }
+
+  /** Packets are kept for clients who may come here, whether or not a member here has the namespace. */
+  #namespaceForRecord(name: string): HubNamespace {
+    const namespace = this.#namespaces.ofName(name);
+    const recovery = this.#recovery.has(namespace.id) ? undefined : this.#hosts?.recoveryOf(name);
+    if (recovery) this.#openRecovery(namespace, ...recovery);
+    return namespace;
+  }
+
+  /** The hosts share one seed. Who has been admitted with another one has to join anew. */
+  #useSeed(seed: string): void {
+    if (seed === this.roomSeed) return;
+    this.#state = "starting";
+    for (const member of [...this.#members.values()]) this.remove(member);
+    for (const namespace of [...this.#namespaces.all()]) {
+      this.#recovery.forgetNamespace(namespace.id);
+      this.#namespaces.forget(namespace);
+    }
+    this.#namespaces.roomSeed = seed;
+  }
+
+  #onReady(): void {
+    if (this.#state !== "starting") return;
+    this.#state = "ready";
+    this.#events.onReady?.();
   }
 
   #cutOff(member: HubMember): void {

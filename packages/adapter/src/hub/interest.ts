@@ -48,8 +48,19 @@ interface Bank {
   readonly counts: Int32Array;
 }
 
+/** Hears of each reason for which a room is wanted, once for each member that has one. */
+export interface InterestWatcher {
+  add(key: number): void;
+  remove(key: number): void;
+}
+
 export class Interest {
   readonly #banks: Bank[] = [];
+  readonly #watcher: InterestWatcher | undefined;
+
+  constructor(watcher?: InterestWatcher) {
+    this.#watcher = watcher;
+  }
 
   /** Rooms by key; a room in several banks counts once in each. */
   get size(): number {
@@ -65,13 +76,16 @@ export class Interest {
     const { reported, counts } = this.#bank(slot);
     if (!reported.setBits(key, bitOf(slot))) return false;
     (counts[slot % BANK_SLOTS] as number)++;
+    this.#watcher?.add(key);
     return true;
   }
 
   /** The member has no socket in the room any more. */
   remove(slot: number, key: number): void {
     const { reported, counts } = this.#bank(slot);
-    if (reported.unsetBits(key, bitOf(slot))) (counts[slot % BANK_SLOTS] as number)--;
+    if (!reported.unsetBits(key, bitOf(slot))) return;
+    (counts[slot % BANK_SLOTS] as number)--;
+    this.#watcher?.remove(key);
   }
 
   /**
@@ -81,18 +95,19 @@ export class Interest {
   removeAll(slot: number): void {
     const bank = this.#banks[bankOf(slot)];
     if (!bank || bank.counts[slot % BANK_SLOTS] === 0) return;
-    bank.reported.clearBits(bitOf(slot));
+    const watcher = this.#watcher;
+    bank.reported.clearBits(bitOf(slot), watcher && ((key) => watcher.remove(key)));
     bank.counts[slot % BANK_SLOTS] = 0;
   }
 
   /** Something on its way may make sockets of the member join the room. */
   claim(slot: number, key: number): void {
-    this.#bank(slot).claimed.setBits(key, bitOf(slot));
+    if (this.#bank(slot).claimed.setBits(key, bitOf(slot))) this.#watcher?.add(key);
   }
 
   /** Nothing may any more. */
   unclaim(slot: number, key: number): void {
-    this.#bank(slot).claimed.unsetBits(key, bitOf(slot));
+    if (this.#bank(slot).claimed.unsetBits(key, bitOf(slot))) this.#watcher?.remove(key);
   }
 
   /** The slots of one bank that may have a socket in the room, as a mask for {@link slotOf}. */

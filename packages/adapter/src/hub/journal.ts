@@ -23,12 +23,12 @@ export interface RoomKeys {
 }
 
 export class Journal {
-  readonly offsets: Offsets;
+  #offsets: Offsets;
   readonly #maxBytes: number;
   readonly #onCut: () => void;
   readonly #now: () => number;
-  readonly #chains = new RoomChains();
-  readonly #forgotten = new Forgotten();
+  #chains = new RoomChains();
+  #forgotten = new Forgotten();
   #slabs: JournalSlab[] = [];
   #bytes = 0;
   #packets = 0;
@@ -36,6 +36,8 @@ export class Journal {
   #lastSequence = 0;
   /** Everything up to this has been dropped. */
   #droppedUpTo = 0;
+  /** Everything up to this is not known here, whatever room it was for. */
+  #unknownUpTo = 0;
   #cut = 0;
 
   /**
@@ -44,9 +46,30 @@ export class Journal {
    */
   constructor(maxBytes: number, offsets: Offsets, onCut: () => void, now = () => performance.now()) {
     this.#maxBytes = maxBytes;
-    this.offsets = offsets;
+    this.#offsets = offsets;
     this.#onCut = onCut;
     this.#now = now;
+  }
+
+  /** Writes and reads places of this order. */
+  get offsets(): Offsets {
+    return this.#offsets;
+  }
+
+  /** There is another order, and nothing is in it yet. */
+  restart(offsets: Offsets): void {
+    this.#offsets = offsets;
+    this.#chains = new RoomChains();
+    this.#forgotten = new Forgotten();
+    this.#slabs = [];
+    this.#bytes = this.#packets = 0;
+    this.#lastSequence = this.#droppedUpTo = this.#unknownUpTo = 0;
+  }
+
+  /** The packets up to this one that are not here have never come. */
+  skipTo(sequence: number): void {
+    if (sequence <= this.#lastSequence) return;
+    this.#unknownUpTo = this.#lastSequence = sequence;
   }
 
   get lastSequence(): number {
@@ -55,7 +78,7 @@ export class Journal {
 
   /** The offset of the last packet. */
   get lastOffset(): string {
-    return this.offsets.text(this.#lastSequence);
+    return this.#offsets.text(this.#lastSequence);
   }
 
   /** The newest entry; the numbers of entries count up over all packets. */
@@ -83,7 +106,7 @@ export class Journal {
     const { buffer, usedBytes: start } = slab;
     const end = start + size;
     chunk.copy(buffer, start, from, to);
-    this.offsets.write(sequence, buffer, end - fromEnd);
+    this.#offsets.write(sequence, buffer, end - fromEnd);
     slab.addPacket(start, sequence);
     this.#addEntries(slab, start);
     slab.usedBytes = end;
@@ -119,6 +142,7 @@ export class Journal {
 
   /** Whether a packet to one of the rooms that came after `sequence` may have been dropped. */
   mayLack(sequence: number, { namespaceId, keys }: RoomKeys): boolean {
+    if (sequence < this.#unknownUpTo) return true;
     if (sequence >= this.#droppedUpTo) return false;
     return this.#forgotten.hasSince(sequence, namespaceId, [EVERYBODY, ...keys]);
   }

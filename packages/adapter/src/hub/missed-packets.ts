@@ -7,6 +7,7 @@
  */
 import { FieldReader } from "../wire/field-reader.js";
 import { frameFields } from "../wire/frame.js";
+import type { Offsets } from "../wire/offset.js";
 import type { Journal, RoomKeys } from "./journal.js";
 import type { JournalEntry, JournalSlab } from "./journal-slab.js";
 import { RisingRuns } from "./rising-runs.js";
@@ -37,6 +38,8 @@ interface Chain {
 
 export class MissedPackets {
   readonly #journal: Journal;
+  /** The order that this began in. */
+  readonly #offsets: Offsets;
   readonly #audience: Audience;
   /** Everything up to this packet has been taken, or was never missed. */
   #sequence: number;
@@ -49,6 +52,7 @@ export class MissedPackets {
 
   private constructor(journal: Journal, audience: Audience, sequence: number) {
     this.#journal = journal;
+    this.#offsets = journal.offsets;
     this.#audience = audience;
     this.#sequence = sequence;
     this.#foundUpTo = this.#findingFrom = journal.lastEntryUpTo(sequence);
@@ -67,6 +71,7 @@ export class MissedPackets {
    * @returns undefined when some may have been dropped since the last portion
    */
   take(maxBytes: number): Portion | undefined {
+    if (this.#journal.offsets !== this.#offsets) return undefined;
     if (this.#journal.mayLack(this.#sequence, this.#audience)) return undefined;
     if (!this.#find()) return { packets: [], isLast: false };
     const packets: JournalEntry[] = [];

@@ -4,7 +4,7 @@
  */
 import { NamespaceKeys } from "../wire/room-key.js";
 import type { HubMember } from "./hub-member.js";
-import { Interest } from "./interest.js";
+import { Interest, type InterestWatcher } from "./interest.js";
 
 export interface HubNamespace {
   readonly id: number;
@@ -16,16 +16,31 @@ export interface HubNamespace {
   readonly emitters: Set<HubMember>;
   /** Members that report no interest and get everything. */
   readonly wildcards: Set<HubMember>;
+  /** How long its sessions live and its packets are kept, in milliseconds, if it has recovery. */
+  recovery: readonly [durationMs: number, retainMs: number] | undefined;
 }
 
 export class Namespaces {
-  readonly #roomSeed: string;
+  #roomSeed: string;
+  readonly #watcher: InterestWatcher | undefined;
   readonly #byId = new Map<number, HubNamespace>();
   readonly #byName = new Map<string, HubNamespace>();
   #lastId = 0;
 
-  constructor(roomSeed: string) {
+  /** @param watcher hears of all interest */
+  constructor(roomSeed: string, watcher?: InterestWatcher) {
     this.#roomSeed = roomSeed;
+    this.#watcher = watcher;
+  }
+
+  /** What keys of rooms are made with. */
+  get roomSeed(): string {
+    return this.#roomSeed;
+  }
+
+  /** From now on; nobody may have a namespace. */
+  set roomSeed(seed: string) {
+    this.#roomSeed = seed;
   }
 
   get size(): number {
@@ -43,6 +58,11 @@ export class Namespaces {
     return this.#byId.get(id);
   }
 
+  /** The namespace of this name, if there is one. */
+  find(name: string): HubNamespace | undefined {
+    return this.#byName.get(name);
+  }
+
   all(): IterableIterator<HubNamespace> {
     return this.#byId.values();
   }
@@ -51,14 +71,15 @@ export class Namespaces {
   ofName(name: string): HubNamespace {
     const known = this.#byName.get(name);
     if (known) return known;
-    const fresh = {
+    const fresh: HubNamespace = {
       id: ++this.#lastId,
       name,
       keys: new NamespaceKeys(this.#roomSeed, name),
-      interest: new Interest(),
+      interest: new Interest(this.#watcher),
       members: new Set<HubMember>(),
       emitters: new Set<HubMember>(),
       wildcards: new Set<HubMember>(),
+      recovery: undefined,
     };
     this.#byId.set(fresh.id, fresh);
     this.#byName.set(name, fresh);

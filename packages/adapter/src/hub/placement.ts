@@ -48,6 +48,20 @@ export class Placement {
     this.#order.number(from, buffer, start, end);
   }
 
+  /** A packet of another host has its place. @param isPast whether nobody here waits for it */
+  placeRemote(buffer: Buffer, start: number, end: number, sequence: number, isPast: boolean): void {
+    const targets = isPast ? [] : this.#events.collect(buffer, start);
+    const entry = this.#append(buffer, start, end, sequence);
+    for (let i = 0; i < targets.length; i++) {
+      (targets[i] as HubMember).outbox.relay(entry.buffer, entry.start, entry.end);
+    }
+  }
+
+  /** Numbers have another meaning, and what is kept has none. */
+  restart(epoch: string): void {
+    this.journal.restart(new Offsets(epoch));
+  }
+
   /** Keeps a frame until what came before it from the same member has been placed: see `HubMember.isPlaced`. */
   hold(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const frame = Buffer.from(buffer.subarray(start, end));
@@ -63,8 +77,7 @@ export class Placement {
 
   #onNumbered(from: HubMember, buffer: Buffer, start: number, end: number, sequence: number): void {
     const targets = this.#events.collect(buffer, start);
-    const fromEnd = buffer.readUInt32LE(frameFields(buffer, start));
-    const entry = this.journal.append(buffer, start, end, fromEnd, sequence);
+    const entry = this.#append(buffer, start, end, sequence);
     const echo = (frameFlags(buffer, start) & BroadcastFlag.echo) !== 0;
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as HubMember;
@@ -79,6 +92,12 @@ export class Placement {
       from.outbox.end();
     }
     if (this.#held.size > 0) this.#resumeHeld(from);
+  }
+
+  #append(buffer: Buffer, start: number, end: number, sequence: number): JournalEntry {
+    const fromEnd = buffer.readUInt32LE(frameFields(buffer, start));
+    this.journal.skipTo(sequence - 1);
+    return this.journal.append(buffer, start, end, fromEnd, sequence);
   }
 
   #resumeHeld(from: HubMember): void {

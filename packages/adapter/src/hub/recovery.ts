@@ -14,9 +14,19 @@ import { MissedPackets } from "./missed-packets.js";
 import { type RestoreLimits, RestoreRequests } from "./restore-requests.js";
 import type { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
+import { type FoundSession, SharedSessions, type SharedSessionsOptions } from "./shared-sessions.js";
 import { Slices } from "./slices.js";
 
 const SWEEP_MS = 1_000;
+/** So long another host waits for a holder here to let go of a session. */
+const HAND_OVER_MS = 1_000;
+
+/** A member's question for a session that is not here. */
+interface Search {
+  readonly from: HubMember;
+  readonly namespaceId: number;
+  readonly giveUp: () => void;
+}
 
 export class HubRecovery {
   readonly #journal: Journal;
@@ -29,12 +39,24 @@ export class HubRecovery {
   readonly #namespaces = new Map<number, NamespaceKeys>();
   /** Keys of rooms that their holders are taken to be in, while they make the sockets. */
   readonly #claims = new Map<Session<HubMember>, number[]>();
+  readonly #shared: SharedSessions | undefined;
+  /** By the handle that the member has for the session. */
+  readonly #searches = new Map<HubMember, Map<number, Search>>();
+  /** Other hosts that wait for a session here, and until when its holder has time. */
+  readonly #handOvers = new Map<Session<HubMember>, { callbacks: (() => void)[]; timer: NodeJS.Timeout }>();
   #timer: NodeJS.Timeout | undefined;
   #isSweeping = false;
 
-  constructor(limits: RestoreLimits, journal: Journal, onIdle: (namespaceId: number) => void) {
+  /** @param shared with other hosts, where there are some */
+  constructor(
+    limits: RestoreLimits,
+    journal: Journal,
+    onIdle: (namespaceId: number) => void,
+    shared?: SharedSessionsOptions,
+  ) {
     this.#journal = journal;
     this.#onIdle = onIdle;
+    this.#shared = shared && new SharedSessions(shared);
     this.#requests = new RestoreRequests(limits, journal, this.#slices, {
       keysOf: (session) => this.#keysOf(session),
       fence: ({ holder, namespaceId, handle }) => holder && fence(holder, namespaceId, handle),
@@ -46,6 +68,7 @@ export class HubRecovery {
         this.#sessions.claim(session, to, handle);
         this.#claims.set(session, keys);
         to.hold(session.namespaceId, keys);
+        this.#shared?.keep(session, this.#durationOf(session));
       },
     });
   }
@@ -74,13 +97,77 @@ export class HubRecovery {
   /** The member's sockets of the namespace, or of all, are gone without a word. */
   release(member: HubMember, namespaceId?: number): void {
     this.#requests.release(member, namespaceId);
+    for (const [handle, search] of this.#searches.get(member) ?? []) {
+      if (namespaceId === undefined || search.namespaceId === namespaceId) this.#endSearch(member, handle);
+    }
     for (const session of this.#sessions.release(member, namespaceId)) this.#releaseClaim(session, member);
     this.#requests.onReleased();
+    for (const session of this.#handOvers.keys()) if (!session.holder) this.#endHandOver(session);
+  }
+
+  /** The other hosts know nothing of the sessions here: it is another beginning. */
+  onJoined(): void {
+    for (const session of this.#sessions.all()) {
+      this.#shared?.keep(session, this.#durationOf(session));
+      if (!session.holder) this.#shared?.release(session, this.#durationOf(session));
+    }
+  }
+
+  onHostGone(host: string): void {
+    this.#shared?.onHostGone(host);
+  }
+
+  /** A session that another host was asked for is free. */
+  onReleased(number: number): void {
+    this.#shared?.onReleased(number);
+  }
+
+  /** Another host has the session. */
+  onLost(namespaceId: number | undefined, privateId: string): void {
+    const session = namespaceId === undefined ? undefined : this.#sessions.find(namespaceId, privateId);
+    if (!session) return;
+    if (session.holder) fence(session.holder, session.namespaceId, session.handle);
+    this.#drop(session);
+  }
+
+  /** Another host wants the session. @param onReleased called when it is free, or is not here */
+  handOver(namespaceId: number | undefined, privateId: string, onReleased: () => void): void {
+    const session = namespaceId === undefined ? undefined : this.#sessions.find(namespaceId, privateId);
+    if (!session) return onReleased();
+    const waiting = this.#handOvers.get(session);
+    if (waiting) return void waiting.callbacks.push(onReleased);
+    const timer = setTimeout(() => this.#endHandOver(session), HAND_OVER_MS);
+    this.#handOvers.set(session, { callbacks: [onReleased], timer });
+    if (session.holder) fence(session.holder, session.namespaceId, session.handle);
+    else this.#endHandOver(session);
+  }
+
+  #endHandOver(session: Session<HubMember>): void {
+    const handOver = this.#handOvers.get(session);
+    if (!handOver) return;
+    this.#handOvers.delete(session);
+    clearTimeout(handOver.timer);
+    this.#shared?.release(session, this.#durationOf(session));
+    this.#drop(session);
+    for (const callback of handOver.callbacks) callback();
+  }
+
+  /** The session is no longer one of this host. */
+  #drop(session: Session<HubMember>): void {
+    this.#releaseClaim(session);
+    this.#sessions.forget(session);
+    this.#requests.onEnded(session);
+  }
+
+  #durationOf({ namespaceId }: Session): number {
+    return this.#sessions.durationOf(namespaceId);
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.#requests.close();
+    this.#shared?.close();
+    for (const { timer } of this.#handOvers.values()) clearTimeout(timer);
     this.#slices.close();
   }
 
@@ -114,8 +201,9 @@ export class HubRecovery {
     // A worker that was cut off still has the socket of a session that is wanted, or went, elsewhere.
     const isWanted = known !== undefined && this.#requests.isWanted(known);
     const opened = isWanted ? undefined : this.#sessions.open(from, handle, { namespaceId, privateId, sid });
-    if (opened) opened.rooms = fields.names();
-    else fence(from, namespaceId, handle);
+    if (!opened) return fence(from, namespaceId, handle);
+    opened.rooms = fields.names();
+    this.#shared?.keep(opened, this.#durationOf(opened));
   }
 
   #onSessionRooms(from: HubMember, namespaceId: number, fields: FieldReader): void {
@@ -126,11 +214,14 @@ export class HubRecovery {
       if (joined) session.rooms.add(room);
       else session.rooms.delete(room);
     }
+    this.#shared?.keep(session, this.#durationOf(session), "rooms");
   }
 
   #onSessionData(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
-    if (session) session.data = new Uint8Array(fields.rest());
+    if (!session) return;
+    session.data = new Uint8Array(fields.rest());
+    this.#shared?.keep(session, this.#durationOf(session), "data");
   }
 
   #onSessionEnd(from: HubMember, namespaceId: number, flags: number, fields: FieldReader): void {
@@ -139,12 +230,15 @@ export class HubRecovery {
     if (!session) {
       // Its client has gone before there was an answer. Or it was passed over, and what it says is ignored.
       this.#requests.withdraw(from, handle);
+      this.#endSearch(from, handle);
       return;
     }
     if ((flags & SessionFlag.recoverable) !== 0) return this.#suspend(session);
     this.#releaseClaim(session);
+    this.#shared?.forget(session);
     this.#sessions.forget(session);
     this.#requests.onEnded(session);
+    this.#endHandOver(session);
   }
 
   #onSessionRestored(from: HubMember, namespaceId: number, fields: FieldReader): void {
@@ -153,12 +247,61 @@ export class HubRecovery {
     this.#releaseClaim(session);
     session.rooms = fields.names();
     this.#sessions.settle(session);
+    this.#shared?.keep(session, this.#durationOf(session), "rooms");
   }
 
   #onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const handle = fields.u32();
-    const session = this.#sessions.find(namespaceId, fields.text());
+    const privateId = fields.text();
     const offset = fields.text();
+    const session = this.#sessions.find(namespaceId, privateId);
+    if (session || !this.#shared || !this.has(namespaceId))
+      return this.#restore(from, namespaceId, handle, session, offset);
+    const searches = this.#searches.get(from) ?? new Map<number, Search>();
+    this.#searches.set(from, searches);
+    let isOver = false;
+    const giveUp = this.#shared.find(
+      namespaceId,
+      privateId,
+      this.#sessions.durationOf(namespaceId),
+      (found) => {
+        isOver = true;
+        this.#endSearch(from, handle);
+        this.#restore(from, namespaceId, handle, found && this.#adopt(namespaceId, privateId, found), offset);
+      },
+    );
+    if (!isOver) searches.set(handle, { from, namespaceId, giveUp });
+  }
+
+  #endSearch(from: HubMember, handle: number): void {
+    const searches = this.#searches.get(from);
+    searches?.get(handle)?.giveUp();
+    searches?.delete(handle);
+    if (searches?.size === 0) this.#searches.delete(from);
+  }
+
+  /** A session that another host had is one of this host now. */
+  #adopt(
+    namespaceId: number,
+    privateId: string,
+    { sid, rooms, data }: FoundSession,
+  ): Session<HubMember> | undefined {
+    const known = this.#sessions.find(namespaceId, privateId);
+    if (known) return known;
+    const session = this.#sessions.adopt({ namespaceId, privateId, sid });
+    if (!session) return undefined;
+    session.rooms = rooms;
+    session.data = data;
+    return session;
+  }
+
+  #restore(
+    from: HubMember,
+    namespaceId: number,
+    handle: number,
+    session: Session<HubMember> | undefined,
+    offset: string,
+  ): void {
     // A holder is not fenced for a session that the asker would not get.
     if (session && this.#hasAllSince(offset, session)) this.#requests.add(from, handle, session, offset);
     else this.#requests.decline({ from, handle }, namespaceId, session ? "cut" : "unknown");
@@ -181,6 +324,8 @@ export class HubRecovery {
   #suspend(session: Session<HubMember>): void {
     this.#releaseClaim(session);
     this.#sessions.suspend(session);
+    if (this.#handOvers.has(session)) return this.#endHandOver(session);
+    this.#shared?.release(session, this.#durationOf(session));
     this.#requests.onSuspended(session);
   }
 
@@ -201,11 +346,20 @@ export class HubRecovery {
   *#sweep(): Generator<void> {
     yield* this.#journal.expire();
     yield* this.#sessions.expire();
+    if (this.#shared) yield* this.#refresh(this.#shared);
     for (const namespaceId of this.#namespaces.keys()) {
       if (!this.#sessions.hasAny(namespaceId)) this.#onIdle(namespaceId);
       yield;
     }
     this.#isSweeping = false;
+  }
+
+  /** Sessions with a socket are kept for as long as they have it. */
+  *#refresh(shared: SharedSessions): Generator<void> {
+    for (const session of this.#sessions.all()) {
+      if (session.holder) shared.refresh(session, this.#durationOf(session));
+      yield;
+    }
   }
 
   #keysOf({ namespaceId, rooms }: Session): number[] {

@@ -83,6 +83,27 @@ export class Sessions<Holder extends SessionHolder> {
     return session;
   }
 
+  /** How long sessions of the namespace live without a holder, in milliseconds. */
+  durationOf(namespaceId: number): number {
+    return this.#namespaces.get(namespaceId)?.durationMs ?? 0;
+  }
+
+  /** All sessions. */
+  *all(): IterableIterator<Session<Holder>> {
+    for (const { byPrivateId } of this.#namespaces.values()) yield* byPrivateId.values();
+  }
+
+  /** A session that another hub had: nobody has it, until it is asked for. */
+  adopt(ids: Pick<Session, "namespaceId" | "privateId" | "sid">): Session<Holder> | undefined {
+    const namespace = this.#namespaces.get(ids.namespaceId);
+    if (!namespace) return undefined;
+    const session = new Session<Holder>(ids);
+    namespace.byPrivateId.set(ids.privateId, session);
+    session.letGo(this.#now(), "suspended");
+    namespace.suspended.add(session);
+    return session;
+  }
+
   /** The session that this holder, and no other since, calls by the handle. */
   held(holder: Holder, namespaceId: number, handle: number): Session<Holder> | undefined {
     return this.#holdings.get(holder)?.get(namespaceId)?.byHandle.get(handle);

@@ -116,6 +116,18 @@ export const FrameKind = {
   missed: 44,
   /** text code, text message. A failure of the hub that its own process can tell nobody. */
   notice: 60,
+
+  // A hub tells another one.
+  /** u32 member that asked, u32 request, then (u32 member, u32 worker id, u32 pid) × n: who was asked here. */
+  hostAsked: 70,
+  /** u32 number. The next frame is a command with claims, which `hostSettled` is to name so. */
+  hostClaim: 71,
+  /** u32 number. The command has been carried out here, and what changed by it is told. */
+  hostSettled: 72,
+  /** u32 number, text private id. The session is wanted: let go of it, and say `hostReleased`. */
+  hostFence: 73,
+  /** u32 number. The session that `hostFence` has named so is free, or is not here. */
+  hostReleased: 74,
 } as const;
 
 /** What a command or request asks for, and what it needs for that; the numbers are part of the protocol. */

@@ -80,14 +80,18 @@ export class KeyTable {
     return present;
   }
 
-  /** Clears bits of every value; ten milliseconds for a million keys. */
-  clearBits(bits: number): void {
+  /**
+   * Clears bits of every value; ten milliseconds for a million keys.
+   * @param onCleared called for each key that had some
+   */
+  clearBits(bits: number, onCleared?: (key: number) => void): void {
     const values = this.#values;
     for (let i = 0; i < values.length; i++) {
       const value = values[i] as number;
       if ((value & bits) === 0) continue;
       values[i] = value & ~bits;
       if (values[i] === 0) this.#size--;
+      onCleared?.(this.#keys[i] as number);
     }
   }
 

@@ -1,0 +1,121 @@
+/** Several hosts, each a cluster with a hub of its own, over a real Redis. */
+import { findRedisServer, RedisServer } from "@holdfast/harness";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { closedAfterEach } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import { TestCluster, untilServers } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
+
+const hasRedis = findRedisServer() !== undefined;
+const clients = closedAfterEach(new Clients());
+
+/** Two hosts of two workers each, which tests share. */
+let redis: RedisServer;
+let one: TestCluster;
+let two: TestCluster;
+
+/** Starts both, and waits until all workers know of all. */
+async function startHosts(config: ClusterConfig): Promise<void> {
+  redis = await RedisServer.start();
+  const host = {
+    sticky: false,
+    workers: 2,
+    backplane: { url: redis.url, app: "test", lease: 30_000 },
+    ...config,
+  } as const;
+  [one, two] = await Promise.all([TestCluster.start(host), TestCluster.start(host)]);
+  const workers = [...one.workers, ...two.workers];
+  await untilServers(workers, workers.length);
+}
+
+async function endHosts(): Promise<void> {
+  await Promise.all([one?.close(), two?.close()]);
+  await redis?.close();
+}
+
+describe.skipIf(!hasRedis)("two hosts", () => {
+  beforeAll(async () => {
+    await startHosts({
+      setUpWorker: ({ io }) => void io.on("sum", (value, answer) => answer(value + 1)),
+    });
+  }, 180_000);
+  afterAll(endHosts);
+
+  test("a broadcast reaches all hosts, and one to a room those that are in it", async () => {
+    const [a, b, c] = [
+      await clients.connectTo(one.a),
+      await clients.connectTo(two.a),
+      await clients.connectTo(two.b),
+    ];
+    await two.a.run((ctx, id) => ctx.io.sockets.sockets.get(id)?.join("tea"), b.id);
+    const got = [b.next("tea"), a.next("all"), b.next("all"), c.next("all")];
+    await one.b.run((ctx) => {
+      ctx.io.to("tea").emit("tea", 1, Buffer.from("x"));
+      ctx.io.emit("all", 2);
+    });
+    expect(await Promise.all(got)).toEqual([[1, Buffer.from("x")], [2], [2], [2]]);
+    expect(c.received("tea")).toEqual([]);
+  });
+
+  test("requests of every kind reach all hosts", async () => {
+    const all = await Promise.all([one.a, one.b, two.a, two.b].map((worker) => clients.connectTo(worker)));
+    for (const client of all) client.socket.on("question", (answer: (value: number) => void) => answer(7));
+    expect(await one.a.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id).sort())).toEqual(
+      all.map(({ id }) => id).sort(),
+    );
+    expect(await two.b.run(async (ctx) => await ctx.io.timeout(5_000).emitWithAck("question"))).toEqual([
+      7, 7, 7, 7,
+    ]);
+    expect(await one.b.run(async (ctx) => await ctx.io.serverSideEmitWithAck("sum", 1))).toEqual([2, 2, 2]);
+    expect(await one.b.run(async (ctx) => await ctx.io.of("/").adapter.serverCount())).toBe(4);
+  });
+
+  test("sockets of other hosts join, leave and are disconnected; what is sent behind it counts on that", async () => {
+    const [a, b] = [await clients.connectTo(one.a), await clients.connectTo(two.a)];
+    const got = [a.next("in"), b.next("in")];
+    await one.b.run((ctx) => {
+      ctx.io.socketsJoin("tea");
+      ctx.io.to("tea").emit("in", 1);
+    });
+    expect(await Promise.all(got)).toEqual([[1], [1]]);
+    const [fence, gone] = [b.next("fence"), a.next("disconnect")];
+    await two.b.run((ctx, id) => {
+      ctx.io.in(id).socketsLeave("tea");
+      ctx.io.to("tea").emit("out", 2);
+      ctx.io.emit("fence");
+    }, b.id);
+    await fence;
+    expect(b.received("out")).toEqual([]);
+    await two.b.run((ctx, id) => ctx.io.in(id).disconnectSockets(), a.id);
+    await gone;
+  });
+
+  test("a join that was awaited counts on every host", async () => {
+    const b = await clients.connectTo(two.a);
+    for (let i = 0; i < 50; i++) {
+      await two.a.run((ctx, id, room) => ctx.io.sockets.sockets.get(id)?.join(room), b.id, `room ${i}`);
+      const got = b.next("hi");
+      await one.a.run((ctx, room) => void ctx.io.to(room).emit("hi", room), `room ${i}`);
+      expect(await got).toEqual([`room ${i}`]);
+    }
+  });
+
+  test("a namespace that one host has, and an event for this worker alone", async () => {
+    await two.a.run((ctx) => void ctx.io.of("/only"));
+    const client = await clients.connectTo(two.a, {}, "/only");
+    await one.a.run((ctx) => void ctx.io.of("/only"));
+    await untilServers([one.a, two.a], 2, "/only");
+    const got = client.next("hi");
+    await one.a.run((ctx) => {
+      ctx.io.of("/only").local.emit("hi", "local");
+      ctx.io.of("/only").emit("hi", 1);
+    });
+    expect(await got).toEqual([1]);
+  });
+
+  test("a host that says goodbye is not waited for any more", async () => {
+    await two.primary.run(async (ctx) => await ctx.hub.close());
+    await untilServers(one.workers, 2);
+    expect(await one.a.run(async (ctx) => (await ctx.io.fetchSockets()).length)).toBe(0);
+  });
+});
