@@ -3,6 +3,7 @@
  * is fetched from there.
  * Owns: questions for sessions that are not here. Runs in: where the hub is.
  */
+import { packValue, unpackValue } from "../wire/values.js";
 import type { StoredSession } from "./backplane.js";
 import { fenceFrame } from "./host-frames.js";
 import type { Hosts } from "./hosts.js";
@@ -164,7 +165,7 @@ export class SharedSessions {
 }
 
 function stored(session: Session, what: "all" | "rooms" | "data"): Partial<StoredSession> {
-  const rooms = what === "data" ? undefined : Buffer.from(JSON.stringify([...session.rooms]));
+  const rooms = what === "data" ? undefined : packValue([...session.rooms]);
   const data = what === "rooms" || session.data === undefined ? undefined : Buffer.from(session.data);
   return {
     ...(what === "all" && { sid: session.sid }),
@@ -175,7 +176,7 @@ function stored(session: Session, what: "all" | "rooms" | "data"): Partial<Store
 
 function found({ sid, rooms, data }: StoredSession): FoundSession | undefined {
   try {
-    const names: unknown = JSON.parse(rooms.toString());
+    const names = unpackValue(rooms);
     if (!Array.isArray(names)) return undefined;
     return { sid, rooms: new Set(names as string[]), data: data && new Uint8Array(data) };
   } catch {

@@ -3,7 +3,7 @@
  * In the frames' headers is the name's place in the table, because ids are those of one hub.
  * Decoding is total: what is no entry is told, and read as far as it makes sense. Runs in: where the hub is.
  *
- *     | u32 names | (u32 length, utf8) × names | frame | frame | …
+ *     | u32 names | (u32 length, utf16) × names | frame | frame | …
  */
 import { frameFields, frameLength, HEADER_BYTES } from "../../wire/frame.js";
 
@@ -23,7 +23,7 @@ export class NameTable {
     if (known !== undefined) return known;
     const place = this.#places.size;
     this.#places.set(name, place);
-    this.#bytes += LENGTH_BYTES + Buffer.byteLength(name);
+    this.#bytes += LENGTH_BYTES + 2 * name.length;
     return place;
   }
 
@@ -31,7 +31,7 @@ export class NameTable {
     const table = Buffer.allocUnsafe(this.#bytes);
     let at = table.writeUInt32LE(this.#places.size, 0);
     for (const name of this.#places.keys()) {
-      const bytes = table.write(name, at + LENGTH_BYTES);
+      const bytes = table.write(name, at + LENGTH_BYTES, "utf16le");
       at = table.writeUInt32LE(bytes, at) + bytes;
     }
     return table;
@@ -101,7 +101,7 @@ function readNames(entry: Buffer): { names: string[]; at: number } | undefined {
     const bytes = entry.readUInt32LE(at);
     at += LENGTH_BYTES;
     if (entry.length - at < bytes) return undefined;
-    names.push(entry.toString("utf8", at, at + bytes));
+    names.push(entry.toString("utf16le", at, at + bytes));
     at += bytes;
   }
   return { names, at };
