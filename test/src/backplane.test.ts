@@ -269,7 +269,7 @@ describe.skipIf(!hasRedis)("when Redis fails", () => {
     await redis.kill();
     a.record("meanwhile");
     await redis.start();
-    await Promise.all(all.map((host) => host.hears(/^1 (past )?a \/ meanwhile/)));
+    await Promise.all(all.map((host) => host.hears("1 a / meanwhile")));
     expect(a.epoch).not.toBe(before);
     expect([b.epoch, b.seed]).toEqual([a.epoch, a.seed]);
   });

@@ -1,8 +1,9 @@
 /** Several hosts, each a cluster with a hub of its own, over a real Redis. */
+import { createEmitter } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";
-import { Clients } from "./harness/clients.js";
+import { Clients, type TestClient } from "./harness/clients.js";
 import { TestCluster, untilServers } from "./harness/cluster.js";
 import type { ClusterConfig } from "./harness/context.js";
 
@@ -111,6 +112,30 @@ describe.skipIf(!hasRedis)("two hosts", () => {
       ctx.io.of("/only").emit("hi", 1);
     });
     expect(await got).toEqual([1]);
+  });
+
+  test("a process that serves nobody emits to the clients of all hosts", async () => {
+    const emitter = createEmitter({ url: redis.url, app: "test" });
+    const all = await Promise.all([one.a, two.b].map((worker) => clients.connectTo(worker)));
+    const [a, b] = all as [TestClient, TestClient];
+    const got = all.map((client) => client.next("hi"));
+    emitter.socketsJoin("tea");
+    emitter.to("tea").emit("hi", 1, Buffer.from("x"));
+    expect(await Promise.all(got)).toEqual([
+      [1, Buffer.from("x")],
+      [1, Buffer.from("x")],
+    ]);
+    const last = b.next("last");
+    emitter.in(a.id).socketsLeave("tea");
+    emitter.to("tea").emit("rest");
+    emitter.except(a.id).emit("last");
+    const gone = a.next("disconnect");
+    emitter.in(a.id).disconnectSockets();
+    await emitter.close();
+    await emitter.close();
+    await Promise.all([last, gone]);
+    expect([a.received("rest"), b.received("rest"), a.received("last")]).toEqual([[], [[]], []]);
+    expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);
   });
 
   test("a host that says goodbye is not waited for any more", async () => {

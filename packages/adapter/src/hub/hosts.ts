@@ -173,18 +173,18 @@ export class Hosts {
     end: number,
   ): void {
     this.#tell();
-    const hosts = this.#interested(namespace.keys, buffer, start);
+    // All hosts, because each of them has to say when it is done.
+    const hosts = this.with(namespace.name);
+    const names = hosts.map(({ name }) => name);
     const number = ++this.#lastClaim;
     const buckets = keys.map(bucketOf);
-    for (const name of hosts) {
-      const host = this.#byName.get(name);
-      if (!host) continue;
+    for (const host of hosts) {
       host.claims.set(number, buckets);
       this.#wanted.hold(host.slot, buckets);
     }
     const announcement = numbersFrame(FrameKind.hostClaim, [number]);
-    this.backplane.send(hosts, namespace.name, announcement, 0, announcement.length);
-    this.backplane.send(hosts, namespace.name, buffer, start, end);
+    this.backplane.send(names, namespace.name, announcement, 0, announcement.length);
+    this.backplane.send(names, namespace.name, buffer, start, end);
   }
 
   /** The host has carried out a command. */
@@ -227,7 +227,8 @@ export class Hosts {
     this.#noteWildcards(name, keys, wildcards.size > 0);
     if (now) this.#namespaces.set(name, now);
     else this.#namespaces.delete(name);
-    if (before || now) this.#untoldNamespaces.set(name, now);
+    if (before?.members === now?.members && before?.recovery === now?.recovery) return;
+    this.#untoldNamespaces.set(name, now);
     this.#onNews();
   }
 

@@ -611,8 +611,8 @@ export class Hub {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
       member: (id) => this.#members.get(id),
       isCongested: (member) => this.#isCongested(member),
-      onFence: (namespace, privateId, onReleased) =>
-        this.#recovery.handOver(namespace?.id, privateId, onReleased),
+      onFence: (name, namespace, privateId, onReleased) =>
+        this.#recovery.handOver(name, namespace?.id, privateId, onReleased),
       onReleased: (number) => this.#recovery.onReleased(number),
     });
   }

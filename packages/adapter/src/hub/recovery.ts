@@ -107,10 +107,7 @@ export class HubRecovery {
 
   /** The other hosts know nothing of the sessions here: it is another beginning. */
   onJoined(): void {
-    for (const session of this.#sessions.all()) {
-      this.#shared?.keep(session, this.#durationOf(session));
-      if (!session.holder) this.#shared?.release(session, this.#durationOf(session));
-    }
+    for (const session of this.#sessions.all()) this.#shared?.keep(session, this.#durationOf(session));
   }
 
   onHostGone(host: string): void {
@@ -131,9 +128,12 @@ export class HubRecovery {
   }
 
   /** Another host wants the session. @param onReleased called when it is free, or is not here */
-  handOver(namespaceId: number | undefined, privateId: string, onReleased: () => void): void {
+  handOver(name: string, namespaceId: number | undefined, privateId: string, onReleased: () => void): void {
     const session = namespaceId === undefined ? undefined : this.#sessions.find(namespaceId, privateId);
-    if (!session) return onReleased();
+    if (!session) {
+      this.#shared?.releaseUnknown(name, privateId);
+      return onReleased();
+    }
     const waiting = this.#handOvers.get(session);
     if (waiting) return void waiting.callbacks.push(onReleased);
     const timer = setTimeout(() => this.#endHandOver(session), HAND_OVER_MS);
@@ -325,7 +325,6 @@ export class HubRecovery {
     this.#releaseClaim(session);
     this.#sessions.suspend(session);
     if (this.#handOvers.has(session)) return this.#endHandOver(session);
-    this.#shared?.release(session, this.#durationOf(session));
     this.#requests.onSuspended(session);
   }
 

@@ -21,7 +21,7 @@ export interface RemoteFramesEvents {
   member(id: number): HubMember | undefined;
   isCongested(member: HubMember): boolean;
   /** Another host wants a session. @param onReleased it is free, or was not here */
-  onFence(namespace: HubNamespace | undefined, privateId: string, onReleased: () => void): void;
+  onFence(name: string, namespace: HubNamespace | undefined, privateId: string, onReleased: () => void): void;
   /** A session that was asked for is free. */
   onReleased(number: number): void;
 }
@@ -188,7 +188,7 @@ export class RemoteFrames {
   ): void {
     const fields = fieldsOf(buffer, start, end);
     const [number, privateId] = [fields.u32(), fields.text()];
-    this.#events.onFence(namespace, privateId, () => {
+    this.#events.onFence(name, namespace, privateId, () => {
       this.#hosts.sendTo(host.name, name, numbersFrame(FrameKind.hostReleased, [number]));
     });
   }

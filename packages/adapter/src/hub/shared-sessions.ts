@@ -72,7 +72,12 @@ export class SharedSessions {
     this.#hosts.backplane.keepSession(name, session.privateId, {}, durationMs + MARGIN_MS);
   }
 
-  /** Nobody has the session's socket. */
+  /** A session is kept as one of this host, which knows nothing of it. */
+  releaseUnknown(namespace: string, privateId: string): void {
+    this.#hosts.backplane.releaseSession(namespace, privateId, MARGIN_MS);
+  }
+
+  /** The session is nobody's, and whoever asks gets it. */
   release({ namespaceId, privateId }: Session, durationMs: number): void {
     const name = this.#nameOf(namespaceId);
     if (name !== undefined) this.#hosts.backplane.releaseSession(name, privateId, durationMs);

@@ -11,9 +11,12 @@ import {
   type RedisArgument,
   type RedisClient,
 } from "./clients.js";
+import type { Script } from "./scripts.js";
 
 /** The number of RESP's type of strings, `$`: node-redis gives Buffers for it. */
 const BLOB_STRING = 36;
+
+const NO_SCRIPT = /^NOSCRIPT/;
 
 /** A client of either kind, made for one connection. */
 interface Port {
@@ -72,6 +75,22 @@ export class Connection {
       if (!(error instanceof HoldfastError) && !isAnswer(error))
         throw this.#fail(unavailable(String(error), error));
       throw error;
+    }
+  }
+
+  /** Calls a script, as {@link command} does; Redis is given it if it does not know it. */
+  async script(
+    { sha, source }: Script,
+    keys: readonly string[],
+    args: readonly RedisArgument[],
+    deadlineMs: number,
+  ): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args];
+    try {
+      return await this.command(["EVALSHA", sha, ...rest], deadlineMs);
+    } catch (error) {
+      if (!NO_SCRIPT.test((error as Error).message)) throw error;
+      return this.command(["EVAL", source, ...rest], deadlineMs);
     }
   }
 

@@ -165,7 +165,7 @@ end
 
 local function owns(key)
   local owner = call('HGET', key, 'o')
-  if not owner or owner == host then return true end
+  if not owner or owner == '' or owner == host then return true end
   lostSessions[#lostSessions + 1] = key
   return false
 end

@@ -18,20 +18,13 @@ import type {
 import { newEpoch } from "../../wire/offset.js";
 import type { RedisArgument, RedisClient } from "./clients.js";
 import { Connection } from "./connection.js";
-import { readEntry } from "./entry.js";
+import { Incoming } from "./incoming.js";
 import { Keys } from "./keys.js";
+import { checkMemory } from "./memory-check.js";
 import type { ResolvedStreamsOptions } from "./options.js";
+import { asDown, lostMembership } from "./outages.js";
 import { Reader, type Stream } from "./reader.js";
-import {
-  bytesOf,
-  type JoinReply,
-  listOf,
-  numberOf,
-  readChange,
-  readJoin,
-  type StreamEntry,
-  textOf,
-} from "./replies.js";
+import { bytesOf, type JoinReply, listOf, readJoin, textOf } from "./replies.js";
 import { Answer, BATCH, GONE, JOIN, RENEW, type Script, TAKE } from "./scripts.js";
 import { Sender } from "./sender.js";
 
@@ -41,15 +34,11 @@ const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2_000;
 /** Keys outlive the application by this, and by what packets are kept for. */
 const KEEP_MS = 10 * 60_000;
-const NO_SCRIPT = /^NOSCRIPT/;
 
 /** One membership, as long as its connections live. */
 interface Membership {
   readonly connection: Connection;
   readonly reader: Reader;
-  readonly epoch: string;
-  /** What was placed up to this number is past. */
-  readonly pastUpTo: number;
   /** When the lease was last renewed; the lease is at least this young. */
   renewedAt: number;
 }
@@ -71,6 +60,7 @@ export class RedisStreams implements Backplane {
   readonly #events: BackplaneEvents;
   readonly #keys: Keys;
   readonly #sender: Sender;
+  readonly #incoming: Incoming;
   readonly #closing = new AbortController();
   #state: State = { kind: "away", isTold: false };
   #client: RedisClient | undefined;
@@ -79,13 +69,6 @@ export class RedisStreams implements Backplane {
   /** A new one for each membership that others see. */
   #generation = "";
   #epoch = "";
-  /** The highest number of any entry that this host knows of. */
-  #seen = 0;
-  /** The newest change that it knows of. */
-  #change = 0;
-  /** The same, without its own that it has not read yet. */
-  #readChange = 0;
-  #inboxCount = 0;
   #hasChecked = false;
   /** The reader of this membership or the one before. */
   #lastReader: Reader | undefined;
@@ -100,12 +83,14 @@ export class RedisStreams implements Backplane {
     this.#keys = new Keys(options.app);
     this.#sender = new Sender(limits.maxBacklogBytes, {
       call: (number, version, args) => this.#callBatch(number, version, args),
-      version: () => this.#change,
-      onTold: (change) => {
-        this.#change = Math.max(this.#change, change);
-      },
+      version: () => this.#incoming.change,
+      onTold: (change) => this.#incoming.onTold(change),
       onSessionLost: (key) => this.#onSessionLost(key),
       onFailure: (error) => this.#onFailure(error),
+    });
+    this.#incoming = new Incoming(this.host, this.#keys.prefix, {
+      ...events,
+      onSeen: (batch) => this.#sender.seen(batch),
     });
     this.#waitAlone();
     this.#run = this.#runUntilClosed();
@@ -121,7 +106,7 @@ export class RedisStreams implements Backplane {
   }
 
   send(hosts: readonly string[], namespace: string, ...frame: Frame): void {
-    if (this.#takes()) this.#sender.batch.send(hosts, this.#change, namespace, ...frame);
+    if (this.#takes()) this.#sender.batch.send(hosts, this.#incoming.change, namespace, ...frame);
   }
 
   sendTo(host: string, namespace: string, ...frame: Frame): void {
@@ -262,7 +247,11 @@ export class RedisStreams implements Backplane {
   }
 
   async #join(connection: Connection): Promise<Membership> {
-    if (!this.#hasChecked) await this.#checkMemory(connection);
+    if (!this.#hasChecked) {
+      this.#hasChecked = true;
+      const warning = await checkMemory(connection, this.#options.timeout);
+      if (warning) this.#events.onError(warning);
+    }
     const fresh = randomUUID();
     const renewedAt = performance.now();
     const answer = await this.#callJoin(connection, fresh);
@@ -282,7 +271,7 @@ export class RedisStreams implements Backplane {
       String(this.#limits.protocol),
       String(this.#options.lease),
       this.#epoch,
-      String(this.#seen),
+      String(this.#incoming.seen),
       newEpoch(),
       randomBytes(16).toString("hex"),
       randomBytes(32).toString("hex"),
@@ -305,18 +294,15 @@ export class RedisStreams implements Backplane {
     this.#alone = undefined;
     const isNewOrder = epoch !== this.#epoch || wasAlone;
     const old = this.#lastReader;
-    let pastUpTo = 0;
-    if (isNewOrder) {
-      pastUpTo = number;
-      if (!wasAlone) this.#sender.sendAgain();
-    }
+    // Whoever was one of the hosts all the time has missed nothing of an order that began meanwhile.
+    if (isNewOrder) this.#incoming.beginOrder(number, wasAlone || this.#epoch === "");
+    else this.#incoming.goOn(number);
+    if (isNewOrder && !wasAlone) this.#sender.sendAgain();
     if (!isSame) {
-      this.#inboxCount = 0;
-      this.#change = this.#readChange = change;
+      this.#incoming.beginMembership(change);
       this.#sender.dropChanges();
     }
     this.#epoch = epoch;
-    this.#seen = isNewOrder ? number : Math.max(this.#seen, number);
     const cursors: Record<Stream, number> = {
       journal: isNewOrder ? 0 : (old?.cursor("journal") ?? 0),
       inbox: isSame ? (old?.cursor("inbox") ?? number) : number,
@@ -324,11 +310,11 @@ export class RedisStreams implements Backplane {
     };
     const reader: Reader = new Reader(this.#keys, this.host, cursors, {
       beforeEntries: () => this.#confirm(membership),
-      onEntry: (stream, entry) => this.#onEntry(membership, stream, entry),
+      onEntry: (stream, entry) => this.#incoming.onEntry(stream, entry),
       afterEntries: () => this.#afterEntries(membership),
     });
     this.#lastReader = reader;
-    const membership: Membership = { connection, reader, epoch, pastUpTo, renewedAt };
+    const membership: Membership = { connection, reader, renewedAt };
     this.#state = { kind: "joined", membership };
     debug(
       "host %s joined %s (%s), %d others",
@@ -390,7 +376,7 @@ export class RedisStreams implements Backplane {
   }
 
   #identity(): string[] {
-    return [this.host, this.#generation, this.#epoch, String(this.#seen)];
+    return [this.host, this.#generation, this.#epoch, String(this.#incoming.seen)];
   }
 
   /** @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN` if this host is not one of them any more */
@@ -406,65 +392,9 @@ export class RedisStreams implements Backplane {
     throw error;
   }
 
-  async #call(connection: Connection, script: Script, args: RedisArgument[]): Promise<readonly unknown[]> {
-    const rest = ["1", this.#keys.state, this.#keys.prefix, ...args];
-    const { timeout } = this.#options;
-    try {
-      return listOf(await connection.command(["EVALSHA", script.sha, ...rest], timeout));
-    } catch (error) {
-      if (!NO_SCRIPT.test((error as Error).message)) throw error;
-      return listOf(await connection.command(["EVAL", script.source, ...rest], timeout));
-    }
-  }
-
-  #onEntry(membership: Membership, stream: Stream, entry: StreamEntry): void {
-    this.#seen = Math.max(this.#seen, entry.number);
-    const host = textOf(entry.fields.get("h"));
-    if (stream === "journal") this.#onJournal(membership, host, entry);
-    else if (stream === "inbox") this.#onInbox(host, entry);
-    else this.#onChange(host, entry);
-  }
-
-  #onJournal({ pastUpTo }: Membership, host: string, { number, fields }: StreamEntry): void {
-    const isPast = number <= pastUpTo;
-    let sequence = numberOf(fields.get("s"));
-    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
-      this.#events.onRecord(host, namespace, sequence++, isPast, buffer, start, end);
-    });
-    if (!isWhole) this.#onBroken();
-    if (host === this.host) this.#sender.seen(numberOf(fields.get("b")));
-  }
-
-  #onInbox(host: string, { fields }: StreamEntry): void {
-    const count = numberOf(fields.get("k"));
-    if (count > this.#inboxCount + 1) this.#events.onGap(count - this.#inboxCount - 1);
-    this.#inboxCount = count;
-    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
-      this.#events.onFrame(host, namespace, buffer, start, end);
-    });
-    if (!isWhole) this.#onBroken();
-  }
-
-  #onChange(host: string, { number, fields }: StreamEntry): void {
-    // Without what was told in between, it is not known what the hosts want.
-    if (numberOf(fields.get("p")) !== this.#readChange) throw lostMembership("GAP");
-    this.#readChange = number;
-    this.#change = Math.max(this.#change, number);
-    if (host === this.host) return;
-    const type = textOf(fields.get("t"));
-    if (type === "host") this.#events.onHost(host);
-    else if (type === "gone") this.#events.onHostGone(host);
-    else this.#events.onChange(host, readChange(fields));
-  }
-
-  #onBroken(): void {
-    this.#events.onError(
-      new HoldfastError(
-        "HOLDFAST_ERR_BROKEN_FRAME",
-        `What was read from Redis under ${this.#keys.prefix} are not frames of this protocol. ` +
-          "Let nothing else write to these keys.",
-      ),
-    );
+  #call(connection: Connection, script: Script, args: RedisArgument[]): Promise<readonly unknown[]> {
+    const { state, prefix } = this.#keys;
+    return connection.script(script, [state], [prefix, ...args], this.#options.timeout).then(listOf);
   }
 
   #onSessionLost(key: string): void {
@@ -497,38 +427,4 @@ export class RedisStreams implements Backplane {
     this.#sender.dropAll();
     this.#events.onAlone(this.#lastError);
   }
-
-  async #checkMemory(connection: Connection): Promise<void> {
-    this.#hasChecked = true;
-    // An ACL may forbid it.
-    const info = textOf(await connection.command(["INFO", "memory"], this.#options.timeout).catch(() => ""));
-    const policy = info.match(/^maxmemory_policy:(\S+)/m)?.[1];
-    const isBounded = Number(info.match(/^maxmemory:(\d+)/m)?.[1] ?? 0) > 0;
-    if (!isBounded || policy === undefined || policy === "noeviction") return;
-    this.#events.onError(
-      new HoldfastError(
-        "HOLDFAST_ERR_BACKPLANE_EVICTS",
-        `Redis may throw keys away when its memory is full (maxmemory-policy ${policy}). Then hosts lose each other ` +
-          "and clients their sessions. Set maxmemory-policy to noeviction.",
-      ),
-    );
-  }
-}
-
-function lostMembership(answer: string): HoldfastError {
-  const reason: Record<string, string> = {
-    FENCED: "this host was silent for too long and was taken for gone",
-    LOST: "it has lost its data",
-    GAP: "this host has missed what others have told",
-  };
-  return new HoldfastError(
-    "HOLDFAST_ERR_BACKPLANE_DOWN",
-    `Redis: ${reason[answer] ?? answer}. Joining anew.`,
-  );
-}
-
-function asDown(error: unknown): HoldfastError {
-  if (error instanceof HoldfastError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new HoldfastError("HOLDFAST_ERR_BACKPLANE_DOWN", `Redis refuses: ${message}.`, { cause: error });
 }

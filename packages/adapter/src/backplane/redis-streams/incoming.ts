@@ -1,0 +1,118 @@
+/**
+ * What a host reads, entry by entry, on its way to the hub.
+ * Owns: how far it knows the numbers, the changes and its inbox. Runs in: where the hub is.
+ */
+import { HoldfastError } from "../../errors.js";
+import type { BackplaneEvents } from "../../hub/backplane.js";
+import { readEntry } from "./entry.js";
+import { lostMembership } from "./outages.js";
+import type { Stream } from "./reader.js";
+import { bytesOf, numberOf, readChange, type StreamEntry, textOf } from "./replies.js";
+
+export interface IncomingEvents extends BackplaneEvents {
+  /** Packets of this host's batch with this number have come back. */
+  onSeen(batch: number): void;
+}
+
+export class Incoming {
+  readonly #host: string;
+  readonly #prefix: string;
+  readonly #events: IncomingEvents;
+  /** The highest number of any entry that this host knows of. */
+  #seen = 0;
+  /** The newest change that it knows of. */
+  #change = 0;
+  /** The same, without its own that it has not read yet. */
+  #readChange = 0;
+  #inboxCount = 0;
+  /** What was placed up to this number is past. */
+  #pastUpTo = 0;
+
+  constructor(host: string, prefix: string, events: IncomingEvents) {
+    this.#host = host;
+    this.#prefix = prefix;
+    this.#events = events;
+  }
+
+  get seen(): number {
+    return this.#seen;
+  }
+
+  get change(): number {
+    return this.#change;
+  }
+
+  /** There is another order, with entries up to this number. @param isPast nobody here waits for what is in it */
+  beginOrder(number: number, isPast: boolean): void {
+    this.#seen = number;
+    this.#pastUpTo = isPast ? number : 0;
+  }
+
+  /** The same order goes on. */
+  goOn(number: number): void {
+    this.#seen = Math.max(this.#seen, number);
+    this.#pastUpTo = 0;
+  }
+
+  /** It is a new member, whose inbox is empty, and which knows all changes up to this one. */
+  beginMembership(change: number): void {
+    this.#inboxCount = 0;
+    this.#change = this.#readChange = change;
+  }
+
+  /** This host has told something, right after what it knew. */
+  onTold(change: number): void {
+    this.#change = Math.max(this.#change, change);
+  }
+
+  /** @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN` if something that was told is missing */
+  onEntry(stream: Stream, entry: StreamEntry): void {
+    this.#seen = Math.max(this.#seen, entry.number);
+    const host = textOf(entry.fields.get("h"));
+    if (stream === "journal") this.#onJournal(host, entry);
+    else if (stream === "inbox") this.#onInbox(host, entry);
+    else this.#onChange(host, entry);
+  }
+
+  #onJournal(host: string, { number, fields }: StreamEntry): void {
+    const isPast = number <= this.#pastUpTo;
+    let sequence = numberOf(fields.get("s"));
+    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
+      this.#events.onRecord(host, namespace, sequence++, isPast, buffer, start, end);
+    });
+    if (!isWhole) this.#onBroken();
+    if (host === this.#host) this.#events.onSeen(numberOf(fields.get("b")));
+  }
+
+  #onInbox(host: string, { fields }: StreamEntry): void {
+    const count = numberOf(fields.get("k"));
+    if (count > this.#inboxCount + 1) this.#events.onGap(count - this.#inboxCount - 1);
+    this.#inboxCount = count;
+    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
+      this.#events.onFrame(host, namespace, buffer, start, end);
+    });
+    if (!isWhole) this.#onBroken();
+  }
+
+  #onChange(host: string, { number, fields }: StreamEntry): void {
+    // Without what was told in between, it is not known what the hosts want.
+    if (numberOf(fields.get("p")) !== this.#readChange) throw lostMembership("GAP");
+    this.#readChange = number;
+    this.#change = Math.max(this.#change, number);
+    if (host === this.#host) return;
+    const type = textOf(fields.get("t"));
+    if (type === "host") this.#events.onHost(host);
+    else if (type === "gone") this.#events.onHostGone(host);
+    else this.#events.onChange(host, readChange(fields));
+  }
+
+  #onBroken(): void {
+    this.#events.onError(
+      new HoldfastError(
+        "HOLDFAST_ERR_BROKEN_FRAME",
+        `What was read from Redis under ${this.#prefix} are not frames of this protocol. ` +
+          "Let nothing else write to these keys.",
+      ),
+    );
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Emits to the workers of all hosts from a process that serves no sockets.
+ * Owns: a hub without workers, which is one of the hosts, and an emitter on it. Runs in: any process.
+ */
+
+import type { RedisStreamsOptions } from "../backplane/redis-streams/options.js";
+import { redisStreams } from "../backplane/redis-streams.js";
+import type { HoldfastError } from "../errors.js";
+import { runApplication } from "../faults.js";
+import { Hub } from "../hub/hub.js";
+import { OptionReader } from "../option-reader.js";
+import { resolvePrimaryOptions } from "../options.js";
+import { type Emitter, Emitters } from "./emitter.js";
+
+/** Options of `createEmitter()`: those of `redisStreams()`, and these. */
+export interface ClusterEmitterOptions extends RedisStreamsOptions {
+  /**
+   * The scope of the workers' servers, as in the options of `createAdapter()`.
+   * @default "/socket.io", the path that servers have unless changed
+   */
+  scope?: string;
+  /**
+   * Called with failures that no call can return.
+   * @default `process.emitWarning(error)`
+   */
+  onError?: (error: HoldfastError) => void;
+}
+
+/** What the emitter remembers of recoverable packets: it restores no session. */
+const JOURNAL_BYTES = 2 ** 20;
+
+/** An emitter for the main namespace; `of()` gives those of others. */
+export class ClusterEmitter {
+  readonly #hub: Hub;
+  readonly #emitters: Emitters;
+  readonly #scope: { readonly scope?: string };
+
+  constructor({ scope, onError, ...streams }: ClusterEmitterOptions) {
+    this.#scope = scope === undefined ? {} : { scope };
+    const report = onError ?? ((error: HoldfastError) => process.emitWarning(error));
+    const limits = resolvePrimaryOptions({ journalBytes: JOURNAL_BYTES });
+    const nothing = () => {};
+    this.#hub = new Hub(
+      limits,
+      {
+        onJoin: nothing,
+        onLeave: nothing,
+        onStalled: nothing,
+        onJournalFull: nothing,
+        onError: (error) => runApplication(() => report(error)),
+        onReady: () => this.#emitters.onReady(),
+      },
+      { backplane: redisStreams(streams) },
+    );
+    this.#emitters = new Emitters(this.#hub);
+  }
+
+  /**
+   * The emitter of a namespace.
+   * @param namespace its name
+   */
+  of(namespace: string): Emitter {
+    return this.#emitters.get(namespace.startsWith("/") ? namespace : `/${namespace}`, this.#scope);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespaceemiteventname-args */
+  emit(event: string, ...args: unknown[]): true {
+    this.of("/").emit(event, ...args);
+    return true;
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespacetoroom */
+  to(room: string | string[]): ReturnType<Emitter["to"]> {
+    return this.of("/").to(room);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespaceinroom */
+  in(room: string | string[]): ReturnType<Emitter["in"]> {
+    return this.of("/").in(room);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespaceexceptrooms */
+  except(room: string | string[]): ReturnType<Emitter["except"]> {
+    return this.of("/").except(room);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#flag-volatile */
+  get volatile(): Emitter["volatile"] {
+    return this.of("/").volatile;
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespacesocketsjoinrooms */
+  socketsJoin(rooms: string | string[]): void {
+    this.of("/").socketsJoin(rooms);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespacesocketsleaverooms */
+  socketsLeave(rooms: string | string[]): void {
+    this.of("/").socketsLeave(rooms);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespacedisconnectsocketsclose */
+  disconnectSockets(close?: boolean): void {
+    this.of("/").disconnectSockets(close);
+  }
+
+  /** @see https://socket.io/docs/v4/server-api/#namespaceserversideemiteventname-args */
+  serverSideEmit(event: string, ...args: unknown[]): boolean {
+    return this.of("/").serverSideEmit(event, ...args);
+  }
+
+  /** Sends what was emitted, says goodbye to the hosts, and ends the connections to Redis. May be called twice. */
+  async close(): Promise<void> {
+    this.#emitters.close();
+    await this.#hub.close();
+  }
+}
+
+/**
+ * Emits to the clients of all hosts from a process that serves none, as `@socket.io/redis-emitter` does.
+ *
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ */
+export function createEmitter(options: ClusterEmitterOptions): ClusterEmitter {
+  const fields = new OptionReader<ClusterEmitterOptions>("createEmitter", options);
+  fields.string("scope", undefined);
+  fields.fn("onError", undefined);
+  return new ClusterEmitter(options);
+}

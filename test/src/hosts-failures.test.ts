@@ -1,0 +1,102 @@
+/** What clients see when Redis, or a host, fails. */
+import { findRedisServer, RedisServer } from "@holdfast/harness";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { closedAfterEach } from "./harness/after-each.js";
+import { TestCluster, untilServers } from "./harness/cluster.js";
+import { RecoveringClients } from "./harness/recovering-client.js";
+
+const hasRedis = findRedisServer() !== undefined;
+const clients = closedAfterEach(new RecoveringClients());
+
+/** Two hosts of two workers each, which tests share; each test leaves them joined. */
+let redis: RedisServer;
+let one: TestCluster;
+let two: TestCluster;
+
+async function startHost(): Promise<TestCluster> {
+  return TestCluster.start({
+    sticky: false,
+    workers: 2,
+    io: { connectionStateRecovery: {} },
+    backplane: { url: redis.url, app: "test" },
+  });
+}
+
+const allWorkers = () => [...one.workers, ...two.workers];
+
+describe.skipIf(!hasRedis)("two hosts", () => {
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+    [one, two] = await Promise.all([startHost(), startHost()]);
+    await untilServers(allWorkers(), 4);
+  }, 180_000);
+  afterAll(async () => {
+    await Promise.all([one?.close(), two?.close()]);
+    await redis?.close();
+  });
+
+  test("Redis is down and back with its data: recoverable events come once, in one order", async () => {
+    const [a, b] = [await clients.connect(one.a.url), await clients.connect(two.b.url)];
+    const emit = (cluster: TestCluster, sender: string) =>
+      cluster.a.run((ctx, name) => {
+        for (let i = 0; i < 10; i++) ctx.io.emit("n", name, i);
+      }, sender);
+    await Promise.all([emit(one, "before"), redis.kill(), emit(two, "before too")]);
+    await emit(one, "while it was down");
+    await redis.start();
+    await emit(two, "after");
+    const senders = ["before", "before too", "while it was down", "after"];
+    for (const client of [a, b]) for (const sender of senders) await client.has("n", sender, 9);
+    expect(a.of("n")).toEqual(b.of("n"));
+    expect(a.of("n")).toHaveLength(40);
+    await untilServers(allWorkers(), 4);
+  });
+
+  test("Redis does not answer: each host goes on alone, and they find each other again", async () => {
+    const [a, b] = [await clients.connect(one.a.url), await clients.connect(two.b.url)];
+    redis.stop();
+    try {
+      // Not recoverable: at once. Recoverable: when nobody waits for Redis any more.
+      await one.b.run((ctx) => {
+        ctx.io.volatile.emit("now");
+        ctx.io.emit("later");
+      });
+      await a.has("now");
+      await a.has("later");
+      await untilServers(one.workers, 2);
+      expect(b.received).toEqual([]);
+    } finally {
+      redis.resume();
+    }
+    await untilServers(allWorkers(), 4);
+    await one.a.run((ctx) => void ctx.io.emit("together"));
+    await Promise.all([a.has("together"), b.has("together")]);
+    expect(b.of("later")).toEqual([]);
+  });
+
+  test("a primary stands still for longer than its lease: its clients recover elsewhere, and it comes back", async () => {
+    const client = await clients.connect(one.a.url);
+    const { id } = client;
+    await one.a.run(async (ctx, sid) => {
+      const socket = ctx.io.sockets.sockets.get(sid);
+      await socket?.join("tea");
+      ctx.io.to("tea").emit("n", 0);
+    }, id);
+    await client.has("n", 0);
+    await one.primary.stop();
+    try {
+      await untilServers(two.workers, 2);
+      await two.a.run((ctx) => void ctx.io.to("tea").emit("n", 1));
+      expect(await client.abandon(two.b.url)).toEqual({ id, recovered: true });
+      await client.has("n", 1);
+    } finally {
+      await one.primary.resume();
+    }
+    await untilServers(allWorkers(), 4);
+    // The session is the other host's: the old socket is closed.
+    await one.a.run(async (ctx, sid) => ctx.until(() => !ctx.io.sockets.sockets.has(sid)), id);
+    await one.b.run((ctx) => void ctx.io.to("tea").emit("n", 2));
+    await client.has("n", 2);
+    expect(client.of("n")).toEqual([[0], [1], [2]]);
+  });
+});
