@@ -93,8 +93,8 @@ export class Program {
   }
 
   /** Waits until it has written `times` whole lines to its standard output that match, and gives the last of them. */
-  async line(pattern: RegExp, times = 1): Promise<RegExpMatchArray> {
-    return this.until(`line ${pattern}`, () => this.#matches(pattern)[times - 1]);
+  async line(pattern: RegExp, times = 1, ms?: number): Promise<RegExpMatchArray> {
+    return this.until(`line ${pattern}`, () => this.#matches(pattern)[times - 1], ms);
   }
 
   /** How many lines of its standard output match so far. */

@@ -8,14 +8,15 @@ import { fileURLToPath } from "node:url";
 import { findProgram, freePort, Program, RawSocket, within } from "@holdfast/harness";
 import { io } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
-import { CLIENT_KINDS, Example, type ExampleClient, talk } from "./harness/example.js";
+import { connectAcross, everyoneTalks } from "./harness/conversation.js";
+import { Example, type ExampleClient } from "./harness/example.js";
 
 /** A container in a nutshell: a process that is number 1 in a world of its own. */
 const UNSHARE = findProgram({
-  name: "unshare",
+  name: "unshare, for root,",
+  programs: process.getuid?.() === 0 ? ["unshare"] : [],
   variable: "UNSHARE_PATH",
-  paths: process.getuid?.() === 0 ? ["/usr/bin/unshare"] : [],
-  cure: "It is in Debian's package util-linux, and works for root.",
+  cure: "Run the tests as root; it is in Debian's package util-linux.",
 });
 
 let example: Example;
@@ -42,16 +43,6 @@ function expectNoComplaint(): void {
   expect(example.stderr).toBe("");
 }
 
-/** Clients of every kind, until at least two workers serve some. */
-async function connectAcross(): Promise<ExampleClient[]> {
-  const clients: ExampleClient[] = [];
-  do {
-    for (const kind of CLIENT_KINDS) clients.push(await example.connect(kind));
-    if (clients.length > 30) throw new Error("all connections went to one worker");
-  } while (new Set(clients.map(({ worker }) => worker)).size < 2);
-  return clients;
-}
-
 /** Kills the worker of the first client; its clients have `moved` when all have another one. */
 function killWorkerOf(clients: ExampleClient[]): { killed: number; moved: Promise<unknown> } {
   const killed = (clients[0] as ExampleClient).worker;
@@ -62,17 +53,10 @@ function killWorkerOf(clients: ExampleClient[]): { killed: number; moved: Promis
   return { killed, moved: Promise.all(moved) };
 }
 
-/** Everyone speaks once, and everyone hears each of them once. */
-async function everyoneTalks(clients: ExampleClient[], topic: string): Promise<void> {
-  for (const [i, speaker] of clients.entries()) await talk(speaker, clients, `${topic} ${i}`);
-  const said = clients.map((_, i) => `${topic} ${i}`);
-  for (const { heard } of clients) expect(heard.filter((text) => text.startsWith(topic))).toEqual(said);
-}
-
 describe.each(["cluster-cjs", "cluster-esm"])("examples/%s", (name) => {
   it("serves clients from several workers, and goes on when one is killed", async () => {
     example = await Example.start({ script: `${name}/server.js` });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     await everyoneTalks(clients, "before");
 
     const { killed, moved } = killWorkerOf(clients);
@@ -87,7 +71,7 @@ describe.each(["cluster-cjs", "cluster-esm"])("examples/%s", (name) => {
 describe("examples/cluster", () => {
   it("serves clients from several workers, and goes on when one is killed", async () => {
     example = await Example.start({ script: "cluster/server.js" });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     await everyoneTalks(clients, "before");
 
     const { killed, moved } = killWorkerOf(clients);
@@ -101,7 +85,7 @@ describe("examples/cluster", () => {
 
   it("gives everyone a new worker on SIGHUP, and ends on SIGTERM", async () => {
     example = await Example.start({ script: "cluster/server.js" });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     const old = new Set(clients.map(({ worker }) => worker));
     const moved = clients.map((client) => client.until("a new worker", () => !old.has(client.worker)));
     example.signal("SIGHUP");
@@ -126,7 +110,7 @@ describe("examples/cluster", () => {
 describe("examples/recluster", () => {
   it("serves clients from several workers, and goes on when one is killed", async () => {
     example = await Example.start({ script: "recluster/primary.js" });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     await everyoneTalks(clients, "before");
 
     const { moved } = killWorkerOf(clients);
@@ -138,7 +122,7 @@ describe("examples/recluster", () => {
 
   it("moves everyone to new workers when it is reloaded", async () => {
     example = await Example.start({ script: "recluster/primary.js" });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     const old = new Set(clients.map(({ worker }) => worker));
     const moved = clients.map((client) => client.until("a new worker", () => !old.has(client.worker)));
     example.signal("SIGUSR2");
@@ -153,7 +137,7 @@ describe("examples/recluster", () => {
 describe("examples/express", () => {
   it("takes requests and uploads over keep-alive beside its clients", async () => {
     example = await Example.start({ script: "express/server.js" });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     const uploaded = clients.map(
       ({ socket }) =>
         new Promise<unknown>((resolve) => {
@@ -207,7 +191,7 @@ describe("the end of an example", () => {
     "%s ends as well",
     async (script) => {
       example = await Example.start({ script });
-      await connectAcross();
+      await connectAcross(example);
       send("SIGTERM", false);
       expect(await example.end()).toEqual(clean);
       expectNoComplaint();
@@ -232,7 +216,7 @@ describe("the end of an example", () => {
 
   it("a worker that is ended alone is replaced, and its clients go on", async () => {
     example = await Example.start({ script: "cluster-esm/server.js" });
-    const clients = await connectAcross();
+    const clients = await connectAcross(example);
     const ended = (clients[0] as ExampleClient).worker;
     const moved = clients
       .filter(({ worker }) => worker === ended)

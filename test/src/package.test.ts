@@ -1,15 +1,15 @@
 /** What is published: packed, put into an empty folder, and loaded as a user would load it. */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { PACKAGES, type PackageName, pack } from "./harness/packed.js";
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const NAMES = ["adapter", "sticky", "cluster"] as const;
 /** What each role of a cluster is set up with. */
 const FUNCTIONS = {
   adapter: ["createAdapter", "setupPrimary"],
@@ -18,11 +18,11 @@ const FUNCTIONS = {
 };
 
 let folder: string;
-const tarballs = {} as Record<(typeof NAMES)[number], string>;
+const tarballs = {} as Record<PackageName, string>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "holdfast-package-"));
-  for (const name of NAMES) await install(name);
+  for (const name of PACKAGES) await install(name);
   // pnpm takes its time on a busy machine.
 }, 180_000);
 
@@ -31,16 +31,9 @@ afterAll(async () => {
 });
 
 /** Packs a package and unpacks it into node_modules; what it depends on is linked, so no network is needed. */
-async function install(name: (typeof NAMES)[number]): Promise<void> {
+async function install(name: PackageName): Promise<void> {
+  tarballs[name] = await pack(name, folder);
   const source = join(ROOT, "packages", name);
-  const out = join(folder, "tarballs", name);
-  await mkdir(out, { recursive: true });
-  const pnpm = join(ROOT, "scripts", "pnpm.mjs");
-  await run(process.execPath, [pnpm, "--dir", source, "pack", "--pack-destination", out]);
-  const [file] = await readdir(out);
-  if (!file) throw new Error(`nothing was packed in ${source}`);
-  tarballs[name] = join(out, file);
-
   const target = join(folder, "node_modules", "@holdfast", name);
   await mkdir(target, { recursive: true });
   await run("tar", ["-xzf", tarballs[name], "-C", target, "--strip-components=1"]);
@@ -58,7 +51,7 @@ async function install(name: (typeof NAMES)[number]): Promise<void> {
   }
 }
 
-describe.each(NAMES)("the tarball of @holdfast/%s", (name) => {
+describe.each(PACKAGES)("the tarball of @holdfast/%s", (name) => {
   it.each([
     ["CommonJS", "commonjs", `const exported = require("@holdfast/${name}");`],
     ["an ES module", "module", `import * as exported from "@holdfast/${name}";`],

@@ -16,12 +16,14 @@ import type { TestCluster } from "./harness/cluster.js";
 const CLIENTS = 100;
 const NGINX = findProgram({
   name: "nginx",
+  programs: ["nginx"],
   variable: "NGINX_PATH",
   paths: ["/usr/sbin/nginx"],
   cure: "Install Debian's package nginx-light.",
 });
 const HAPROXY = findProgram({
   name: "HAProxy",
+  programs: ["haproxy"],
   variable: "HAPROXY_PATH",
   paths: ["/usr/sbin/haproxy"],
   cure: "Install Debian's package haproxy.",

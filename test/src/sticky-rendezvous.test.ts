@@ -16,7 +16,7 @@ import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { within } from "@holdfast/harness";
+import { skipsWithout, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import type { TestCluster } from "./harness/cluster.js";
@@ -207,7 +207,9 @@ test("a worker that is killed leaves no socket", async () => {
   await until(() => !existsSync(join(directory, String(victim.workerId))), "end of the socket");
 });
 
-const asRoot = test.skipIf(process.geteuid?.() !== 0);
+const isRoot = process.geteuid?.() === 0;
+skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
+const asRoot = test.skipIf(!isRoot);
 const NOBODY = 65_534;
 
 asRoot("a directory that somebody else lays out in its place is not used", async () => {

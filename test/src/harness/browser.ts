@@ -7,11 +7,9 @@ import { type Browser, chromium } from "playwright-core";
 export function findChromium(): string | undefined {
   return findProgram({
     name: "Chromium",
+    programs: ["chromium", "chromium-browser", "google-chrome"],
     variable: "CHROMIUM_PATH",
     paths: [
-      "/usr/bin/chromium",
-      "/usr/bin/chromium-browser",
-      "/usr/bin/google-chrome",
       "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
       "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
     ],

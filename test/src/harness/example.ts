@@ -1,7 +1,8 @@
 /**
- * Runs what lies under examples/ the way a person would, and talks to it over the network only.
+ * Runs what lies under examples/, or a project of a test, the way a person would, and talks to it over the network only.
  * Owns: the example's processes, and clients. Runs in: tests.
  */
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Changes, type Exit, Program } from "@holdfast/harness";
 import { io, type Socket } from "socket.io-client";
@@ -9,26 +10,40 @@ import { io, type Socket } from "socket.io-client";
 const EXAMPLES = fileURLToPath(new URL("../../../examples/", import.meta.url));
 
 export interface ExampleOptions {
-  /** Path under examples/. */
+  /** Path under the folder. */
   readonly script: string;
   readonly args?: string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** @default examples/ */
+  readonly folder?: string;
+  /** What runs the script, and its arguments before that. @default this Node.js, without any */
+  readonly command?: string;
+  readonly commandArgs?: string[];
 }
 
 export class Example extends Program {
   readonly #clients: ExampleClient[] = [];
   port = 0;
 
-  constructor({ script, args = [], env = {} }: ExampleOptions) {
-    super(process.execPath, [EXAMPLES + script, ...args], { env: { PORT: "0", WORKERS: "2", ...env } });
+  constructor(options: ExampleOptions) {
+    const { script, args = [], env = {}, folder = EXAMPLES } = options;
+    const { command = process.execPath, commandArgs = [] } = options;
+    super(command, [...commandArgs, join(folder, script), ...args], {
+      env: { PORT: "0", WORKERS: "2", ...env },
+    });
   }
 
-  /** Starts an example and waits until as many workers are up. */
-  static async start(options: ExampleOptions, workers = 2): Promise<Example> {
+  /** Starts an example and waits until as many workers are up. Ends it if they do not come. */
+  static async start(options: ExampleOptions, workers = 2, ms?: number): Promise<Example> {
     const example = new Example(options);
-    example.port = Number((await example.line(/^port (\d+)$/))[1]);
-    await example.line(/^worker \d+ is up$/, workers);
-    return example;
+    try {
+      example.port = Number((await example.line(/^port (\d+)$/, 1, ms))[1]);
+      await example.line(/^worker \d+ is up$/, workers, ms);
+      return example;
+    } catch (error) {
+      await example.close();
+      throw error;
+    }
   }
 
   get url(): string {
