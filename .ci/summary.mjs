@@ -1,19 +1,24 @@
 /**
- * Sums up vitest's JSON report: names what failed or was skipped, ends with the line "N passed, N failed".
+ * Sums up vitest's JSON reports: names what failed or was skipped, ends with the line "N passed, N failed".
  * A skipped test counts as failed: in CI nothing has a reason to be skipped.
- * Usage: node .ci/summary.mjs <report> <exit code of the tests>
+ * Usage: node .ci/summary.mjs <exit code of the tests> <report ...>
  */
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 
-const [, , path, exitCode] = process.argv;
+const [, , exitCode, ...paths] = process.argv;
 const faults = [];
 let passed = 0;
 
-for (const { name, status, message, assertionResults } of readReport()) {
-  if (status === "failed" && assertionResults.length === 0) faults.push(`FAILED ${name}: ${message}`);
-  for (const test of assertionResults) {
-    if (test.status === "passed") passed++;
-    else faults.push(`${test.status === "failed" ? "FAILED" : "SKIPPED"} ${test.fullName}`);
+for (const path of paths) {
+  const run = basename(path, ".json");
+  for (const { name, status, message, assertionResults } of readReport(path)) {
+    if (status === "failed" && assertionResults.length === 0)
+      faults.push(`FAILED ${run}: ${name}: ${message}`);
+    for (const test of assertionResults) {
+      if (test.status === "passed") passed++;
+      else faults.push(`${test.status === "failed" ? "FAILED" : "SKIPPED"} ${run}: ${test.fullName}`);
+    }
   }
 }
 if (faults.length === 0 && exitCode !== "0")
@@ -25,7 +30,7 @@ console.log(`${passed} passed, ${faults.length} failed`);
 process.exitCode = faults.length === 0 ? 0 : 1;
 
 /** No report means that the build or the linter stopped the run before its tests. */
-function readReport() {
+function readReport(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8")).testResults;
   } catch {
