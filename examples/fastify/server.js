@@ -1,4 +1,4 @@
-/** Fastify with Socket.IO on its server. Alone: `node server.js`; on all cores: `node ../primary/primary.js server.js`. */
+/** Fastify with Socket.IO on its server. On all cores: `node ../primary/primary.js server.js`. */
 import { createAdapter } from "@holdfast/adapter";
 import { setupWorker } from "@holdfast/sticky";
 import Fastify from "fastify";
