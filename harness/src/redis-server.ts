@@ -12,7 +12,8 @@ import { Program } from "./program.js";
 /** Path of `redis-server`; undefined when tests that need it are to be skipped. */
 export function findRedisServer(): string | undefined {
   return findProgram({
-    name: "redis-server",
+    name: "Redis",
+    programs: ["redis-server", "valkey-server"],
     variable: "REDIS_SERVER_PATH",
     paths: ["/usr/bin/redis-server", "/usr/local/bin/redis-server"],
     cure: "Install Debian's package redis-server.",
