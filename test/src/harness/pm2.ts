@@ -90,9 +90,25 @@ export class Pm2 {
     return files.map((file) => readFileSync(join(folder, file), "utf8")).join("");
   }
 
+  /** The hub processes of the applications. */
+  hubs(): number[] {
+    const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+    return pids.filter((pid) => this.#isHub(pid)).map(Number);
+  }
+
   /** What the applications have laid out in the temporary directory. */
   files(): string[] {
     return readdirSync(this.directory, { recursive: true, encoding: "utf8" });
+  }
+
+  #isHub(pid: string): boolean {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      return /hub-command\.js$/.test(words[1] ?? "") && words.some((word) => word.startsWith(this.directory));
+    } catch {
+      // It has ended meanwhile.
+      return false;
+    }
   }
 
   /** Ends the daemon and everything that it runs. May be called again. */

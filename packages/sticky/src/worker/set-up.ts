@@ -47,7 +47,7 @@ const REQUESTS_SHARE = 0.8;
 /** When the clients must have heard of the end. */
 const CLIENTS_SHARE = 0.95;
 /** How long a client may take from one poll to the next. */
-const NEXT_POLL_MS = 1_000;
+const NEXT_POLL_MS = 2_000;
 
 const setups = processWide("setups", () => new WeakMap<Engine, Setup>());
 
