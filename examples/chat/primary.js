@@ -3,6 +3,7 @@
  * It runs no chat code itself.
  */
 import nodeCluster from "node:cluster";
+import { randomBytes } from "node:crypto";
 import { startCluster } from "@holdfast/cluster";
 
 /** How long workers may take to say goodbye. */
@@ -10,7 +11,10 @@ const DRAIN_MS = 2_000;
 const STOP_MS = 3_000;
 const LINES_OF_HISTORY = 30;
 
-export async function startPrimary({ host, port, workers }) {
+export async function startPrimary({ host, port, workers, adminPort }) {
+  // Whoever can read the terminal may give orders in the dashboard.
+  const token = randomBytes(12).toString("base64url");
+
   /** What happened to the workers, oldest first; the pages show it. */
   const history = [];
 
@@ -25,7 +29,7 @@ export async function startPrimary({ host, port, workers }) {
     if (worker.isConnected()) worker.send({ type: "chat:history", history }, () => {});
   }
 
-  const cluster = await start({ host, port, workers });
+  const cluster = await start({ host, port, workers, admin: { port: adminPort, token } });
   // People count from 1: whoever replaces worker 2 is worker 2.
   cluster.on("worker:start", ({ slot, pid }) => tell("started", { slot: slot + 1, pid }));
   cluster.on("worker:exit", ({ slot, pid, reason, code, signal }) => {
@@ -45,15 +49,17 @@ export async function startPrimary({ host, port, workers }) {
 
   const url = `http://${nameOf(host)}:${cluster.address.port}`;
   console.log(`Chat on ${url} (primary ${process.pid}, ${workers} workers). Ctrl+C ends it.`);
+  console.log(`Dashboard on ${cluster.adminUrl} (for orders, its token is ${token})`);
 }
 
-async function start({ host, port, workers }) {
+async function start({ host, port, workers, admin }) {
   try {
     return await startCluster({
       worker: new URL("./worker.js", import.meta.url),
       port,
       ...(host && { host }),
       workers,
+      admin,
       name: `chat-${process.pid}`,
       drainTimeout: DRAIN_MS,
       stopTimeout: STOP_MS,

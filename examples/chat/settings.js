@@ -7,6 +7,8 @@ export const USAGE = `Usage: node examples/chat/server.js [options]
   -p, --port <number>     port to listen on (or PORT; default 3000; 0 picks a free one)
   -w, --workers <number>  worker processes (or WORKERS; default: one per core, at least 2)
       --host <address>    address to listen on (or HOST; default: all)
+      --admin-port <number>
+                          port of the dashboard (or ADMIN_PORT; default: a free one)
   -h, --help              show this text`;
 
 /** A flag or variable that cannot be used; the message says which and why. */
@@ -16,6 +18,7 @@ export class SettingsError extends Error {}
 export function readSettings(args, env) {
   const flags = readFlags(args);
   return {
+    adminPort: integer(flags, env, "admin-port", { fallback: 0, min: 0, max: 65_535 }),
     help: flags.help ?? false,
     host: flags.host || env.HOST || undefined,
     port: integer(flags, env, "port", { fallback: 3000, min: 0, max: 65_535 }),
@@ -33,6 +36,7 @@ function readFlags(args) {
       port: { type: "string", short: "p" },
       workers: { type: "string", short: "w" },
       host: { type: "string" },
+      "admin-port": { type: "string" },
       help: { type: "boolean", short: "h" },
     };
     return parseArgs({ args, options }).values;
@@ -42,7 +46,7 @@ function readFlags(args) {
 }
 
 function integer(flags, env, name, { fallback, min, max }) {
-  const variable = name.toUpperCase();
+  const variable = name.toUpperCase().replace("-", "_");
   const given = flags[name] ?? (env[variable] || undefined);
   if (given === undefined) return fallback;
   const number = /^\d+$/.test(given) ? Number(given) : Number.NaN;

@@ -111,6 +111,44 @@ describe.skipIf(chromium === undefined)("the chat in Chromium", () => {
     });
   });
 
+  it("invites whoever comes first, and a guest or two keep one person company while a worker is killed", async () => {
+    const ada = await open("Ada");
+    const { page } = ada;
+    await page.locator("#welcome").waitFor();
+    await page.click("#guests");
+    await page.locator("#people li", { hasText: "Katherine" }).waitFor();
+    await page.locator(".message", { hasText: /./ }).nth(3).waitFor();
+    await ada
+      .card(await ada.worker(), "up")
+      .locator(".kill")
+      .click();
+    await page.locator(".note", { hasText: "The chat goes on" }).waitFor();
+    const before = await page.locator(".message").count();
+    await page
+      .locator(".message")
+      .nth(before + 6)
+      .waitFor();
+    expect(await page.textContent("#score")).toMatch(
+      /^\d+ sent · \d+ received · 0 lost · 0 doubled · longest pause [\d.]+ m?s$/,
+    );
+    await page.click("#guests");
+    await page.locator("#people li", { hasText: "Katherine" }).waitFor({ state: "detached" });
+    await page.click("#welcome-close");
+    await page.reload();
+    await ada.connected();
+    expect(await page.locator("#welcome").isVisible()).toBe(false);
+    expect(ada.errors({ afterKill: true })).toEqual([]);
+  });
+
+  it("the dashboard of the chat is where the terminal says", async () => {
+    const [, dashboard] = await example.line(/^Dashboard on (\S+) \(for orders, its token is [\w-]{16}\)/);
+    const page = await browser.newPage();
+    await page.goto(dashboard as string);
+    await page.locator("#rows tr").nth(1).waitFor();
+    expect(await page.title()).toMatch(/chat-\d+ · Holdfast$/);
+    await page.close();
+  });
+
   it("the talk goes on when all workers are reloaded", async () => {
     const [ada, grace] = await openTwo("websocket");
     const pids = await ada.page.locator(".worker header small").allTextContents();

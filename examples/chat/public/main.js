@@ -1,6 +1,7 @@
 /** Puts the page together. */
 import "./cluster.js";
 import { socket } from "./connection.js";
+import "./first-minute.js";
 import "./talk.js";
 
 // On a narrow screen one part is shown at a time.

@@ -2,6 +2,7 @@
 import { ask, server, socket } from "./connection.js";
 import { clockTime, duration, el, find, TRANSPORTS, workerChip } from "./dom.js";
 import { linkedRoom, me, remember } from "./me.js";
+import { score } from "./score.js";
 
 const LINES_KEPT = 300;
 
@@ -38,6 +39,7 @@ const now = (name) => roomNamed(name).lines.at(-1)?.at ?? 0;
 
 function addMessage(message) {
   const room = roomNamed(message.room);
+  score.received(message);
   if (room.ids.has(message.id)) return;
   room.ids.add(message.id);
   add(message.room, { id: message.id, at: message.at, element: messageElement(message) });
@@ -79,6 +81,8 @@ async function say(room, text) {
   const start = performance.now();
   try {
     const { message } = await ask("say", { id, room, text });
+    score.sent(message);
+    score.received(message);
     line.at = message.at;
     trip.textContent = duration(performance.now() - start);
     trip.classList.add("done");
@@ -129,6 +133,9 @@ function enter(name) {
   showPeople();
   document.body.dataset.view = "talk";
 }
+
+/** The room that is shown. */
+export const currentRoom = () => current;
 
 /** Joins on the server, and shows what was said while I was not there. Gives the room's name. */
 async function join(name) {
@@ -186,7 +193,10 @@ socket.on("people", ({ room, people }) => {
   if (room === current) showPeople();
 });
 
-socket.on("message", (message) => addMessage(message));
+socket.on("message", (message) => {
+  score.arrived(message);
+  addMessage(message);
+});
 
 // ---- coming and going
 
@@ -200,6 +210,7 @@ socket.on("disconnect", (reason) => {
 
 socket.on("welcome", ({ worker }) => {
   if (lostAt === undefined) return;
+  score.paused(performance.now() - lostAt);
   note(`On worker ${worker} after ${duration(performance.now() - lostAt)}. The chat goes on.`, "good");
   lostAt = undefined;
 });
