@@ -151,6 +151,20 @@ describe.skipIf(!hasRedis)("hosts", () => {
     await Promise.all([a, b, c].map((host) => host.hears("2 c / two")));
   });
 
+  test("what is told several times in one turn is told once, as it is in the end", async () => {
+    redis = await RedisServer.start();
+    const [a, b] = (await startHosts("ab")) as [BackplaneHost, BackplaneHost];
+    a.tell({ wants: [1, 2], namespaces: [["/x", "1"]], left: [1] });
+    a.send([b], "between");
+    a.tell({ wants: [3], drops: [1], namespaces: [["/x", "2"]], left: [2] });
+    await b.hears("a told +2,3 -1 n/x,2 l1,2");
+    await b.hears("a / between");
+    a.send([b], "after");
+    await b.hears("a / after");
+    const joinsOfA = a.heard.filter((word) => word.startsWith("joined"));
+    expect([joinsOfA.length, a.errors]).toEqual([1, []]);
+  });
+
   test("a host that says goodbye is gone for the others", async () => {
     redis = await RedisServer.start();
     const [a, b] = (await startHosts("ab")) as [BackplaneHost, BackplaneHost];

@@ -5,6 +5,7 @@ import { runApplication } from "./faults.js";
 import { MAX_TIMER_MS, OptionReader } from "./option-reader.js";
 
 const MAX_BYTES = 2 ** 31 - 1;
+const BACKPLANE = "what redisStreams() of @holdfast/adapter/redis-streams returns";
 
 /** Options of `createAdapter()`. */
 export interface AdapterOptions {
@@ -40,6 +41,12 @@ export interface AdapterOptions {
    * @default "auto"
    */
   hub?: "auto" | { readonly path: string };
+  /**
+   * Joins this process with those of other hosts, if it has its hub within itself: what `redisStreams()` of
+   * `@holdfast/adapter/redis-streams` returns. Where there is a primary, `setupPrimary()` has this option.
+   * @default none
+   */
+  backplane?: BackplaneOption;
   /**
    * Called with failures that no call can return: no hub in the primary, a lost link, a version that does not
    * match, a full backlog. Each is reported once for the process, not once for each namespace.
@@ -101,7 +108,8 @@ export interface BackplaneOption {
   open(limits: never, events: never): unknown;
 }
 
-export type ResolvedAdapterOptions = Readonly<Required<Omit<AdapterOptions, "scope">>> & {
+export type ResolvedAdapterOptions = Readonly<Required<Omit<AdapterOptions, "scope" | "backplane">>> & {
+  readonly backplane: BackplaneOption | undefined;
   readonly scope: string | undefined;
 };
 export type ResolvedPrimaryOptions = Readonly<Required<Omit<PrimaryOptions, "backplane">>> & {
@@ -115,6 +123,7 @@ export function resolveAdapterOptions(input: AdapterOptions = {}): ResolvedAdapt
     scope: fields.string("scope", undefined),
     interest: fields.boolean("interest", true),
     hub: resolveHub(fields.value("hub", "auto", isHub, '"auto" or { path: "…" }')),
+    backplane: fields.value("backplane", undefined, isBackplane, BACKPLANE),
     onError: guarded(fields.fn("onError", (error: HoldfastError): void => process.emitWarning(error))),
   });
 }
@@ -146,12 +155,7 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     ),
     journalBytes: fields.integer("journalBytes", 64 * 2 ** 20, 2 ** 20, MAX_BYTES),
     killStalled: fields.boolean("killStalled", true),
-    backplane: fields.value(
-      "backplane",
-      undefined,
-      isBackplane,
-      "what redisStreams() of @holdfast/adapter/redis-streams returns",
-    ),
+    backplane: fields.value("backplane", undefined, isBackplane, BACKPLANE),
   });
 }
 

@@ -48,7 +48,6 @@ export class ClusterEmitter {
         onStalled: nothing,
         onJournalFull: nothing,
         onError: (error) => runApplication(() => report(error)),
-        onReady: () => this.#emitters.onReady(),
       },
       { backplane: redisStreams(streams) },
     );

@@ -63,11 +63,6 @@ export class ClusterWorkers {
     this.#workers.get(workerId)?.onLeave();
   }
 
-  /** The hub admits members from now on. */
-  onReady(): void {
-    for (const worker of this.#workers.values()) worker.onReady();
-  }
-
   invite({ workerId }: MemberInfo): void {
     this.#workers.get(workerId)?.invite();
   }
@@ -105,8 +100,8 @@ class ClusterWorker {
   /** Its link, if that is the cluster's IPC channel, on which this object listens. */
   #ipcLink: IpcLink | undefined;
   #state: State = { kind: "out" };
-  /** What it said before the hub was ready. */
-  #early: Hello | undefined;
+  /** What it said last. */
+  #hello: Hello | undefined;
   #exitTimer: NodeJS.Timeout | undefined;
 
   constructor(worker: Worker, hub: Hub, pipes: PipeFds | undefined, onGone: () => void) {
@@ -122,12 +117,6 @@ class ClusterWorker {
 
   kill(): void {
     this.#worker.process.kill("SIGKILL");
-  }
-
-  onReady(): void {
-    const hello = this.#early;
-    this.#early = undefined;
-    if (hello && this.#worker.isConnected()) this.#onHello(hello);
   }
 
   onMessage(raw: unknown): void {
@@ -175,15 +164,19 @@ class ClusterWorker {
   }
 
   #onHello(hello: Hello): void {
-    const { protocol, probe } = hello;
+    const { protocol } = hello;
     if (protocol !== PROTOCOL_VERSION) {
       reportFailure(`it speaks protocol ${protocol}, not ${PROTOCOL_VERSION}`, { workerId: this.#worker.id });
       return this.#send({ [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION });
     }
-    if (!this.#hub.isReady) {
-      this.#early = hello;
-      return;
-    }
+    this.#hello = hello;
+    this.#hub.whenReady(() => this.#admit(hello));
+  }
+
+  #admit(hello: Hello): void {
+    // It has said so again meanwhile, or is gone.
+    if (hello !== this.#hello || !this.#worker.isConnected()) return;
+    const { probe } = hello;
     const state = this.#state;
     if (state.kind !== "out" && !this.#leaveEarlier(state.member, hello)) return;
     const identity = { workerId: this.#worker.id, pid: this.#worker.process.pid ?? 0 };

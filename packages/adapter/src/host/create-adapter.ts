@@ -1,6 +1,7 @@
 /** `createAdapter()`: the entry of a process with a Socket.IO server. Runs in: workers, single processes. */
 import cluster from "node:cluster";
 import type { Namespace } from "socket.io";
+import { HoldfastError } from "../errors.js";
 import { Member } from "../member/member.js";
 import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
@@ -31,7 +32,7 @@ import { WorkerConnector } from "./worker-connector.js";
 export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => HoldfastAdapter {
   const resolved = resolveAdapterOptions(options);
   mainThreadOnly("createAdapter");
-  const member = memberOf(resolved.hub);
+  const member = memberOf(resolved);
   // Socket.IO calls it with `new`, which an arrow function does not allow.
   function adapterFor(nsp: Namespace): HoldfastAdapter {
     return new HoldfastAdapter(nsp, resolved, member);
@@ -40,14 +41,23 @@ export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => Hol
 }
 
 /** The member that all servers of this process with the same hub share. */
-function memberOf(hub: ResolvedAdapterOptions["hub"]): Member {
+function memberOf({ hub, backplane }: ResolvedAdapterOptions): Member {
   const workerId = cluster.worker?.id ?? NO_WORKER_ID;
+  const isInProcess = hub === "auto" && (!cluster.isWorker || !process.send);
+  if (backplane && !isInProcess) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'The option "backplane" of createAdapter() is for a process that has its hub within itself. Give it to ' +
+        "setupPrimary() in the primary.",
+    );
+  }
+  if (backplane) inProcess().use(backplane);
   if (hub !== "auto") {
     checkLength(hub.path);
     const connect = { path: hub.path, workerId, starts: false };
     return processWide(`member ${hub.path}`, () => new Member(new SocketConnector(connect), batchWrites));
   }
-  if (!cluster.isWorker || !process.send) return inProcess().member;
+  if (isInProcess) return inProcess().member;
   return processWide("member", () => {
     const hubProcess = { path: rendezvousSocket(), workerId, starts: true };
     return new Member(new WorkerConnector(new SocketConnector(hubProcess)), batchWrites);

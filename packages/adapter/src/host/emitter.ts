@@ -56,8 +56,6 @@ const REST_MS = 10_000;
 export class Emitters {
   readonly #hub: Hub;
   readonly #member: Member;
-  /** The member joins as soon as the hub is ready. */
-  #isWaiting = false;
   /** An application may emit to a namespace for each of its users: only those that somebody holds are kept. */
   readonly #entries = new Map<string, WeakRef<Namespace>>();
   readonly #adapters = new WeakMap<Namespace, EmitterAdapter>();
@@ -131,15 +129,10 @@ export class Emitters {
     }
   }
 
-  /** The hub admits members from now on. */
-  onReady(): void {
-    if (this.#isWaiting) this.#join(this.#member);
-  }
-
   #join(member: Member): boolean {
-    this.#isWaiting = !this.#hub.isReady;
-    if (this.#isWaiting) return true;
-    this.#way = joinWithin(this.#hub, member, EMITTER_WORKER_ID);
+    this.#hub.whenReady(() => {
+      this.#way = joinWithin(this.#hub, member, EMITTER_WORKER_ID);
+    });
     return true;
   }
 }

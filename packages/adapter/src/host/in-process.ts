@@ -3,9 +3,11 @@
  * It is the primary's, if `setupPrimary()` was called; otherwise one of its own.
  * Owns: that hub of its own, while somebody needs it. Runs in: single processes, and the primary.
  */
-import { Hub } from "../hub/hub.js";
+import { HoldfastError } from "../errors.js";
+import type { BackplaneFactory } from "../hub/backplane.js";
+import { Hub, type HubEvents } from "../hub/hub.js";
 import { type Connector, Member } from "../member/member.js";
-import { resolvePrimaryOptions } from "../options.js";
+import { type BackplaneOption, resolvePrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import { batchWrites } from "../socketio/write-batch.js";
 import { joinWithin, NO_WORKER_ID } from "./local-join.js";
@@ -17,13 +19,14 @@ class InProcessConnector implements Connector {
   readonly member = new Member(this, batchWrites);
   #own: Hub | undefined;
   #primarys: Hub | undefined;
+  #backplane: BackplaneOption | undefined;
   #state: "idle" | "connected" = "idle";
 
   connect(member: Member): boolean {
     this.#state = "connected";
     const hub = this.#primarys ?? this.#openOwn();
     // Not at once: the member is in the middle of its own step.
-    setImmediate(() => this.#join(member, hub));
+    setImmediate(() => hub.whenReady(() => this.#join(member, hub)));
     return true;
   }
 
@@ -33,6 +36,22 @@ class InProcessConnector implements Connector {
     this.#own = undefined;
     // The member says goodbye first.
     setImmediate(() => own?.close());
+  }
+
+  /**
+   * Joins the hub of this process with those of other hosts.
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` if it has another backplane, or is open without one
+   */
+  use(backplane: BackplaneOption): void {
+    if (this.#backplane === backplane) return;
+    if (this.#backplane || this.#own || this.#primarys) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_INVALID_OPTION",
+        'The option "backplane" of createAdapter() came too late, or twice: all servers of a process share one hub. ' +
+          "Give the first createAdapter() of the process the backplane; in a primary, give it to setupPrimary().",
+      );
+    }
+    this.#backplane = backplane;
   }
 
   /** The primary's hub takes the place of the own one. */
@@ -56,13 +75,15 @@ class InProcessConnector implements Connector {
   }
 
   #openOwn(): Hub {
-    this.#own ??= new Hub(resolvePrimaryOptions(), {
+    const events: HubEvents = {
       onJoin: ignore,
       onLeave: ignore,
       onStalled: ignore,
       onJournalFull: ignore,
       onError: (error) => process.emitWarning(error),
-    });
+    };
+    const backplane = this.#backplane as BackplaneFactory | undefined;
+    this.#own ??= new Hub(resolvePrimaryOptions(), events, { backplane });
     return this.#own;
   }
 }

@@ -32,8 +32,6 @@ export interface Workers {
   kill(member: MemberInfo): void;
   /** Failures of the hub that no call can return. Without it, it is enough that this process has said them. */
   tell?(error: HoldfastError): void;
-  /** The hub admits members from now on. Needed by those that ask it whether it does. */
-  onReady?(): void;
   /** Releases what is not the hub's. */
   close(): void;
 }
@@ -61,10 +59,6 @@ export class Primary extends EventEmitter<PrimaryEvents> {
         onError: (error) => {
           process.emitWarning(error);
           this.#workers.tell?.(error);
-        },
-        onReady: () => {
-          this.#workers.onReady?.();
-          this.#emitters.onReady();
         },
       },
       { backplane: options.backplane as BackplaneFactory | undefined },

@@ -56,8 +56,6 @@ export interface HubEvents {
   onStalled(member: MemberInfo, backlogBytes: number): void;
   onJournalFull(): void;
   onError(error: HoldfastError): void;
-  /** Members can be admitted from now on: it is known which hosts there are, or that they cannot be reached. */
-  onReady?(): void;
 }
 
 export interface HubOptions {
@@ -90,6 +88,7 @@ export class Hub {
   #lastMember = 0;
   // starting ↔ ready; any state → closed: without other hosts it is ready at once
   #state: "starting" | "ready" | "closed" = "ready";
+  readonly #waiting: (() => void)[] = [];
 
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
     this.#limits = limits;
@@ -130,9 +129,13 @@ export class Hub {
     this.#remoteFrames = this.#openRemoteFrames(this.#hosts);
   }
 
-  /** Whether members can be admitted. */
-  get isReady(): boolean {
-    return this.#state === "ready";
+  /**
+   * Calls back as soon as members can be admitted, at once if they can: when it is known which hosts there are, or that
+   * they cannot be reached.
+   */
+  whenReady(callback: () => void): void {
+    if (this.#state === "ready") callback();
+    else this.#waiting.push(callback);
   }
 
   /** What the keys of rooms are made with: for members, and nobody else. */
@@ -649,7 +652,7 @@ export class Hub {
   #onReady(): void {
     if (this.#state !== "starting") return;
     this.#state = "ready";
-    this.#events.onReady?.();
+    for (const callback of this.#waiting.splice(0)) callback();
   }
 
   #cutOff(member: HubMember): void {

@@ -13,6 +13,13 @@ interface Route {
   readonly frames: FrameList;
 }
 
+/** What a host tells, the newest of everything. */
+interface MergedChange {
+  readonly buckets: Map<number, boolean>;
+  readonly namespaces: Map<string, string | undefined>;
+  readonly left: number[];
+}
+
 type Operation = Route | RedisArgument[];
 
 export class Batch {
@@ -24,10 +31,10 @@ export class Batch {
   readonly #records = new FrameList();
   #operations: Operation[] = [];
   #bytes = 0;
-  #tells = false;
+  #change: MergedChange | undefined;
 
   get isEmpty(): boolean {
-    return this.#operations.length === 0 && this.#records.count === 0;
+    return this.#operations.length === 0 && this.#records.count === 0 && !this.#change;
   }
 
   get bytes(): number {
@@ -40,7 +47,7 @@ export class Batch {
 
   /** Whether it changes what other hosts know of this one. */
   get tells(): boolean {
-    return this.#tells;
+    return this.#change !== undefined;
   }
 
   send(hosts: readonly string[], version: number, namespace: string, ...frame: Frame): void {
@@ -56,10 +63,13 @@ export class Batch {
     this.#records.add(this.#names.place(namespace), ...this.#weighed(frame));
   }
 
+  /** A batch has one entry in the stream of changes, for all that is told with it. */
   tell({ wants, drops, namespaces, left }: HostChange): void {
-    this.#tells = true;
-    const names = JSON.stringify([...namespaces].map(([name, value]) => [name, value ?? null]));
-    this.#add(["c", u32s(wants), u32s(drops), names, u32s(left)]);
+    this.#change ??= { buckets: new Map(), namespaces: new Map(), left: [] };
+    for (const bucket of wants) this.#change.buckets.set(bucket, true);
+    for (const bucket of drops) this.#change.buckets.set(bucket, false);
+    for (const [name, value] of namespaces) this.#change.namespaces.set(name, value);
+    this.#change.left.push(...left);
   }
 
   keepSession(key: string, session: Partial<StoredSession>, ttlMs: number): void {
@@ -85,6 +95,7 @@ export class Batch {
       if (Array.isArray(operation)) args.push(...operation);
       else args.push(...routeArguments(operation));
     }
+    if (this.#change) args.push(...changeArguments(this.#change));
     if (this.#records.count > 0) args.push("r", String(this.#records.count), this.#records.take());
     return args;
   }
@@ -103,14 +114,13 @@ export class Batch {
 
   /** Forgets what other hosts should know: they are told everything anew. */
   dropChanges(): void {
-    this.#keepOperations((operation) => !Array.isArray(operation) || operation[0] !== "c");
-    this.#tells = false;
+    this.#change = undefined;
   }
 
   /** Forgets everything but the recoverable packets. */
   keepRecordsOnly(): void {
     this.#keepOperations(() => false);
-    this.#tells = false;
+    this.#change = undefined;
     this.version = undefined;
   }
 
@@ -144,6 +154,13 @@ function routeArguments({ code, hosts, frames }: Route): RedisArgument[] {
   return code === "a"
     ? [code, ...hosts, frames.take()]
     : [code, String(hosts.length), ...hosts, frames.take()];
+}
+
+function changeArguments({ buckets, namespaces, left }: MergedChange): RedisArgument[] {
+  const those = (isWanted: boolean) =>
+    [...buckets].filter(([, is]) => is === isWanted).map(([bucket]) => bucket);
+  const names = JSON.stringify([...namespaces].map(([name, value]) => [name, value ?? null]));
+  return ["c", u32s(those(true)), u32s(those(false)), names, u32s(left)];
 }
 
 function sameItems(some: readonly string[], others: readonly string[]): boolean {
