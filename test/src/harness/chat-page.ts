@@ -15,13 +15,24 @@ export class ChatPage {
   readonly name: string;
   readonly #context: BrowserContext;
   readonly #errors: string[] = [];
+  /**
+   * Sessions that the page has ended. Poll and end take connections of their own, in no order: a poll that the end
+   * overtakes is answered 400, by any server of Engine.IO.
+   */
+  readonly #ended = new Set<string | null>();
 
   private constructor(context: BrowserContext, page: Page, name: string) {
     this.#context = context;
     this.page = page;
     this.name = name;
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") this.#errors.push(message.text());
+      if (message.type() !== "error" && message.type() !== "warning") return;
+      const isOvertaken =
+        /status of 400/.test(message.text()) && this.#ended.has(sessionOf(message.location().url));
+      if (!isOvertaken) this.#errors.push(message.text());
+    });
+    page.on("request", (request) => {
+      if (isEnd(request.postData())) this.#ended.add(sessionOf(request.url()));
     });
     page.on("pageerror", (error) => this.#errors.push(error.message));
   }
@@ -101,6 +112,16 @@ export class ChatPage {
   async close(): Promise<void> {
     await this.#context.close();
   }
+}
+
+/** Whether a payload of packets has Engine.IO's "close". */
+function isEnd(payload: string | null): boolean {
+  return payload?.split("\x1e").includes("1") ?? false;
+}
+
+/** The session that a request belongs to; none if it is that of something else. */
+function sessionOf(url: string): string | null {
+  return URL.canParse(url) ? new URL(url).searchParams.get("sid") : null;
 }
 
 function escapeRegExp(text: string): string {
