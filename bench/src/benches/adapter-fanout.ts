@@ -11,6 +11,9 @@ const WORKERS = [2, 4, 8, 16];
 /** Targets for the primary's CPU per emit, relative to the peer. */
 const PRIMARY_AT_MOST: Record<number, number> = { 4: 1 / 12, 8: 1 / 15, 16: 1 / 15 };
 
+/** Of the primary's CPU per emit with pipes. */
+const UNIX_AT_MOST = 1.3;
+
 function fanout(workers: number): Case {
   const pace = { ms: 600, burst: 64, window: 2048, rate: 0 };
   const work: Work = {
@@ -23,13 +26,21 @@ function fanout(workers: number): Case {
   const peer = { of: "holdfast", to: "peer" };
   return {
     title: `W = ${workers}`,
-    contestants: ["holdfast", "peer", "peer-advanced", "raw", ...(workers === 4 ? ["in-memory"] : [])],
+    contestants: [
+      "holdfast",
+      "holdfast-unix",
+      "peer",
+      "peer-advanced",
+      "raw",
+      ...(workers === 4 ? ["in-memory"] : []),
+    ],
     comparisons: [
       { ...peer, measure: "primary", ...(primary ? { atMost: primary } : {}) },
       { ...peer, measure: "rate", atLeast: 6 },
       { ...peer, measure: "receiver", atMost: 1 / 4 },
       { ...peer, measure: "emitter", atMost: 1 / 3 },
       { ...peer, measure: "cluster" },
+      { of: "holdfast-unix", to: "holdfast", measure: "primary", atMost: UNIX_AT_MOST },
       { of: "holdfast", to: "peer-advanced", measure: "primary" },
       { of: "holdfast", to: "raw", measure: "primary" },
     ],

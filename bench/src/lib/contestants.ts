@@ -3,6 +3,9 @@
  * Runs in: the bench and the processes under test.
  */
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 /** How the processes of a contestant are to be set up; travels as JSON. */
 export interface Setup {
@@ -15,8 +18,12 @@ export interface Setup {
   readonly routerOptions: object;
   /** Options of `createAdapter()`. */
   readonly adapterOptions: object;
+  /** Whether the hub has a Unix socket, as a hub process has it; it stays in the primary, whose CPU time is measured. */
+  readonly hubSocket: boolean;
   /** `connectionStateRecovery` of the servers. */
   readonly recovery: boolean;
+  /** Where the hubs' sockets are; undefined if they have none. */
+  readonly hubDirectory?: string;
   /** Port of the Redis server that the adapter needs; undefined if it needs none. */
   readonly redisPort?: number;
 }
@@ -27,6 +34,7 @@ const PLAIN: Setup = {
   serialization: "json",
   routerOptions: {},
   adapterOptions: {},
+  hubSocket: false,
   recovery: false,
 };
 
@@ -34,6 +42,7 @@ const PLAIN: Setup = {
 const ADAPTERS: Record<string, Setup> = {
   holdfast: { ...PLAIN, adapter: "@holdfast/adapter" },
   "holdfast-no-interest": { ...PLAIN, adapter: "@holdfast/adapter", adapterOptions: { interest: false } },
+  "holdfast-unix": { ...PLAIN, adapter: "@holdfast/adapter", hubSocket: true },
   peer: { ...PLAIN, adapter: "@socket.io/cluster-adapter" },
   "peer-advanced": { ...PLAIN, adapter: "@socket.io/cluster-adapter", serialization: "advanced" },
   "in-memory": PLAIN,
@@ -57,7 +66,24 @@ const ROUTERS: Record<string, Setup> = {
 
 /** @param redisPort where the Redis server of this contestant listens, if it has one */
 export function adapterSetup(contestant: string, redisPort?: number): Setup {
-  return { ...named(ADAPTERS, contestant), ...(redisPort !== undefined && { redisPort }) };
+  const setup = named(ADAPTERS, contestant);
+  return {
+    ...setup,
+    ...(redisPort !== undefined && { redisPort }),
+    ...(setup.hubSocket && { hubDirectory: hubDirectory() }),
+  };
+}
+
+let madeDirectory: string | undefined;
+
+/** Processes under test are killed, and leave their sockets behind. */
+function hubDirectory(): string {
+  if (madeDirectory === undefined) {
+    const made = mkdtempSync(join(tmpdir(), "hf-"));
+    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+    madeDirectory = made;
+  }
+  return madeDirectory;
 }
 
 export function routerSetup(contestant: string): Setup {
@@ -74,6 +100,7 @@ function named(table: Record<string, Setup>, contestant: string): Setup {
 export const LEGEND: readonly [name: string, meaning: string][] = [
   ["holdfast", "`@holdfast/adapter` or `@holdfast/sticky` of this repository, default options"],
   ["holdfast-no-interest", "`@holdfast/adapter` with `interest: false`: every broadcast to every worker"],
+  ["holdfast-unix", "`@holdfast/adapter` over a Unix socket, the link of the hub process"],
   ["holdfast-hash", '`@holdfast/sticky` with `loadBalancingMethod: "hash"`'],
   [
     "peer",

@@ -18,6 +18,7 @@ const COLOURS: Record<string, string> = {
   holdfast: "#2f81f7",
   "holdfast-hash": "#1f9aa8",
   "holdfast-no-interest": "#1f9aa8",
+  "holdfast-unix": "#5fa8f5",
   peer: "#8b949e",
   "peer-advanced": "#a0785a",
   raw: "#3fa34d",

@@ -6,6 +6,7 @@ import cluster from "node:cluster";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { Agent, readConfig } from "@holdfast/harness";
 import { Server } from "socket.io";
 import { connectRedis } from "../lib/redis.js";
@@ -29,13 +30,17 @@ const load = async (specifier: string) => (await import(specifier)) as Contestan
 const adapter = setup.adapter ? await load(setup.adapter) : undefined;
 const router = setup.router && setup.router !== "native" ? await load(setup.router) : undefined;
 
+/** Of the primary's hub, where that has a socket. */
+const hubPath =
+  setup.hubDirectory && join(setup.hubDirectory, `${cluster.isPrimary ? process.pid : process.ppid}.sock`);
+
 const agent = new Agent();
 const httpServer = createServer();
 const port = () => (httpServer.address() as AddressInfo | null)?.port ?? 0;
 
 if (setup.router && cluster.isPrimary) {
   cluster.setupPrimary({ serialization: setup.serialization });
-  const hub = adapter?.setupPrimary?.();
+  const hub = hubPath ? await openHub(hubPath) : adapter?.setupPrimary?.();
   if (router) {
     router.setupPrimary?.(httpServer, setup.routerOptions);
     httpServer.listen(0, "127.0.0.1");
@@ -56,7 +61,8 @@ if (setup.router && cluster.isPrimary) {
     ...(setup.recovery && { connectionStateRecovery: {} }),
   });
   const redis = setup.redisPort === undefined ? [] : [await connectRedis(setup.redisPort)];
-  if (adapter) io.adapter(adapter.createAdapter(...redis, setup.adapterOptions));
+  const adapterOptions = { ...setup.adapterOptions, ...(hubPath && { hub: { path: hubPath } }) };
+  if (adapter) io.adapter(adapter.createAdapter(...redis, adapterOptions));
   router?.setupWorker(io);
   const index = cluster.worker?.id ?? 1;
   const commands = await start({ io, httpServer, agent, index, config });
@@ -65,6 +71,18 @@ if (setup.router && cluster.isPrimary) {
     await once(httpServer, "listening");
   }
   agent.ready({ role: "worker", workerId: index, port: port() }, { ...USAGE_COMMANDS, ...commands });
+}
+
+/** What the hub process opens, here. */
+async function openHub(path: string): Promise<unknown> {
+  const inner = async <M>(file: string) =>
+    (await import(new URL(file, import.meta.resolve("@holdfast/adapter")).href)) as M;
+  const { HubProcess } =
+    await inner<typeof import("../../../packages/adapter/dist/host/hub-process.js")>("host/hub-process.js");
+  const { resolvePrimaryOptions } =
+    await inner<typeof import("../../../packages/adapter/dist/options.js")>("options.js");
+  const options = { ...resolvePrimaryOptions(), path, ownsDirectory: false, idleMs: 0 };
+  return (await HubProcess.open(options)).handle;
 }
 
 function statsOf(hub: unknown): unknown {
