@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -20,7 +21,11 @@ import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { untilServers } from "./harness/cluster.js";
 
-const PROGRAM = fileURLToPath(new URL("../../packages/adapter/dist/host/hub-command.js", import.meta.url));
+const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
+/** What `npx holdfast-hub` runs. */
+const PROGRAM = fileURLToPath(
+  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
+);
 const VERSION = /^\d+\.\d+\.\d+/;
 const isRoot = process.geteuid?.() === 0;
 /** "nobody" of most systems. */

@@ -23,6 +23,11 @@ const READY_FD = 3;
 const IDLE_MS = 5_000;
 /** A start takes a fraction of a second, unless the machine is very busy. */
 const START_MS = 15_000;
+/** After a start that failed. */
+const RETRY_MS = 5_000;
+const BUNDLED =
+  "its program is missing, because this package was bundled into the application. Leave @holdfast/adapter out of the " +
+  "bundle, and install it";
 /** Started with `-e`: starts its arguments, and ends. */
 const GO_BETWEEN = `require("node:child_process").spawn(process.execPath, process.argv.slice(1), {
   detached: true, stdio: ["ignore", "ignore", "ignore", ${READY_FD}] }).unref()`;
@@ -34,6 +39,7 @@ export class HubStarter {
   readonly #marker: string;
   readonly #onFailure: (error: HoldfastError) => void;
   #state: "idle" | "starting" = "idle";
+  #notBefore = 0;
 
   constructor(path: string, onFailure: (error: HoldfastError) => void) {
     this.#path = path;
@@ -44,21 +50,25 @@ export class HubStarter {
   /** Does nothing while a start is under way, here or in another worker. */
   start(): void {
     if (this.#state === "starting") return;
+    if (performance.now() < this.#notBefore) return;
     const program = hubProgram();
-    if (program === undefined) {
-      return this.#onFailure(
-        startError(
-          "its program is missing, because this package was bundled into the application. Leave @holdfast/adapter out " +
-            "of the bundle, and install it",
-        ),
-      );
-    }
+    if (program === undefined) return this.#fail(startError(BUNDLED));
     try {
       ensurePrivateDirectory(dirname(this.#path));
-      if (this.#mark()) this.#spawn(program);
+      if (!this.#mark()) return;
     } catch (error) {
-      this.#onFailure(error instanceof HoldfastError ? error : refused(this.#path, error));
+      return this.#fail(error instanceof HoldfastError ? error : refused(this.#path, error));
     }
+    try {
+      this.#spawn(program);
+    } catch (error) {
+      this.#onEnd(failureText((error as Error).message));
+    }
+  }
+
+  #fail(error: HoldfastError): void {
+    this.#notBefore = performance.now() + RETRY_MS;
+    this.#onFailure(error);
   }
 
   #spawn(program: string): void {
@@ -89,7 +99,7 @@ export class HubStarter {
       text += part;
     });
     child.once("error", (error) => {
-      text = JSON.stringify({ code: "HOLDFAST_ERR_HUB_START", message: startError(error.message).message });
+      text = failureText(error.message);
     });
     said.once("close", () => {
       clearTimeout(timer);
@@ -103,7 +113,7 @@ export class HubStarter {
     rmSync(this.#marker, { force: true });
     const failure = readFailure(text);
     // Another worker was faster.
-    if (failure && failure.code !== "HOLDFAST_ERR_HUB_RUNNING") this.#onFailure(failure);
+    if (failure && failure.code !== "HOLDFAST_ERR_HUB_RUNNING") this.#fail(failure);
   }
 
   /** @returns false if another worker starts one */
@@ -135,6 +145,12 @@ function isStale(marker: string): boolean {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
+}
+
+/** As the hub process says it itself. */
+function failureText(why: string): string {
+  const { code, message } = startError(why);
+  return JSON.stringify({ code, message });
 }
 
 /** Undefined when the hub is open. */
