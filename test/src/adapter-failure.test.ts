@@ -6,7 +6,7 @@ import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
 
 const start = startsClusters({ sticky: false, workers: 3 }, (cluster) => cluster.untilJoined());
-const startWithoutHub = startsClusters({ sticky: false, workers: 2, hub: false });
+const startWithoutHub = startsClusters({ sticky: false, workers: 0, hub: false });
 const clients = closedAfterEach(new Clients());
 
 for (const link of ["pipe", "ipc", "unix"]) {
@@ -447,9 +447,13 @@ describe("misuse", () => {
     expect([inWorker, twice]).toEqual(["HOLDFAST_ERR_NOT_PRIMARY", "HOLDFAST_ERR_ALREADY_SET_UP"]);
   });
 
-  test("a primary without a hub: an error that says what to call, and requests that fail with it", async () => {
+  test("a primary whose hub does not answer: an error that says what to call, and requests that fail with it", async () => {
     const cluster = await startWithoutHub();
-    const { a, b } = cluster;
+    // It says that it has a hub, and has none.
+    await cluster.primary.run(() => {
+      process.env.HOLDFAST_HUB = String(process.pid);
+    });
+    const [a, b] = [await cluster.fork(), await cluster.fork()];
     const error = await a.run((ctx) => ctx.io.fetchSockets()).catch((thrown) => thrown);
     expect(error).toMatchObject({ code: "HOLDFAST_ERR_NO_HUB" });
     expect(error.message).toContain("Call setupPrimary() of @holdfast/adapter in the primary");

@@ -142,6 +142,33 @@ describe("createAdapter({ hub: { path } })", () => {
   });
 });
 
+test("a hub process that cannot be started: told why, and tried again", async () => {
+  const cluster = await start({
+    workers: 1,
+    setUpWorker: ({ store }) => {
+      store.errors = [];
+      process.on("warning", (warning) => {
+        store.errors.push([(warning as { code?: string }).code, warning.message]);
+      });
+      store.execPath = process.execPath;
+      process.execPath = "/none/node";
+    },
+  });
+  const [code, message] = await told(cluster);
+  expect(code).toBe("HOLDFAST_ERR_HUB_START");
+  expect(message).toContain("ENOENT");
+  expect(message).toContain("npx holdfast-hub");
+  await expectAlone(cluster.a, "HOLDFAST_ERR_HUB_START");
+  await cluster.a.run((ctx) => {
+    process.execPath = ctx.store.execPath;
+  });
+  const fresh = await cluster.fork();
+  await fresh.run((ctx) => {
+    process.execPath = ctx.store.execPath;
+  });
+  await cluster.untilJoined();
+});
+
 describe("the rendezvous directory", () => {
   /** As under PM2, so that its name is known beforehand. */
   const pm2 = (name: string) => ({

@@ -23,6 +23,7 @@ const startWithoutHub = startsClusters({
   sticky: false,
   workers: 1,
   hub: false,
+  adapterOptions: { hub: { path: "/none/hub.sock" } },
   io: { connectionStateRecovery: {} },
 });
 const clients = closedAfterEach(new RecoveringClients());
