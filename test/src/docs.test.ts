@@ -18,10 +18,12 @@ test("the README is short", () => {
   expect(read("README.md").split("\n").length).toBeLessThanOrEqual(150);
 });
 
-test("the README's snippet is the example that the tests run", () => {
-  const [, path = "", snippet = ""] = read("README.md").match(/<!-- (\S+) -->\s+```js\n(.*?)```/s) ?? [];
-  expect(path).toBe("examples/cluster-esm/server.js");
-  expect(snippet).toBe(read(path).replace(/^(\/\/.*\n)+/, ""));
+test("the README's snippets are the example that the tests run", () => {
+  const snippets = [...read("README.md").matchAll(/<!-- (\S+) -->\s+```js\n(.*?)```/gs)];
+  expect(snippets.map(([, path]) => path)).toEqual(["examples/cluster/server.js", "examples/cluster/app.js"]);
+  for (const [, path = "", snippet] of snippets) {
+    expect(snippet).toBe(read(path).replace(/^(\/\/.*\n)+/, ""));
+  }
 });
 
 describe("tables", () => {
