@@ -2,7 +2,7 @@
  * What the tests of a file open, and vitest closes after each of them, the last first.
  * Runs in: tests. Programs that are no tests use the classes themselves.
  */
-import { afterEach } from "vitest";
+import { afterEach, vi } from "vitest";
 import { TestCluster } from "./cluster.js";
 import type { ClusterConfig } from "./context.js";
 import { Home, Supervised, type SupervisedOptions } from "./supervised.js";
@@ -53,6 +53,9 @@ export function startsClusters(
   };
 }
 
+/** Its tests start many processes, one after another. */
+const SUPERVISED_TEST_MS = 180_000;
+
 /** Gives the function with which the tests of a file start supervised clusters. Each is closed after the test. */
 export function startsSupervised(): {
   start(options?: SupervisedOptions): Promise<Supervised>;
@@ -60,6 +63,7 @@ export function startsSupervised(): {
   home(): Home;
 } {
   const open: { close(): unknown }[] = [];
+  vi.setConfig({ testTimeout: SUPERVISED_TEST_MS });
   closedAfterEach({
     async close() {
       for (const each of open.splice(0).reverse()) await each.close();

@@ -14,6 +14,9 @@ const PRIMARY = fileURLToPath(new URL("../../dist/fixtures/cluster-primary.js", 
 export const HOLDFAST = fileURLToPath(new URL("../../../packages/cluster/bin/holdfast.js", import.meta.url));
 export const APP = fileURLToPath(new URL("../../dist/fixtures/cluster-app.js", import.meta.url));
 
+/** A worker is a process that loads Socket.IO: on a machine that is busy with other tests, several in a row take their time. */
+const DEADLINE_MS = 120_000;
+
 export interface SupervisedOptions {
   /** Options of `startCluster()`. It has two workers, unless they say otherwise. */
   readonly options?: SupervisedConfig["options"];
@@ -61,8 +64,9 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   private constructor({ options, ownServer, how, env, home }: SupervisedOptions) {
     const own = home ?? new Home();
     if (how) own.start(how);
-    const config: SupervisedConfig = { options: { workers: 2, ...options }, ownServer: ownServer ?? false };
-    super(PRIMARY, { config, size: 1, env: { ...own.env, ...env } });
+    const defaults = { workers: 2, readyTimeout: DEADLINE_MS };
+    const config: SupervisedConfig = { options: { ...defaults, ...options }, ownServer: ownServer ?? false };
+    super(PRIMARY, { config, size: 1, env: { ...own.env, ...env }, deadlineMs: DEADLINE_MS });
     this.home = own;
     this.#ownsHome = home === undefined;
   }
@@ -84,6 +88,10 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
     this.port = await this.primary.run((ctx) => ctx.port());
     const { slots } = await this.status();
     await this.until(`${slots.length} workers`, () => this.workers.length === slots.length);
+  }
+
+  override until<T>(what: string, find: () => T | false | null | undefined, ms = DEADLINE_MS): Promise<T> {
+    return super.until(what, find, ms);
   }
 
   override get primary(): RemoteProcess<SupervisorContext> {

@@ -1,0 +1,268 @@
+/** `npx holdfast` and the control socket: who may use it, what it says, and what hostile input does to it. */
+import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import type { ClusterStatus } from "@holdfast/cluster";
+import { Program, within } from "@holdfast/harness";
+import { afterEach, describe, expect, test } from "vitest";
+import { startsSupervised } from "./harness/after-each.js";
+import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
+
+const { start, launch, home } = startsSupervised();
+const programs: Program[] = [];
+const UID = process.getuid?.() ?? 0;
+
+afterEach(async () => {
+  for (const program of programs.splice(0)) await program.close();
+});
+
+/** Where the control sockets of a user are. */
+const socketsOf = (own: Home) => join(own.directory, `holdfast-${UID}`);
+
+/** Sends bytes to a control socket, and gives all that comes back. */
+async function send(path: string, bytes: string | Buffer, ends = false): Promise<string> {
+  const socket = connect(path);
+  let text = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  const closed = new Promise<void>((resolve) => socket.on("error", () => {}).once("close", () => resolve()));
+  if (ends) socket.end(bytes);
+  else socket.write(bytes);
+  await within(closed, "end of the control connection");
+  return text;
+}
+
+describe("the commands", () => {
+  test("of a cluster: status, reload, scale, rebalance, stop", async () => {
+    const cluster = await start({ options: { name: "api" } });
+    const { home: own, port } = cluster;
+    const status = await own.holdfast("status");
+    expect(status).toMatchObject({ code: 0, stderr: "" });
+    expect(status.stdout).toMatch(
+      new RegExp(`^api \\(pid \\d+\\), running for .*http://127.0.0.1:${port}$`, "m"),
+    );
+    expect(status.stdout.match(/^\d +\d+ +ready /gm)?.length).toBe(2);
+
+    const reload = await own.holdfast("reload");
+    expect(reload).toMatchObject({ code: 0, stderr: "" });
+    expect(reload.stdout.split("\n").slice(0, -2)).toEqual([
+      "slot 0: starting",
+      "slot 0: draining",
+      "slot 0: done (1 of 2 workers)",
+      "slot 1: starting",
+      "slot 1: draining",
+      "slot 1: done (2 of 2 workers)",
+    ]);
+    expect(reload.stdout).toMatch(
+      /^Reloaded 2 workers in [\d.]+ s: 0 sessions moved, 0 connections closed\.$/m,
+    );
+
+    expect((await own.holdfast("scale", "1")).stdout).toBe(
+      "Scaled from 2 to 1 workers; 0 connections were closed.\n",
+    );
+    expect((await own.holdfast("rebalance")).stdout).toContain(
+      "0 sessions moved. The workers have 0 connections.",
+    );
+    const [json] = JSON.parse((await own.holdfast("status", "--json")).stdout) as ClusterStatus[];
+    expect(json).toMatchObject({
+      name: "api",
+      state: "running",
+      reloads: 1,
+      slots: [{ slot: 0, state: "ready" }],
+    });
+
+    expect(await own.holdfast("stop")).toMatchObject({ code: 0, stdout: "Stopped api.\n", stderr: "" });
+    expect(await cluster.end()).toEqual({ code: 0, signal: null });
+    expect(await own.holdfast("stop")).toMatchObject({ code: 4, stderr: "No cluster of this user runs.\n" });
+    expect(readdirSync(socketsOf(own))).toEqual([]);
+  });
+
+  test("a reload that is given up says why, code 1", async () => {
+    const cluster = await start();
+    cluster.home.start({ throws: "a broken version" });
+    const { code, stderr } = await cluster.home.holdfast("reload");
+    expect(code).toBe(1);
+    expect(stderr).toContain("The new worker for slot 0 ended with exit code 1");
+    expect(stderr).toContain("a broken version");
+  });
+
+  test.each([
+    [[], "Usage: holdfast <command>"],
+    [["restart"], 'There is no command "restart".'],
+    [["__proto__"], 'There is no command "__proto__".'],
+    [["run"], "Which file are the workers to run?"],
+    [["run", "missing.js"], "There is no file"],
+    [["run", APP, "--port", "80x"], '--port must be a whole number from 0 to 65535, not "80x".'],
+    [["run", APP, "--balance", "fair"], '"loadBalancingMethod"'],
+    [["run", APP, "--path", "x.sock", "--port", "1"], "takes the place of port and host"],
+    [["run", APP, "--prot", "1"], "Unknown option '--prot'"],
+    [["scale"], "How many workers?"],
+    [["scale", "0"], "The number of workers must be a whole number from 1 to 512"],
+    [["reload", "now"], "Unexpected argument 'now'."],
+    [["stop", "--timeout", "soon"], "--timeout must be a whole number"],
+  ])("%j is explained, code 2", async (args, text) => {
+    const { code, stdout, stderr } = await home().holdfast(...args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain(text);
+  });
+
+  test.each([["--help"], ["run", "--help"], ["reload", "-h"], ["status", "--help"], ["help", "stop"]])(
+    "%s %s shows how it is used",
+    async (...args) => {
+      const { code, stdout, stderr } = await home().holdfast(...args);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout).toMatch(/^Usage: holdfast /);
+    },
+  );
+
+  test("of several clusters, one has to be named", async () => {
+    const own = home();
+    const first = await start({ home: own });
+    const second = await start({ home: own });
+    const names = [await first.status(), await second.status()].map(({ name }) => name);
+    expect(names[1]).toBe(`${names[0]}-2`);
+    const { code, stderr } = await own.holdfast("reload");
+    expect(code).toBe(2);
+    expect(stderr).toContain(`Several clusters run: ${names.join(", ")}.`);
+    const both = JSON.parse((await own.holdfast("status", "--json")).stdout) as ClusterStatus[];
+    expect(both.map(({ name }) => name).sort()).toEqual(names);
+    expect((await own.holdfast("stop", "--name", names[1] as string)).code).toBe(0);
+    // The other one has not heard of it.
+    expect((await first.status()).slots.map(({ state }) => state)).toEqual(["ready", "ready"]);
+    expect((await own.holdfast("status")).stdout).toMatch(new RegExp(`^${names[0]} `));
+  });
+
+  test("a name that is given is had by one cluster at a time", async () => {
+    const own = home();
+    await start({ home: own, options: { name: "api" } });
+    const second = await launch({ home: own, options: { name: "api", signals: false } });
+    const code = await second.primary.run((ctx) => ctx.cluster().catch((error) => error.code));
+    expect(code).toBe("HOLDFAST_ERR_NAME_TAKEN");
+  });
+});
+
+describe("--watch", () => {
+  test("reloads when a file has changed, and waits for the next change when it is broken", async () => {
+    const own = home();
+    mkdirSync(join(own.directory, "src"));
+    const app = join(own.directory, "src", "app.mjs");
+    const working = `import ${JSON.stringify(APP)};\n`;
+    writeFileSync(app, working);
+    const program = Program.node([HOLDFAST, "run", app, "--port", "0", "-w", "1", "--watch"], {
+      env: own.env,
+      cwd: own.directory,
+    });
+    programs.push(program);
+    await program.line(/^1 workers on .*; watching for changes$/);
+    // Several writes, as an editor and a build make them, are one change.
+    for (const text of ["// 1", "// 2", "// 3"]) writeFileSync(app, working + text);
+    await program.line(/^src\/app\.mjs has changed$/);
+    await program.writes("reloaded 1 workers");
+    writeFileSync(app, "throw new Error('broken');");
+    await program.writes("the reload was given up");
+    writeFileSync(join(own.directory, "src", "other.mjs"), "");
+    await program.line(/^src\/other\.mjs has changed$/);
+    writeFileSync(app, working);
+    await program.until("second reload", () => program.stderr.match(/reloaded 1 workers/g)?.length === 2);
+    program.signal("SIGINT");
+    expect(await program.end()).toEqual({ code: 0, signal: null });
+  });
+
+  test("with an application that is broken from the start, waits", async () => {
+    const own = home();
+    mkdirSync(join(own.directory, "src"));
+    const app = join(own.directory, "src", "app.mjs");
+    writeFileSync(app, "throw new Error('broken');");
+    const program = Program.node([HOLDFAST, "run", app, "-p", "0", "-w", "1", "--watch"], { env: own.env });
+    programs.push(program);
+    await program.line(/^waiting for a change$/);
+    writeFileSync(app, `import ${JSON.stringify(APP)};\n`);
+    await program.line(/^1 workers on /);
+    program.signal("SIGTERM");
+    expect(await program.end()).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe("the control socket", () => {
+  test("is for the same user only", async () => {
+    const { home: own } = await start({ options: { name: "api" } });
+    const modes = [socketsOf(own), join(socketsOf(own), "api.sock")].map(
+      (path) => statSync(path).mode & 0o777,
+    );
+    expect(modes).toEqual([0o700, 0o600]);
+  });
+
+  test.each([
+    [
+      "others can use",
+      (path: string) => {
+        mkdirSync(path);
+        chmodSync(path, 0o777);
+      },
+    ],
+    ["is a link to somewhere else", (path: string) => symlinkSync("/tmp", path)],
+    ["is a file", (path: string) => writeFileSync(path, "")],
+  ])("is not put into a directory that %s, but where only this user can use it", async (_, spoil) => {
+    const own = home();
+    spoil(socketsOf(own));
+    const name = `spoilt-${process.pid}`;
+    const cluster = await start({ home: own, options: { name } });
+    expect((await own.holdfast("status", "--name", name)).code).toBe(0);
+    // It is in the last place, which is everybody's: nothing must be left there.
+    expect((await own.holdfast("stop", "--name", name)).code).toBe(0);
+    expect(await cluster.end()).toEqual({ code: 0, signal: null });
+  });
+
+  test("is not there with `control: false`, and where it is wanted with a path", async () => {
+    const without = await start({ options: { control: false } });
+    expect((await without.home.holdfast("status")).code).toBe(4);
+    const own = home();
+    const path = join(own.directory, "my.sock");
+    await start({ home: own, options: { control: path } });
+    expect((await own.holdfast("status", "--control", path)).code).toBe(0);
+  });
+
+  test("answers nonsense with a sentence, and goes on", async () => {
+    const { home: own } = await start({ options: { name: "api" } });
+    const path = join(socketsOf(own), "api.sock");
+    const nonsense: (string | Buffer)[] = [
+      "\n",
+      "null\n",
+      "[]\n",
+      "{\n",
+      '{"version":1}\n',
+      '{"version":1,"command":"__proto__"}\n',
+      '{"version":99,"command":"stop"}\n',
+      '{"version":1,"command":"scale"}\n',
+      '{"version":1,"command":"scale","workers":-1}\n',
+      '{"version":1,"command":"scale","workers":1e9}\n',
+      '{"version":1,"command":"stop","timeoutMs":"x"}\n',
+      "GET / HTTP/1.1\r\n\r\n",
+      "x".repeat(100_000),
+      Buffer.from([0xff, 0xfe, 0x00, 0x0a]),
+      `${"[".repeat(4_000)}\n`,
+    ];
+    for (const bytes of nonsense) {
+      const [answer = ""] = (await send(path, bytes)).split("\n");
+      expect(JSON.parse(answer)).toMatchObject({ kind: "failed", message: expect.any(String) });
+    }
+    // Two requests at once are the first one.
+    const status = '{"version":1,"command":"status"}\n';
+    expect((await send(path, `${status}{"version":1,"command":"stop"}\n`)).trim().split("\n").length).toBe(1);
+    // Nobody is there any more to hear the answer; a request that never comes.
+    await send(path, status, true);
+    await send(path, "", true);
+    expect((await own.holdfast("status")).code).toBe(0);
+  });
+
+  test("a reload goes on when whoever has asked for it hangs up", async () => {
+    const cluster = await start({ options: { name: "api" } });
+    const done = cluster.primary.next("reload:done");
+    const socket = connect(join(socketsOf(cluster.home), "api.sock"));
+    socket.write('{"version":1,"command":"reload"}\n');
+    await new Promise((resolve) => socket.once("data", resolve));
+    socket.destroy();
+    expect(await done).toMatchObject({ workers: 2 });
+  });
+});

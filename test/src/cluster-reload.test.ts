@@ -1,0 +1,153 @@
+/** A reload under traffic of real clients; and one that goes wrong. */
+import type { ReloadProgress, WorkerExit } from "@holdfast/cluster";
+import { httpRequest } from "@holdfast/harness";
+import { expect, test } from "vitest";
+import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
+import { type RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
+import type { Supervised } from "./harness/supervised.js";
+
+const { start } = startsSupervised();
+const clients = closedAfterEach(new RecoveringClients());
+
+const KINDS = [["websocket"], ["polling"], ["polling", "websocket"]];
+const ROOM = "tea";
+
+/** Clients of every kind, in one room. */
+async function connectAll(cluster: Supervised, count: number): Promise<RecoveringClient[]> {
+  const all: RecoveringClient[] = [];
+  for (let number = 0; number < count; number++) {
+    const transports = KINDS[number % KINDS.length] as string[];
+    const client = await clients.connect(cluster.url, { transports });
+    await client.socket.emitWithAck("join", ROOM);
+    all.push(client);
+  }
+  return all;
+}
+
+test("with clients of every kind and traffic: all recover, no poll fails, nobody misses or hears twice anything", async () => {
+  const cluster = await start({ how: { version: 1 } });
+  const all = await connectAll(cluster, 12);
+  const old = cluster.pids;
+  const failures: string[] = [];
+  for (const { socket } of all) socket.io.on("error", (error) => failures.push(error.message));
+  cluster.home.start({ version: 2 });
+
+  // The primary speaks, since no worker is there from the beginning to the end.
+  await cluster.primary.run(async (ctx, room) => {
+    const { hub } = await ctx.cluster();
+    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
+    store.said = 0;
+    store.timer = setInterval(
+      () =>
+        void hub
+          .emitter()
+          .to(room)
+          .emit("said", store.said++),
+      5,
+    );
+  }, ROOM);
+  const result = await cluster.reload();
+  const said = await cluster.primary.run(() => {
+    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
+    clearInterval(store.timer);
+    return store.said;
+  });
+
+  expect(result).toMatchObject({ workers: 2, killed: 0 });
+  expect(failures).toEqual([]);
+  expect(said).toBeGreaterThan(10);
+  await Promise.all(all.map((client) => client.has("said", said - 1)));
+  const everything = Array.from({ length: said }, (_, number) => [number]);
+  for (const client of all) {
+    expect(client.of("said")).toEqual(everything);
+    expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
+    expect(new Set(client.connects.map(({ id }) => id)).size).toBe(1);
+  }
+  expect(cluster.pids.filter((pid) => old.includes(pid))).toEqual([]);
+  const served = await Promise.all([0, 1, 2, 3].map(() => httpRequest(cluster.url)));
+  expect(served.map(({ text }) => text.split(" ")[0])).toEqual(["2", "2", "2", "2"]);
+});
+
+test("an HTTP request that has begun is finished", async () => {
+  const cluster = await start();
+  for (const worker of cluster.workers) {
+    await worker.run((ctx) => {
+      ctx.httpServer.removeAllListeners("request");
+      ctx.httpServer.on("request", (_, response) => {
+        response.write("begun ");
+        ctx.emit("asked");
+        process.once("message", function look(message) {
+          if (JSON.stringify(message).includes("holdfast:cluster"))
+            setTimeout(() => response.end("finished"), 300);
+          else process.once("message", look);
+        });
+      });
+    });
+  }
+  const asked = Promise.race(cluster.workers.map((worker) => worker.next("asked")));
+  const answer = httpRequest(cluster.url);
+  await asked;
+  const reloaded = cluster.reload();
+  expect((await answer).text).toBe("begun finished");
+  expect(await reloaded).toMatchObject({ workers: 2, killed: 0 });
+});
+
+test("tells how far it is", async () => {
+  const cluster = await start();
+  const steps: string[] = [];
+  cluster.primary.on("reload:progress", ({ slot, step, workersDone }: ReloadProgress) => {
+    steps.push(`${slot} ${step} ${workersDone}`);
+  });
+  const done = cluster.primary.next("reload:done");
+  await cluster.reload();
+  await done;
+  expect(steps).toEqual([
+    "0 starting 0",
+    "0 draining 0",
+    "0 done 1",
+    "1 starting 1",
+    "1 draining 1",
+    "1 done 2",
+  ]);
+});
+
+test.each([
+  ["throws at start", { throws: "a broken version" }, 'ended with exit code 1, saying "'],
+  ["never gets ready", { joins: false }, "was not ready in time"],
+])("a successor that %s leaves its predecessor and all others in place", async (_, how, why) => {
+  const cluster = await start({ options: { readyTimeout: 6_000 } });
+  const client = await clients.connect(cluster.url);
+  const { pids } = cluster;
+  cluster.home.start(how);
+  const failed = cluster.primary.next<{ code: string }>("reload:failed");
+  const error = await cluster.reload().catch((reason) => reason);
+  expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+  expect(error.message).toContain("The new worker for slot 0 ");
+  expect(error.message).toContain(why);
+  expect(await failed).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+  await client.socket.emitWithAck("join", ROOM);
+  expect(client.connects.length).toBe(1);
+  const { slots } = await cluster.status();
+  expect(slots.map(({ pid }) => pid).sort()).toEqual(pids);
+});
+
+test("a worker that does not end in time is killed, and the result says so", async () => {
+  const cluster = await start({ options: { workers: 1, drainTimeout: 500 } });
+  const told = cluster.primary.next<WorkerExit>("worker:exit");
+  const stopped = cluster.worker(0);
+  await stopped.stop();
+  expect(await cluster.reload()).toMatchObject({ workers: 1, killed: 1 });
+  expect(await told).toMatchObject({ pid: stopped.pid, reason: "overdue", signal: "SIGKILL" });
+});
+
+test("a worker that is killed while its successor starts is replaced by that", async () => {
+  const cluster = await start({ options: { workers: 1, restartDelay: 60_000, minUptime: 60_000 } });
+  const { pid } = cluster.worker(0);
+  const begun = cluster.primary.next("worker:start");
+  const reloaded = cluster.reload();
+  await begun;
+  process.kill(pid, "SIGKILL");
+  expect(await reloaded).toMatchObject({ workers: 1 });
+  const { slots } = await cluster.status();
+  expect(slots).toMatchObject([{ state: "ready", crashes: 0 }]);
+});
