@@ -1,0 +1,65 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  decodeToPrimary,
+  decodeToWorker,
+  encodeToPrimary,
+  encodeToWorker,
+  type ToPrimary,
+  type ToWorker,
+} from "../../dist/wire/worker-messages.js";
+
+const count = fc.nat();
+const toWorker: fc.Arbitrary<ToWorker> = fc.oneof(
+  fc.record({ kind: fc.constant("welcome" as const), version: count, beatMs: count, drainMs: count }),
+  fc.constant({ kind: "retire" as const }),
+  fc.record({ kind: fc.constant("drain" as const), timeoutMs: count }),
+);
+const toPrimary: fc.Arbitrary<ToPrimary> = fc.oneof(
+  fc.record({ kind: fc.constant("join" as const), version: count }),
+  fc.record({
+    kind: fc.constant("beat" as const),
+    memoryBytes: count,
+    load: fc.integer({ min: 0, max: 1_000 }).map((thousandths) => thousandths / 1_000),
+  }),
+  fc.constant({ kind: "drained" as const }),
+);
+
+const overTheChannel = (message: object): unknown => JSON.parse(JSON.stringify(message));
+
+test("what is encoded is decoded", () => {
+  fc.assert(
+    fc.property(toWorker, (message) => {
+      expect(decodeToWorker(overTheChannel(encodeToWorker(message)))).toEqual(message);
+    }),
+  );
+  fc.assert(
+    fc.property(toPrimary, (message) => {
+      expect(decodeToPrimary(overTheChannel(encodeToPrimary(message)))).toEqual(message);
+    }),
+  );
+});
+
+test("whatever comes, decoding does not throw", () => {
+  fc.assert(
+    fc.property(fc.anything(), fc.array(fc.anything()), (value, fields) => {
+      for (const message of [value, { "holdfast:cluster": fields }, { "holdfast:cluster": value }]) {
+        decodeToWorker(message);
+        decodeToPrimary(message);
+      }
+    }),
+  );
+});
+
+test("the numbers of the kinds are as they were", () => {
+  expect(encodeToWorker({ kind: "welcome", version: 1, beatMs: 2, drainMs: 3 })).toEqual({
+    "holdfast:cluster": [1, 1, 2, 3],
+  });
+  expect(encodeToWorker({ kind: "retire" })).toEqual({ "holdfast:cluster": [2] });
+  expect(encodeToWorker({ kind: "drain", timeoutMs: 5 })).toEqual({ "holdfast:cluster": [3, 5] });
+  expect(encodeToPrimary({ kind: "join", version: 1 })).toEqual({ "holdfast:cluster": [16, 1] });
+  expect(encodeToPrimary({ kind: "beat", memoryBytes: 7, load: 0.5 })).toEqual({
+    "holdfast:cluster": [17, 7, 500],
+  });
+  expect(encodeToPrimary({ kind: "drained" })).toEqual({ "holdfast:cluster": [18] });
+});
