@@ -10,6 +10,7 @@ import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
 /** A container in a nutshell: a process that is number 1 in a world of its own. */
 const UNSHARE = findProgram({
   name: "unshare",
+  programs: ["unshare"],
   variable: "UNSHARE_PATH",
   paths: process.getuid?.() === 0 ? ["/usr/bin/unshare"] : [],
   cure: "It is in Debian's package util-linux, and works for root.",
@@ -17,6 +18,7 @@ const UNSHARE = findProgram({
 /** A terminal of its own. */
 const SCRIPT = findProgram({
   name: "script",
+  programs: ["script"],
   variable: "SCRIPT_PATH",
   paths: ["/usr/bin/script"],
   cure: "It is in Debian's package bsdutils.",

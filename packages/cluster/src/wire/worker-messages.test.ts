@@ -15,13 +15,18 @@ const toWorker: fc.Arbitrary<ToWorker> = fc.oneof(
   fc.constant({ kind: "retire" as const }),
   fc.record({ kind: fc.constant("drain" as const), timeoutMs: count }),
 );
+const thousandths = fc.integer({ min: 0, max: 1_000 }).map((each) => each / 1_000);
+const sample = fc.record({
+  rssBytes: count,
+  heapBytes: count,
+  heapLimitBytes: count,
+  loopP50Ms: thousandths,
+  loopP99Ms: thousandths,
+  utilization: thousandths,
+});
 const toPrimary: fc.Arbitrary<ToPrimary> = fc.oneof(
   fc.record({ kind: fc.constant("join" as const), version: count }),
-  fc.record({
-    kind: fc.constant("beat" as const),
-    memoryBytes: count,
-    load: fc.integer({ min: 0, max: 1_000 }).map((thousandths) => thousandths / 1_000),
-  }),
+  fc.record({ kind: fc.constant("beat" as const), sample }),
   fc.constant({ kind: "drained" as const }),
 );
 
@@ -58,8 +63,16 @@ test("the numbers of the kinds are as they were", () => {
   expect(encodeToWorker({ kind: "retire" })).toEqual({ "holdfast:cluster": [2] });
   expect(encodeToWorker({ kind: "drain", timeoutMs: 5 })).toEqual({ "holdfast:cluster": [3, 5] });
   expect(encodeToPrimary({ kind: "join", version: 1 })).toEqual({ "holdfast:cluster": [16, 1] });
-  expect(encodeToPrimary({ kind: "beat", memoryBytes: 7, load: 0.5 })).toEqual({
-    "holdfast:cluster": [17, 7, 500],
+  const beat = {
+    rssBytes: 7,
+    heapBytes: 6,
+    heapLimitBytes: 9,
+    loopP50Ms: 1.5,
+    loopP99Ms: 20,
+    utilization: 0.5,
+  };
+  expect(encodeToPrimary({ kind: "beat", sample: beat })).toEqual({
+    "holdfast:cluster": [17, 7, 6, 9, 1_500, 20_000, 500],
   });
   expect(encodeToPrimary({ kind: "drained" })).toEqual({ "holdfast:cluster": [18] });
 });
