@@ -3,6 +3,7 @@
  * Owns: a hub without workers, which is one of the hosts, and an emitter on it. Runs in: any process.
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { RedisStreamsOptions } from "../backplane/redis-streams/options.js";
 import { redisStreams } from "../backplane/redis-streams.js";
 import type { HoldfastError } from "../errors.js";
@@ -26,6 +27,8 @@ export interface ClusterEmitterOptions extends RedisStreamsOptions {
   onError?: (error: HoldfastError) => void;
 }
 
+/** So long `close()` waits for hosts that cannot be reached. */
+const CLOSE_MS = 5_000;
 /** What the emitter remembers of recoverable packets: it restores no session. */
 const JOURNAL_BYTES = 2 ** 20;
 
@@ -34,6 +37,7 @@ export class ClusterEmitter {
   readonly #hub: Hub;
   readonly #emitters: Emitters;
   readonly #scope: { readonly scope?: string };
+  #state: "open" | "closed" = "open";
 
   constructor({ scope, onError, ...streams }: ClusterEmitterOptions) {
     this.#scope = scope === undefined ? {} : { scope };
@@ -49,7 +53,7 @@ export class ClusterEmitter {
         onJournalFull: nothing,
         onError: (error) => runApplication(() => report(error)),
       },
-      { backplane: redisStreams(streams) },
+      { backplane: redisStreams(streams), startsAlone: false },
     );
     this.#emitters = new Emitters(this.#hub);
   }
@@ -108,8 +112,20 @@ export class ClusterEmitter {
     return this.of("/").serverSideEmit(event, ...args);
   }
 
-  /** Sends what was emitted, says goodbye to the hosts, and ends the connections to Redis. May be called twice. */
+  /**
+   * Sends what was emitted, says goodbye to the hosts, and ends the connections to Redis. Waits 5 s for a Redis that
+   * cannot be reached; what was emitted is lost then. May be called twice.
+   */
   async close(): Promise<void> {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    // What was emitted at the start waits until it is known which hosts there are.
+    const sent = new Promise<void>((resolve) => this.#hub.whenReady(resolve)).then(() =>
+      this.#emitters.allOpen(),
+    );
+    const giveUp = new AbortController();
+    await Promise.race([sent, sleep(CLOSE_MS, undefined, { signal: giveUp.signal }).catch(() => {})]);
+    giveUp.abort();
     this.#emitters.close();
     await this.#hub.close();
   }

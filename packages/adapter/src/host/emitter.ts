@@ -92,6 +92,12 @@ export class Emitters {
     return nsp;
   }
 
+  /** Settles when nothing waits any more for its namespace to be open in the hub. */
+  async allOpen(): Promise<void> {
+    const open = (adapter: EmitterAdapter) => new Promise<void>((resolve) => adapter.whenOpen(resolve));
+    await Promise.all([...this.#living()].map(open));
+  }
+
   /** What was emitted until now still gets to the hub. */
   close(): void {
     clearInterval(this.#sweep);

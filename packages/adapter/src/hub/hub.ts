@@ -61,6 +61,8 @@ export interface HubEvents {
 export interface HubOptions {
   /** Joins this hub with those of other hosts. */
   readonly backplane?: BackplaneFactory | undefined;
+  /** Whether members are admitted when the other hosts cannot be reached at the start. @default true */
+  readonly startsAlone?: boolean;
   /** Names this hub among others. @default drawn at random */
   readonly host?: string;
   /** Who numbers recoverable packets. @default the hub itself */
@@ -73,6 +75,7 @@ export class Hub {
   readonly #events: HubEvents;
   readonly #members = new Map<number, HubMember>();
   readonly #bySlot: (HubMember | undefined)[] = [];
+  readonly #startsAlone: boolean;
   readonly #hosts: Hosts | undefined;
   readonly #remoteFrames: RemoteFrames | undefined;
   readonly #sharedOrder: SharedOrder<HubMember> | undefined;
@@ -93,6 +96,7 @@ export class Hub {
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
     this.#limits = limits;
     this.#events = events;
+    this.#startsAlone = options.startsAlone ?? true;
     this.#hosts = options.backplane && this.#openHosts(options.backplane);
     this.host = this.#hosts?.backplane.host ?? options.host ?? randomUUID();
     this.#namespaces = new Namespaces(drawSeed(), this.#hosts?.watcher);
@@ -563,7 +567,7 @@ export class Hub {
         onAlone: (error) => {
           this.#sharedOrder?.goAlone();
           this.#events.onError(error);
-          this.#onReady();
+          if (this.#startsAlone) this.#onReady();
         },
         onGone: (host, ids) => {
           for (const id of ids) this.#tellLeft(id);

@@ -39,6 +39,12 @@ export class EmitterAdapter extends Adapter {
     this.#member = member;
   }
 
+  /** Calls back when what was emitted has got to the hub, as far as it waited for the namespace to be open there. */
+  whenOpen(callback: () => void): void {
+    if (this.#state === "open" && this.#way) this.#way.port.whenOpen(callback);
+    else callback();
+  }
+
   override close(): void {
     const { port, operations } = this.#use();
     this.#state = "closed";

@@ -18,6 +18,9 @@ const BLOB_STRING = 36;
 
 const NO_SCRIPT = /^NOSCRIPT/;
 
+/** The cause of a failure: Redis has been silent for as long as it may be. */
+export const SILENCE = Symbol("silence");
+
 /** A client of either kind, made for one connection. */
 interface Port {
   connect(): Promise<unknown>;
@@ -113,7 +116,7 @@ export class Connection {
         reject(error as Error);
       };
       const timer = setTimeout(() => {
-        fail(this.#fail(unavailable(`${what} did not come within ${deadlineMs} ms`)));
+        fail(this.#fail(unavailable(`${what} did not come within ${deadlineMs} ms`, SILENCE)));
       }, deadlineMs);
       this.#waiting.add(fail);
       promise.then(

@@ -17,7 +17,7 @@ import type {
 } from "../../hub/backplane.js";
 import { newEpoch } from "../../wire/offset.js";
 import type { RedisArgument, RedisClient } from "./clients.js";
-import { Connection } from "./connection.js";
+import { Connection, SILENCE } from "./connection.js";
 import { Incoming } from "./incoming.js";
 import { Keys } from "./keys.js";
 import { checkMemory } from "./memory-check.js";
@@ -409,15 +409,16 @@ export class RedisStreams implements Backplane {
     debug("host %s is away: %s", this.host, this.#lastError.message);
     if (this.#state.kind === "joined") {
       this.#state = { kind: "away", isTold: false };
-      this.#waitAlone();
+      // As long as an answer was waited for, nobody need wait again.
+      this.#waitAlone(this.#lastError.cause === SILENCE ? 0 : this.#options.timeout);
     }
     // More time will not help.
     if (this.#lastError.code === "HOLDFAST_ERR_VERSION_MISMATCH") this.#onAlone();
   }
 
-  #waitAlone(): void {
+  #waitAlone(ms = this.#options.timeout): void {
     clearTimeout(this.#alone);
-    this.#alone = setTimeout(() => this.#onAlone(), this.#options.timeout);
+    this.#alone = setTimeout(() => this.#onAlone(), ms);
   }
 
   #onAlone(): void {
