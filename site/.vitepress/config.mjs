@@ -1,0 +1,60 @@
+/** The documentation site: the repository's Markdown as it is, with a home page and a search that works offline. */
+import { defineConfig } from "vitepress";
+
+const pages = (...items) => items.map(([text, name]) => ({ text, link: `/docs/${name}` }));
+
+export default defineConfig({
+  title: "Holdfast",
+  description: "Socket.IO on all cores: no client notices anything",
+  srcDir: "..",
+  outDir: "./dist",
+  srcExclude: ["**/node_modules/**", "bench/**", "test/**", "harness/**", "scripts/**", ".ci/**", "README.md"],
+  rewrites: { "site/index.md": "index.md" },
+  cleanUrls: true,
+  lastUpdated: false,
+  // Sources are in the repository, not on the site; all else must lead somewhere.
+  ignoreDeadLinks: [/\.(?:ts|js|mjs|json|cfg|conf)$/, /\/(?:src|proxies|cluster-esm|cluster-cjs)(?:\/|$)/, /LICENSE$/],
+  themeConfig: {
+    search: { provider: "local" },
+    outline: [2, 3],
+    nav: [
+      { text: "Guide", link: "/docs/cluster" },
+      { text: "Reference", link: "/docs/reference-cluster" },
+      { text: "Benchmarks", link: "/docs/benchmarks" },
+    ],
+    sidebar: [
+      {
+        text: "To use it",
+        items: pages(
+          ["Run a cluster", "cluster"],
+          ["The dashboard", "dashboard"],
+          ["Metrics", "metrics"],
+          ["Recovery", "recovery"],
+          ["TLS", "tls"],
+          ["Behind a proxy", "behind-a-proxy"],
+          ["Migrating", "migrating"],
+          ["Security", "security"],
+        ),
+      },
+      {
+        text: "Reference",
+        items: pages(
+          ["@holdfast/cluster", "reference-cluster"],
+          ["@holdfast/adapter", "reference-adapter"],
+          ["@holdfast/sticky", "reference-sticky"],
+        ),
+      },
+      {
+        text: "To understand it",
+        items: pages(
+          ["The adapter", "adapter"],
+          ["Sticky sessions", "sticky"],
+          ["Guarantees", "guarantees"],
+          ["Benchmarks", "benchmarks"],
+          ["Architecture", "architecture"],
+          ["The wire protocol", "protocol"],
+        ),
+      },
+    ],
+  },
+});
