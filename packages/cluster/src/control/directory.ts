@@ -15,10 +15,8 @@ const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
 /** Directories in which there may be one, the best first. A service and a terminal of one user may differ in them. */
 function places(): string[] {
   const { XDG_RUNTIME_DIR } = process.env;
-  const parents = [XDG_RUNTIME_DIR, tmpdir(), "/tmp"].filter((parent) => parent !== undefined);
-  return [...new Set(parents)]
-    .filter((parent) => parent !== "")
-    .map((parent) => join(parent, directoryName()));
+  const parents = XDG_RUNTIME_DIR ? [XDG_RUNTIME_DIR, tmpdir()] : [tmpdir()];
+  return [...new Set(parents)].map((parent) => join(parent, directoryName()));
 }
 
 function directoryName(): string {

@@ -2,7 +2,7 @@
  * The signals of the process, and the end of npm, as orders for the cluster.
  * Owns: the listeners, and a timer that looks after npm. Runs in: primary.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 
 /** Ctrl+C under npm comes twice: to the whole group, and passed on by npm. That is one signal. */
 const SAME_SIGNAL_MS = 500;
@@ -51,17 +51,31 @@ function hasTerminal(): boolean {
 
 /**
  * npm passes SIGINT and SIGTERM on, to the shell that it has started; SIGHUP ends it without a word. So what it runs has
- * to see for itself that one of the two is gone.
+ * to see for itself that one of the two is gone. A process whose parent is gone gets another one.
  */
 function onNpmGone(callback: () => void): () => void {
   if (process.env.npm_lifecycle_event === undefined) return () => {};
-  const parent = process.ppid;
+  const shell = process.ppid;
+  const npm = parentOf(shell);
   const timer = setInterval(() => {
-    // A process whose parent is gone gets another one.
-    if (process.ppid === parent) return;
+    if (process.ppid === shell && parentOf(shell) === npm) return;
     clearInterval(timer);
     callback();
   }, LOOK_MS);
   timer.unref();
   return () => clearInterval(timer);
+}
+
+/**
+ * The parent of another process, where the system tells it.
+ * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+ */
+function parentOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name of the program stands in brackets, and may have any characters in it.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+  } catch {
+    return undefined;
+  }
 }
