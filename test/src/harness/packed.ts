@@ -11,6 +11,9 @@ import { afterAll, afterEach, beforeAll } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
+/** pnpm takes its time on a busy machine. */
+const PACK_MS = 120_000;
+
 export const PACKAGES = ["adapter", "sticky", "cluster"] as const;
 export type PackageName = (typeof PACKAGES)[number];
 
@@ -20,7 +23,7 @@ export async function pack(name: PackageName, folder: string): Promise<string> {
   await mkdir(out, { recursive: true });
   const pnpm = join(ROOT, "scripts", "pnpm.mjs");
   const args = [pnpm, "--dir", join(ROOT, "packages", name), "pack", "--pack-destination", out];
-  const { stdout, stderr } = await runProgram(process.execPath, args);
+  const { stdout, stderr } = await runProgram(process.execPath, args, { deadlineMs: PACK_MS });
   const [file] = await readdir(out);
   if (!file) throw new Error(`@holdfast/${name} was not packed:\n${stdout}${stderr}`);
   return join(out, file);
