@@ -1,5 +1,8 @@
 /** The documentation site: the repository's Markdown as it is, with a home page and a search that works offline. */
+import { readdirSync } from "node:fs";
 import { defineConfig } from "vitepress";
+
+const EXAMPLES = new Set(readdirSync(new URL("../../examples/", import.meta.url)));
 
 const pages = (...items) => items.map(([text, name]) => ({ text, link: `/docs/${name}` }));
 
@@ -8,12 +11,25 @@ export default defineConfig({
   description: "Socket.IO on all cores: no client notices anything",
   srcDir: "..",
   outDir: "./dist",
-  srcExclude: ["**/node_modules/**", "bench/**", "test/**", "harness/**", "scripts/**", ".ci/**", "README.md"],
+  srcExclude: [
+    "**/node_modules/**",
+    "bench/**",
+    "test/**",
+    "harness/**",
+    "scripts/**",
+    ".ci/**",
+    "**/CHANGELOG.md",
+  ],
   rewrites: { "site/index.md": "index.md" },
   cleanUrls: true,
   lastUpdated: false,
   // Sources are in the repository, not on the site; all else must lead somewhere.
-  ignoreDeadLinks: [/\.(?:ts|js|mjs|json|cfg|conf)$/, /\/(?:src|proxies|cluster-esm|cluster-cjs)(?:\/|$)/, /LICENSE$/],
+  ignoreDeadLinks: [
+    /\.(?:ts|js|mjs|json|cfg|conf)$/,
+    /\/(?:src|proxies)(?:\/|$)/,
+    /(?:LICENSE|CHANGELOG|Dockerfile)$/,
+    (url) => EXAMPLES.has(url.replace(/^.*\//, "")),
+  ],
   themeConfig: {
     search: { provider: "local" },
     outline: [2, 3],

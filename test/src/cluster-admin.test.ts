@@ -179,6 +179,9 @@ describe("hostile input", () => {
   });
 });
 
+/** Whole clusters start and stop in these. */
+const SLOW_MS = 180_000;
+
 describe("of a real cluster", () => {
   const supervised = closedAfterEach({
     open: [] as Supervised[],
@@ -210,87 +213,110 @@ describe("of a real cluster", () => {
     }
   }
 
-  test("figures are those of stats(), and a killed worker is seen with the reason of its end", async () => {
-    const { it, url } = await start();
-    await Promise.all([
-      clients.connect(it.url),
-      clients.connect(it.url),
-      clients.connect(it.url, { transports: ["polling"] }),
-    ]);
-    const status = await until(url, ({ totals }) => totals.clients === 3);
-    expect(status).toMatchObject({ totals: { workers: 2, workersReady: 2 } });
-    // On a busy machine workers may be slow.
-    expect(["good", "warning"]).toContain(status.health);
-    const { slots } = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats());
-    const workers = status.hosts[0]?.workers ?? [];
-    for (const { workerId, transports } of workers) {
-      expect(slots.find((slot) => slot.workerId === workerId)?.sessions.open).toEqual(transports);
-    }
-    expect(workers.map(({ pid }) => pid).sort((a, b) => a - b)).toEqual(it.pids);
-    await until(url, ({ hosts }) => hosts[0]?.workers.every(({ rssBytes }) => rssBytes !== null) === true);
+  test(
+    "figures are those of stats(), and a killed worker is seen with the reason of its end",
+    async () => {
+      const { it, url } = await start();
+      await Promise.all([
+        clients.connect(it.url),
+        clients.connect(it.url),
+        clients.connect(it.url, { transports: ["polling"] }),
+      ]);
+      const status = await until(url, ({ totals }) => totals.clients === 3);
+      expect(status).toMatchObject({ totals: { workers: 2, workersReady: 2 } });
+      // On a busy machine workers may be slow.
+      expect(["good", "warning"]).toContain(status.health);
+      const { slots } = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats());
+      const workers = status.hosts[0]?.workers ?? [];
+      for (const { workerId, transports } of workers) {
+        expect(slots.find((slot) => slot.workerId === workerId)?.sessions.open).toEqual(transports);
+      }
+      expect(workers.map(({ pid }) => pid).sort((a, b) => a - b)).toEqual(it.pids);
+      await until(url, ({ hosts }) => hosts[0]?.workers.every(({ rssBytes }) => rssBytes !== null) === true);
 
-    await it.worker(0).kill();
-    const after = await until(url, ({ events }) =>
-      events.some(({ kind, health }) => kind === "worker" && health === "bad"),
-    );
-    const [end] = after.events.filter(({ health }) => health === "bad");
-    expect(end?.text).toMatch(/^Worker \d was killed by SIGKILL after /);
-    await until(url, ({ totals }) => totals.workersReady === 2);
-  });
+      await it.worker(0).kill();
+      const after = await until(url, ({ events }) =>
+        events.some(({ kind, health }) => kind === "worker" && health === "bad"),
+      );
+      const [end] = after.events.filter(({ health }) => health === "bad");
+      expect(end?.text).toMatch(/^Worker \d was killed by SIGKILL after /);
+      await until(url, ({ totals }) => totals.workersReady === 2);
+    },
+    SLOW_MS,
+  );
 
-  test("a worker that stands still is named", async () => {
-    const { it, url } = await start();
-    const { workerId } = it.worker(0);
-    await it.worker(0).stop();
-    const status = await until(url, ({ health }) => health === "bad");
-    const worker = status.hosts[0]?.workers.find((each) => each.workerId === workerId);
-    expect(worker).toMatchObject({ state: "stalled", health: "bad" });
-    expect(status.summary).toMatch(/^Worker \d: its event loop has stood still for \d+ s\.$/);
-    await it.worker(0).resume();
-    await until(url, ({ health }) => health !== "bad");
-  });
+  test(
+    "a worker that stands still is named",
+    async () => {
+      const { it, url } = await start();
+      const { workerId } = it.worker(0);
+      const workerIn = ({ hosts }: LiveStatus) =>
+        hosts[0]?.workers.find((each) => each.workerId === workerId);
+      await it.worker(0).stop();
+      const status = await until(url, (each) => workerIn(each)?.state === "stalled");
+      const told =
+        /^Its event loop has stood still for \d+ s\.$|^It takes no connections; others get them\.$/;
+      expect(workerIn(status)).toMatchObject({ health: "bad", summary: expect.stringMatching(told) });
+      // On a busy machine the other one may be slow, too.
+      expect(status.summary).toMatch(/^Worker \d: |workers are in trouble|^No worker takes connections/);
+      expect(status.health).toBe("bad");
+      await it.worker(0).resume();
+      await until(url, (each) => workerIn(each)?.state === "ready");
+    },
+    SLOW_MS,
+  );
 
-  test("orders are carried out: restart, scale, reload", async () => {
-    const { it, url } = await start();
-    const order = (name: string, parameters: object) =>
-      post(`${url}api/${name}`, { ...JSON_TYPE, ...BEARER }, JSON.stringify(parameters));
-    const [first] = (await statusAt(url)).hosts[0]?.workers ?? [];
-    expect((await order("restart", { slot: 0, workerId: 999 })).status).toBe(409);
-    expect((await order("restart", { slot: "x" })).status).toBe(400);
-    expect((await order("scale", { workers: 0 })).status).toBe(400);
-    expect((await order("restart", { slot: 0, workerId: first?.workerId })).status).toBe(202);
-    await until(url, ({ hosts, reload }) => hosts[0]?.workers[0]?.pid !== first?.pid && reload === null);
-    expect((await order("scale", { workers: 3 })).status).toBe(202);
-    await until(url, ({ totals }) => totals.workersReady === 3);
-    const before = it.pids;
-    expect((await order("reload", {})).status).toBe(202);
-    const done = await until(url, ({ events }) =>
-      events.some(({ text }) => text.startsWith("3 workers were replaced")),
-    );
-    expect(done.events.map(({ text }) => text)).toContain("Ordered in the dashboard: a reload.");
-    expect(it.pids.some((pid) => before.includes(pid))).toBe(false);
-  });
+  test(
+    "orders are carried out: restart, scale, reload",
+    async () => {
+      const { it, url } = await start();
+      const order = (name: string, parameters: object) =>
+        post(`${url}api/${name}`, { ...JSON_TYPE, ...BEARER }, JSON.stringify(parameters));
+      const [first] = (await statusAt(url)).hosts[0]?.workers ?? [];
+      expect((await order("restart", { slot: 0, workerId: 999 })).status).toBe(409);
+      expect((await order("restart", { slot: "x" })).status).toBe(400);
+      expect((await order("scale", { workers: 0 })).status).toBe(400);
+      expect((await order("restart", { slot: 0, workerId: first?.workerId })).status).toBe(202);
+      await until(url, ({ hosts, reload }) => hosts[0]?.workers[0]?.pid !== first?.pid && reload === null);
+      expect((await order("scale", { workers: 3 })).status).toBe(202);
+      await until(url, ({ totals }) => totals.workersReady === 3);
+      const before = it.pids;
+      expect((await order("reload", {})).status).toBe(202);
+      const done = await until(url, ({ events }) =>
+        events.some(({ text }) => text.startsWith("3 workers were replaced")),
+      );
+      expect(done.events.map(({ text }) => text)).toContain("Ordered in the dashboard: a reload.");
+      expect(it.pids.some((pid) => before.includes(pid))).toBe(false);
+    },
+    SLOW_MS,
+  );
 
-  test("it is not ready while it stops, and is closed with the cluster", async () => {
-    const { it, url } = await start();
-    expect((await httpRequest(`${url}readyz`)).status).toBe(200);
-    await clients.connect(it.url);
-    const codes = await it.primary.run(async (ctx, at) => {
-      const { request } = await import("node:http");
-      const ask = () =>
-        new Promise<number>((resolve) => {
-          request(at, (response) => {
-            response.resume();
-            resolve(response.statusCode ?? 0);
-          })
-            .on("error", () => resolve(0))
-            .end();
-        });
-      const handle = await ctx.cluster();
-      const asked = new Promise<number>((resolve) => handle.once("stopping", () => void ask().then(resolve)));
-      await handle.stop();
-      return [await asked, await ask()];
-    }, `${url}readyz`);
-    expect(codes).toEqual([503, 0]);
-  });
+  test(
+    "it is not ready while it stops, and is closed with the cluster",
+    async () => {
+      const { it, url } = await start();
+      expect((await httpRequest(`${url}readyz`)).status).toBe(200);
+      await clients.connect(it.url);
+      const codes = await it.primary.run(async (ctx, at) => {
+        const { request } = await import("node:http");
+        const ask = () =>
+          new Promise<number>((resolve) => {
+            request(at, (response) => {
+              response.resume();
+              resolve(response.statusCode ?? 0);
+            })
+              .on("error", () => resolve(0))
+              .end();
+          });
+        const handle = await ctx.cluster();
+        const asked = new Promise<number>((resolve) =>
+          handle.once("stopping", () => void ask().then(resolve)),
+        );
+        await handle.stop();
+        return [await asked, await ask()];
+      }, `${url}readyz`);
+      expect(codes).toEqual([503, 0]);
+    },
+    SLOW_MS,
+  );
 });
