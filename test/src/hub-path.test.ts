@@ -10,13 +10,12 @@ import { encodeSocketMessage } from "../../packages/adapter/dist/wire/socket-han
 import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
-import type { WorkerContext } from "./harness/context.js";
 import { endHubProcesses, hubProcesses } from "./harness/hub-processes.js";
 
 const isRoot = process.geteuid?.() === 0;
 const OTHER_UID = 65_534;
 
-const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors });
+const start = startsClusters({ sticky: false, hub: false });
 const clients = new Clients();
 const servers: Server[] = [];
 let directory: string;
@@ -33,18 +32,13 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function keepErrors({ store }: WorkerContext): void {
-  store.errors = [];
-  process.on("warning", (warning) => {
-    const { code } = warning as { code?: string };
-    store.errors.push([code, warning.message]);
-  });
-}
+/** A failure as it is written by default. */
+const WARNING = /\[(HOLDFAST_ERR_\w+)\] HoldfastError: (.*)/;
 
-/** The first failure that the worker tells. */
-async function told({ a }: TestCluster): Promise<[code: string, text: string]> {
-  await a.run((ctx) => ctx.until(() => ctx.store.errors.length > 0));
-  return a.run((ctx) => ctx.store.errors[0]);
+/** The first failure that a worker tells. */
+async function told(cluster: TestCluster): Promise<[code: string, text: string]> {
+  const [, code = "", text = ""] = await cluster.until("a failure", () => WARNING.exec(cluster.output));
+  return [code, text];
 }
 
 /** Without a hub, a worker serves its own clients, and no request hangs. */
@@ -146,10 +140,6 @@ test("a hub process that cannot be started: told why, and tried again", async ()
   const cluster = await start({
     workers: 1,
     setUpWorker: ({ store }) => {
-      store.errors = [];
-      process.on("warning", (warning) => {
-        store.errors.push([(warning as { code?: string }).code, warning.message]);
-      });
       store.execPath = process.execPath;
       process.execPath = "/none/node";
     },

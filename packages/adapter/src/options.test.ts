@@ -35,7 +35,7 @@ describe("options of createAdapter()", () => {
       'The option "requestsTimeout" of createAdapter() must be an integer from 1 to 2147483647, not 0.',
     );
     expect(() => resolveAdapterOptions({ timeout: 1 } as never)).toThrow(
-      'createAdapter() has no option "timeout"; it knows requestsTimeout, scope, interest, hub, onError.',
+      'createAdapter() has no option "timeout"; it knows requestsTimeout, scope, interest, hub, backplane, onError.',
     );
   });
 

@@ -3,6 +3,7 @@
  * may be one to start, it starts it.
  * Owns: the call that is under way, the timer of the next one. Runs in: workers.
  */
+import { dirname } from "node:path";
 import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { Connector, Member } from "../member/member.js";
@@ -11,7 +12,7 @@ import { PROTOCOL_VERSION } from "../wire/frame.js";
 import type { Refusal } from "../wire/handshake.js";
 import { HubCall } from "./hub-call.js";
 import { HubStarter } from "./hub-starter.js";
-import { checkLength, lookAtSocket } from "./socket-path.js";
+import { checkLength, checkPrivateDirectory, lookAtSocket } from "./socket-path.js";
 
 /** For so long nobody is told that there is no hub: it may be starting. */
 const PATIENCE_MS = 2_000;
@@ -79,6 +80,7 @@ export class SocketConnector implements Connector {
     const { path, workerId } = this.#options;
     try {
       checkLength(path);
+      if (this.#starter) checkPrivateDirectory(dirname(path));
       // Not even a connection to what belongs to somebody else.
       if (!lookAtSocket(path)) return this.#onFailure("ENOENT");
     } catch (error) {

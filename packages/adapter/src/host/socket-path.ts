@@ -61,8 +61,16 @@ export function ensurePrivateDirectory(directory: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw refused(directory, error);
   }
+  checkPrivateDirectory(directory);
+}
+
+/**
+ * Looks at whose the directory is, if it is there.
+ * @throws {HoldfastError} `HOLDFAST_ERR_HUB_PATH` if it is not this user's alone
+ */
+export function checkPrivateDirectory(directory: string): void {
   const stats = lookAt(directory);
-  if (stats && isPrivate(stats)) return;
+  if (!stats || isPrivate(stats)) return;
   throw pathError(
     `The directory "${directory}", in which the processes of this application find each other, belongs to another ` +
       "user or is open to others. Remove it, or set XDG_RUNTIME_DIR or TMPDIR to a directory of this user alone.",
