@@ -57,6 +57,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #keeper = RendezvousKeeper.get();
   readonly #workers = new Map<number, RoutedWorker>();
   readonly #welcomed = new Set<number>();
+  /** Those that have been welcomed since they spoke: an earlier welcome may have found nobody who listens. */
+  readonly #answered = new Set<number>();
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames();
   readonly #slotCounts = SlotCounts.get();
@@ -206,8 +208,14 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#releases.push(release);
   }
 
+  /** Answers a worker's first words. */
+  #answer(worker: Worker): void {
+    if (this.#answered.has(worker.id)) return;
+    this.#answered.add(worker.id);
+    this.#welcome(worker);
+  }
+
   #welcome(worker: Worker): void {
-    if (this.#welcomed.has(worker.id)) return;
     this.#welcomed.add(worker.id);
     this.#onMended(worker, this.#keeper.admit(cluster.settings.uid));
   }
@@ -235,7 +243,7 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#onReady(worker, message);
         return;
       case "lookUp":
-        this.#welcome(worker);
+        this.#answer(worker);
         this.#sendAddress(worker, message.name);
         return;
       case "leaving":
@@ -281,7 +289,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       this.emit("trouble", new HoldfastError("HOLDFAST_ERR_VERSION_MISMATCH", text));
       return;
     }
-    this.#welcome(worker);
+    this.#answer(worker);
     let routed = this.#workers.get(worker.id);
     if (!routed) {
       routed = this.#admit(worker, message);
@@ -317,6 +325,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   #remove(worker: Worker): void {
     this.#welcomed.delete(worker.id);
+    this.#answered.delete(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;
     this.#workers.delete(worker.id);

@@ -54,6 +54,8 @@ export class Listening {
     if (!host.hasRouter) this.#state = "own";
     else if (this.#listener === "nobody") this.#standIn();
     if (!this.#setAddress) this.#watch();
+    // Applications with as many servers on it as Node.js allows shall not be warned because of this one.
+    if (server.getMaxListeners() > 0) server.setMaxListeners(server.getMaxListeners() + 1);
     server.on("listening", this.#onListening);
     if (host.hasRouter) void this.#decide(host.hasRouter);
   }
@@ -92,6 +94,7 @@ export class Listening {
   release(): void {
     this.#state = "over";
     this.#server.off("listening", this.#onListening);
+    if (this.#server.getMaxListeners() > 0) this.#server.setMaxListeners(this.#server.getMaxListeners() - 1);
     if (this.#setAddress) Reflect.deleteProperty(this.#server, "listen");
   }
 
