@@ -176,7 +176,7 @@ for (const link of ["pipe", "ipc", "unix"]) {
       await b.run(async (ctx) => {
         const { Server } = await ctx.import("socket.io");
         const { createAdapter } = await ctx.import("@holdfast/adapter");
-        ctx.store.io = new Server({ adapter: createAdapter() });
+        ctx.store.io = new Server({ adapter: createAdapter(ctx.adapterOptions) });
         ctx.store.heard = new Promise((resolve) => ctx.store.io.on("back", resolve));
       });
       await untilServers([a], 3);

@@ -1,6 +1,7 @@
 /** What functions given to `run()` find in the fixture process. Runs in: fixture processes. */
 import type { Cluster } from "node:cluster";
 import type { Server as HttpServer } from "node:http";
+import type { AdapterOptions } from "@holdfast/adapter";
 import type { Server, Socket } from "socket.io";
 
 export interface Context {
@@ -57,6 +58,8 @@ export interface PrimaryContext extends Context {
 
 export interface WorkerContext extends Context {
   readonly io: Server;
+  /** What `createAdapter()` was called with: another server of the process takes the same hub with it. */
+  readonly adapterOptions: AdapterOptions | undefined;
   /** What `setupWorker` of the sticky package returned. */
   // biome-ignore lint/suspicious/noExplicitAny: differs between the packages under test
   readonly sticky: any;
