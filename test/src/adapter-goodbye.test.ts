@@ -78,7 +78,7 @@ for (const link of ["pipe", "ipc"] as const) {
         ),
       ).toBe("HOLDFAST_ERR_LINK_LOST");
       for (const worker of [a, b]) await expectAlone(worker);
-      for (const message of await Promise.all(warned)) expect(message).toContain("its hub was closed");
+      for (const message of await Promise.all(warned)) expect(message).toContain("the primary has closed it");
 
       await cluster.primary.run(async (ctx) => {
         const { setupPrimary } = await ctx.import("@holdfast/adapter");
@@ -108,7 +108,7 @@ for (const link of ["pipe", "ipc"] as const) {
       await b.resume();
       await last;
       expect(client.received("n").map(([n]) => n)).toEqual(Array.from({ length: 200 }, (_, n) => n));
-      expect(await warned[1]).toContain("its hub was closed");
+      expect(await warned[1]).toContain("the primary has closed it");
       await expectAlone(b);
     });
 
