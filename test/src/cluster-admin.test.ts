@@ -298,7 +298,7 @@ describe("of a real cluster", () => {
       expect((await httpRequest(`${url}readyz`)).status).toBe(200);
       await clients.connect(it.url);
       const codes = await it.primary.run(async (ctx, at) => {
-        const { request } = await import("node:http");
+        const { request } = await ctx.import("node:http");
         const ask = () =>
           new Promise<number>((resolve) => {
             request(at, (response) => {

@@ -2,6 +2,7 @@
 import type { Server as HttpServer } from "node:http";
 import type { Cluster, ClusterMember, ClusterOptions, startCluster } from "@holdfast/cluster";
 import type { Server } from "socket.io";
+import type { Context } from "./context.js";
 
 /** Names the file that says how workers start. */
 export const HOW_VARIABLE = "HOLDFAST_TEST_HOW";
@@ -33,7 +34,7 @@ export interface SupervisedConfig {
   readonly ownServer?: boolean;
 }
 
-export interface SupervisorContext {
+export interface SupervisorContext extends Pick<Context, "import"> {
   /** The handle; rejects as `startCluster()` did. */
   cluster(): Promise<Cluster>;
   port(): Promise<number>;
