@@ -32,6 +32,11 @@ export class Agent {
   readonly #listeners = new Map<string, (value: unknown) => void>();
   #commands: Commands = {};
 
+  /** Whether a {@link RemoteProgram} started this process, and waits for its report. */
+  static get isAwaited(): boolean {
+    return process.env[CONTROL_VARIABLE] !== undefined;
+  }
+
   constructor() {
     this.#socket = connect(Number(process.env[CONTROL_VARIABLE]), "127.0.0.1");
     this.#socket.on("close", () => process.kill(process.pid, "SIGKILL"));
