@@ -26,13 +26,14 @@ export interface Found {
   readonly status: ClusterStatus;
 }
 
-/** All clusters that answer and are meant; those that have been killed do not. */
+/** All clusters that answer and are meant, by their names; those that have been killed do not. */
 export async function findAll({ name, control }: Which): Promise<Found[]> {
   const sockets = control === undefined ? controlSockets() : [{ name: control, path: control }];
   const wanted =
     name === undefined || control !== undefined ? sockets : sockets.filter((each) => each.name === name);
   const found = await Promise.all(wanted.map(({ path }) => look(path)));
-  return found.flatMap((each) => each ?? []);
+  const byName = (a: Found, b: Found) => (a.status.name < b.status.name ? -1 : 1);
+  return found.flatMap((each) => each ?? []).sort(byName);
 }
 
 /** The one cluster that is meant. */
