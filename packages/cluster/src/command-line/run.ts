@@ -1,6 +1,7 @@
 /** `holdfast run`: a cluster whose process is this one. Runs in: the command line, which is its primary. */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { codeOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
 import { startCluster } from "../supervisor/start-cluster.js";
@@ -57,7 +58,8 @@ export const run: Command = async (args) => {
       `${name} (pid ${pid}) runs ${slots.length} workers on ${address ? placeOf(address) : "no port"}`,
     );
   } catch (error) {
-    throw asCommandError(error);
+    // It was told to stop before it had started: no failure, and it ends the process itself.
+    if (codeOf(error) !== "HOLDFAST_ERR_CLOSED") throw asCommandError(error);
   }
   return EXIT.done;
 };
