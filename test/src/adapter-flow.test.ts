@@ -12,6 +12,7 @@ import { describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
 import type { RemotePrimary, RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { keepTold, told } from "./harness/told.js";
 
 const MIB = 2 ** 20;
 const MINUTES = 120_000;
@@ -128,6 +129,7 @@ for (const link of ["pipe", "ipc", "unix"] as const) {
         adapterOptions: { requestsTimeout: 60_000 },
       });
       const [atA, atC] = [await clients.connectTo(a), await clients.connectTo(c)];
+      for (const worker of [a, c]) await worker.run(keepTold);
       const stalled = cluster.primary.next("stalled");
       const end = atC.next("end");
       await b.stop();
@@ -156,6 +158,9 @@ for (const link of ["pipe", "ipc", "unix"] as const) {
       await cluster.untilJoined(2);
       expect(await c.run(async (ctx) => (await ctx.io.fetchSockets()).length)).toBe(3);
       expect(cluster.output).not.toContain("HOLDFAST_ERR");
+      // Nobody looks at what a hub process prints, so one of the workers is told; nothing else was to be told.
+      const codes = (await Promise.all([a, c].map(told))).flat().map(({ code }) => code);
+      expect(codes).toEqual(link === "unix" ? ["HOLDFAST_ERR_WORKER_STALLED"] : []);
     });
 
     test("a stopped worker that wakes in time loses nothing, however much was sent to it", async () => {
