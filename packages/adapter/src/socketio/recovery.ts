@@ -211,8 +211,13 @@ export class Recovery implements RecoveryHandlers {
     this.#restores?.onNoHub();
   }
 
+  /**
+   * Whether this worker needs to keep a packet of its own until it has its place. For sessions on their way it does, also
+   * before their rooms are known here: they may be connected by the time the packet is placed.
+   */
   #hasAudience(rooms: ReadonlySet<Room>): boolean {
-    if (rooms.size === 0) return this.#context.nsp.sockets.size > 0 || this.#restores?.isEmpty === false;
+    if (this.#restores?.isIdle === false) return true;
+    if (rooms.size === 0) return this.#context.nsp.sockets.size > 0;
     for (const room of rooms) if (this.#context.hasRoom(room)) return true;
     return false;
   }

@@ -93,6 +93,11 @@ export class Restores {
     return this.#bySid.size === 0;
   }
 
+  /** Whether no session is asked for or on its way. */
+  get isIdle(): boolean {
+    return this.#byHandle.size === 0;
+  }
+
   /**
    * Gets a session for a client; as long as its connection is open, it waits.
    * @param privateId as the client gave it, like `offset`
