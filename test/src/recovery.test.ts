@@ -93,6 +93,24 @@ describe("a session", () => {
     expect(client.received.at(-1)).toEqual(["live"]);
   });
 
+  test("misses nothing of what its new worker emits while it is on its way", async () => {
+    const client = await clients.connect(a.url);
+    await a.run(async (ctx, id) => void (await ctx.io.sockets.sockets.get(id)?.join("r")), client.id);
+    await tellAll("first");
+    await b.run((ctx) => {
+      ctx.store.count = 0;
+      // Nobody else here is in the room: most of these are made while this worker has no use for them.
+      ctx.store.timer = setInterval(() => ctx.io.to("r").emit("n", ctx.store.count++), 1);
+    });
+    for (let i = 0; i < 8; i++) expect((await client.drop(b.url)).recovered).toBe(true);
+    const count = await b.run((ctx) => {
+      clearInterval(ctx.store.timer);
+      return ctx.store.count as number;
+    });
+    await tellAll("last");
+    expect(client.of("n")).toEqual(Array.from({ length: count }, (_, n) => [n]));
+  });
+
   test("is restored several times in a row, here and there", async () => {
     const client = await clients.connect(a.url);
     await tellAll("m", -1);
