@@ -62,7 +62,7 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
     });
   }
 
-  const text = (page: Page, selector: string) => page.locator(selector).innerText();
+  const text = (page: Page, selector: string) => page.locator(selector).textContent();
 
   test("it shows the figures of the status", async () => {
     const page = await open({ workersPerHost: 4 });
@@ -156,7 +156,7 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
       "2 workers will be started. New clients go there; those that are here stay where they are.",
     );
     await page.getByRole("button", { name: "Scale", exact: true }).click();
-    expect(await page.getByRole("alert").innerText()).toMatch(/wants a token/);
+    expect(await page.getByRole("alert").textContent()).toMatch(/wants a token/);
     expect(cluster?.orders).toEqual([]);
     await page.getByLabel("Token of the admin server").fill("wrong");
     await page.getByRole("button", { name: "Scale", exact: true }).click();

@@ -256,11 +256,12 @@ test("a poll that a closing worker relays is answered, and its session lives on"
 });
 
 describe.each(["close()", "disconnect()"] as const)("after %s", (how) => {
-  test("idle connections are closed, and the others after their answer", async () => {
+  test("connections are closed after their answer, idle ones after one more request or none", async () => {
     const cluster = await start();
     const [leaving, staying] = cluster.workers as [RemoteWorker, RemoteWorker];
     const [idle, idleSocket] = await connectionTo(cluster, leaving);
     const [busy] = await connectionTo(cluster, leaving);
+    const [between] = await connectionTo(cluster, leaving);
     const holding = leaving.next("holding");
     const held = ask(cluster.port, "/hold", busy);
     await holding;
@@ -268,6 +269,10 @@ describe.each(["close()", "disconnect()"] as const)("after %s", (how) => {
     if (how === "close()") await leaving.run((ctx) => ctx.sticky.close());
     else
       await cluster.primary.run((ctx, id) => void ctx.cluster.workers?.[id]?.disconnect(), leaving.workerId);
+    if (how === "close()") {
+      const last = await ask(cluster.port, "/", between);
+      expect(last).toMatchObject({ text: String(leaving.workerId), connection: "close" });
+    }
     await within(idleClosed, "end of the idle connection");
     await release(leaving);
     expect(await held).toMatchObject({ text: "released", connection: "close" });

@@ -15,11 +15,19 @@ import { answersInProgress, endConnectionAfter } from "../handle/node-internals.
 /** Events with which a server gives a request to the application. The last two only if it wants them. */
 const REQUEST_EVENTS = ["request", "checkContinue", "checkExpectation"] as const;
 
+/**
+ * How long an idle connection may bring one more request yet. A client that polls is idle for a moment again and again, and
+ * the request that it sends into a connection which is just being closed fails.
+ */
+const LAST_REQUEST_MS = 1_000;
+
 export class KeepAlive {
   readonly #server: NetServer;
   readonly #sessions = new Set<ServerHttp2Session>();
   /** With their request targets. */
   readonly #streams = new Map<ServerHttp2Stream, string>();
+  /** Until idle connections are closed. */
+  #timer: NodeJS.Timeout | undefined;
   // on ⇄ ending; on, ending → released
   #state: "on" | "ending" | "released" = "on";
 
@@ -29,7 +37,10 @@ export class KeepAlive {
     server.on("session", this.#onSession);
   }
 
-  /** Closes idle connections, and all others after the answers that are in progress or still asked for. */
+  /**
+   * Closes all connections after the answers that are in progress or asked for within the next moment, and those that are
+   * idle after that.
+   */
   end(): void {
     if (this.#state !== "on") return;
     this.#state = "ending";
@@ -38,13 +49,16 @@ export class KeepAlive {
     }
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
-    (this.#server as Partial<HttpServer>).closeIdleConnections?.();
+    this.#timer = setTimeout(() => {
+      (this.#server as Partial<HttpServer>).closeIdleConnections?.();
+    }, LAST_REQUEST_MS).unref();
   }
 
   /** Undoes {@link end} for the requests to come. */
   resume(): void {
     if (this.#state !== "ending") return;
     this.#state = "on";
+    clearTimeout(this.#timer);
     for (const event of REQUEST_EVENTS) this.#server.off(event, this.#onLastRequest);
   }
 

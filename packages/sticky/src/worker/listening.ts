@@ -36,6 +36,7 @@ export class Listening {
   readonly #host: ListeningHost;
   // undecided → routed | own | retired; own ⇄ retired; own → routed (a late router); any → over
   #state: "undecided" | "routed" | "own" | "retired" | "over" = "undecided";
+  #isDeciding = false;
   /** Says where a server for which this one stands in listens; `undefined` while this one does not stand in. */
   #setAddress: ((address: ListenAddress) => void) | undefined;
   /** Who listens for the server while it does not stand in. */
@@ -57,7 +58,13 @@ export class Listening {
     // Applications with as many servers on it as Node.js allows shall not be warned because of this one.
     if (server.getMaxListeners() > 0) server.setMaxListeners(server.getMaxListeners() + 1);
     server.on("listening", this.#onListening);
-    if (host.hasRouter) void this.#decide(host.hasRouter);
+  }
+
+  /** Finds out, once, whether a router brings the connections. */
+  decide(): void {
+    if (!this.#host.hasRouter || this.#isDeciding) return;
+    this.#isDeciding = true;
+    void this.#find(this.#host.hasRouter);
   }
 
   /** Whether a router can bring connections. */
@@ -98,7 +105,7 @@ export class Listening {
     if (this.#setAddress) Reflect.deleteProperty(this.#server, "listen");
   }
 
-  async #decide(hasRouter: () => Promise<boolean>): Promise<void> {
+  async #find(hasRouter: () => Promise<boolean>): Promise<void> {
     const isRouted = await hasRouter();
     if (this.#state !== "undecided") return;
     if (isRouted) await this.#takeOver();

@@ -117,6 +117,7 @@ export class Receiver {
     if (this.#addresses.isKnown(name)) routed.onRouter(this.#addresses.get(name));
     this.owners.enter();
     if (this.owners.isRouted) this.#sendReady(name);
+    routed.decide();
     return routed;
   }
 
@@ -216,7 +217,8 @@ export class Receiver {
 
   /** Whether the primary has a router of that name now. If it has none at all, the workers find each other. */
   async #hasRouter(name: string): Promise<boolean> {
-    const hasRouter = await this.#addresses.has(name, () => this.#send({ kind: "lookUp", name }));
+    // A router that answers has this worker in its books before the application hears that it listens.
+    const hasRouter = await this.#addresses.has(name, () => this.#sendReady(name));
     if (!this.owners.isRouted) await this.owners.gather();
     return hasRouter;
   }

@@ -26,9 +26,9 @@ export interface StickyWorker extends EventEmitter<WorkerEvents> {
   /** What is going on now, and the counts so far, for all servers of this process together. */
   stats(): WorkerProcessStats;
   /**
-   * Stops taking connections. Those that are on their way go to other workers. Of those that are open, idle ones are
-   * closed, the others after their answers, and WebSockets stay. Sessions stay reachable through the other workers
-   * until their HTTP server is closed. Settles when nothing more can arrive. Calling it again changes nothing.
+   * Stops taking connections. Those that are on their way go to other workers. Those that are open are closed after
+   * their answers; idle ones have a second for one more request, and WebSockets stay. Sessions stay reachable through the
+   * other workers until their HTTP server is closed. Settles when nothing more can arrive. Calling it again changes nothing.
    */
   close(): Promise<void>;
   /**

@@ -54,6 +54,11 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     });
   }
 
+  /** See {@link Listening.decide}. */
+  decide(): void {
+    this.#listening.decide();
+  }
+
   /** Whether a router can bring connections. */
   isPrepared(): boolean {
     return this.#listening.isPrepared();
