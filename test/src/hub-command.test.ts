@@ -14,7 +14,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Program, type ProgramOptions, runProgram } from "@holdfast/harness";
+import { Program, type ProgramOptions, runProgram, skipsWithout } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { encodeSocketMessage, MessageReader } from "../../packages/adapter/dist/wire/socket-handshake.js";
 import { startsClusters } from "./harness/after-each.js";
@@ -28,6 +28,7 @@ const PROGRAM = fileURLToPath(
 );
 const VERSION = /^\d+\.\d+\.\d+/;
 const isRoot = process.geteuid?.() === 0;
+skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
 /** "nobody" of most systems. */
 const OTHER_UID = 65_534;
 

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } f
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runProgram } from "@holdfast/harness";
+import { runProgram, skipsWithout } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { directoryOf } from "../../packages/adapter/dist/host/application.js";
 import { encodeSocketMessage } from "../../packages/adapter/dist/wire/socket-handshake.js";
@@ -13,6 +13,7 @@ import { type RemoteWorker, type TestCluster, untilServers } from "./harness/clu
 import { endHubProcesses, hubProcesses } from "./harness/hub-processes.js";
 
 const isRoot = process.geteuid?.() === 0;
+skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
 const OTHER_UID = 65_534;
 
 const start = startsClusters({ sticky: false, hub: false });

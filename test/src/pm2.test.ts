@@ -2,10 +2,14 @@
 import { existsSync } from "node:fs";
 import { Agent } from "node:http";
 import { fileURLToPath } from "node:url";
+import { skipsWithout } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";
 import { Pm2 } from "./harness/pm2.js";
 import { TRACKED_KINDS, TrackedClient } from "./harness/tracked-client.js";
+
+const HAS_PROC = existsSync("/proc/self/cmdline");
+skipsWithout(HAS_PROC, "The hub's process is looked for in /proc, which only Linux has.");
 
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 const APP = `${EXAMPLES}pm2/app.js`;
@@ -165,7 +169,7 @@ describe("cluster mode", () => {
     talk.check();
   });
 
-  test.runIf(existsSync("/proc/self/cmdline"))(
+  test.skipIf(!HAS_PROC)(
     "SIGKILL of the hub: another one stands, and nobody is disconnected",
     { timeout: LONG_MS },
     async () => {

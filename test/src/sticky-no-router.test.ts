@@ -109,7 +109,10 @@ test.each([["shared by node:cluster", SHARED] as const, ["of each", undefined] a
   },
 );
 
-test.runIf(Number(process.versions.node.split(".")[0]) >= 23)("with reusePort", async () => {
+// CI runs this file on the other lines of Node.js, too.
+const HAS_REUSE_PORT = Number(process.versions.node.split(".")[0]) >= 23;
+const withReusePort = HAS_REUSE_PORT ? test : () => {};
+withReusePort("with reusePort", async () => {
   const port = await freePort();
   const cluster = await start({ listen: { port, host: "127.0.0.1", reusePort: true } });
   const url = `http://127.0.0.1:${port}`;
@@ -130,7 +133,7 @@ test("sessions of a worker that was killed are unknown, those of the others live
   expect(await poll(c.url, lives)).toMatch(/^40/);
   expect(sockets(cluster)).toEqual(socketsBefore);
   const d = await cluster.fork();
-  await cluster.until("the socket of the dead is removed", () => sockets(cluster).length === 3);
+  await expect.poll(() => sockets(cluster).length, { timeout: 30_000 }).toBe(3);
   expect(await post(d.url, lives, "41")).toBe("ok");
 });
 
@@ -164,7 +167,7 @@ test("an end by a signal closes the clients first, and leaves nothing", async ()
   }
   expect(sockets(cluster)).toHaveLength(1);
   process.kill(b.pid, "SIGTERM");
-  await cluster.until("the directory is removed", () => Object.keys(directories(cluster)).length === 0);
+  await expect.poll(() => directories(cluster), { timeout: 30_000 }).toEqual({});
 });
 
 /** Sets a router up in the primary, late; its server listens where the workers do. */

@@ -51,6 +51,11 @@ export class Owners {
     return this.#state === "routed";
   }
 
+  /** Whether a router knows this worker, or it has not been found out yet that there is none. */
+  get mayBeRouted(): boolean {
+    return this.#state === "routed" || (this.#state === "unknown" && this.#host.isWorker);
+  }
+
   /** This worker's mark in session ids, as soon as it is known; `undefined` if it has none. */
   mark(): string | undefined | Promise<string | undefined> {
     if (!this.#host.isWorker) return undefined;

@@ -128,7 +128,7 @@ export class Receiver {
   async close(name: string, routed: WorkerServer): Promise<void> {
     const subscription = this.#subscriptions.get(name);
     if (subscription?.routed !== routed || --subscription.users > 0) return;
-    if (this.owners.isRouted) await this.#leave(name, subscription);
+    if (this.owners.mayBeRouted) await this.#leave(name, subscription);
     else this.#drop(name, subscription);
     const isInUse = [...this.#subscriptions.values()].some(
       (other) => other.routed === routed && other.state === "open",
@@ -185,8 +185,15 @@ export class Receiver {
     }
     if (subscription.leftsDue === 0) return;
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
+    // A router has said it before the primary tells that it has read so far.
+    const hasLeft = this.owners.isRouted ? left : Promise.race([left, this.#hasNoRouter(name, subscription)]);
     // What comes later is given back all the same.
-    await left.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
+    await hasLeft.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
+  }
+
+  async #hasNoRouter(name: string, subscription: Subscription): Promise<void> {
+    await untilPrimaryHasRead();
+    this.#drop(name, subscription);
   }
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
