@@ -72,8 +72,9 @@ describe.each(PACKAGES)("the tarball of @holdfast/%s", (name) => {
   it("holds what it should, and nothing else", async () => {
     const { stdout } = await run("tar", ["-tzf", tarballs[name]]);
     const files = stdout.trim().split("\n").sort();
-    const builds = ["dist", "dist/cjs"].flatMap((build) => [`${build}/index.js`, `${build}/index.d.ts`]);
-    for (const wanted of ["package.json", "LICENSE", "dist/cjs/package.json", ...builds]) {
+    const modules = ["dist/index.d.ts", "dist/bundle/index.js"];
+    const commonJs = ["dist/cjs/package.json", "dist/cjs/index.d.ts", "dist/cjs/index.js"];
+    for (const wanted of ["package.json", "LICENSE", ...modules, ...commonJs]) {
       expect(files).toContain(`package/${wanted}`);
     }
     expect(files.filter((file) => /\.test(-d)?\.|\.tsbuildinfo|\/src\/|\/test\//.test(file))).toEqual([]);

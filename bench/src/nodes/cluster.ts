@@ -76,7 +76,7 @@ if (setup.router && cluster.isPrimary) {
 /** What the hub process opens, here. */
 async function openHub(path: string): Promise<unknown> {
   const inner = async <M>(file: string) =>
-    (await import(new URL(file, import.meta.resolve("@holdfast/adapter")).href)) as M;
+    (await import(new URL(`../${file}`, import.meta.resolve("@holdfast/adapter")).href)) as M;
   const { HubProcess } =
     await inner<typeof import("../../../packages/adapter/dist/host/hub-process.js")>("host/hub-process.js");
   const { resolvePrimaryOptions } =

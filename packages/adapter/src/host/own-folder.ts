@@ -15,7 +15,7 @@ export function hubProgram(): string | undefined {
   if (existsSync(beside)) return beside;
   try {
     const { resolve } = createRequire(process.argv[1] ?? join(process.cwd(), "index.js"));
-    return join(dirname(resolve("@holdfast/adapter/package.json")), "dist", "host", PROGRAM);
+    return join(dirname(resolve("@holdfast/adapter/package.json")), "dist", "bundle", PROGRAM);
   } catch {
     return undefined;
   }
