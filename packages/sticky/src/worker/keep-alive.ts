@@ -15,12 +15,6 @@ import { answersInProgress, endConnectionAfter } from "../handle/node-internals.
 /** Events with which a server gives a request to the application. The last two only if it wants them. */
 const REQUEST_EVENTS = ["request", "checkContinue", "checkExpectation"] as const;
 
-/**
- * How long an idle connection may bring one more request yet. A client that polls is idle for a moment again and again, and
- * the request that it sends into a connection which is just being closed fails.
- */
-const LAST_REQUEST_MS = 1_000;
-
 export class KeepAlive {
   readonly #server: NetServer;
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -38,10 +32,10 @@ export class KeepAlive {
   }
 
   /**
-   * Closes all connections after the answers that are in progress or asked for within the next moment, and those that are
-   * idle after that.
+   * Closes idle connections, and all others after the answers that are in progress or still asked for.
+   * @param idleMs how long idle connections have for one more request, which would fail if they were just being closed
    */
-  end(): void {
+  end(idleMs: number): void {
     if (this.#state !== "on") return;
     this.#state = "ending";
     for (const event of REQUEST_EVENTS) {
@@ -49,9 +43,8 @@ export class KeepAlive {
     }
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
-    this.#timer = setTimeout(() => {
-      (this.#server as Partial<HttpServer>).closeIdleConnections?.();
-    }, LAST_REQUEST_MS).unref();
+    if (idleMs > 0) this.#timer = setTimeout(this.#closeIdle, idleMs).unref();
+    else this.#closeIdle();
   }
 
   /** Undoes {@link end} for the requests to come. */
@@ -75,6 +68,10 @@ export class KeepAlive {
     this.#state = "released";
     this.#server.off("session", this.#onSession);
   }
+
+  readonly #closeIdle = (): void => {
+    (this.#server as Partial<HttpServer>).closeIdleConnections?.();
+  };
 
   #find(counts: (target: string) => boolean): NodeJS.EventEmitter | undefined {
     for (const [stream, target] of this.#streams) if (counts(target)) return stream;

@@ -100,6 +100,14 @@ export class LinkStreams implements StreamCarrier {
     this.#socket.write(frame);
   }
 
+  /** Settles when the system has all that was sent so far, or the connection is gone. */
+  written(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#state === "closed") resolve();
+      else this.#socket.write("", () => resolve());
+    });
+  }
+
   sendData(stream: number, bytes: Buffer): void {
     if (bytes.length <= COPY_BYTES) {
       this.send(encodeFrame(FrameType.data, stream, bytes));

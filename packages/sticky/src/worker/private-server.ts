@@ -71,10 +71,8 @@ export class PrivateServer {
     this.#links.add(link);
   }
 
-  /** Settles when no stream is open any more, or after some seconds. */
+  /** Settles when no stream is open any more and all is written, or after some seconds. */
   async answered(): Promise<void> {
-    const isBusy = () => [...this.#links].some((link) => link.size > 0);
-    if (!isBusy()) return;
     await new Promise<void>((resolve) => {
       const finish = () => {
         clearTimeout(timer);
@@ -82,10 +80,14 @@ export class PrivateServer {
         resolve();
       };
       const watcher = () => {
-        if (!isBusy()) finish();
+        const links = [...this.#links];
+        if (links.some((link) => link.size > 0)) return;
+        this.#watchers.delete(watcher);
+        void Promise.all(links.map((link) => link.written())).then(finish);
       };
       const timer = setTimeout(finish, ANSWERED_MS).unref();
       this.#watchers.add(watcher);
+      watcher();
     });
   }
 

@@ -26,9 +26,9 @@ export interface StickyWorker extends EventEmitter<WorkerEvents> {
   /** What is going on now, and the counts so far, for all servers of this process together. */
   stats(): WorkerProcessStats;
   /**
-   * Stops taking connections. Those that are on their way go to other workers. Those that are open are closed after
-   * their answers; idle ones have a second for one more request, and WebSockets stay. Sessions stay reachable through the
-   * other workers until their HTTP server is closed. Settles when nothing more can arrive. Calling it again changes nothing.
+   * Stops taking connections. Those that are on their way go to other workers. Of those that are open, idle ones are
+   * closed, the others after their answers, and WebSockets stay. Sessions stay reachable through the other workers
+   * until their HTTP server is closed. Settles when nothing more can arrive. Calling it again changes nothing.
    */
   close(): Promise<void>;
   /**
@@ -48,6 +48,8 @@ const REQUESTS_SHARE = 0.8;
 const CLIENTS_SHARE = 0.95;
 /** How long a client may take from one poll to the next. */
 const NEXT_POLL_MS = 2_000;
+/** How long an idle connection of a client that polls may wait for its next request in a drain. */
+const IDLE_MS = 1_000;
 
 const setups = processWide("setups", () => new WeakMap<Engine, Setup>());
 
@@ -117,8 +119,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#receiver.close(this.#name, this.#routed);
-    return this.#closed;
+    return this.#close(0);
   }
 
   drain(options?: DrainOptions): Promise<void> {
@@ -127,13 +128,18 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     return this.#drained;
   }
 
+  #close(idleMs: number): Promise<void> {
+    this.#closed ??= this.#receiver.close(this.#name, this.#routed, idleMs);
+    return this.#closed;
+  }
+
   async #drain(timeoutMs: number): Promise<void> {
     const requestsTime = new Deadline(REQUESTS_SHARE * timeoutMs);
     const clientsTime = new Deadline(CLIENTS_SHARE * timeoutMs);
     const allTime = new Deadline(timeoutMs);
     void allTime.passed.then(() => this.#routed.cut());
     try {
-      await this.close();
+      await this.#close(IDLE_MS);
       // Requests may have something to tell the clients yet.
       await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
       this.#receiver.owners.leaveRelays(this.#name);

@@ -88,10 +88,13 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     this.#listening.onRouter(address);
   }
 
-  /** It gets no more connections: those that are idle are closed, the others after their answers. */
-  leave(): void {
+  /**
+   * It gets no more connections: those that are idle are closed, the others after their answers.
+   * @param idleMs see {@link KeepAlive.end}
+   */
+  leave(idleMs = 0): void {
     this.#listening.retire();
-    this.#keepAlive.end();
+    this.#keepAlive.end(idleMs);
   }
 
   /** It gets connections again. */
