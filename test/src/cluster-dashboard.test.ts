@@ -140,7 +140,7 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
     await page.keyboard.press("Enter");
     await page.locator("#sheet[open]").waitFor();
     expect(await text(page, "#sheet-title")).toBe("Worker 2");
-    expect(await text(page, "#sheet")).toMatch(/Heap\s+\d+ MB of/);
+    expect(await text(page, "#sheet")).toMatch(/Heap\s*\d+ MB of/);
     await page.keyboard.press("Escape");
     await page.locator("#sheet:not([open])").waitFor({ state: "attached" });
     expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toMatch(
