@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 
-const MODULE = JSON.stringify(new URL("../../dist/signal-end.js", import.meta.url).href);
+const MODULE = JSON.stringify(new URL("../dist/signal-end.js", import.meta.url).href);
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Runs `code` in a process with a clean-up, sends the signals one after the other, each when it has said a line. */

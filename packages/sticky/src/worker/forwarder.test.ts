@@ -1,4 +1,5 @@
 /** What the forwarder does with requests that came from another worker. */
+import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { Duplex } from "node:stream";
@@ -27,8 +28,12 @@ function setUp() {
     request: () => void elsewhere.push("request"),
     upgrade: () => void elsewhere.push("upgrade"),
   };
-  const host = { ownerElsewhere: () => 2, move: () => false, onForwardedIn: () => forwardedIn++, relay };
-  const undo = forwardStrays(engine as never, "default", host as never);
+  const undo = forwardStrays(engine as never, "default", {
+    ownerElsewhere: () => ({ number: 2, relay: relay as never, isRouted: true }),
+    move: () => false,
+    onForwardedIn: () => forwardedIn++,
+    endPoll: () => {},
+  });
   return {
     engine: engine as never as { handleRequest: Handle; handleUpgrade: Handle },
     here,
@@ -41,7 +46,7 @@ function setUp() {
 type Handle = (request: IncomingMessage, second: unknown, head?: Buffer) => void;
 
 const requestOn = (socket: Duplex) => ({ url: STRAY, method: "GET", rawHeaders: [], socket }) as never;
-const response = {} as ServerResponse;
+const response = new EventEmitter() as ServerResponse;
 
 test("what was relayed once is answered here, whatever its session id says", () => {
   const { engine, here, elsewhere, count } = setUp();
