@@ -58,6 +58,7 @@ test("broadcasts of other workers reach clients of a WebSocket engine that is no
 
 test("a second adapter for the same server takes the first one's place", async () => {
   cluster = await TestCluster.start({ workers: 2, sticky: false });
+  await cluster.untilJoined();
   const servers = await cluster.worker(0).run(async (ctx) => {
     const { createAdapter } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
     ctx.io.adapter(createAdapter({ requestsTimeout: 20_000 }));

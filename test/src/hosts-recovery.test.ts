@@ -1,8 +1,11 @@
 /** Connection state recovery over several hosts: one order, and clients that come back anywhere. */
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
+import type { ClusterConfig } from "./harness/context.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
 
 const hasRedis = findRedisServer() !== undefined;
@@ -14,13 +17,44 @@ let redis: RedisServer;
 let one: TestCluster;
 let two: TestCluster;
 
-async function startHost(): Promise<TestCluster> {
+async function startHost(
+  backplane: ClusterConfig["backplane"] = { url: redis.url, app: "test" },
+): Promise<TestCluster> {
   return TestCluster.start({
     sticky: false,
     workers: 2,
     io: { connectionStateRecovery: {} },
-    backplane: { url: redis.url, app: "test" },
+    backplane,
   });
+}
+
+/** A way to Redis that takes connections and brings nothing until it is opened. */
+async function closedWayTo(port: number) {
+  const waiting: Socket[] = [];
+  const ends = new Set<Socket>();
+  let isOpen = false;
+  const join = (socket: Socket) => {
+    const redisEnd = connect(port, "127.0.0.1").on("error", () => socket.destroy());
+    ends.add(redisEnd);
+    socket.pipe(redisEnd).pipe(socket);
+  };
+  const server = createServer((socket) => {
+    ends.add(socket.on("error", () => {}));
+    if (isOpen) join(socket);
+    else waiting.push(socket);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    open() {
+      isOpen = true;
+      for (const socket of waiting.splice(0)) join(socket);
+    },
+    close() {
+      server.close();
+      for (const end of ends) end.destroy();
+    },
+  };
 }
 
 /** A socket's rooms and data, as its worker has them. */
@@ -123,7 +157,7 @@ describe.skipIf(!hasRedis)("over two hosts", () => {
     expect(await stateOf(two.a, id)).toMatchObject({ rooms: ["Bob", 7], data: { name: "Bob" } });
   });
 
-  test("a host that starts later has what was placed before it", async () => {
+  test("a host that starts later has what was placed before it, however long it takes to read that", async () => {
     const client = await clients.connect(one.a.url);
     const { id } = client;
     await settle(one.a, id, "Eve");
@@ -133,14 +167,18 @@ describe.skipIf(!hasRedis)("over two hosts", () => {
     client.leave(NOWHERE);
     await one.a.run(async (ctx, sid) => ctx.until(() => !ctx.io.sockets.sockets.has(sid)), id);
     await two.a.run((ctx) => void ctx.io.to("Eve").emit("missed", 1));
-    const three = await startHost();
+    const way = await closedWayTo(redis.port);
+    const three = await startHost({ url: way.url, app: "test", timeout: 30_000 });
     try {
       client.goesTo(three.a.url);
+      await three.a.run((ctx) => ctx.until(() => ctx.io.engine.clientsCount === 1));
+      way.open();
       expect(await back).toEqual({ id, recovered: true });
       await client.has("missed", 1);
     } finally {
       client.socket.disconnect();
       await three.close();
+      way.close();
     }
   });
 

@@ -111,7 +111,10 @@ export interface Backplane {
   /** Another host may take it without a question. */
   releaseSession(namespace: string, privateId: string, ttlMs: number): void;
   forgetSession(namespace: string, privateId: string): void;
-  /** @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN` */
+  /**
+   * Settles when all packets that were placed before this host had joined have been told.
+   * @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN`
+   */
   takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession>;
   /** Says goodbye: the others know at once. May be called twice. */
   close(): Promise<void>;

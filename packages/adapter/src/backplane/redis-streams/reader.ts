@@ -21,6 +21,8 @@ export interface ReaderEvents {
   onEntry(stream: Stream, entry: StreamEntry): void;
   /** All entries of one reading have been given. */
   afterEntries(): void;
+  /** All that was there has been given, for the first time. */
+  onCaughtUp(): void;
 }
 
 export class Reader {
@@ -29,6 +31,7 @@ export class Reader {
   readonly #events: ReaderEvents;
   /** Bytes of the inbox that were read and that Redis was not told of. */
   #inboxBytes = 0;
+  #isCaughtUp = false;
   #isStopped = false;
 
   constructor(keys: Keys, host: string, cursors: Record<Stream, number>, events: ReaderEvents) {
@@ -40,6 +43,11 @@ export class Reader {
   /** The number up to which this stream has been read. */
   cursor(stream: Stream): number {
     return this.#cursors[stream];
+  }
+
+  /** Whether all that was there when it began has been given. */
+  get isCaughtUp(): boolean {
+    return this.#isCaughtUp;
   }
 
   get inboxBytes(): number {
@@ -61,8 +69,7 @@ export class Reader {
           "XREAD",
           "COUNT",
           String(MAX_ENTRIES),
-          "BLOCK",
-          String(BLOCK_MS),
+          ...(this.#isCaughtUp ? ["BLOCK", String(BLOCK_MS)] : []),
           "STREAMS",
           ...streams.map((stream) => this.#keys[stream]),
           ...streams.map((stream) => `${this.#cursors[stream]}-0`),
@@ -71,11 +78,16 @@ export class Reader {
       );
       if (this.#isStopped) return;
       const read = readStreams(reply);
-      if (read.size === 0) continue;
-      await this.#events.beforeEntries();
-      if (this.#isStopped) return;
-      this.#give(read);
-      this.#events.afterEntries();
+      if (read.size > 0) {
+        await this.#events.beforeEntries();
+        if (this.#isStopped) return;
+      }
+      const isAll = this.#give(read);
+      if (read.size > 0) this.#events.afterEntries();
+      if (isAll && !this.#isCaughtUp) {
+        this.#isCaughtUp = true;
+        this.#events.onCaughtUp();
+      }
     }
   }
 
@@ -83,7 +95,8 @@ export class Reader {
     this.#isStopped = true;
   }
 
-  #give(read: ReadonlyMap<string, StreamEntry[]>): void {
+  /** @returns whether there is no more for now */
+  #give(read: ReadonlyMap<string, StreamEntry[]>): boolean {
     const entries: { readonly stream: Stream; readonly entry: StreamEntry }[] = [];
     let end = Number.POSITIVE_INFINITY;
     for (const stream of Object.keys(this.#keys) as Stream[]) {
@@ -94,10 +107,11 @@ export class Reader {
     }
     entries.sort((a, b) => a.entry.number - b.entry.number || RANK[a.stream] - RANK[b.stream]);
     for (const { stream, entry } of entries) {
-      if (entry.number > end || this.#isStopped) return;
+      if (entry.number > end || this.#isStopped) return false;
       this.#cursors[stream] = entry.number;
       if (stream === "inbox") this.#inboxBytes += bytesOf(entry.fields.get("f")).length;
       this.#events.onEntry(stream, entry);
     }
+    return end === Number.POSITIVE_INFINITY;
   }
 }

@@ -72,6 +72,8 @@ export class RedisStreams implements Backplane {
   #hasChecked = false;
   /** The reader of this membership or the one before. */
   #lastReader: Reader | undefined;
+  /** Called when this host is settled: see `#settled`. */
+  readonly #waiting = new Set<() => void>();
   /** Ends this membership. */
   #failMembership: (error: unknown) => void = () => {};
   readonly #run: Promise<void>;
@@ -140,6 +142,7 @@ export class RedisStreams implements Backplane {
   }
 
   async takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession> {
+    await this.#settled();
     const membership = this.#membership;
     if (!membership) throw this.#lastError;
     const key = this.#keys.session(namespace, privateId);
@@ -162,6 +165,7 @@ export class RedisStreams implements Backplane {
       await this.#call(membership.connection, GONE, [this.host, this.#generation]).catch(() => {});
     }
     this.#state = { kind: "closed" };
+    this.#wake();
     clearTimeout(this.#alone);
     this.#closing.abort();
     membership?.reader.stop();
@@ -179,6 +183,18 @@ export class RedisStreams implements Backplane {
 
   get #isClosed(): boolean {
     return this.#closing.signal.aborted;
+  }
+
+  /** Waits until this host has read what there was when it joined, or nobody waits for Redis any more. */
+  async #settled(): Promise<void> {
+    while (!this.#isAlone && this.#membership?.reader.isCaughtUp !== true) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 
   #takes(): boolean {
@@ -312,6 +328,7 @@ export class RedisStreams implements Backplane {
       beforeEntries: () => this.#confirm(membership),
       onEntry: (stream, entry) => this.#incoming.onEntry(stream, entry),
       afterEntries: () => this.#afterEntries(membership),
+      onCaughtUp: () => this.#wake(),
     });
     this.#lastReader = reader;
     const membership: Membership = { connection, reader, renewedAt };
@@ -425,6 +442,7 @@ export class RedisStreams implements Backplane {
     clearTimeout(this.#alone);
     if (this.#state.kind !== "away" || this.#state.isTold) return;
     this.#state = { kind: "away", isTold: true };
+    this.#wake();
     this.#sender.dropAll();
     this.#events.onAlone(this.#lastError);
   }
