@@ -233,6 +233,22 @@ describe.skipIf(!hasRedis)("hosts", () => {
 describe.skipIf(!hasRedis)("sessions", () => {
   const session = { sid: "sid", rooms: Buffer.from("rooms"), data: Buffer.from("data") };
 
+  test("a host takes a session once it has joined and heard all that was placed before", async () => {
+    redis = await RedisServer.start();
+    const [a] = (await startHosts("a")) as [BackplaneHost];
+    for (let i = 0; i < 600; i++) {
+      a.record(`n${i}`);
+      await a.inEffect();
+    }
+    a.backplane.keepSession("/", "1", session, 60_000);
+    a.backplane.releaseSession("/", "1", 60_000);
+    await a.inEffect();
+    const b = new BackplaneHost({ url: redis.url, app: "test" }, names, "b");
+    hosts.push(b);
+    expect(await b.backplane.takeSession("/", "1", 60_000)).toEqual({ kind: "taken", session });
+    expect(records(b)).toHaveLength(600);
+  });
+
   test("a session is held until it is released or its host is gone, and then taken once", async () => {
     redis = await RedisServer.start();
     const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];

@@ -170,8 +170,17 @@ describe.skipIf(!hasRedis)("over two hosts", () => {
     const way = await closedWayTo(redis.port);
     const three = await startHost({ url: way.url, app: "test", timeout: 30_000 });
     try {
+      const asked = three.a.next("asked");
+      await three.a.run((ctx) => {
+        const { adapter } = ctx.io.of("/");
+        const restore = adapter.restoreSession.bind(adapter);
+        adapter.restoreSession = (...session) => {
+          ctx.emit("asked");
+          return restore(...session);
+        };
+      });
       client.goesTo(three.a.url);
-      await three.a.run((ctx) => ctx.until(() => ctx.io.engine.clientsCount === 1));
+      await asked;
       way.open();
       expect(await back).toEqual({ id, recovered: true });
       await client.has("missed", 1);
