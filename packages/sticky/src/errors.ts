@@ -44,6 +44,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_SET_UP"
   /**
+   * Rejection of `retire()`: a worker that it names is not ready, or both are the same. Wait for the event
+   * `worker:ready` of the successor first.
+   */
+  | "HOLDFAST_ERR_NO_WORKER"
+  /**
    * Thrown: `setupPrimary()` finds no place for the private directory, where the workers' private sockets are. Set
    * `TMPDIR` to a directory that exists, that this user can write to, and whose path is short enough for a Unix
    * socket; the message says how short. Event `warning`: somebody has removed it, and it was made anew. Let

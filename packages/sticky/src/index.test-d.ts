@@ -249,7 +249,7 @@ export function worker(io: Server): void {
   setupWorker(io, { name: undefined });
   // @ts-expect-error: an option of setupPrimary()
   setupWorker(io, { loadBalancingMethod: "hash" });
-  expectTypeOf<keyof WorkerOptions>().toEqualTypeOf<"name">();
+  expectTypeOf<keyof WorkerOptions>().toEqualTypeOf<"name" | "mover">();
 }
 
 export function workerHandle(worker: StickyWorker): void {

@@ -1,6 +1,16 @@
 export type { FailureStage, StickyDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type {
+  MovableSession,
+  MoveOptions,
+  MoveProgress,
+  MoveResult,
+  Mover,
+  RebalanceOptions,
+  RetireOptions,
+  WorkerLike,
+} from "./moves.js";
+export type {
   ConnectionInfo,
   DrainOptions,
   ForwardedHeader,

@@ -1,5 +1,7 @@
 /** The options of `setupPrimary()` and `setupWorker()`, as users give them. Runs in: primary and workers. */
 
+import type { Mover } from "./moves.js";
+
 /** How a connection that belongs to no session gets its worker. */
 export type LoadBalancingMethod = "least-connection" | "round-robin" | "random" | "hash";
 
@@ -118,6 +120,12 @@ export interface WorkerOptions {
    * @default "default"
    */
   name?: string;
+  /**
+   * Lets the sessions of this server move to other workers while their clients stay connected: `createMover(io)` of
+   * `@holdfast/adapter`. Without one, `retire()` of the primary closes them.
+   * @default undefined
+   */
+  mover?: Mover;
 }
 
 /** Options of `drain()` of what `setupWorker()` returns. */

@@ -1,6 +1,7 @@
 /** A connection on its way to another process. Runs in: primary and workers. */
 
 import { encodeToWorker, type Peer, type Ticket } from "../wire/messages.js";
+import { encodeMove } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import type { Handle } from "./node-internals.js";
 
@@ -19,6 +20,18 @@ export interface Handover {
   onTaken?(): void;
   /** Who takes it back from the lane, if it matters who does. */
   readonly place?: Placer;
+  /** With a session on its way to another worker: the sender keeps its copy of the handle until it says otherwise. */
+  readonly moving?: Moving;
+}
+
+/** A session that moves with the connection. */
+export interface Moving {
+  /** What the sender and the receiver of the connection call the move. */
+  readonly move: number;
+  /** To the primary: the worker that is to get it. */
+  readonly successor: number;
+  /** It came back from the lane: the other process did not take it. */
+  onReturned(): void;
 }
 
 /**
@@ -28,10 +41,11 @@ export interface Handover {
 export type Placer = (handover: Handover, refusedBy?: number) => void;
 
 export function toMessage(
-  { name, head, peer, owner }: Handover,
+  { name, head, peer, owner, moving }: Handover,
   workerId: number,
   ticket: Ticket | undefined,
 ): object {
+  if (moving) return encodeMove({ kind: "moveConnection", move: moving.move, name, peer });
   const settled = owner !== NO_OWNER && owner !== workerId;
   return encodeToWorker({ kind: "connection", name, head, settled, ticket, peer });
 }

@@ -166,7 +166,7 @@ export class Lane<H extends Handover = Handover> {
     this.#next(now);
     this.#watch(now);
     if (handover && taken) {
-      handover.handle.close();
+      if (!handover.moving) handover.handle.close();
       handover.onTaken?.();
     } else if (handover) {
       this.#hooks.onRefused(handover);

@@ -165,11 +165,15 @@ export function handleOf(socket: Socket): Handle | null {
  * Fields: the `handle` option of `net.Socket`; `noDelay`, `keepAlive`, `allowHalfOpen`, `_connections` and their
  * kin of `net.Server`; `server` and `_server` of `net.Socket`.
  */
-export function adoptHandle(handle: Handle, server?: NetServer): Socket {
+export function adoptHandle<S extends Socket = Socket>(
+  handle: Handle,
+  server?: NetServer,
+  SocketClass: new (options: ConstructorParameters<typeof Socket>[0]) => Socket = Socket,
+): S {
   const fields = server && fieldsOf(server);
   if (fields?.noDelay) handle.setNoDelay?.(true);
   if (fields?.keepAlive) handle.setKeepAlive?.(true, fields.keepAliveInitialDelay ?? 0);
-  const socket = new Socket({
+  const socket = new SocketClass({
     handle,
     allowHalfOpen: fields?.allowHalfOpen ?? true,
     pauseOnCreate: fields?.pauseOnConnect ?? false,
@@ -184,7 +188,7 @@ export function adoptHandle(handle: Handle, server?: NetServer): Socket {
     fields._connections++;
     Object.assign(socket, { server, _server: server });
   }
-  return socket;
+  return socket as S;
 }
 
 /**

@@ -19,10 +19,12 @@ import {
   type ToPrimary,
   type ToWorker,
 } from "../wire/messages.js";
+import { decodeMove, encodeMove } from "../wire/move-messages.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 import { RouterNames } from "./router-names.js";
+import { SessionMoves } from "./session-moves.js";
 import { SlotCounts } from "./slot-counts.js";
 import { fillSlot, freeSlot } from "./slots.js";
 
@@ -62,6 +64,11 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames();
   readonly #slotCounts = SlotCounts.get();
+  readonly moves = new SessionMoves({
+    find: (workerId) => this.#workers.get(workerId),
+    send: (workerId, message) => this.#sendRaw(workerId, encodeMove(message)),
+    onStopped: (workerId) => this.setRetiring(workerId, false),
+  });
   /** For workers whose processes are gone and whose channels may not be, and for those that are expected. */
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #releases: (() => void)[] = [];
@@ -76,7 +83,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#own(() => this.#listenAnswers.close());
     const onMessage = (worker: Worker, message: unknown, handle: unknown) => {
       const decoded = decodeToPrimary(message);
-      if (decoded) this.#onMessage(worker, decoded, handle as Handle | undefined);
+      if (decoded) return this.#onMessage(worker, decoded, handle as Handle | undefined);
+      const moving = decodeMove(message);
+      if (moving) this.moves.onMessage(worker.id, moving, handle as Handle | undefined);
     };
     const onDisconnect = (worker: Worker) => {
       this.#remove(worker);
@@ -84,7 +93,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     };
     const onProcessExit = (worker: Worker) => {
       this.#keeper.forget(worker.id);
-      this.#workers.get(worker.id)?.retire();
+      this.#workers.get(worker.id)?.onExit();
       this.emit("changed");
       const drain = setTimeout(() => {
         this.#timers.delete(drain);
@@ -114,6 +123,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   release(): void {
     if (--slot.users > 0) return;
     slot.roster = undefined;
+    this.moves.close();
     for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
   }
@@ -126,9 +136,20 @@ export class Roster extends EventEmitter<RosterEvents> {
       candidates.sort((a, b) => a.workerId - b.workerId);
       this.#candidates.set(name, candidates);
     }
-    return candidates.every((routed) => routed.isUsable())
+    return candidates.every((routed) => routed.takesNew())
       ? candidates
-      : candidates.filter((routed) => routed.isUsable());
+      : candidates.filter((routed) => routed.takesNew());
+  }
+
+  /** All workers that are ready, whatever their servers' names. */
+  get ready(): readonly RoutedWorker[] {
+    return [...this.#workers.values()].filter((routed) => routed.isUsable());
+  }
+
+  /** Whether the worker gets connections that belong to none of its sessions. */
+  setRetiring(workerId: number, isRetiring: boolean): void {
+    this.#workers.get(workerId)?.setRetiring(isRetiring);
+    this.emit("changed");
   }
 
   /** All slots that workers have had. */
@@ -230,9 +251,14 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   #send(worker: Worker, message: ToWorker): void {
-    if (!worker.isConnected()) return;
-    worker.process.send?.(encodeToWorker(message), (error: Error | null) => {
-      if (error) reportFailure("channel", "a worker cannot be reached", { workerId: worker.id, error });
+    this.#sendRaw(worker.id, encodeToWorker(message));
+  }
+
+  #sendRaw(workerId: number, message: object): void {
+    const worker = cluster.workers?.[workerId];
+    if (!worker?.isConnected()) return;
+    worker.process.send?.(message, (error: Error | null) => {
+      if (error) reportFailure("channel", "a worker cannot be reached", { workerId, error });
     });
   }
 
@@ -330,6 +356,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (!routed) return;
     this.#workers.delete(worker.id);
     this.#candidates.clear();
+    this.moves.onGone(worker.id);
     if (worker.exitedAfterDisconnect) fillSlot(routed.slot, [...this.#workers.values()]);
     const connections = routed.close();
     this.#slotCounts.onGone(worker.id, routed.slot);

@@ -39,8 +39,8 @@ export class RoutedWorker implements Candidate {
   #closed: number;
   #forwardedOut = 0;
   #forwardedIn = 0;
-  // serving → retired, when its process is gone
-  #state: "serving" | "retired" = "serving";
+  // serving ⇄ retiring (its sessions move away); serving and retiring → gone, with its process
+  #state: "serving" | "retiring" | "gone" = "serving";
 
   constructor(
     worker: Worker,
@@ -87,9 +87,17 @@ export class RoutedWorker implements Candidate {
 
   /** Whether connections can be sent to it. */
   isUsable(): boolean {
-    return (
-      this.#state === "serving" && this.worker.exitedAfterDisconnect !== true && this.worker.isConnected()
-    );
+    return this.#state !== "gone" && this.worker.exitedAfterDisconnect !== true && this.worker.isConnected();
+  }
+
+  /** Whether it gets connections that belong to none of its sessions. */
+  takesNew(): boolean {
+    return this.#state === "serving" && this.isUsable();
+  }
+
+  /** Its sessions move away, or stay after all. */
+  setRetiring(isRetiring: boolean): void {
+    if (this.#state !== "gone") this.#state = isRetiring ? "retiring" : "serving";
   }
 
   /** Whether others should be preferred at the moment. */
@@ -151,13 +159,14 @@ export class RoutedWorker implements Candidate {
     };
   }
 
-  retire(): void {
-    this.#state = "retired";
+  /** Its process is gone; what it has sent may still come. */
+  onExit(): void {
+    this.#state = "gone";
   }
 
   /** Ends it and returns the connections that it has not taken. */
   close(): Handover[] {
-    this.#state = "retired";
+    this.#state = "gone";
     return this.#lane.close();
   }
 }

@@ -32,6 +32,7 @@ export class RouterNames {
 
   /** Finds a way for a connection that came back from a worker. */
   place(handover: Handover, refusedBy?: number): void {
+    if (handover.moving) return handover.moving.onReturned();
     const placers = this.#entries.get(handover.name)?.placers ?? new Set();
     const own = handover.place && placers.has(handover.place) ? handover.place : undefined;
     // What a worker gives away may go the way of any router of that name.

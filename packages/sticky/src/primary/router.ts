@@ -13,6 +13,7 @@ import type { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
 import { Histogram } from "../histogram.js";
+import type { MoveOptions, MoveResult, RebalanceOptions, RetireOptions, WorkerLike } from "../moves.js";
 import { type PrimaryEvents, type PrimaryStats, REFUSAL_REASONS, type RefusalReason } from "../stats.js";
 import { decodeMark, NO_OWNER } from "../wire/owner-mark.js";
 import { sessionIdOf } from "../wire/session-id.js";
@@ -25,6 +26,7 @@ import { listenAfterWorkers } from "./late-listen.js";
 import { Readiness } from "./readiness.js";
 import { type RefusalStatus, refuse } from "./refusal.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
+import { moveSessions, rebalance, retire } from "./retirement.js";
 import { Roster } from "./roster.js";
 import type { RoutedWorker } from "./routed-worker.js";
 import { WaitingRoom } from "./waiting-room.js";
@@ -113,6 +115,18 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   ready(workers?: number): Promise<void> {
     return this.#readiness.wait(workers);
+  }
+
+  retire(worker: WorkerLike, successor: WorkerLike, options?: RetireOptions): Promise<MoveResult> {
+    return retire(this.#roster, worker, successor, options);
+  }
+
+  moveSessions(worker: WorkerLike, successor: WorkerLike, options?: MoveOptions): Promise<MoveResult> {
+    return moveSessions(this.#roster, worker, successor, options);
+  }
+
+  rebalance(options?: RebalanceOptions): Promise<MoveResult[]> {
+    return rebalance(this.#roster, options);
   }
 
   async close(): Promise<void> {

@@ -7,6 +7,7 @@ import { Server as NetServer } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { HoldfastError } from "../errors.js";
 import { mainThreadOnly } from "../main-thread.js";
+import type { MoveOptions, MoveResult, RebalanceOptions, RetireOptions, WorkerLike } from "../moves.js";
 import type { PrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
@@ -26,6 +27,29 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
    */
   ready(workers?: number): Promise<void>;
+  /**
+   * Moves the live sessions of a worker to another one while their clients stay connected, for a reload. The worker
+   * gets no new connections from then on. What cannot be moved is closed after a while, and comes back to other workers.
+   * When it settles with `"done"`, no session is left, and the worker can be ended.
+   * @param worker whose sessions; they move if it has a `mover`
+   * @param successor who gets them; it must be ready
+   * @throws {HoldfastError} `HOLDFAST_ERR_NO_WORKER` if one of the two is not ready, or both are the same
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+   */
+  retire(worker: WorkerLike, successor: WorkerLike, options?: RetireOptions): Promise<MoveResult>;
+  /**
+   * Moves live sessions of a worker to another one, and no more: nothing is closed, both go on as they are. What cannot be
+   * moved at the moment stays.
+   * @throws {HoldfastError} as `retire()` does
+   */
+  moveSessions(worker: WorkerLike, successor: WorkerLike, options?: MoveOptions): Promise<MoveResult>;
+  /**
+   * Moves sessions from workers that have more than their share to those that have less, until no worker has a tenth
+   * more than the average. Nothing is closed.
+   * @returns one result for each pair of workers
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+   */
+  rebalance(options?: RebalanceOptions): Promise<MoveResult[]>;
   /**
    * Gives the server back as it was. Connections that have no worker yet are closed; those that workers have
    * stay. Calling it again changes nothing.

@@ -11,10 +11,11 @@ import { NO_OWNER } from "./owner-mark.js";
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
 export const PROTOCOL_VERSION = 2;
 
-const KEY = "holdfast:sticky";
+/** The key of our messages. */
+export const KEY = "holdfast:sticky";
 
 /** Message kinds; the numbers are part of protocol version 2. */
-const Kind = {
+export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
    * [version, tag, directory, secret]
@@ -31,6 +32,18 @@ const Kind = {
   address: 4,
   /** primary → worker: answers `claim`. [ticket, granted] */
   claimed: 5,
+  /** primary → worker: move sessions to that worker. [task, worker, at most, at once, close after ms, over ms] */
+  moveSessions: 10,
+  /** primary → worker: that task is over; what has not left stays. [task] */
+  stopMoves: 11,
+  /** primary → worker: a part of what goes with the connection of that move. [move, bytes] */
+  moveState: 12,
+  /** primary → worker, with a handle: all of that has come. [move, name, peer address?, peer port?] */
+  moveConnection: 13,
+  /** primary → worker: the connection of that move does not come. [move] */
+  moveCancelled: 14,
+  /** primary → the worker that it came from: the session is up there, or was lost. [move, up] */
+  moveSettled: 15,
   /** worker → primary: a server takes connections. [version, name, connections open here, closed so far] */
   ready: 16,
   /** worker → primary: a server takes no more. [name] */
@@ -47,6 +60,14 @@ const Kind = {
   trouble: 21,
   /** worker → primary: has that name a router? If so, it gets `welcome` and `address`. [name] */
   lookUp: 22,
+  /** worker → primary, with a handle: a session moves. [move, worker, name, peer address?, peer port?] */
+  moveOffered: 32,
+  /** worker → primary: a part of what goes with it. [move, 1 for the last part, bytes] */
+  movePart: 33,
+  /** worker → primary: the session of a connection that it was given is up, or is not. [move, up] */
+  moveLanded: 34,
+  /** worker → primary: how a task goes. [task, over, total, moved, lost, closed, (obstacle, sessions)…] */
+  moveReport: 35,
 } as const;
 
 /**
@@ -257,13 +278,14 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   return undefined;
 }
 
-function fieldsOf(message: unknown): readonly unknown[] | undefined {
+/** The fields of a message of ours; `undefined` for others' messages. */
+export function fieldsOf(message: unknown): readonly unknown[] | undefined {
   if (typeof message !== "object" || message === null) return undefined;
   const fields = (message as Record<string, unknown>)[KEY];
   return Array.isArray(fields) ? fields : undefined;
 }
 
-function isCount(value: unknown): value is number {
+export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
@@ -276,6 +298,6 @@ function addressOf(address: unknown, port: unknown, family: unknown): ListenAddr
   return isCount(port) && typeof family === "string" ? { address, port, family } : address;
 }
 
-function peerOf(address: unknown, port: unknown): Peer | undefined {
+export function peerOf(address: unknown, port: unknown): Peer | undefined {
   return typeof address === "string" && isCount(port) ? { address, port } : undefined;
 }

@@ -21,7 +21,7 @@ export class Arrivals {
   readonly #counts: Counts;
   readonly #wayBack: WayBack;
   /** Addresses that a proxy has reported. */
-  readonly #peers = new WeakMap<Socket, Peer>();
+  readonly #peers = new WeakMap<object, Peer>();
   /** Connections that must not move on: the primary cannot reach the owner that they want. */
   readonly #settled = new WeakSet<Socket>();
 
@@ -37,7 +37,7 @@ export class Arrivals {
 
   /** Gives a connection to its server. */
   accept(routed: WorkerServer, handle: Handle, { head, settled, peer }: Arrival): void {
-    if (peer) overridePeerName(handle, { ...peer, family: peer.address.includes(":") ? "IPv6" : "IPv4" });
+    if (peer) overridePeer(handle, peer);
     routed.accept(handle, head, (socket) => {
       if (peer) this.#peers.set(socket, peer);
       if (settled) this.#settled.add(socket);
@@ -45,7 +45,23 @@ export class Arrivals {
     });
   }
 
-  /** Gives a connection back to the router. */
+  /** Takes the connection of a session that moves here. Whoever brings the session up reads from it. */
+  carry(routed: WorkerServer, handle: Handle, peer: Peer | undefined): Socket {
+    if (peer) overridePeer(handle, peer);
+    const socket = routed.carry(handle);
+    this.#counts.add("received");
+    if (peer) this.#peers.set(socket, peer);
+    this.#settled.add(socket);
+    socket.once("close", () => this.#counts.add("closed"));
+    return socket;
+  }
+
+  /** The address that a proxy has reported, if one has. */
+  peerOf(socket: object): Peer | undefined {
+    return this.#peers.get(socket);
+  }
+
+  /** Gives a connection to the primary. */
   giveBack(handover: Handover): void {
     this.#wayBack.push(handover);
   }
@@ -70,4 +86,8 @@ export class Arrivals {
     this.#wayBack.push({ handle, name, head: read, peer, owner });
     return true;
   }
+}
+
+function overridePeer(handle: Handle, peer: Peer): void {
+  overridePeerName(handle, { ...peer, family: peer.address.includes(":") ? "IPv6" : "IPv4" });
 }

@@ -22,10 +22,13 @@ import {
   type ToWorker,
   type Trouble,
 } from "../wire/messages.js";
+import { decodeMove, encodeMove, type MoveMessage } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Arrivals } from "./arrivals.js";
 import { Claims } from "./claims.js";
 import { Counts } from "./counts.js";
+import { type Landing, MovesIn } from "./moves-in.js";
+import { MovesOut } from "./moves-out.js";
 import { Owners } from "./owners.js";
 import { untilPrimaryHasRead } from "./primary-fence.js";
 import { RouterAddresses } from "./router-addresses.js";
@@ -71,6 +74,21 @@ export class Receiver {
     if (this.owners.isRouted) this.#send(report);
   });
   readonly #arrivals = new Arrivals(this.#counts, (name) => this.#open(name));
+  readonly #movers = new Map<string, Landing>();
+  readonly #movesOut = new MovesOut({
+    sessions: () =>
+      [...this.#movers].flatMap(([name, { mover }]) =>
+        mover.sessions().map((session) => ({ session, name })),
+      ),
+    peerOf: (socket) => this.#arrivals.peerOf(socket),
+    push: (handover) => this.#arrivals.giveBack(handover),
+    send: (message) => this.#sendRaw(encodeMove(message)),
+    onMoved: () => this.#counts.add("moved"),
+  });
+  readonly #movesIn = new MovesIn(this.#arrivals, {
+    landingOf: (name) => this.#movers.get(name),
+    send: (message) => this.#sendRaw(encodeMove(message)),
+  });
   #departed = Promise.resolve();
 
   stats(): WorkerProcessStats {
@@ -138,6 +156,14 @@ export class Receiver {
     routed.leave(idleMs);
     // A connection that node:cluster has on its way here would be lost if this process ended before it goes elsewhere.
     if (cluster.isWorker && !this.owners.isRouted) await untilPrimaryHasRead();
+  }
+
+  /** Sessions of that name can move. Returns the function that takes it back. */
+  addMover(name: string, landing: Landing): () => void {
+    this.#movers.set(name, landing);
+    return () => {
+      if (this.#movers.get(name) === landing) this.#movers.delete(name);
+    };
   }
 
   /** See {@link Arrivals.move}. */
@@ -232,8 +258,12 @@ export class Receiver {
   }
 
   #send(message: ToPrimary): void {
+    this.#sendRaw(encodeToPrimary(message));
+  }
+
+  #sendRaw(message: object): void {
     if (!process.connected) return;
-    process.send?.(encodeToPrimary(message), undefined, undefined, (error) => {
+    process.send?.(message, undefined, undefined, (error) => {
       if (error) reportFailure("channel", "the primary cannot be reached", { error });
     });
   }
@@ -276,12 +306,33 @@ export class Receiver {
         return;
       case "address":
         this.#onAddress(decoded.name, decoded.address);
+        return;
+      default:
+        this.#onMoveMessage(decodeMove(message), handle as Handle | undefined);
     }
   };
+
+  #onMoveMessage(message: MoveMessage | undefined, handle: Handle | undefined): void {
+    switch (message?.kind) {
+      case "moveSessions":
+        return this.#movesOut.start(message);
+      case "stopMoves":
+        return this.#movesOut.stop(message.task);
+      case "moveSettled":
+        return this.#movesOut.onSettled(message.move, message.isUp);
+      case "moveState":
+        return this.#movesIn.onState(message.move, message.part);
+      case "moveCancelled":
+        return this.#movesIn.onCancelled(message.move);
+      case "moveConnection":
+        void this.#movesIn.onConnection(message.move, message.name, message.peer, handle);
+    }
+  }
 
   /** The router sends nothing more. Sessions stay reachable through the other workers. */
   readonly #onDisconnect = (): void => {
     this.#claims.giveUp();
+    this.#movesOut.close();
     for (const [name, subscription] of this.#subscriptions) {
       if (!this.owners.isRouted) break;
       subscription.routed.leave();

@@ -78,7 +78,12 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   #closed: Promise<void> | undefined;
   #drained: Promise<void> | undefined;
 
-  constructor(io: SocketIoServer, routed: WorkerServer, { name }: ResolvedWorkerOptions, receiver: Receiver) {
+  constructor(
+    io: SocketIoServer,
+    routed: WorkerServer,
+    { name, mover }: ResolvedWorkerOptions,
+    receiver: Receiver,
+  ) {
     super();
     const { owners } = receiver;
     const { engine } = io;
@@ -89,6 +94,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     const onClosing = () => void this.close();
     const onClosed = () => this.undo();
     routed.once("closing", onClosing).once("closed", onClosed);
+    if (mover) this.#releases.push(receiver.addMover(name, { mover, routed }));
     this.#releases.push(
       () => routed.off("closing", onClosing).off("closed", onClosed),
       routed.addPath(io.path()),

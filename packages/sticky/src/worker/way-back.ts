@@ -5,6 +5,7 @@
 import type { Handover } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import { encodeToPrimary } from "../wire/messages.js";
+import { encodeMove } from "../wire/move-messages.js";
 
 export class WayBack {
   readonly #keep: (handover: Handover) => void;
@@ -23,19 +24,29 @@ export class WayBack {
   /** Gives a connection to the router, for its owner or any worker. */
   push(handover: Handover): void {
     if (process.connected) this.#open().push(handover);
+    else this.#return(handover);
+  }
+
+  #return(handover: Handover): void {
+    if (handover.moving) handover.moving.onReturned();
     else this.#keep(handover);
   }
 
   #open(): Lane {
     if (this.#lane) return this.#lane;
     const lane = new Lane(process, {
-      toMessage: ({ name, head, peer, owner }) => encodeToPrimary({ kind: "move", name, owner, head, peer }),
-      onRefused: (handover) => this.#keep(handover),
+      toMessage,
+      onRefused: (handover) => this.#return(handover),
     });
     process.once("disconnect", () => {
-      for (const left of lane.close()) this.#keep(left);
+      for (const left of lane.close()) this.#return(left);
     });
     this.#lane = lane;
     return lane;
   }
+}
+
+function toMessage({ name, head, peer, owner, moving }: Handover): object {
+  if (!moving) return encodeToPrimary({ kind: "move", name, owner, head, peer });
+  return encodeMove({ kind: "moveOffered", move: moving.move, successor: moving.successor, name, peer });
 }

@@ -5,6 +5,7 @@
  */
 import { EventEmitter } from "node:events";
 import type { Server as NetServer, Socket } from "node:net";
+import { CarriedSocket } from "../handle/carried-socket.js";
 import { adoptHandle, type Handle, trackHttpConnections } from "../handle/node-internals.js";
 import type { ListenAddress } from "../wire/messages.js";
 import { KeepAlive } from "./keep-alive.js";
@@ -76,11 +77,21 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
 
   /** @param head what was read of the connection */
   accept(handle: Handle, head: string, prepare: (socket: Socket) => void): void {
-    const socket = adoptHandle(handle, this.server);
+    const socket = adoptHandle(handle, this.server, CarriedSocket);
     this.#brought.add(socket);
     prepare(socket);
     this.server.emit("connection", socket);
     if (head.length > 0) socket.unshift(Buffer.from(head, "latin1"));
+  }
+
+  /** Takes a connection that is no new one: the server counts it, and hears nothing of it. */
+  carry(handle: Handle): Socket {
+    const socket = adoptHandle(handle, this.server, CarriedSocket);
+    // Until the session is up, nobody else listens.
+    socket.on("error", () => {});
+    this.#brought.add(socket);
+    this.#onConnection(socket);
+    return socket;
   }
 
   /** There is a router; its server listens there, if it does. */

@@ -1,0 +1,124 @@
+/** Moving live sessions to other workers: what users give and get. Runs in: primary and workers. */
+import type { Duplex } from "node:stream";
+
+/** A session that lives in a worker, as `@holdfast/adapter` offers it. */
+export interface MovableSession {
+  /** The TCP connection beneath its WebSocket; undefined for other transports. */
+  readonly socket: Duplex | undefined;
+  /** Why it cannot be moved; undefined if it can. */
+  readonly obstacle: string | undefined;
+  /**
+   * Takes the session out for that worker, so that nothing is read from or written to `socket` here any more.
+   * @returns what `land()` of the other worker's mover needs; undefined if the session stays
+   */
+  depart(workerId: number): Promise<Uint8Array | undefined>;
+  /** The connection has left. */
+  onLeft(): void;
+  /** The connection was lost after `depart()`. */
+  onLost(): void;
+  /** Ends it, so that its client comes back. */
+  close(): void;
+}
+
+/** What takes sessions out of a worker and brings them up in another: `createMover(io)` of `@holdfast/adapter`. */
+export interface Mover {
+  /** The sessions of this worker. */
+  sessions(): MovableSession[];
+  /**
+   * Brings a session up.
+   * @param state what `depart()` gave
+   * @param unread bytes that were read of the connection and not used
+   * @returns whether it is up; otherwise the connection is closed
+   */
+  land(state: Uint8Array, unread: Uint8Array, socket: Duplex): Promise<boolean>;
+}
+
+/** Names a worker of `node:cluster`: what `cluster.fork()` returns. */
+export interface WorkerLike {
+  readonly id: number;
+}
+
+/** Options of the primary's `retire()`. */
+export interface RetireOptions {
+  /**
+   * How many sessions move at the same time. More take less time altogether, and each waits longer. Integer, 1–1000.
+   * @default 8
+   */
+  window?: number;
+  /**
+   * How long sessions that cannot be moved may stay; then they are closed, and their clients come back and recover.
+   * Milliseconds, integer, 0–2147483647.
+   * @default 30000
+   */
+  drainTimeout?: number;
+  /**
+   * Over how long they are closed, so that the clients do not all come back at once. Milliseconds, integer, 0–2147483647.
+   * @default 5000
+   */
+  spread?: number;
+}
+
+/** Options of the primary's `rebalance()`. */
+export interface RebalanceOptions {
+  /**
+   * How many sessions of a worker move at the same time. Integer, 1–1000.
+   * @default 8
+   */
+  window?: number;
+}
+
+/** Options of the primary's `moveSessions()`. */
+export interface MoveOptions {
+  /**
+   * How many sessions move at the same time. Integer, 1–1000.
+   * @default 8
+   */
+  window?: number;
+  /**
+   * How many sessions are to move. Integer, 0–2147483647.
+   * @default 2147483647
+   */
+  count?: number;
+  /**
+   * Ends it early: sessions that are on their way arrive, the others stay.
+   * @default undefined
+   */
+  signal?: AbortSignal;
+  /**
+   * Is told about four times a second how far it is.
+   * @default undefined
+   */
+  onProgress?: (progress: MoveProgress) => void;
+}
+
+/** How far `moveSessions()` is. */
+export interface MoveProgress {
+  /** Sessions that live at the other worker by now. */
+  readonly moved: number;
+  /** Sessions that were there when it began. */
+  readonly total: number;
+}
+
+/** What came of moving the sessions of a worker. */
+export interface MoveResult {
+  /**
+   * - `"done"`: no session is left there, or, of `rebalance()`, enough have moved.
+   * - `"worker-gone"`: the worker has ended before.
+   * - `"successor-gone"`: the other worker has ended before. The first one keeps what has not moved, and gets new
+   *   connections again.
+   * - `"timeout"`: the worker does not say how it goes. It is like after `"successor-gone"`.
+   */
+  readonly outcome: "done" | "worker-gone" | "successor-gone" | "timeout";
+  /** Sessions that were there when it was last tried, and that were moved before. */
+  readonly total: number;
+  /** Sessions that live at the other worker now; their clients have noticed nothing. */
+  readonly moved: number;
+  /** Sessions whose connection was lost on the way; their clients come back and can recover. */
+  readonly lost: number;
+  /** Sessions that could not be moved and were closed; likewise. */
+  readonly closed: number;
+  /**
+   * Sessions that could not be moved when it was last tried, by what hindered them: `obstacle` of the mover, or `"busy"`.
+   */
+  readonly left: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,126 @@
+/**
+ * `retire()`, `moveSessions()` and `rebalance()` of the primary: which sessions move where.
+ * Owns: the defaults and the ranges of their options. Runs in: primary.
+ */
+import { HoldfastError } from "../errors.js";
+import type { MoveOptions, MoveResult, RebalanceOptions, RetireOptions, WorkerLike } from "../moves.js";
+import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
+import { ALL_SESSIONS, type MoveTask, NEVER } from "../wire/move-messages.js";
+import type { Roster } from "./roster.js";
+import type { RoutedWorker } from "./routed-worker.js";
+import type { TaskControl } from "./session-moves.js";
+
+/** How far above the average a worker may be. */
+const TOLERANCE = 0.1;
+
+export async function retire(
+  roster: Roster,
+  worker: WorkerLike,
+  successor: WorkerLike,
+  input: RetireOptions = {},
+): Promise<MoveResult> {
+  const options = new OptionReader("retire", input);
+  const { window, drainMs, spreadMs } = options.end({
+    window: windowOf(options),
+    drainMs: options.integer("drainTimeout", 30_000, 0, MAX_TIMER_MS),
+    spreadMs: options.integer("spread", 5_000, 0, MAX_TIMER_MS),
+  });
+  const [source, target] = pairOf(roster, worker, successor);
+  roster.setRetiring(source.workerId, true);
+  const limit = ALL_SESSIONS;
+  return start(roster, source, { successor: target.workerId, limit, window, drainMs, spreadMs });
+}
+
+export async function moveSessions(
+  roster: Roster,
+  worker: WorkerLike,
+  successor: WorkerLike,
+  input: MoveOptions = {},
+): Promise<MoveResult> {
+  const options = new OptionReader("moveSessions", input);
+  const { window, limit, ...control } = options.end({
+    window: windowOf(options),
+    limit: options.integer("count", MAX_TIMER_MS, 0, MAX_TIMER_MS),
+    signal: options.value("signal", undefined, isSignal, "an AbortSignal"),
+    onProgress: options.fn<MoveOptions["onProgress"]>("onProgress", undefined),
+  });
+  const [source, target] = pairOf(roster, worker, successor);
+  const task = { successor: target.workerId, limit, window, drainMs: NEVER, spreadMs: 0 };
+  return start(roster, source, task, control);
+}
+
+export async function rebalance(roster: Roster, input: RebalanceOptions = {}): Promise<MoveResult[]> {
+  const options = new OptionReader("rebalance", input);
+  const { window } = options.end({ window: windowOf(options) });
+  return Promise.all(
+    planOf(roster.ready).map(({ from, to, sessions }) =>
+      start(roster, from, { successor: to.workerId, limit: sessions, window, drainMs: NEVER, spreadMs: 0 }),
+    ),
+  );
+}
+
+interface Transfer {
+  readonly from: RoutedWorker;
+  readonly to: RoutedWorker;
+  readonly sessions: number;
+}
+
+/** Who gives how many to whom. */
+export function planOf<W extends { readonly connections: number; takesNew(): boolean }>(
+  workers: readonly W[],
+): (Omit<Transfer, "from" | "to"> & { readonly from: W; readonly to: W })[] {
+  const taking = workers.filter((worker) => worker.takesNew());
+  const total = taking.reduce((sum, { connections }) => sum + connections, 0);
+  const share = total / Math.max(1, taking.length);
+  const isEven = taking.every(({ connections }) => connections <= Math.ceil(share * (1 + TOLERANCE)));
+  if (isEven) return [];
+  const room = taking.map((to) => ({ to, sessions: Math.floor(share - to.connections) }));
+  const plan: ReturnType<typeof planOf<W>> = [];
+  for (const from of taking) {
+    let excess = Math.floor(from.connections - share);
+    for (const place of room) {
+      const sessions = Math.min(excess, place.sessions);
+      if (sessions <= 0) continue;
+      plan.push({ from, to: place.to, sessions });
+      place.sessions -= sessions;
+      excess -= sessions;
+    }
+  }
+  return plan;
+}
+
+async function start(
+  roster: Roster,
+  source: RoutedWorker,
+  task: Omit<MoveTask, "task">,
+  control?: TaskControl,
+): Promise<MoveResult> {
+  const { outcome, counts } = await roster.moves.start(source.workerId, task, control);
+  return { outcome, ...counts };
+}
+
+function windowOf(options: OptionReader<{ window?: number }>): number {
+  return options.integer("window", 8, 1, 1_000);
+}
+
+function isSignal(value: unknown): value is AbortSignal | undefined {
+  return value === undefined || value instanceof AbortSignal;
+}
+
+function pairOf(roster: Roster, worker: WorkerLike, successor: WorkerLike): [RoutedWorker, RoutedWorker] {
+  const [source, target] = [readyWorker(roster, worker), readyWorker(roster, successor)];
+  if (source === target) throw noWorker(`Worker ${source.workerId} cannot be its own successor.`);
+  return [source, target];
+}
+
+function readyWorker(roster: Roster, { id }: WorkerLike): RoutedWorker {
+  const routed = roster.ready.find(({ workerId }) => workerId === id);
+  if (!routed) {
+    throw noWorker(`Worker ${id} is not ready. Wait for the event "worker:ready" that has its workerId.`);
+  }
+  return routed;
+}
+
+function noWorker(message: string): HoldfastError {
+  return new HoldfastError("HOLDFAST_ERR_NO_WORKER", message);
+}

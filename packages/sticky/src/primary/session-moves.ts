@@ -1,0 +1,249 @@
+/**
+ * Sessions that move from one worker to another, as the primary carries them.
+ * Owns: a copy of each connection that is on its way, until the session is up or lost; the tasks, and their timers.
+ * Runs in: primary, one for all routers of the process.
+ *
+ * A connection comes first, and is held here; what goes with it follows in parts and is passed on; the connection goes
+ * to the other worker last. Whatever happens to the two workers, the copy here decides when the client hears of it.
+ */
+import createDebug from "debug";
+import type { Handover, Moving } from "../handle/handover.js";
+import { adoptHandle, type Handle } from "../handle/node-internals.js";
+import type { Peer } from "../wire/messages.js";
+import { type MoveCounts, type MoveMessage, type MoveTask, NEVER } from "../wire/move-messages.js";
+
+const debug = createDebug("holdfast:sticky:moves");
+
+/** How long a session on its way may be without progress. */
+const MOVE_MS = 15_000;
+/** How long a worker may be silent when its task should be over. */
+const GRACE_MS = 5_000;
+
+/** A worker, as moves need it. */
+export interface MovingWorker {
+  readonly workerId: number;
+  isUsable(): boolean;
+  hand(handover: Handover): void;
+}
+
+export interface SessionMovesHooks {
+  find(workerId: number): MovingWorker | undefined;
+  send(workerId: number, message: MoveMessage): void;
+  /** The worker keeps its sessions after all. */
+  onStopped(workerId: number): void;
+}
+
+/** What came of a task. */
+export type MoveOutcome = "done" | "worker-gone" | "successor-gone" | "timeout";
+
+/** How whoever has started a task follows and ends it. */
+export interface TaskControl {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: { readonly moved: number; readonly total: number }) => void) | undefined;
+}
+
+interface Task extends MoveTask {
+  readonly source: number;
+  readonly onProgress: TaskControl["onProgress"];
+  /** What it ends with when the worker says that it is over. */
+  outcome: MoveOutcome;
+  counts: MoveCounts;
+  timer: NodeJS.Timeout | undefined;
+  settle(outcome: MoveOutcome): void;
+}
+
+/**
+ * coming: its state is on the way here. landing: everything was given to the other worker, which has not answered.
+ *
+ * coming → landing → settled; coming and landing → settled (a worker is gone, or it takes too long)
+ */
+interface Move {
+  readonly id: number;
+  readonly source: number;
+  /** What the source calls it. */
+  readonly sourceId: number;
+  readonly target: MovingWorker;
+  readonly handle: Handle;
+  readonly name: string;
+  readonly peer: Peer | undefined;
+  readonly timer: NodeJS.Timeout;
+  state: "coming" | "landing";
+}
+
+export class SessionMoves {
+  readonly #hooks: SessionMovesHooks;
+  readonly #tasks = new Map<number, Task>();
+  readonly #moves = new Map<number, Move>();
+  /** By what their sources call them. */
+  readonly #bySource = new Map<string, Move>();
+  #lastId = 0;
+
+  constructor(hooks: SessionMovesHooks) {
+    this.#hooks = hooks;
+  }
+
+  /** Has a worker move sessions. Settles when it has, or will not. */
+  start(
+    source: number,
+    task: Omit<MoveTask, "task">,
+    { signal, onProgress }: TaskControl = {},
+  ): Promise<{ readonly outcome: MoveOutcome; readonly counts: MoveCounts }> {
+    const id = ++this.#lastId;
+    return new Promise((resolve) => {
+      // What is on its way arrives: the worker says when it is done.
+      const onAbort = () => {
+        this.#hooks.send(source, { kind: "stopMoves", task: id });
+        entry.timer ??= setTimeout(() => this.#giveUp(entry), MOVE_MS + GRACE_MS).unref();
+      };
+      const settle = (outcome: MoveOutcome) => {
+        clearTimeout(entry.timer);
+        signal?.removeEventListener("abort", onAbort);
+        this.#tasks.delete(id);
+        resolve({ outcome, counts: entry.counts });
+      };
+      const entry: Task = {
+        ...task,
+        task: id,
+        source,
+        onProgress,
+        outcome: "done",
+        counts: NOTHING,
+        timer: undefined,
+        settle,
+      };
+      if (task.drainMs !== NEVER) {
+        const silentMs = task.drainMs + task.spreadMs + MOVE_MS + GRACE_MS;
+        entry.timer = setTimeout(() => this.#giveUp(entry), silentMs).unref();
+      }
+      this.#tasks.set(id, entry);
+      this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
+      if (signal?.aborted) onAbort();
+      else signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  onMessage(workerId: number, message: MoveMessage, handle: Handle | undefined): void {
+    switch (message.kind) {
+      case "moveOffered":
+        return this.#onOffered(workerId, message, handle);
+      case "movePart":
+        return this.#onPart(workerId, message);
+      case "moveLanded":
+        return this.#onLanded(workerId, message);
+      case "moveReport":
+        return this.#onReport(workerId, message);
+    }
+  }
+
+  /** The worker is gone. */
+  onGone(workerId: number): void {
+    for (const move of [...this.#moves.values()]) {
+      // What has left it as a whole can still land.
+      const isLost =
+        move.target.workerId === workerId || (move.source === workerId && move.state === "coming");
+      if (isLost) this.#fail(move);
+    }
+    for (const task of [...this.#tasks.values()]) {
+      if (task.source === workerId) task.settle("worker-gone");
+      else if (task.successor === workerId) this.#stop(task);
+    }
+  }
+
+  close(): void {
+    for (const move of [...this.#moves.values()]) this.#fail(move);
+    for (const task of [...this.#tasks.values()]) task.settle("worker-gone");
+  }
+
+  /** The worker keeps what has not left, and says when nothing is on its way any more. */
+  #stop(task: Task): void {
+    task.outcome = "successor-gone";
+    this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
+    this.#hooks.onStopped(task.source);
+    clearTimeout(task.timer);
+    task.timer = setTimeout(() => task.settle("successor-gone"), GRACE_MS).unref();
+  }
+
+  /** The worker is silent. */
+  #giveUp(task: Task): void {
+    this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
+    this.#hooks.onStopped(task.source);
+    task.settle("timeout");
+  }
+
+  #onOffered(
+    source: number,
+    { move: sourceId, successor, name, peer }: MoveMessage & { kind: "moveOffered" },
+    handle: Handle | undefined,
+  ): void {
+    const target = this.#hooks.find(successor);
+    if (!handle || !target?.isUsable()) {
+      handle?.close();
+      this.#hooks.send(source, { kind: "moveSettled", move: sourceId, isUp: false });
+      return;
+    }
+    const id = ++this.#lastId;
+    const timer = setTimeout(() => {
+      const late = this.#moves.get(id);
+      if (late) this.#fail(late);
+    }, MOVE_MS).unref();
+    const move: Move = { id, source, sourceId, target, handle, name, peer, timer, state: "coming" };
+    this.#moves.set(id, move);
+    this.#bySource.set(keyOf(source, sourceId), move);
+  }
+
+  #onPart(source: number, { move: sourceId, isLast, part }: MoveMessage & { kind: "movePart" }): void {
+    const move = this.#bySource.get(keyOf(source, sourceId));
+    if (move?.state !== "coming") return;
+    move.timer.refresh();
+    const { id, target, handle, name, peer } = move;
+    this.#hooks.send(target.workerId, { kind: "moveState", move: id, part });
+    if (!isLast) return;
+    move.state = "landing";
+    const moving: Moving = { move: id, successor: target.workerId, onReturned: () => this.#fail(move) };
+    // It is for nobody else, so the lane gives it to nobody else.
+    target.hand({ handle, name, head: "", peer, owner: target.workerId, moving });
+  }
+
+  #onLanded(workerId: number, { move: id, isUp }: MoveMessage & { kind: "moveLanded" }): void {
+    const move = this.#moves.get(id);
+    if (move?.target.workerId !== workerId) return;
+    if (!isUp) return this.#fail(move);
+    this.#forget(move);
+    move.handle.close();
+    this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: true });
+  }
+
+  #onReport(workerId: number, { task: id, isOver, ...report }: MoveMessage & { kind: "moveReport" }): void {
+    const task = this.#tasks.get(id);
+    if (task?.source !== workerId) return;
+    const { total, moved, lost, closed, left } = report;
+    task.counts = { total, moved, lost, closed, left };
+    task.onProgress?.({ moved, total });
+    if (isOver) task.settle(task.outcome);
+  }
+
+  /** The session is lost: its client hears of it now, and can recover. */
+  #fail(move: Move): void {
+    if (!this.#moves.has(move.id)) return;
+    debug("the move of a session from worker %d to %d failed", move.source, move.target.workerId);
+    this.#forget(move);
+    this.#hooks.send(move.target.workerId, { kind: "moveCancelled", move: move.id });
+    this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: false });
+    // A stopped worker may have a copy: the connection has to be ended, not just closed.
+    const socket = adoptHandle(move.handle);
+    socket.on("error", ignore).end(() => socket.destroy());
+  }
+
+  #forget(move: Move): void {
+    clearTimeout(move.timer);
+    this.#moves.delete(move.id);
+    this.#bySource.delete(keyOf(move.source, move.sourceId));
+  }
+}
+
+function keyOf(workerId: number, move: number): string {
+  return `${workerId} ${move}`;
+}
+
+const ignore = () => {};
+const NOTHING: MoveCounts = { total: 0, moved: 0, lost: 0, closed: 0, left: {} };

@@ -1,0 +1,170 @@
+/**
+ * Messages between the primary and the workers about sessions that move while their clients stay connected.
+ * Owns: the format; pure. Runs in: primary and workers. The table of kinds is in `messages.ts`.
+ */
+import { fieldsOf, isCount, KEY, Kind, type Peer, peerOf } from "./messages.js";
+
+/** What a worker does with its sessions. */
+export interface MoveTask {
+  readonly task: number;
+  /** The worker that gets them. */
+  readonly successor: number;
+  /** How many at most; {@link ALL_SESSIONS} for all. */
+  readonly limit: number;
+  /** How many at the same time. */
+  readonly window: number;
+  /** Milliseconds until what cannot be moved is closed; {@link NEVER} for one pass that closes nothing. */
+  readonly drainMs: number;
+  /** Milliseconds over which it is closed. */
+  readonly spreadMs: number;
+}
+
+export const ALL_SESSIONS = 2 ** 31;
+export const NEVER = -1;
+
+/**
+ * Bytes in a message: the primary passes them on as they are, and JSON takes no time over them.
+ * Most of what goes with a connection has one part.
+ */
+export function partsOf(bytes: Buffer): string[] {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += PART_BYTES)
+    parts.push(bytes.toString("base64", at, at + PART_BYTES));
+  return parts;
+}
+
+export function bytesOf(parts: readonly string[]): Buffer {
+  return Buffer.concat(parts.map((part) => Buffer.from(part, "base64")));
+}
+
+const PART_BYTES = 192 * 1024;
+
+/** How a task goes. */
+export interface MoveCounts {
+  /** Sessions that were there when it was last tried, and that were moved before. */
+  readonly total: number;
+  /** Sessions that live at the other worker now. */
+  readonly moved: number;
+  /** Sessions whose connection was lost on the way; their clients can recover. */
+  readonly lost: number;
+  /** Sessions that were closed because they could not be moved. */
+  readonly closed: number;
+  /** Those that have not been moved, by what hinders them. */
+  readonly left: Readonly<Record<string, number>>;
+}
+
+export type MoveMessage =
+  | ({ readonly kind: "moveSessions" } & MoveTask)
+  | { readonly kind: "stopMoves"; readonly task: number }
+  | { readonly kind: "moveState"; readonly move: number; readonly part: string }
+  | {
+      readonly kind: "moveConnection";
+      readonly move: number;
+      readonly name: string;
+      readonly peer: Peer | undefined;
+    }
+  | { readonly kind: "moveCancelled"; readonly move: number }
+  | { readonly kind: "moveSettled"; readonly move: number; readonly isUp: boolean }
+  | {
+      readonly kind: "moveOffered";
+      readonly move: number;
+      readonly successor: number;
+      readonly name: string;
+      readonly peer: Peer | undefined;
+    }
+  | { readonly kind: "movePart"; readonly move: number; readonly isLast: boolean; readonly part: string }
+  | { readonly kind: "moveLanded"; readonly move: number; readonly isUp: boolean }
+  | ({ readonly kind: "moveReport"; readonly task: number; readonly isOver: boolean } & MoveCounts);
+
+export function encodeMove(message: MoveMessage): object {
+  return { [KEY]: [Kind[message.kind], ...fieldsFor(message)] };
+}
+
+function fieldsFor(message: MoveMessage): unknown[] {
+  switch (message.kind) {
+    case "moveSessions": {
+      const { task, successor, limit, window, drainMs, spreadMs } = message;
+      return [task, successor, limit, window, drainMs, spreadMs];
+    }
+    case "stopMoves":
+      return [message.task];
+    case "moveState":
+      return [message.move, message.part];
+    case "movePart":
+      return [message.move, message.isLast ? 1 : 0, message.part];
+    case "moveConnection":
+      return [message.move, message.name, ...peerFields(message.peer)];
+    case "moveOffered":
+      return [message.move, message.successor, message.name, ...peerFields(message.peer)];
+    case "moveCancelled":
+      return [message.move];
+    case "moveSettled":
+    case "moveLanded":
+      return [message.move, message.isUp ? 1 : 0];
+    case "moveReport": {
+      const { task, isOver, total, moved, lost, closed, left } = message;
+      return [task, isOver ? 1 : 0, total, moved, lost, closed, ...Object.entries(left).flat()];
+    }
+  }
+}
+
+/** What the message says; `undefined` if it is not about moves. Never throws. */
+export function decodeMove(message: unknown): MoveMessage | undefined {
+  const fields = fieldsOf(message);
+  if (!fields) return undefined;
+  const [kind, id, a, b, c, d, e] = fields;
+  if (!isCount(id)) return undefined;
+  switch (kind) {
+    case Kind.moveSessions: {
+      if (!isCount(a) || !isCount(b) || !isCount(c) || !isMs(d) || !isMs(e)) return undefined;
+      return { kind: "moveSessions", task: id, successor: a, limit: b, window: c, drainMs: d, spreadMs: e };
+    }
+    case Kind.stopMoves:
+      return { kind: "stopMoves", task: id };
+    case Kind.moveState:
+      return typeof a === "string" ? { kind: "moveState", move: id, part: a } : undefined;
+    case Kind.movePart: {
+      if (typeof b !== "string") return undefined;
+      return { kind: "movePart", move: id, isLast: a === 1, part: b };
+    }
+    case Kind.moveConnection: {
+      return typeof a === "string"
+        ? { kind: "moveConnection", move: id, name: a, peer: peerOf(b, c) }
+        : undefined;
+    }
+    case Kind.moveOffered: {
+      if (!isCount(a) || typeof b !== "string") return undefined;
+      return { kind: "moveOffered", move: id, successor: a, name: b, peer: peerOf(c, d) };
+    }
+    case Kind.moveCancelled:
+      return { kind: "moveCancelled", move: id };
+    case Kind.moveSettled:
+      return { kind: "moveSettled", move: id, isUp: a === 1 };
+    case Kind.moveLanded:
+      return { kind: "moveLanded", move: id, isUp: a === 1 };
+    case Kind.moveReport: {
+      if (!isCount(b) || !isCount(c) || !isCount(d) || !isCount(e)) return undefined;
+      const counts = { total: b, moved: c, lost: d, closed: e, left: leftOf(fields.slice(7)) };
+      return { kind: "moveReport", task: id, isOver: a === 1, ...counts };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function leftOf(pairs: readonly unknown[]): Record<string, number> {
+  const left: Record<string, number> = {};
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const [obstacle, sessions] = [pairs[i], pairs[i + 1]];
+    if (typeof obstacle === "string" && isCount(sessions)) left[obstacle] = sessions;
+  }
+  return left;
+}
+
+function isMs(value: unknown): value is number {
+  return value === NEVER || isCount(value);
+}
+
+function peerFields(peer: Peer | undefined): unknown[] {
+  return peer ? [peer.address, peer.port] : [];
+}

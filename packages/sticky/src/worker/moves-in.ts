@@ -1,0 +1,81 @@
+/**
+ * Sessions that move to this worker.
+ * Owns: what has come of them before their connections. Runs in: workers.
+ */
+import createDebug from "debug";
+import type { Handle } from "../handle/node-internals.js";
+import type { Mover } from "../moves.js";
+import type { Peer } from "../wire/messages.js";
+import { bytesOf, type MoveMessage } from "../wire/move-messages.js";
+import { decodeParcel, type Parcel } from "../wire/parcel.js";
+import type { Arrivals } from "./arrivals.js";
+import type { WorkerServer } from "./worker-server.js";
+
+const debug = createDebug("holdfast:sticky:moves");
+
+/** Where sessions of a name land. */
+export interface Landing {
+  readonly mover: Mover;
+  readonly routed: WorkerServer;
+}
+
+export interface MovesInHooks {
+  landingOf(name: string): Landing | undefined;
+  send(message: MoveMessage): void;
+}
+
+export class MovesIn {
+  readonly #hooks: MovesInHooks;
+  readonly #arrivals: Arrivals;
+  readonly #parts = new Map<number, string[]>();
+
+  constructor(arrivals: Arrivals, hooks: MovesInHooks) {
+    this.#arrivals = arrivals;
+    this.#hooks = hooks;
+  }
+
+  /** A part of what goes with a connection. */
+  onState(move: number, part: string): void {
+    const parts = this.#parts.get(move);
+    if (parts) parts.push(part);
+    else this.#parts.set(move, [part]);
+  }
+
+  /** The connection does not come. */
+  onCancelled(move: number): void {
+    this.#parts.delete(move);
+  }
+
+  /** The connection is here. @param handle missing if the client has gone */
+  async onConnection(
+    move: number,
+    name: string,
+    peer: Peer | undefined,
+    handle: Handle | undefined,
+  ): Promise<void> {
+    const parcel = decodeParcel(bytesOf(this.#parts.get(move) ?? []));
+    this.#parts.delete(move);
+    const landing = this.#hooks.landingOf(name);
+    const isUp = handle && parcel && landing ? await this.#land(landing, parcel, handle, peer) : false;
+    if (handle && !landing) handle.close();
+    this.#hooks.send({ kind: "moveLanded", move, isUp });
+  }
+
+  async #land(
+    { mover, routed }: Landing,
+    { state, unread, unsent }: Parcel,
+    handle: Handle,
+    peer: Peer | undefined,
+  ): Promise<boolean> {
+    const socket = this.#arrivals.carry(routed, handle, peer);
+    // What was for the client goes before whatever comes from here.
+    if (unsent.length > 0) socket.write(unsent);
+    try {
+      if (await mover.land(state, unread, socket)) return true;
+    } catch (error) {
+      debug("a session could not be brought up: %s", (error as Error).message);
+    }
+    socket.destroy();
+    return false;
+  }
+}

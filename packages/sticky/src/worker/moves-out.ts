@@ -1,0 +1,225 @@
+/**
+ * Sessions of this worker that move to another one.
+ * Owns: the tasks that the primary has set, and what is on its way. Runs in: workers.
+ */
+import createDebug from "debug";
+import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
+import type { Handover } from "../handle/handover.js";
+import type { MovableSession } from "../moves.js";
+import type { Peer } from "../wire/messages.js";
+import { type MoveMessage, type MoveTask, NEVER, partsOf } from "../wire/move-messages.js";
+import { NO_OWNER } from "../wire/owner-mark.js";
+import { encodeParcel } from "../wire/parcel.js";
+
+const debug = createDebug("holdfast:sticky:moves");
+
+/** How often it is looked again at what could not be moved. */
+const RETRY_MS = 100;
+/** How often the primary hears how it goes. */
+const REPORT_MS = 250;
+
+export interface NamedSession {
+  readonly session: MovableSession;
+  /** Of the server that it came to. */
+  readonly name: string;
+}
+
+export interface MovesOutHooks {
+  /** The sessions that live here. */
+  sessions(): NamedSession[];
+  peerOf(socket: object): Peer | undefined;
+  /** Gives a connection to the primary. */
+  push(handover: Handover): void;
+  send(message: MoveMessage): void;
+  onMoved(): void;
+}
+
+/** How a session's turn ended. */
+type Turn = "moved" | "lost" | "stayed";
+
+/**
+ * moving: sessions are moved, and looked at again. closing: what is left is closed. over: it is done, or was stopped.
+ *
+ * moving → closing → over; moving and closing → over (stopped)
+ */
+interface Task extends MoveTask {
+  state: "moving" | "closing" | "over";
+  readonly deadline: number;
+  total: number;
+  /** Sessions that have moved or are about to. */
+  begun: number;
+  moved: number;
+  lost: number;
+  closed: number;
+  left: Record<string, number>;
+}
+
+export class MovesOut {
+  readonly #hooks: MovesOutHooks;
+  readonly #tasks = new Map<number, Task>();
+  /** By their moves: told when they have landed or are lost. */
+  readonly #underway = new Map<number, (isUp: boolean) => void>();
+  #lastMove = 0;
+
+  constructor(hooks: MovesOutHooks) {
+    this.#hooks = hooks;
+  }
+
+  start(order: MoveTask): void {
+    const deadline = order.drainMs === NEVER ? 0 : performance.now() + order.drainMs;
+    const task: Task = {
+      ...order,
+      state: "moving",
+      deadline,
+      total: 0,
+      begun: 0,
+      moved: 0,
+      lost: 0,
+      closed: 0,
+      left: {},
+    };
+    this.#tasks.set(task.task, task);
+    void this.#run(task);
+  }
+
+  /** What has not left stays. */
+  stop(id: number): void {
+    const task = this.#tasks.get(id);
+    if (task) task.state = "over";
+  }
+
+  /** The primary says what came of a move. */
+  onSettled(move: number, isUp: boolean): void {
+    this.#underway.get(move)?.(isUp);
+    this.#underway.delete(move);
+  }
+
+  /** The primary is gone. */
+  close(): void {
+    for (const task of this.#tasks.values()) task.state = "over";
+    for (const move of [...this.#underway.keys()]) this.onSettled(move, false);
+  }
+
+  async #run(task: Task): Promise<void> {
+    const timer = setInterval(() => this.#report(task, false), REPORT_MS).unref();
+    try {
+      await this.#moveAll(task);
+      if (task.drainMs !== NEVER) await this.#closeAll(task);
+    } finally {
+      clearInterval(timer);
+      this.#tasks.delete(task.task);
+      this.#report(task, true);
+    }
+  }
+
+  /** What cannot be moved may end by itself, or become such that it can. */
+  async #moveAll(task: Task): Promise<void> {
+    for (;;) {
+      await this.#pass(task);
+      const isDone = this.#hooks.sessions().length === 0 || performance.now() >= task.deadline;
+      if (task.state === "over" || isDone) return;
+      await sleep(Math.min(RETRY_MS, Math.max(1, task.deadline - performance.now())));
+    }
+  }
+
+  async #pass(task: Task): Promise<void> {
+    const left: Record<string, number> = {};
+    const sessions = this.#hooks.sessions();
+    const queue = sessions.values();
+    task.total = task.moved + sessions.length;
+    const take = async () => {
+      for (const each of queue) {
+        if (task.state === "over" || task.begun >= task.limit) return;
+        const obstacle = obstacleOf(each.session);
+        if (obstacle === undefined) task.begun++;
+        const turn = obstacle === undefined ? await this.#move(each, task) : "stayed";
+        if (obstacle === undefined && turn === "stayed") task.begun--;
+        if (turn === "stayed") left[obstacle ?? "busy"] = (left[obstacle ?? "busy"] ?? 0) + 1;
+        else task[turn]++;
+      }
+    };
+    await Promise.all(Array.from({ length: task.window }, take));
+    task.left = left;
+  }
+
+  async #move({ session, name }: NamedSession, { successor }: Task): Promise<Turn> {
+    const { socket } = session;
+    const state = await session.depart(successor);
+    if (!state) return "stayed";
+    const taken = isCarried(socket) ? takeOut(socket) : undefined;
+    if (!taken || !socket) {
+      session.onLost();
+      socket?.destroy();
+      return "lost";
+    }
+    const peer = this.#hooks.peerOf(socket);
+    session.onLeft();
+    socket.destroy();
+    this.#hooks.onMoved();
+    const isUp = await this.#carry(taken, state, { name, successor, peer });
+    if (!isUp) debug("a session was lost on its way to worker %d", successor);
+    return isUp ? "moved" : "lost";
+  }
+
+  /** @returns whether the session is up at the other worker */
+  #carry(
+    taken: TakenOut,
+    state: Uint8Array,
+    { name, successor, peer }: { name: string; successor: number; peer: Peer | undefined },
+  ): Promise<boolean> {
+    const move = ++this.#lastMove;
+    return new Promise((resolve) => {
+      this.#underway.set(move, resolve);
+      const onReturned = () => {
+        taken.close();
+        this.onSettled(move, false);
+      };
+      this.#hooks.push({
+        handle: taken.handle,
+        name,
+        head: "",
+        peer,
+        owner: NO_OWNER,
+        moving: { move, successor, onReturned },
+        // The primary has it as well: what is not written by now is written by the other worker.
+        onTaken: () =>
+          this.#sendState(move, encodeParcel({ state, unread: taken.unread, unsent: taken.close() })),
+      });
+    });
+  }
+
+  #sendState(move: number, bytes: Buffer): void {
+    const parts = partsOf(bytes);
+    parts.forEach((part, i) => {
+      this.#hooks.send({ kind: "movePart", move, isLast: i === parts.length - 1, part });
+    });
+  }
+
+  /** One by one, so that the clients do not all come back at the same time. */
+  async #closeAll(task: Task): Promise<void> {
+    if (task.state === "over") return;
+    task.state = "closing";
+    const sessions = this.#hooks.sessions();
+    for (const { session } of sessions) {
+      if ((task.state as Task["state"]) === "over") return;
+      session.close();
+      task.closed++;
+      await sleep(task.spreadMs / sessions.length);
+    }
+    task.state = "over";
+  }
+
+  #report({ task, total, moved, lost, closed, left }: Task, isOver: boolean): void {
+    this.#hooks.send({ kind: "moveReport", task, isOver, total, moved, lost, closed, left });
+  }
+}
+
+/** Why it stays where it is; undefined if nothing is known that hinders it. */
+function obstacleOf(session: MovableSession): string | undefined {
+  const { obstacle } = session;
+  return obstacle ?? (isCarried(session.socket) ? undefined : "transport");
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
