@@ -5,6 +5,7 @@ export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
 export type { AdapterOptions, BackplaneOption, PrimaryOptions } from "./options.js";
 export { HoldfastAdapter } from "./socketio/adapter.js";
+export { createMover, type MovableSession, type MoveObstacle, type Mover } from "./socketio/mover.js";
 export type {
   DeclineReason,
   HubTotals,

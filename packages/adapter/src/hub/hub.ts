@@ -122,9 +122,12 @@ export class Hub {
     this.#recovery = new HubRecovery(
       limits,
       this.#placement.journal,
-      (namespaceId) => {
-        const namespace = this.#namespaces.get(namespaceId);
-        if (namespace) this.#forgetIfUnused(namespace);
+      {
+        onIdle: (namespaceId) => {
+          const namespace = this.#namespaces.get(namespaceId);
+          if (namespace) this.#forgetIfUnused(namespace);
+        },
+        memberOf: (namespaceId, workerId) => this.#memberOf(namespaceId, workerId),
       },
       this.#hosts && { hosts: this.#hosts, nameOf: (namespaceId) => this.#namespaces.get(namespaceId)?.name },
     );
@@ -287,6 +290,12 @@ export class Hub {
       case FrameKind.leave:
         if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;
+      case FrameKind.sessionForward:
+      case FrameKind.sessionLost:
+        return this.#onBroadcast(from, buffer, start, end);
+      case FrameKind.sessionAck:
+        this.#members.get(fieldsOf(buffer, start, end).u32())?.outbox.relay(buffer, start, end);
+        return;
       default:
         return this.#recovery.onFrame(from, buffer, start, end);
     }
@@ -295,6 +304,14 @@ export class Hub {
   #endRuns(): void {
     this.#lateJoins.onChunkEnd();
     for (const { outbox } of this.#members.values()) outbox.endRun();
+  }
+
+  /** The worker's member, if it has the namespace. */
+  #memberOf(namespaceId: number, workerId: number): HubMember | undefined {
+    for (const member of this.#namespaces.get(namespaceId)?.members ?? []) {
+      if (member.workerId === workerId) return member;
+    }
+    return undefined;
   }
 
   #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -682,5 +699,6 @@ export class Hub {
 
 /** Whether the hub passes frames of this kind on: they must not overtake recoverable packets of their sender. */
 function isForOthers(kind: number): boolean {
+  if (kind >= FrameKind.sessionMove) return kind !== FrameKind.sessionAck;
   return kind >= FrameKind.broadcast && kind <= FrameKind.response;
 }

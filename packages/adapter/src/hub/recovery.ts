@@ -13,6 +13,7 @@ import type { Journal } from "./journal.js";
 import { MissedPackets } from "./missed-packets.js";
 import { type RestoreLimits, RestoreRequests } from "./restore-requests.js";
 import type { Session } from "./session.js";
+import { FIRST_HANDLE, writeArriving, writeCut } from "./session-moves.js";
 import { Sessions } from "./sessions.js";
 import { type FoundSession, SharedSessions, type SharedSessionsOptions } from "./shared-sessions.js";
 import { Slices } from "./slices.js";
@@ -28,10 +29,16 @@ interface Search {
   readonly giveUp: () => void;
 }
 
+export interface RecoveryHooks {
+  /** Nothing of the namespace is kept any more. */
+  onIdle(namespaceId: number): void;
+  /** The worker's member, if it has the namespace. */
+  memberOf(namespaceId: number, workerId: number): HubMember | undefined;
+}
+
 export class HubRecovery {
   readonly #journal: Journal;
-  /** Nothing of the namespace is kept any more. */
-  readonly #onIdle: (namespaceId: number) => void;
+  readonly #hooks: RecoveryHooks;
   readonly #sessions = new Sessions<HubMember>();
   readonly #slices = new Slices();
   readonly #requests: RestoreRequests;
@@ -44,18 +51,17 @@ export class HubRecovery {
   readonly #searches = new Map<HubMember, Map<number, Search>>();
   /** Other hosts that wait for a session here, and until when its holder has time. */
   readonly #handOvers = new Map<Session<HubMember>, { callbacks: (() => void)[]; timer: NodeJS.Timeout }>();
+  readonly #maxMessageBytes: number;
+  /** Sessions that have moved so far. */
+  #moves = 0;
   #timer: NodeJS.Timeout | undefined;
   #isSweeping = false;
 
   /** @param shared with other hosts, where there are some */
-  constructor(
-    limits: RestoreLimits,
-    journal: Journal,
-    onIdle: (namespaceId: number) => void,
-    shared?: SharedSessionsOptions,
-  ) {
+  constructor(limits: RestoreLimits, journal: Journal, hooks: RecoveryHooks, shared?: SharedSessionsOptions) {
+    this.#maxMessageBytes = limits.maxMessageBytes;
     this.#journal = journal;
-    this.#onIdle = onIdle;
+    this.#hooks = hooks;
     this.#shared = shared && new SharedSessions(shared);
     this.#requests = new RestoreRequests(limits, journal, this.#slices, {
       keysOf: (session) => this.#keysOf(session),
@@ -64,10 +70,7 @@ export class HubRecovery {
       reserve: (session) => this.#sessions.reserve(session),
       giveUp: (session) => session.state === "restoring" && this.#sessions.suspend(session),
       onGiven: (session, to, handle) => {
-        const keys = this.#keysOf(session);
-        this.#sessions.claim(session, to, handle);
-        this.#claims.set(session, keys);
-        to.hold(session.namespaceId, keys);
+        this.#claim(session, to, handle);
         this.#shared?.keep(session, this.#durationOf(session));
       },
     });
@@ -189,6 +192,8 @@ export class HubRecovery {
         return this.#onSessionRestored(from, namespaceId, fields);
       case FrameKind.restore:
         return this.#onRestore(from, namespaceId, fields);
+      case FrameKind.sessionMove:
+        return this.#onSessionMove(from, namespaceId, fields);
       default:
         throw brokenMessage(`its kind is ${kind}, which the hub does not know`);
     }
@@ -307,6 +312,28 @@ export class HubRecovery {
     else this.#requests.decline({ from, handle }, namespaceId, session ? "cut" : "unknown");
   }
 
+  /**
+   * A worker gives the session of a live socket to its successor. This is the cut: everything that was relayed before
+   * goes through the one, everything after through the other.
+   */
+  #onSessionMove(from: HubMember, namespaceId: number, fields: FieldReader): void {
+    const handle = fields.u32();
+    const to = this.#hooks.memberOf(namespaceId, fields.u32());
+    const session = this.#sessions.held(from, namespaceId, handle);
+    const canMove = session?.state === "live" && !this.#requests.isWanted(session);
+    const moves = canMove && to !== undefined && to !== from && this.#give(session, to);
+    writeCut(from, namespaceId, handle, moves);
+  }
+
+  #give(session: Session<HubMember>, to: HubMember): boolean {
+    const handle = FIRST_HANDLE + this.#moves;
+    const { lastOffset } = this.#journal;
+    if (!writeArriving(to, session, handle, lastOffset, this.#maxMessageBytes)) return false;
+    this.#moves = (this.#moves + 1) % FIRST_HANDLE;
+    this.#claim(session, to, handle);
+    return true;
+  }
+
   /** The namespace is gone from the hub. */
   forgetNamespace(namespaceId: number): void {
     this.#namespaces.delete(namespaceId);
@@ -328,6 +355,14 @@ export class HubRecovery {
     this.#requests.onSuspended(session);
   }
 
+  /** A member has what there is of the session, and makes its socket. */
+  #claim(session: Session<HubMember>, to: HubMember, handle: number): void {
+    const keys = this.#keysOf(session);
+    this.#sessions.claim(session, to, handle);
+    this.#claims.set(session, keys);
+    to.hold(session.namespaceId, keys);
+  }
+
   #releaseClaim(session: Session<HubMember>, holder = session.holder): void {
     const keys = this.#claims.get(session);
     if (!keys) return;
@@ -347,7 +382,7 @@ export class HubRecovery {
     yield* this.#sessions.expire();
     if (this.#shared) yield* this.#refresh(this.#shared);
     for (const namespaceId of this.#namespaces.keys()) {
-      if (!this.#sessions.hasAny(namespaceId)) this.#onIdle(namespaceId);
+      if (!this.#sessions.hasAny(namespaceId)) this.#hooks.onIdle(namespaceId);
       yield;
     }
     this.#isSweeping = false;

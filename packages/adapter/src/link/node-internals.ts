@@ -1,7 +1,7 @@
 /**
- * The one undocumented part of Node.js that this package uses. `node-internals.test.ts` fails when it moves.
+ * The undocumented parts of Node.js that this package uses. `node-internals.test.ts` fails when one moves.
  * Links work without it, but cost more. Tried with Node.js 20.
- * Owns: nothing. Runs in: primary.
+ * Owns: nothing. Runs in: primary and workers.
  */
 import type { Socket } from "node:net";
 
@@ -19,4 +19,24 @@ export function readInto(socket: Socket, buffer: Buffer, callback: (bytes: numbe
   Object.assign(socket, { [kBuffer]: buffer, [kBufferCb]: callback });
   handle.useUserBuffer(buffer);
   return true;
+}
+
+interface TimerFields {
+  readonly _idleStart: number;
+  readonly _idleTimeout: number;
+  readonly _destroyed: boolean;
+}
+
+/**
+ * How long a timer has still to run; undefined for one that does not run.
+ * Fields: `timer._idleStart` and `timer._idleTimeout`, on the clock of the event loop, and `timer._destroyed`.
+ */
+export function remainingMs(timer: NodeJS.Timeout | null): number | undefined {
+  if (!timer) return undefined;
+  const { _idleStart: start, _idleTimeout: ms, _destroyed: isOver } = timer as unknown as TimerFields;
+  if (isOver || ms < 0) return undefined;
+  const probe = setTimeout(() => {}, 1);
+  const { _idleStart: now } = probe as unknown as { _idleStart: number };
+  clearTimeout(probe);
+  return Math.max(0, start + ms - now);
 }

@@ -227,6 +227,7 @@ export class NamespacePort {
     this.#report = undefined;
     this.#dirty = false;
     this.#since = undefined;
+    this.#handlers.moves?.onUnlinked();
     this.#handlers.recovery?.onUnlinked();
   }
 

@@ -110,6 +110,16 @@ export interface PortHandlers {
   onError(error: HoldfastError): void;
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly recovery: RecoveryHandlers | undefined;
+  /** Undefined where sessions do not move. */
+  readonly moves?: MoveHandlers | undefined;
+}
+
+/** What is done with the frames of sessions that move. */
+export interface MoveHandlers {
+  /** @returns whether the frame is one of these */
+  onFrame(kind: number, fields: FieldReader): boolean;
+  /** The link is gone. */
+  onUnlinked(): void;
 }
 
 /** What connection state recovery does with the hub's word. */

@@ -53,6 +53,7 @@ export class PortFrames {
       case FrameKind.recoverable:
         return this.#handlers.onRecoverable();
       default:
+        if (this.#handlers.moves?.onFrame(kind, fields)) return;
         throw brokenMessage(`its kind is ${kind}, which a worker does not know`);
     }
   }

@@ -16,12 +16,14 @@ import {
 import type { InterestReport } from "../member/interest-report.js";
 import type { Member } from "../member/member.js";
 import type { NamespacePort } from "../member/namespace-port.js";
-import type { PortHandlers, Selection } from "../member/port-contract.js";
+import type { MoveHandlers, PortHandlers, Selection } from "../member/port-contract.js";
 import { RoomMembers } from "../member/room-members.js";
 import type { ResolvedAdapterOptions } from "../options.js";
 import { OpenFlag } from "../wire/frame.js";
 import { complete, NO_FLAGS, NO_ROOMS } from "./broadcast-options.js";
 import { holdUntil } from "./connect-gate.js";
+import { MovePort } from "./move-port.js";
+import type { Moves } from "./moves.js";
 import { Operations } from "./operations.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
@@ -33,6 +35,7 @@ import {
   nextPacketId,
   type Packet,
   pathOf,
+  type WriteOptions,
 } from "./private-fields.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
@@ -72,17 +75,22 @@ export class HoldfastAdapter extends Adapter {
     const openFlags = options.interest ? 0 : OpenFlag.everything;
     this.#port = member.open(`${scope}\n${nsp.name}`, openFlags, this.#handlers(onError));
     this.#operations = new Operations(nsp, this.#port, options, {
-      addSockets: (...args) => super.addSockets(...args),
-      delSockets: (...args) => super.delSockets(...args),
-      disconnectSockets: (...args) => super.disconnectSockets(...args),
-      fetchSockets: (selection) => super.fetchSockets(selection) as Promise<Socket[]>,
+      addSockets: (...args) => this.#addOwn(...args),
+      delSockets: (...args) => this.#delOwn(...args),
+      disconnectSockets: (...args) => this.#disconnectOwn(...args),
+      fetchSockets: (selection) => this.#fetchOwn(selection),
       ask: (packet, packetId, selection, flags, ack) => {
-        const sids = this.#connected(selection);
+        const sids = this.#reachable(selection);
         this.#ask(packet, packetId, sids, flags, ack);
         return sids.size;
       },
     });
-    this.#recovery?.connect(new RecoveryPort(this.#port, member));
+    this.#recovery?.connect(new RecoveryPort(this.#port, member), new MovePort(nsp, this.#port, member));
+  }
+
+  /** @internal Undefined where sessions do not move. */
+  get moves(): Moves | undefined {
+    return this.#recovery?.moves;
   }
 
   #recoveryContext({ requestsTimeout, onError }: ResolvedAdapterOptions): RecoveryContext {
@@ -93,13 +101,20 @@ export class HoldfastAdapter extends Adapter {
       hasRoom: (room) => this.rooms.has(room),
       deliver: (...delivery) => this.#deliver(...delivery),
       send: (packet, rooms, except, flags) => this.#port.broadcast(packet, rooms, except, flags),
+      enter: (sid, rooms) => void this.addAll(sid, rooms),
+      leave: (sid) => this.delAll(sid),
       onError,
     };
   }
 
   #handlers(onError: ResolvedAdapterOptions["onError"]): PortHandlers {
+    const moves: MoveHandlers = {
+      onFrame: (...frame) => this.moves?.onFrame(...frame) ?? false,
+      onUnlinked: () => this.moves?.onUnlinked(),
+    };
     return {
       recovery: this.#recovery,
+      moves,
       onBroadcast: (rooms, except, flags, fields, hasOffset) => {
         const packet = PreparedPacket.read(this.nsp, fields, hasOffset);
         if (this.#recovery) this.#recovery.deliver(packet, rooms, except, flags);
@@ -232,6 +247,7 @@ export class HoldfastAdapter extends Adapter {
     if (recovery && isPlainEvent(packet)) {
       return recovery.broadcast(packet, rooms, except, flags);
     }
+    if (this.moves?.out.forward(packet, rooms)) return;
     const prepared = PreparedPacket.encode(this.nsp, packet);
     if (!flags.local) this.#port.broadcast(prepared, rooms, except, flags);
     if (!recovery) return this.#deliver(prepared, rooms, except, flags);
@@ -254,11 +270,24 @@ export class HoldfastAdapter extends Adapter {
     else question(own);
   }
 
-  /** The sockets of this worker, as broadcasts reach them. */
+  /** The sockets of this worker, as its own broadcasts reach them: those that leave get them through the hub. */
   #connected({ rooms, except }: Selection): Set<SocketId> {
+    const { moves } = this;
     const connected = new Set<SocketId>();
-    for (const id of this.#select(rooms, except)) if (this.nsp.sockets.has(id)) connected.add(id);
+    for (const id of this.#select(rooms, except)) {
+      const isHere = this.nsp.sockets.has(id) ? !moves?.out.isLeaving(id) : moves?.in.has(id);
+      if (isHere) connected.add(id);
+    }
     return connected;
+  }
+
+  /** The sockets of this worker, as the broadcasts of others reach them. */
+  #reachable({ rooms, except }: Selection): Set<SocketId> {
+    const reachable = new Set<SocketId>();
+    for (const id of this.#select(rooms, except)) {
+      if (this.nsp.sockets.has(id) || this.moves?.in.has(id)) reachable.add(id);
+    }
+    return reachable;
   }
 
   /** What asks sockets and waits for their acknowledgements, `count` of them. */
@@ -288,29 +317,26 @@ export class HoldfastAdapter extends Adapter {
     flags: BroadcastFlags,
     ack: ((...args: unknown[]) => void) | undefined,
   ): void {
-    for (const sid of ack ? sids : NOBODY) {
-      const socket = this.nsp.sockets.get(sid);
-      if (socket && ack) expectAck(socket, packetId, ack);
-    }
+    if (ack) for (const sid of sids) this.#withSocket(sid, (socket) => expectAck(socket, packetId, ack));
     this.#write(packet, sids, flags);
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
     if (!flags.local) this.#operations.join(selection, rooms);
-    super.addSockets(options, rooms);
+    this.#byItself(flags, () => this.#addOwn(options, rooms));
   }
 
   override delSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
     if (!flags.local) this.#operations.leave(selection, rooms);
-    super.delSockets(options, rooms);
+    this.#byItself(flags, () => this.#delOwn(options, rooms));
   }
 
   override disconnectSockets(options: BroadcastOptions, close: boolean): void {
     const { flags, ...selection } = complete(options);
     if (!flags.local) this.#operations.disconnect(selection, close);
-    super.disconnectSockets(options, close);
+    this.#byItself(flags, () => this.#disconnectOwn(options, close));
   }
 
   /**
@@ -319,8 +345,63 @@ export class HoldfastAdapter extends Adapter {
    */
   override async fetchSockets(options: BroadcastOptions): Promise<unknown[]> {
     const { flags, ...selection } = complete(options);
-    const sockets: unknown[] = await super.fetchSockets(options);
-    return flags.local ? sockets : this.#operations.fetchSockets(selection, flags.timeout, sockets);
+    const own = this.#byItself(flags, () => this.#fetchOwn(options));
+    if (flags.local) return own;
+    if (!this.#isMoving) return this.#operations.fetchSockets(selection, flags.timeout, await own);
+    // The others are asked in the same turn: where sockets are must not change in between.
+    const sockets: unknown[] = [];
+    const others = this.#operations.fetchSockets(selection, flags.timeout, sockets);
+    await Promise.all([others, own.then((list) => sockets.push(...list))]);
+    return sockets;
+  }
+
+  get #isMoving(): boolean {
+    const { moves } = this;
+    return moves !== undefined && (!moves.in.isEmpty || moves.out.isBusy);
+  }
+
+  /** Something that this worker does everywhere: sockets that leave are reached through the hub. */
+  #byItself<T>({ local }: BroadcastFlags, work: () => T): T {
+    return local || !this.moves ? work() : this.moves.out.without(work);
+  }
+
+  // What is done to this worker's sockets, and to those that are on their way to it.
+
+  #addOwn(options: BroadcastOptions, rooms: Room[]): void {
+    super.addSockets(options, rooms);
+    for (const sid of this.#arriving(options)) void this.addAll(sid, new Set(rooms));
+  }
+
+  #delOwn(options: BroadcastOptions, rooms: Room[]): void {
+    super.delSockets(options, rooms);
+    for (const sid of this.#arriving(options)) for (const room of rooms) this.del(sid, room);
+  }
+
+  #disconnectOwn(options: BroadcastOptions, close: boolean): void {
+    const arriving = this.#arriving(options);
+    super.disconnectSockets(options, close);
+    for (const sid of arriving) this.moves?.in.push(sid, (socket) => void socket.disconnect(close));
+  }
+
+  async #fetchOwn(options: BroadcastOptions): Promise<Socket[]> {
+    const arriving = this.#arriving(options);
+    const sockets = (await super.fetchSockets(options)) as Socket[];
+    if (arriving.length === 0) return sockets;
+    await this.moves?.in.settled(arriving);
+    return [...sockets, ...arriving.flatMap((sid) => this.nsp.sockets.get(sid) ?? [])];
+  }
+
+  /** Those that the options mean and that are on their way here. */
+  #arriving({ rooms, except = NO_ROOMS }: BroadcastOptions): SocketId[] {
+    const { moves } = this;
+    return moves && !moves.in.isEmpty ? moves.in.among(this.#select(rooms, except)) : [];
+  }
+
+  /** Does something with a socket: now, or when it has come. */
+  #withSocket(sid: SocketId, work: (socket: Socket) => void): void {
+    const socket = this.nsp.sockets.get(sid);
+    if (socket) work(socket);
+    else this.moves?.in.push(sid, work);
   }
 
   /** The ids of the sockets in these rooms, on all workers. */
@@ -358,8 +439,14 @@ export class HoldfastAdapter extends Adapter {
     for (const sid of sids) {
       const socket = sockets.get(sid);
       if (socket) packet.writeTo(socket, writeOptions);
+      else this.#writeLater(packet, sid, writeOptions);
     }
     if (packet.failure) this.#onError(packet.failure);
+  }
+
+  /** A socket that is on its way from another worker gets its packets when it is here; volatile ones, too. */
+  #writeLater(packet: PreparedPacket, sid: SocketId, writeOptions: WriteOptions[]): void {
+    this.moves?.in.push(sid, (socket) => packet.writeTo(socket, writeOptions));
   }
 
   #onlyRoom(rooms: ReadonlySet<Room>): ReadonlySet<SocketId> {

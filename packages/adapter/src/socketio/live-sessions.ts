@@ -88,6 +88,19 @@ export class LiveSessions {
     this.#end(session, true, rooms);
   }
 
+  /**
+   * The session goes to another worker: nothing is told of it from now on, after what its data is at this moment.
+   * @returns what the hub calls it, and what takes that back; undefined if the hub does not have it
+   */
+  moveOut(sid: SocketId): { readonly handle: number; stay(): void } | undefined {
+    const session = this.#port.isOpen ? this.#bySid.get(sid) : undefined;
+    if (!session) return undefined;
+    this.#snapshot(session, () => session.socket.data);
+    this.#remove(sid);
+    const { handle, socket, told } = session;
+    return { handle, stay: () => void this.#add(handle, socket, told) };
+  }
+
   /** The socket is gone for good. */
   forget(sid: SocketId): void {
     const session = this.#remove(sid);

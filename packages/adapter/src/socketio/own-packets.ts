@@ -6,7 +6,6 @@ import type { Socket } from "socket.io";
 import type { SocketId } from "socket.io-adapter";
 import { guardClose } from "./close-guard.js";
 import { connectionOf, interceptPackets, SocketPacket } from "./private-fields.js";
-import type { MissedPacket } from "./restores.js";
 import type { Undelivered } from "./undelivered.js";
 
 export class OwnPackets {
@@ -31,9 +30,9 @@ export class OwnPackets {
     return this.#guards.get(socket.id)?.socket === socket;
   }
 
-  /** The socket is about to say CONNECT. @param missed what it gets then; taken over */
-  add(socket: Socket, missed: MissedPacket[]): void {
-    interceptPackets(socket, (type, write) => this.#onPacket(socket, type, write, missed));
+  /** The socket is about to say CONNECT. @param onConnect is given what says so */
+  add(socket: Socket, onConnect: (write: () => void) => void): void {
+    interceptPackets(socket, (type, write) => this.#onPacket(socket, type, write, onConnect));
     const wait = (done: () => void) => {
       if (!this.#undelivered.concerns(socket.id)) return false;
       this.#undelivered.after(new Set([socket.id]), done);
@@ -53,16 +52,11 @@ export class OwnPackets {
     for (const sid of [...this.#guards.keys()]) this.forget(sid);
   }
 
-  /**
-   * What was missed follows CONNECT. Before it, the client would put it aside without taking note of the
-   * offset, and get it again if the connection broke in between. Acknowledgements keep their place among the
-   * events of their socket; nothing is lost to a disconnection.
-   */
-  #onPacket(socket: Socket, type: number, write: () => void, missed: MissedPacket[]): void {
+  /** Acknowledgements keep their place among the events of their socket; nothing is lost to a disconnection. */
+  #onPacket(socket: Socket, type: number, write: () => void, onConnect: (write: () => void) => void): void {
     const { id } = socket;
     if (type === SocketPacket.connect) {
-      write();
-      for (const { packet, flags } of missed.splice(0)) packet.writeTo(socket, packet.writeOptions(flags));
+      onConnect(write);
     } else if (type === SocketPacket.disconnect) {
       this.#undelivered.flush(id, ({ packet, flags }) => {
         packet.setOffset(this.#newest());

@@ -1,13 +1,16 @@
 /**
- * The fields of Socket.IO and Engine.IO that are not in their public types and that the adapter needs.
- * Nothing else in this package reaches into them; `private-fields.test.ts` fails when one moves.
+ * The fields of Socket.IO and Engine.IO that are not in their public types and that the adapter needs. Those that only
+ * a move needs are in `private-fields-engine.ts` and `private-fields-ws.ts`. Nothing else in this package reaches into
+ * them; `private-fields.test.ts` fails when one moves.
  * Tried with socket.io 4.8 and engine.io 6.6. Runs in: workers.
  *
  * Longer than other files: all uses are in one place.
  */
 
+import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Namespace, Server, Socket } from "socket.io";
+import type { Room, SocketId } from "socket.io-adapter";
 import { throwUncaught } from "../faults.js";
 
 /** A packet of the Socket.IO protocol, before encoding. */
@@ -24,6 +27,11 @@ const EVENT = 2;
 /** Whether the packet is an event that wants no acknowledgement. */
 export function isPlainEvent({ type, id }: Packet): boolean {
   return type === EVENT && id === undefined;
+}
+
+/** Whether the packet is an event that wants an acknowledgement. */
+export function wantsAck({ type, id }: Packet): boolean {
+  return type === EVENT && id !== undefined;
 }
 
 /** What a Socket.IO parser makes of a packet: one part, or a text with binary attachments. */
@@ -232,7 +240,11 @@ export interface RestoreObserver {
   release(): void;
 }
 
-export function observeRestores(nsp: Namespace): RestoreObserver {
+/** @param isMoved tells of a connection whether it has come from another worker with a session of the namespace */
+export function observeRestores(
+  nsp: Namespace,
+  isMoved: (connection: Connection) => MovedSocket | undefined = () => undefined,
+): RestoreObserver {
   const target = nsp as unknown as {
     _createSocket(client: { conn: Connection }, auth: unknown): Promise<Socket>;
   };
@@ -247,13 +259,31 @@ export function observeRestores(nsp: Namespace): RestoreObserver {
   const observed: typeof create = (client, auth) => {
     observer.connection = client.conn;
     try {
-      return create.call(nsp, client, auth);
+      const moved = isMoved(client.conn);
+      return moved ? makeMoved(nsp, create, client, moved) : create.call(nsp, client, auth);
     } finally {
       observer.connection = undefined;
     }
   };
   target._createSocket = observed;
   return observer;
+}
+
+/** What Socket.IO has to know to make the socket of a session that has moved here. */
+export interface MovedSocket {
+  readonly privateId: string;
+  readonly handshake: Socket["handshake"];
+}
+
+/** Its middlewares find the handshake that it has had all along. */
+async function makeMoved(
+  nsp: Namespace,
+  create: (client: { conn: Connection }, auth: unknown) => Promise<Socket>,
+  client: { conn: Connection },
+  { privateId, handshake }: MovedSocket,
+): Promise<Socket> {
+  const socket = await create.call(nsp, client, { ...handshake.auth, pid: privateId, offset: "" });
+  return Object.assign(socket, { handshake });
 }
 
 /** Calls `listener` for each message of the client. @returns what stops it */
@@ -335,6 +365,78 @@ export function interceptPackets(socket: Socket, onPacket: (type: number, write:
   target.packet = (packet, options) => {
     onPacket(packet.type, () => write.call(socket, packet, options));
   };
+}
+
+/** What a socket does that was left behind when its client moved to another worker. */
+export interface Ghost {
+  join(rooms: Room[]): void;
+  leave(room: Room): void;
+  disconnect(close: boolean): void;
+  write(packet: Packet): void;
+}
+
+/** Has what the application does with the socket go to `ghost`. @returns what undoes it */
+export function becomeGhost(socket: Socket, ghost: Ghost): () => void {
+  const own = Object.getOwnPropertyDescriptors(socket);
+  const shadows: Record<string, unknown> = {
+    join: (rooms: Room | Room[]) => ghost.join(Array.isArray(rooms) ? rooms : [rooms]),
+    leave: (room: Room) => ghost.leave(room),
+    disconnect: (close = false) => {
+      ghost.disconnect(close);
+      return socket;
+    },
+    packet: (packet: Packet) => ghost.write(packet),
+  };
+  Object.assign(socket, shadows);
+  return () => {
+    for (const name of Object.keys(shadows)) {
+      const before = own[name];
+      if (before) Object.defineProperty(socket, name, before);
+      else Reflect.deleteProperty(socket, name);
+    }
+  };
+}
+
+/** Takes a socket that has moved out of its namespace and its rooms, without a word to the application. */
+export function removeMoved(socket: Socket): void {
+  const { nsp, id } = socket as unknown as { nsp: { _remove(socket: Socket): void }; id: SocketId };
+  socket.nsp.adapter.delAll(id);
+  nsp._remove(socket);
+}
+
+/** Emits an event to the listeners that the application has on the socket, not to the client. */
+export function emitLocally(socket: Socket, event: string): void {
+  EventEmitter.prototype.emit.call(socket, event);
+}
+
+/** The acknowledgements that the socket waits for. */
+export function pendingAcks(socket: Socket): number[] {
+  return [...(socket as unknown as { acks: Map<number, unknown> }).acks.keys()];
+}
+
+/** Hands an acknowledgement of the client to the socket. */
+export function acknowledge(socket: Socket, id: number, args: unknown[]): void {
+  (socket as unknown as { onack(packet: Packet): void }).onack({ type: SocketPacket.ack, id, data: args });
+}
+
+/** Asks `onAck` first when the client acknowledges a packet; it says whether that is all. */
+export function interceptAcks(socket: Socket, onAck: (id: number, args: unknown[]) => boolean): void {
+  const target = socket as unknown as { onack(packet: Packet): void };
+  const { onack } = target;
+  target.onack = (packet) => {
+    if (packet.id === undefined || !onAck(packet.id, packet.data)) onack.call(socket, packet);
+  };
+}
+
+/** Has acknowledgements numbered from there on, if they are not already. */
+export function numberAcksFrom(nsp: Namespace, id: number): void {
+  const fields = nsp as unknown as { _ids: number };
+  fields._ids = Math.max(fields._ids, id);
+}
+
+/** Writes a packet to the client as the socket itself does. */
+export function writePacket(socket: Socket, packet: Packet): void {
+  (socket as unknown as { packet(packet: Packet): void }).packet(packet);
 }
 
 /** Hands an event of `serverSideEmit()` to the namespace's listeners. */

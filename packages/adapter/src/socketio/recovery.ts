@@ -10,11 +10,15 @@ import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { staysHere } from "../wire/names.js";
 import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
+import { unpackValue } from "../wire/values.js";
 import { Delivery, type LocalDelivery, matches } from "./delivery.js";
 import { Departures } from "./departures.js";
 import type { InFlight, Unplaced } from "./in-flight.js";
 import type { JoiningSockets } from "./joining-sockets.js";
 import { LiveSessions } from "./live-sessions.js";
+import type { ArrivingSession, MovePort } from "./move-port.js";
+import { movedSocketOf } from "./moved-clients.js";
+import { Moves } from "./moves.js";
 import { OwnPackets } from "./own-packets.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
@@ -42,6 +46,10 @@ export interface RecoveryContext extends LocalDelivery {
   hasRoom(room: Room): boolean;
   /** Sends a packet that is not kept to the other workers. */
   send(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void;
+  /** A session that comes from another worker is in these rooms. */
+  enter(sid: SocketId, rooms: Set<Room>): void;
+  /** It does not come. */
+  leave(sid: SocketId): void;
   onError(error: HoldfastError): void;
 }
 
@@ -60,6 +68,7 @@ export class Recovery implements RecoveryHandlers {
   #live: LiveSessions | undefined;
   #restores: Restores | undefined;
   #restoring: RestoreObserver | undefined;
+  #moves: Moves | undefined;
   /** Offset of the newest packet that has been delivered here: what packets carry that are not kept. */
   #newest = NOWHERE;
 
@@ -83,12 +92,30 @@ export class Recovery implements RecoveryHandlers {
   }
 
   /** Must be called before anything else. */
-  connect(port: RecoveryPort): void {
-    const { nsp, onError } = this.#context;
+  connect(port: RecoveryPort, movePort: MovePort): void {
+    const { nsp, onError, enter, leave } = this.#context;
     this.#port = port;
     this.#live = new LiveSessions(port, onError);
     this.#restores = new Restores(nsp, port, onError);
-    this.#restoring = observeRestores(nsp);
+    this.#restoring = observeRestores(nsp, (connection) => movedSocketOf(nsp, connection));
+    this.#moves = new Moves({
+      nsp,
+      port: movePort,
+      live: () => this.#live,
+      enter,
+      leave,
+      giveUp: (handle) => port.sessionEnd(handle, true),
+      flush: (sid) => this.#joining.flush(sid),
+      onOffset: (offset) => {
+        this.#newest = offset;
+      },
+      onError,
+    });
+  }
+
+  /** Undefined before {@link connect}. */
+  get moves(): Moves | undefined {
+    return this.#moves;
   }
 
   /**
@@ -104,6 +131,7 @@ export class Recovery implements RecoveryHandlers {
 
   close(): void {
     void this.leave();
+    this.#moves?.close();
     this.#undelivered.clear();
     this.#departures.clear();
     this.#ownPackets.clear();
@@ -113,8 +141,11 @@ export class Recovery implements RecoveryHandlers {
   broadcast(packet: Packet, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void {
     const { nsp, send } = this.#context;
     const prepared = PreparedPacket.encodeWithOffset(nsp, packet);
-    const record: Unplaced = { packet: prepared, rooms, except, flags, decided: undefined };
-    if (flags.volatile || flags.local || staysHere(rooms)) {
+    const isPlaced = !flags.volatile && !flags.local && !staysHere(rooms);
+    // Those that leave get what is not placed through the hub.
+    const decided = isPlaced || flags.local ? undefined : this.#moves?.out.excluded;
+    const record: Unplaced = { packet: prepared, rooms, except, flags, decided };
+    if (!isPlaced) {
       if (!flags.local) send(prepared, rooms, except, flags);
       return this.#inFlight.follow(record, this.#deliverUnplaced);
     }
@@ -141,12 +172,14 @@ export class Recovery implements RecoveryHandlers {
 
   /** Gets a session back for a client. */
   restore(privateId: string, offset: string): Promise<RestoredSession | null> {
+    const arriving = this.#moves?.sessionFor(privateId, this.#restoring?.connection);
+    if (arriving) return Promise.resolve(sessionOf(arriving));
     return this.#restores?.ask(privateId, offset, this.#restoring?.connection) ?? Promise.resolve(null);
   }
 
   /** Whether the socket gets a session back, whose rooms the hub knows. */
   isReturning(sid: SocketId): boolean {
-    return this.#restores?.has(sid) === true;
+    return this.#restores?.has(sid) === true || this.#moves?.in.has(sid) === true;
   }
 
   /** Call before a socket's rooms change. */
@@ -174,6 +207,7 @@ export class Recovery implements RecoveryHandlers {
     if (!this.#departures.has(sid)) this.#joining.forget(sid);
     this.#live?.forget(sid);
     this.#restores?.abandon(sid);
+    this.#moves?.in.abandon(sid);
   }
 
   /** The socket is gone; its client may come back. */
@@ -238,7 +272,8 @@ export class Recovery implements RecoveryHandlers {
     // A packet of this worker comes back if nobody here was in its rooms when it was made. It is not for sockets that
     // have joined since, but it may be for a session that is on its way.
     this.#keepForRestores(offset, record);
-    if (!isOwn) this.#delivery.deliver(offset, record);
+    if (isOwn) this.#keepForArrivals(record);
+    else this.#delivery.deliver(offset, record);
   }
 
   onPlaced(fields: FieldReader): void {
@@ -253,6 +288,15 @@ export class Recovery implements RecoveryHandlers {
   /** Whether newer packets have been delivered: the hub sends this one on to sockets that had joined before. */
   #isLate(offset: string): boolean {
     return sameOrder(offset, this.#newest) && offset <= this.#newest;
+  }
+
+  /** Nobody here knew of them when the packet was made. */
+  #keepForArrivals(record: Unplaced): void {
+    const { packet, flags } = record;
+    for (const sid of this.#moves?.in.sids() ?? []) {
+      if (!matches(record, this.#context.roomsOf(sid))) continue;
+      this.#moves?.in.push(sid, (socket) => packet.writeTo(socket, packet.writeOptions(flags)));
+    }
   }
 
   #keepForRestores(offset: string, record: Unplaced): void {
@@ -277,7 +321,7 @@ export class Recovery implements RecoveryHandlers {
 
   onFence(fields: FieldReader): void {
     const handle = fields.u32();
-    if (this.#restores?.fence(handle)) return;
+    if (this.#restores?.fence(handle) || this.#moves?.in.fence(handle)) return;
     const socket = this.#live?.socketOf(handle);
     if (socket) this.#sendAway(socket);
   }
@@ -293,10 +337,28 @@ export class Recovery implements RecoveryHandlers {
   onConnect(socket: Socket): void {
     if (this.#ownPackets.has(socket)) return;
     const rooms = this.#context.roomsOf(socket.id);
+    const landing = this.#moves?.land(socket);
+    if (landing) {
+      // Its client has been connected all the time.
+      this.#ownPackets.add(socket, () => landing.run());
+      this.#live?.adopt(landing.handle, socket, rooms, landing.data);
+      return;
+    }
     const arrival = this.#restores?.arrive(socket.id);
-    this.#ownPackets.add(socket, [...(arrival?.packets ?? [])]);
+    const missed = [...(arrival?.packets ?? [])];
+    // What was missed follows CONNECT. Before it, the client would put it aside without taking note of the offset, and
+    // get it again if the connection broke in between.
+    this.#ownPackets.add(socket, (write) => {
+      write();
+      for (const { packet, flags } of missed.splice(0)) packet.writeTo(socket, packet.writeOptions(flags));
+    });
     if (!canRecover(socket)) return;
     if (arrival) this.#live?.adopt(arrival.handle, socket, rooms, arrival.data);
     else this.#live?.open(socket, rooms);
   }
+}
+
+/** What Socket.IO makes a socket of, for a session that has come from another worker. */
+function sessionOf({ sid, privateId: pid, rooms, data }: ArrivingSession): RestoredSession {
+  return { sid, pid, rooms: [...rooms], data: data.length > 0 ? unpackValue(data) : {}, missedPackets: [] };
 }

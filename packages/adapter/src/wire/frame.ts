@@ -128,6 +128,29 @@ export const FrameKind = {
   hostFence: 73,
   /** u32 number. The session that `hostFence` has named so is free, or is not here. */
   hostReleased: 74,
+
+  // The move of a session to another worker while its client stays connected.
+  /** Worker to hub: u32 handle, u32 worker. Give the session to that worker; its connection follows. */
+  sessionMove: 80,
+  /**
+   * Hub to worker: u32 handle, u8 1 if the session is the other worker's, 0 if it stays. What was placed before has
+   * come before; what comes after is for the other worker.
+   */
+  sessionCut: 81,
+  /**
+   * Hub to worker: u32 handle, offset of the last packet, text private id, text sid, names rooms, value. The session is
+   * this worker's from now on; its connection follows.
+   */
+  sessionArriving: 82,
+  /**
+   * Worker to worker, by the key of the sid: text sid, u32 member that sends, u32 number of the packet for that
+   * member or 0xffffffff if it wants no acknowledgement, packet. The socket that was left behind writes to its client.
+   */
+  sessionForward: 83,
+  /** Worker to worker: u32 member, text sid, u32 number, value. The client has acknowledged such a packet. */
+  sessionAck: 84,
+  /** Worker to worker, by the key of the sid: text sid. The connection was lost before it could follow. */
+  sessionLost: 85,
 } as const;
 
 /** What a command or request asks for, and what it needs for that; the numbers are part of the protocol. */

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 
 const FIN_TEXT = 0x81;
 const FIN_BINARY = 0x82;
+const MASKED = 0x80;
 /** "message" in Engine.IO's protocol: goes before text, not before binary. */
 const ENGINE_MESSAGE = 0x34;
 /** Most bytes of a character of JavaScript in UTF-8. */
@@ -68,6 +69,20 @@ export function textOf(frame: Buffer, encoding: "latin1" | "utf8"): string {
 /** The binary data of a frame, not copied. */
 export function binaryOf(frame: Buffer): Buffer {
   return frame.subarray(payloadStart(frame));
+}
+
+/**
+ * The head of a frame as a client sends it.
+ * @param first its first byte: FIN, RSV and opcode
+ * @param mask undefined for a head that ends before its mask
+ */
+export function frameHead(first: number, length: number, mask: Buffer | undefined): Buffer {
+  const bytes = headBytes(length);
+  const head = Buffer.alloc(bytes + (mask?.length ?? 0));
+  writeHead(head, 0, first, length);
+  head[1] = (head[1] as number) | MASKED;
+  mask?.copy(head, bytes);
+  return head;
 }
 
 function payloadStart(frame: Buffer): number {

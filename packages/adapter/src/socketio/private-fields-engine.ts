@@ -1,0 +1,344 @@
+/**
+ * The fields of Engine.IO, and of Socket.IO's client above it, that a move needs. With `private-fields.ts` and
+ * `private-fields-ws.ts` the one place of the package for private fields; `private-fields-moves.test.ts` fails when one
+ * moves. Tried with engine.io 6.6, socket.io 4.8, socket.io-parser 4.2.
+ * Owns: nothing. Runs in: workers.
+ */
+import { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Namespace, Server, Socket } from "socket.io";
+import { remainingMs } from "../link/node-internals.js";
+import type { Connection, Packet } from "./private-fields.js";
+import {
+  type DeflateParams,
+  isWebSocket,
+  raiseWebSocket,
+  type WebSocket,
+  type WebSocketServer,
+  type WebSocketServerClass,
+} from "./private-fields-ws.js";
+
+interface TransportFields {
+  readonly name: string;
+  readonly readyState: string;
+  writable: boolean;
+  readonly supportsBinary: boolean;
+  perMessageDeflate?: unknown;
+  readonly socket?: unknown;
+}
+
+interface ConnectionFields {
+  readonly id: string;
+  readonly protocol: number;
+  readonly readyState: string;
+  readonly upgrading: boolean;
+  upgraded: boolean;
+  server: unknown;
+  readonly request: IncomingMessage & { _query?: Record<string, string> };
+  remoteAddress: string;
+  readonly transport: TransportFields;
+  writeBuffer: unknown[];
+  readonly pingIntervalTimer: NodeJS.Timeout | null;
+  readonly pingTimeoutTimer: NodeJS.Timeout | null;
+  hasRefreshedPingTimeout: boolean;
+  flush(): void;
+  sendPacket(type: string): void;
+  resetPingTimeout(): void;
+  onClose(reason: string): void;
+  close(discard?: boolean): void;
+  emit(event: "data", data: unknown): void;
+  once(event: "close", listener: () => void): void;
+}
+
+interface EngineFields {
+  readonly opts: {
+    readonly wsEngine: WebSocketServerClass;
+    perMessageDeflate?: unknown;
+    readonly maxHttpBufferSize: number;
+    readonly initialPacket?: unknown;
+  };
+  readonly clients: Record<string, ConnectionFields>;
+  clientsCount: number;
+  readonly ws?: { readonly options?: { perMessageDeflate?: unknown } };
+  emit(event: string, ...args: unknown[]): boolean;
+  createTransport(name: string, request: unknown): TransportFields;
+  handshake(name: string, request: unknown, onRefused: () => void): Promise<TransportFields | undefined>;
+}
+
+interface ClientFields {
+  readonly conn: ConnectionFields;
+  readonly nsps: ReadonlyMap<string, Socket>;
+  readonly sockets: ReadonlyMap<string, Socket>;
+  readonly decoder: {
+    readonly reconstructor?: { readonly reconPack: BinaryPacket | null; readonly buffers: Buffer[] } | null;
+  };
+  destroy(): void;
+}
+
+interface BinaryPacket extends Packet {
+  readonly attachments: number;
+}
+
+/** An Engine.IO connection in a form that another process can go on from. */
+export interface ConnectionState {
+  readonly id: string;
+  readonly protocol: number;
+  readonly remoteAddress: string;
+  /** Of the request by which the session began. */
+  readonly url: string;
+  readonly headers: IncomingMessage["headers"];
+  readonly rawHeaders: string[];
+  readonly query: Record<string, string>;
+  /** Milliseconds until the next ping is due; undefined while a pong is. */
+  readonly pingInMs: number | undefined;
+  /** Milliseconds until the connection is given up, while a pong is due. */
+  readonly pongInMs: number | undefined;
+  readonly deflate: DeflateParams | undefined;
+}
+
+const fieldsOf = (connection: Connection) => connection as unknown as ConnectionFields;
+
+/** The connections of a Socket.IO server. */
+export function connectionsOf(io: Server): Connection[] {
+  return Object.values((io.engine as unknown as EngineFields).clients) as unknown as Connection[];
+}
+
+/** Socket.IO's client of a connection that has a socket. */
+export type Client = Socket["client"];
+
+/** The clients that have sockets, by their connections. */
+export function clientsOf(io: Server): Map<Connection, Client> {
+  const clients = new Map<Connection, Client>();
+  for (const { sockets } of namespacesOf(io).values()) {
+    for (const { client } of sockets.values()) clients.set(client.conn as unknown as Connection, client);
+  }
+  return clients;
+}
+
+/** Whether sockets of the connection are being made. */
+export function isConnecting(io: Server, connection: Connection): boolean {
+  for (const nsp of namespacesOf(io).values()) {
+    for (const { client } of preConnectSocketsOf(nsp))
+      if ((client.conn as unknown) === connection) return true;
+  }
+  return false;
+}
+
+function preConnectSocketsOf(nsp: Namespace): Iterable<Socket> {
+  return (nsp as unknown as { _preConnectSockets: ReadonlyMap<string, Socket> })._preConnectSockets.values();
+}
+
+/** The sockets of a client, of all its namespaces. */
+export function socketsOf(client: Client): Socket[] {
+  return [...(client as unknown as ClientFields).nsps.values()];
+}
+
+/** The WebSocket of a connection; undefined for other transports, and other engines' WebSockets. */
+export function webSocketOf(connection: Connection): WebSocket | undefined {
+  const { name, socket } = fieldsOf(connection).transport;
+  return name === "websocket" && isWebSocket(socket) ? socket : undefined;
+}
+
+export function transportNameOf(connection: Connection): string {
+  return fieldsOf(connection).transport.name;
+}
+
+/** Whether the connection is open, and stays with its transport. */
+export function isSettled(connection: Connection): boolean {
+  const { readyState, transport, upgrading } = fieldsOf(connection);
+  return readyState === "open" && transport.readyState === "open" && !upgrading;
+}
+
+/** Whether the connection is open. */
+export function isOpenConnection(connection: Connection): boolean {
+  return fieldsOf(connection).readyState === "open";
+}
+
+/** Gives all that waits in the engine to the WebSocket, whether or not that has written what it had before. */
+export function pushOut(connection: Connection): void {
+  const fields = fieldsOf(connection);
+  while (fields.writeBuffer.length > 0) {
+    fields.transport.writable = true;
+    fields.flush();
+  }
+}
+
+export function takeConnectionState(
+  connection: Connection,
+  deflate: DeflateParams | undefined,
+): ConnectionState {
+  const { id, protocol, remoteAddress, request, pingIntervalTimer, pingTimeoutTimer } = fieldsOf(connection);
+  return {
+    id,
+    protocol,
+    remoteAddress,
+    url: request.url ?? "",
+    headers: { ...request.headers },
+    rawHeaders: request.rawHeaders,
+    query: { ...request._query },
+    pingInMs: remainingMs(pingIntervalTimer),
+    pongInMs: remainingMs(pingTimeoutTimer),
+    deflate,
+  };
+}
+
+/**
+ * The parts of a binary packet of which not all have come, as the client has sent them; empty if there is none.
+ * Other parsers than Socket.IO's own have no such thing.
+ */
+export function halfPacketOf(client: Client): (string | Buffer)[] {
+  const { reconstructor } = (client as unknown as ClientFields).decoder;
+  if (!reconstructor?.reconPack) return [];
+  const { type, attachments, nsp = "/", id, data } = reconstructor.reconPack;
+  const place = nsp === "/" ? "" : `${nsp},`;
+  const text = `${type + BINARY}${attachments}-${place}${id ?? ""}${JSON.stringify(data)}`;
+  return [text, ...reconstructor.buffers];
+}
+
+/** What Socket.IO's protocol adds to the type of a packet with attachments. */
+const BINARY = 3;
+
+/** Socket.IO hears nothing more of the connection: its sockets are not told when it is closed. */
+export function forgetConnection(client: Client): void {
+  (client as unknown as ClientFields).destroy();
+}
+
+/** Has the WebSockets of this server compress in a way that a move can go on from. */
+export function inflateAnew(io: Server): void {
+  const engine = io.engine as unknown as EngineFields | undefined;
+  if (!engine?.opts.perMessageDeflate) return;
+  const given = engine.opts.perMessageDeflate;
+  const options = { ...(typeof given === "object" ? given : {}), clientNoContextTakeover: true };
+  engine.opts.perMessageDeflate = options;
+  if (engine.ws?.options?.perMessageDeflate) engine.ws.options.perMessageDeflate = options;
+}
+
+/**
+ * Brings a connection up that was taken out of another process, over its TCP socket. It does not read yet.
+ * @param head what the WebSocket's parser is given before what is read
+ * @returns undefined if it cannot be
+ */
+export async function raiseConnection(
+  io: Server,
+  state: ConnectionState,
+  socket: Duplex,
+  head: Buffer,
+): Promise<Connection | undefined> {
+  const engine = io.engine as unknown as EngineFields;
+  if (Object.hasOwn(engine.clients, state.id)) return undefined;
+  const webSocket = raiseWebSocket(webSocketServerOf(engine), socket, state.deflate, head);
+  if (!webSocket) return undefined;
+  const request = Object.assign(requestFor(state, socket), { websocket: webSocket });
+  await stageFor(engine, state.id).handshake("websocket", request, () => {});
+  const connection = engine.clients[state.id];
+  if (!connection) return undefined;
+  connection.server = engine;
+  connection.upgraded = true;
+  connection.remoteAddress = state.remoteAddress;
+  // The client has had the packets that open a session.
+  connection.writeBuffer.splice(0, engine.opts.initialPacket ? 2 : 1);
+  connection.transport.writable = true;
+  connection.flush();
+  return connection as unknown as Connection;
+}
+
+const webSocketServers = new WeakMap<EngineFields, WebSocketServer>();
+
+/** The engine's own would tell its listeners of headers that nobody gets. */
+function webSocketServerOf(engine: EngineFields): WebSocketServer {
+  let server = webSocketServers.get(engine);
+  if (!server) {
+    const { wsEngine, perMessageDeflate, maxHttpBufferSize: maxPayload } = engine.opts;
+    server = new wsEngine({ noServer: true, clientTracking: false, perMessageDeflate, maxPayload });
+    webSocketServers.set(engine, server);
+  }
+  return server;
+}
+
+/** The engine as it has to be for one opening handshake: the id is given, and nothing is sent. */
+function stageFor(engine: EngineFields, id: string): EngineFields {
+  return Object.create(engine, {
+    generateId: { value: () => id },
+    createTransport: {
+      value: (name: string, request: unknown) => {
+        const transport = engine.createTransport(name, request);
+        transport.writable = false;
+        return transport;
+      },
+    },
+    clientsCount: {
+      get: () => engine.clientsCount,
+      set: (count: number) => {
+        engine.clientsCount = count;
+      },
+    },
+    emit: { value: (event: string, ...args: unknown[]) => engine.emit(event, ...args) },
+  });
+}
+
+/** The request by which the session began, as the application sees it. */
+function requestFor(
+  { url, headers, rawHeaders, query, protocol }: ConnectionState,
+  socket: Duplex,
+): IncomingMessage {
+  const request = new IncomingMessage(socket as never);
+  request.method = "GET";
+  request.url = url;
+  request.httpVersion = "1.1";
+  request.headers = headers;
+  request.rawHeaders = [...rawHeaders];
+  return Object.assign(request, { _query: { ...query, EIO: String(protocol) } });
+}
+
+/** Goes on with the pings where the other process has stopped. */
+export function continuePings(connection: Connection, { pingInMs, pongInMs }: ConnectionState): void {
+  const fields = fieldsOf(connection);
+  const timers: NodeJS.Timeout[] = [];
+  const after = (ms: number, run: () => void) =>
+    timers.push(setTimeout(() => fields.readyState === "open" && run(), ms));
+  // The engine's own timers keep their full times: it starts them again.
+  const ping = () => {
+    fields.pingIntervalTimer?.refresh();
+    fields.hasRefreshedPingTimeout = false;
+    fields.sendPacket("ping");
+    fields.resetPingTimeout();
+  };
+  if (pingInMs !== undefined) after(pingInMs, ping);
+  if (pongInMs !== undefined) {
+    fields.resetPingTimeout();
+    const own = fields.pingTimeoutTimer;
+    after(pongInMs, () => {
+      const isDue = fields.pingTimeoutTimer === own && !fields.hasRefreshedPingTimeout;
+      if (isDue) fields.onClose("ping timeout");
+    });
+  }
+  fields.once("close", () => {
+    for (const timer of timers) clearTimeout(timer);
+  });
+}
+
+/** Hands a packet of the client to Socket.IO, as if it had just come. */
+export function receive(connection: Connection, part: unknown): void {
+  fieldsOf(connection).emit("data", part);
+}
+
+/** Closes a connection with a code of the WebSocket protocol (RFC 6455 §7.4), or as it is closed over other transports. */
+export function closeWith(connection: Connection, code: number, reason: string): void {
+  const webSocket = webSocketOf(connection);
+  if (webSocket) webSocket.close(code, reason);
+  else fieldsOf(connection).close();
+}
+
+/** Cuts a connection. */
+export function cut(connection: Connection): void {
+  fieldsOf(connection).onClose("transport close");
+}
+
+/** The namespace of this name, if there is one. */
+export function namespaceOf(io: Server, name: string): Namespace | undefined {
+  return namespacesOf(io).get(name);
+}
+
+function namespacesOf(io: Server): ReadonlyMap<string, Namespace> {
+  return (io as unknown as { _nsps: ReadonlyMap<string, Namespace> })._nsps;
+}

@@ -1,0 +1,184 @@
+/** Fails when a private field of Socket.IO, Engine.IO or ws that a move uses has moved. */
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { type AddressInfo, connect } from "node:net";
+import type { Writable } from "node:stream";
+import fc from "fast-check";
+import { Server, type Socket } from "socket.io";
+import { expect, test } from "vitest";
+import * as privates from "../../dist/socketio/private-fields.js";
+import * as engine from "../../dist/socketio/private-fields-engine.js";
+import * as webSockets from "../../dist/socketio/private-fields-ws.js";
+
+/** The copy of ws that engine.io brings. */
+const requireOfSocketIo = createRequire(createRequire(import.meta.url).resolve("socket.io"));
+const requireOfEngine = createRequire(requireOfSocketIo.resolve("engine.io"));
+const { Receiver, Sender } = requireOfEngine("ws") as {
+  Receiver: new (
+    options: object,
+  ) => Writable & { on(event: string, listener: (data: Buffer) => void): unknown };
+  Sender: { frame(data: Buffer, options: object): Buffer[] };
+};
+
+interface Fragment {
+  readonly bytes: Uint8Array;
+  readonly mask: Uint8Array;
+}
+
+const fragments = fc.array(
+  fc.record({
+    bytes: fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.constant(new Uint8Array(70_000).fill(7))),
+    mask: fc.uint8Array({ minLength: 4, maxLength: 4 }),
+  }),
+  { minLength: 1, maxLength: 3 },
+);
+
+function frames(message: readonly Fragment[]): Buffer {
+  const parts = message.map(({ bytes, mask }, i) => {
+    const options = {
+      fin: i === message.length - 1,
+      opcode: i === 0 ? 2 : 0,
+      mask: true,
+      maskBuffer: Buffer.from(mask),
+      generateMask: () => {},
+      readOnly: true,
+      rsv1: false,
+    };
+    return Buffer.concat(Sender.frame(Buffer.from(bytes), options));
+  });
+  return Buffer.concat(parts);
+}
+
+function receiver(): { readonly stream: Writable; readonly got: string[] } {
+  const stream = new Receiver({ isServer: true, maxPayload: 1e6 });
+  const got: string[] = [];
+  stream.on("message", (data) => got.push(data.toString("hex")));
+  return { stream, got };
+}
+
+test("a parser's state is told as bytes that bring a new one to where it stands", () => {
+  const messages = fc.array(fragments, { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(messages, fc.double({ min: 0, max: 1, noNaN: true }), (all, part) => {
+      const bytes = Buffer.concat(all.map(frames));
+      const cut = Math.floor(part * bytes.length);
+      const [first, second] = [receiver(), receiver()];
+      // A parser takes the masks off in place.
+      first.stream.write(Buffer.from(bytes.subarray(0, cut)));
+      const replay = webSockets.replayOf({ _receiver: first.stream } as never);
+      second.stream.write(Buffer.concat([replay ?? Buffer.alloc(0), bytes.subarray(cut)]));
+      const sent = all.map((message) => Buffer.concat(message.map((each) => each.bytes)).toString("hex"));
+      return [...first.got, ...second.got].join() === sent.join();
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test("a client has what a move takes out, and a server what it needs to bring one up", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer, { connectionStateRecovery: {}, perMessageDeflate: true });
+  engine.inflateAnew(io);
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as AddressInfo;
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  const raw = connect(port, "127.0.0.1");
+  raw.write(
+    "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+      "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+  );
+  raw.once("data", () => raw.write(Buffer.from([0x81, 0x82, 0, 0, 0, 0, 0x34, 0x30])));
+  const socket = await connected;
+  const connection = privates.connectionOf(socket);
+  expect(engine.connectionsOf(io)).toEqual([connection]);
+  expect(engine.clientsOf(io).get(connection)).toBe(socket.client);
+  expect(engine.socketsOf(socket.client)).toEqual([socket]);
+  expect(engine.isConnecting(io, connection)).toBe(false);
+  expect(engine.isSettled(connection)).toBe(true);
+  expect(engine.transportNameOf(connection)).toBe("websocket");
+  expect(engine.namespaceOf(io, "/")).toBe(io.of("/"));
+
+  const webSocket = engine.webSocketOf(connection);
+  if (!webSocket) throw new Error("no WebSocket");
+  expect(webSockets.isOpenWebSocket(webSocket)).toBe(true);
+  // It compresses in another thread.
+  while (!webSockets.hasSent(webSocket)) await new Promise((done) => setImmediate(done));
+  const deflate = webSockets.deflateParamsOf(webSocket);
+  expect(deflate).toEqual({ client_no_context_takeover: true });
+  expect(webSockets.inflatesAnew(webSocket)).toBe(true);
+  const state = engine.takeConnectionState(connection, deflate);
+  expect(state).toMatchObject({ protocol: 4, remoteAddress: "127.0.0.1", query: { EIO: "4" }, deflate });
+  expect(state.pingInMs).toBeGreaterThan(20_000);
+  expect(state.pongInMs).toBeUndefined();
+
+  engine.receive(connection, '51-["event",{"_placeholder":true,"num":0}]');
+  expect(engine.halfPacketOf(socket.client)).toEqual(['51-["event",{"_placeholder":true,"num":0}]']);
+
+  socket.emit("ask", () => {});
+  expect(privates.pendingAcks(socket)).toHaveLength(1);
+  engine.forgetConnection(socket.client);
+  let ended: string | undefined;
+  socket.on("disconnect", (reason) => {
+    ended = reason;
+  });
+  engine.cut(connection);
+  expect(ended).toBeUndefined();
+  expect(engine.connectionsOf(io)).toEqual([]);
+  raw.destroy();
+  await io.close();
+});
+
+test("a session goes on over another connection, with its id, and nothing is written", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer, { connectionStateRecovery: {} });
+  const pairs = await connectedPair();
+  const state = {
+    id: "an id",
+    protocol: 4,
+    remoteAddress: "192.0.2.1",
+    url: "/socket.io/?EIO=4&transport=websocket",
+    headers: { host: "example.com" },
+    rawHeaders: ["Host", "example.com"],
+    query: { EIO: "4" },
+    pingInMs: 5,
+    pongInMs: undefined,
+    deflate: undefined,
+  };
+  const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
+  if (!connection) throw new Error("not raised");
+  expect(connection).toMatchObject({
+    id: "an id",
+    remoteAddress: "192.0.2.1",
+    server: io.engine,
+    writeBuffer: [],
+  });
+  expect(io.engine.clientsCount).toBe(1);
+  const { request } = connection as unknown as { request: { headers: object; url: string } };
+  expect(request).toMatchObject({ headers: { host: "example.com" }, url: state.url });
+  // What comes first is the ping, not an answer to a handshake.
+  engine.continuePings(connection, state);
+  const first = await new Promise<Buffer>((resolve) => pairs.client.once("data", resolve));
+  expect(first).toEqual(Buffer.from([0x81, 1, 0x32]));
+  engine.cut(connection);
+  expect(io.engine.clientsCount).toBe(0);
+  pairs.close();
+  await io.close();
+});
+
+async function connectedPair() {
+  const { createServer: createTcp } = await import("node:net");
+  const listener = createTcp().listen(0, "127.0.0.1");
+  await new Promise((done) => listener.once("listening", done));
+  const accepted = new Promise<import("node:net").Socket>((resolve) => listener.once("connection", resolve));
+  const client = connect((listener.address() as AddressInfo).port, "127.0.0.1");
+  const server = await accepted;
+  return {
+    client,
+    server,
+    close: () => {
+      client.destroy();
+      server.destroy();
+      listener.close();
+    },
+  };
+}
