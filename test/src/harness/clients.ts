@@ -37,6 +37,11 @@ export class TestClient {
     return within(arrived, `"${event}" at client ${this.id}`);
   }
 
+  /** Waits for an event of this name, unless one has come already. */
+  async untilReceived(event: string): Promise<void> {
+    if (this.received(event).length === 0) await this.next(event);
+  }
+
   close(): void {
     this.socket.disconnect();
   }

@@ -102,6 +102,8 @@ export interface ClusterConfig {
   readonly stickyOptions?: object;
   /** Options of the router's `setupWorker()`. */
   readonly stickyWorkerOptions?: object;
+  /** Whether sessions can move: the workers give the router's `setupWorker()` a mover. @default false */
+  readonly moves?: boolean;
   /** Options of `new Server()`. */
   readonly io?: object;
   /** Module that is the `parser` of `new Server()`. */

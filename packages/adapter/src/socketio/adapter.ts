@@ -380,7 +380,9 @@ export class HoldfastAdapter extends Adapter {
   #disconnectOwn(options: BroadcastOptions, close: boolean): void {
     const arriving = this.#arriving(options);
     super.disconnectSockets(options, close);
-    for (const sid of arriving) this.moves?.in.push(sid, (socket) => void socket.disconnect(close));
+    // Socket.IO's client knows its socket when the turn is over.
+    const disconnect = (socket: Socket) => process.nextTick(() => socket.disconnect(close));
+    for (const sid of arriving) this.moves?.in.push(sid, disconnect);
   }
 
   async #fetchOwn(options: BroadcastOptions): Promise<Socket[]> {

@@ -1,0 +1,165 @@
+/** Sessions that cannot move, and workers that die while sessions move: everybody who could recover does. */
+import { within } from "@holdfast/harness";
+import { io, type Socket } from "socket.io-client";
+import { expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { Clients, whenConnected } from "./harness/clients.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+
+const start = startsClusters(
+  { workers: 1, moves: true, io: { connectionStateRecovery: {}, pingInterval: 1_000, pingTimeout: 2_000 } },
+  (cluster) => cluster.untilJoined(),
+);
+const clients = closedAfterEach(new Clients());
+
+/** Clients that come back, and what became of them. */
+class Returning {
+  readonly sockets: Socket[] = [];
+  /** How many connections each has had that recovered nothing. */
+  readonly fresh: number[] = [];
+
+  async open(cluster: TestCluster, count: number): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const socket = io(cluster.url, {
+        forceNew: true,
+        transports: ["websocket"],
+        reconnectionDelay: 50,
+        reconnectionDelayMax: 200,
+      });
+      this.sockets.push(socket);
+      this.fresh.push(0);
+      socket.on("connect", () => {
+        if (!socket.recovered) this.fresh[i] = (this.fresh[i] ?? 0) + 1;
+      });
+    }
+    await Promise.all(this.sockets.map((socket) => whenConnected(socket, cluster.url)));
+    // Without an offset nobody recovers.
+    const first = Promise.all(
+      this.sockets.map((socket) => new Promise((resolve) => socket.once("first", resolve))),
+    );
+    await cluster.a.run((ctx) => void ctx.io.emit("first"));
+    await within(first, "first event of all clients");
+  }
+
+  /** Waits until each gets an event that the worker emits. */
+  async untilReached(worker: RemoteWorker): Promise<void> {
+    const all = Promise.all(
+      this.sockets.map((socket) => new Promise((resolve) => socket.once("last", resolve))),
+    );
+    await worker.run(
+      (ctx, count) => ctx.until(() => ctx.io.sockets.sockets.size === count),
+      this.sockets.length,
+    );
+    await worker.run((ctx) => void ctx.io.emit("last"));
+    await within(all, "last event of all clients");
+  }
+
+  close(): void {
+    for (const socket of this.sockets.splice(0)) socket.disconnect();
+    this.fresh.length = 0;
+  }
+}
+
+const returning = closedAfterEach(new Returning());
+
+function retire(cluster: TestCluster, successor: RemoteWorker, options = {}) {
+  return cluster.primary.run(
+    (ctx, from, to, opts) => ctx.router.retire({ id: from }, { id: to }, opts),
+    cluster.a.workerId,
+    successor.workerId,
+    options,
+  );
+}
+
+test("when the successor is killed, what was on its way recovers and the rest stays", async () => {
+  const cluster = await start();
+  await returning.open(cluster, 30);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const retired = retire(cluster, successor, { window: 2 });
+  await successor.kill();
+  expect(await retired).toMatchObject({ outcome: "successor-gone", closed: 0 });
+  await returning.untilReached(cluster.a);
+  expect(returning.fresh).toEqual(new Array(30).fill(1));
+});
+
+test("when the old worker is killed, everybody recovers or has moved", async () => {
+  const cluster = await start();
+  await returning.open(cluster, 30);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const retired = retire(cluster, successor, { window: 2 });
+  await cluster.a.kill();
+  expect(await retired).toMatchObject({ outcome: "worker-gone" });
+  await returning.untilReached(successor);
+  expect(returning.fresh).toEqual(new Array(30).fill(1));
+});
+
+test("what cannot move is counted by its reason, and closed when its time is over", async () => {
+  const cluster = await start({
+    setUpWorker: (ctx) => {
+      ctx.io.on("connection", (socket) => {
+        if (socket.handshake.query.data === "bad") socket.data.symbol = Symbol("no encoded form");
+      });
+    },
+    adapterOptions: {},
+  });
+  const moving = await clients.connect(cluster.url);
+  const polling = await clients.connect(cluster.url, { transports: ["polling"] });
+  const bad = await clients.connect(cluster.url, { query: { data: "bad" } });
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const ends = [polling, bad].map(
+    ({ socket }) => new Promise((resolve) => socket.once("disconnect", resolve)),
+  );
+  const result = await retire(cluster, successor, { drainTimeout: 200, spread: 10 });
+  expect(result).toMatchObject({
+    outcome: "done",
+    moved: 1,
+    lost: 0,
+    closed: 2,
+    left: { polling: 1, data: 1 },
+  });
+  expect(await Promise.all(ends)).toEqual(["transport close", "transport close"]);
+  expect(moving.socket.connected).toBe(true);
+});
+
+test("without recovery nothing moves, and nothing is lost by trying", async () => {
+  const cluster = await start({ io: {} });
+  const client = await clients.connect(cluster.url);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const moved = await cluster.primary.run(
+    (ctx, from, to) => ctx.router.moveSessions({ id: from }, { id: to }),
+    cluster.a.workerId,
+    successor.workerId,
+  );
+  expect(moved).toEqual({ outcome: "done", total: 1, moved: 0, lost: 0, closed: 0, left: { recovery: 1 } });
+  expect(client.socket.connected).toBe(true);
+});
+
+test("retire() refuses workers that are not ready", async () => {
+  const { primary, a } = await start();
+  const code = (from: number, to: number) =>
+    primary.run(
+      (ctx, one, other) =>
+        ctx.router.retire({ id: one }, { id: other }).catch((error: { code: string }) => error.code),
+      from,
+      to,
+    );
+  expect(await code(a.workerId, a.workerId)).toBe("HOLDFAST_ERR_NO_WORKER");
+  expect(await code(a.workerId, 99)).toBe("HOLDFAST_ERR_NO_WORKER");
+});
+
+test("rebalance() levels workers, and nobody is disconnected", async () => {
+  const cluster = await start();
+  const all = await Promise.all(Array.from({ length: 20 }, () => clients.connect(cluster.url)));
+  let disconnects = 0;
+  for (const { socket } of all) socket.on("disconnect", () => disconnects++);
+  await cluster.fork();
+  await cluster.untilJoined();
+  const results = await cluster.primary.run((ctx) => ctx.router.rebalance());
+  expect(results).toMatchObject([{ outcome: "done", moved: 10, lost: 0 }]);
+  expect(await cluster.primary.run((ctx) => ctx.router.rebalance())).toEqual([]);
+  expect(disconnects).toBe(0);
+});
