@@ -28,8 +28,9 @@ export class Retirement {
   async run(to: readonly WorkerProcess[]): Promise<SessionCounts> {
     const { drainTimeoutMs, connections, onProgress } = this.#settings;
     const open = connections();
-    this.#worker.retire();
+    // While it moves, it is the router that gives it no new connections.
     const moved = await this.#move(to);
+    this.#worker.retire();
     onProgress("draining", moved, Math.max(open, moved));
     const { reason } = await this.#worker.end(drainTimeoutMs);
     return { moved, closed: Math.max(0, open - moved), killed: reason === "overdue" ? 1 : 0 };

@@ -20,6 +20,7 @@ import type { ClusterEvents, ClusterState, ClusterStatus, StopResult } from "../
 import { ClusterWatch, type WatchedCluster } from "../watch/cluster-watch.js";
 import type { ControlAnswer, ControlRequest } from "../wire/control-messages.js";
 import { checkPlace, listen } from "./listening.js";
+import { movesThrough } from "./moves.js";
 import { logEvents } from "./operator-log.js";
 import { handleSignals } from "./process-signals.js";
 import { MAX_WORKERS, type ResolvedClusterOptions, resolveStopOptions } from "./resolve-options.js";
@@ -66,7 +67,12 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
       void this.router.close();
       throw error;
     }
-    this.#supervisor = new Supervisor(options, this.router, undefined, this);
+    this.#supervisor = new Supervisor(
+      options,
+      this.router,
+      movesThrough(this.router, options.drainTimeoutMs),
+      this,
+    );
     logEvents(this, options.log);
     this.router.on("warning", (error) => this.emit("warning", error));
     this.on("failed", (error) => {

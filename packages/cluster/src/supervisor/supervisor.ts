@@ -3,7 +3,7 @@
  * Owns: the slots, the workers that leave, the clock, the queue of orders. Runs in: primary.
  */
 import type { EventEmitter } from "node:events";
-import type { StickyPrimary } from "@holdfast/sticky";
+import type { MoveResult, StickyPrimary } from "@holdfast/sticky";
 import { HoldfastError } from "../errors.js";
 import type {
   MoveSessions,
@@ -219,7 +219,8 @@ export class Supervisor {
     const before = this.#slots.length;
     if (workers >= before) {
       await this.#grow(workers);
-      return { before, after: this.#slots.length, moved: 0, closed: 0, killed: 0 };
+      const { moved } = await this.#rebalance();
+      return { before, after: this.#slots.length, moved, closed: 0, killed: 0 };
     }
     const leaving = this.#slots.splice(workers).flatMap((slot) => slot.vacate() ?? []);
     const to = this.#slots.flatMap(({ worker }) => (worker?.isReady ? [worker] : []));
@@ -246,10 +247,10 @@ export class Supervisor {
 
   async #rebalance(): Promise<RebalanceResult> {
     this.throwIfStopping();
-    const reason =
-      "Live sessions cannot be moved between workers; new connections go to the workers with the fewest.";
+    const results = await this.#router.rebalance();
+    const moved = results.reduce((total, result) => total + result.moved, 0);
     const connections = this.slots().map((slot) => slot.connections);
-    return { moved: 0, connections, reason };
+    return { moved, connections, reason: moved > 0 ? undefined : whyNothingMoved(results) };
   }
 
   #retire(
@@ -284,6 +285,12 @@ export class Supervisor {
   #connections(): Map<number, number> {
     return new Map(this.#router.stats().workers.map(({ workerId, connections }) => [workerId, connections]));
   }
+}
+
+function whyNothingMoved(results: readonly MoveResult[]): string {
+  if (results.length === 0) return "The workers have their share already.";
+  const obstacles = new Set(results.flatMap(({ left }) => Object.keys(left)));
+  return `No session could be moved${obstacles.size > 0 ? `: ${[...obstacles].join(", ")}` : ""}.`;
 }
 
 async function readyOrGone(worker: WorkerProcess): Promise<void> {

@@ -1,6 +1,6 @@
 /** `joinCluster()`: the worker's entry. Runs in: workers, and in a single process. */
 import cluster from "node:cluster";
-import { createAdapter } from "@holdfast/adapter";
+import { createAdapter, createMover } from "@holdfast/adapter";
 import { type SocketIoServer as RoutedServer, type StickyWorker, setupWorker } from "@holdfast/sticky";
 import type { Server } from "socket.io";
 import type { JoinOptions } from "../options.js";
@@ -43,7 +43,8 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
   const makeAdapter = createAdapter(adapter);
-  const sticky = setupWorker(io, stickyOptions);
+  // The part that is wanted does not depend on the types of events, by which servers differ.
+  const sticky = setupWorker(io, { mover: createMover(io as unknown as Server), ...stickyOptions });
   try {
     io.adapter(makeAdapter);
   } catch (error) {
