@@ -19,7 +19,7 @@ export function startChat(io, slot) {
     const allowed = rateLimit(MOST_MESSAGES_PER_SECOND);
 
     // `data` is what other workers see of this client when they call fetchSockets().
-    socket.data.name = cleanName(socket.handshake.auth.name);
+    if (!socket.recovered) socket.data.name = cleanName(socket.handshake.auth.name);
     socket.data.worker = slot;
     socket.data.transport = socket.conn.transport.name;
     socket.conn.on("upgrade", (transport) => {
@@ -35,8 +35,9 @@ export function startChat(io, slot) {
       presence.changed(room);
     }
 
-    // A client that was cut off comes back with its rooms: what it says next must find it in there.
-    const back = Promise.allSettled(roomsOf(socket.handshake.auth.rooms).map(join));
+    // One that could not be recovered comes back with its rooms: what it says next must find it in there.
+    const back = Promise.allSettled(socket.recovered ? [] : roomsOf(socket.handshake.auth.rooms).map(join));
+    if (socket.recovered) refresh();
 
     answering(socket, "join", async ({ room: name }) => {
       const room = roomOf(name);

@@ -8,6 +8,8 @@ import { startPanel } from "./panel.js";
 
 const httpServer = createServer(servePages);
 const io = new Server(httpServer, {
+  // Clients come back with their rooms and what they have missed, and on a reload they do not even go.
+  connectionStateRecovery: {},
   maxHttpBufferSize: 16 * 1024,
   // A phone that went out of reach should not look present for long.
   pingInterval: 10_000,

@@ -165,7 +165,9 @@ describe.skipIf(chromium === undefined)("the chat in Chromium", () => {
     await ada.say("after the reload");
     await grace.message("after the reload").waitFor();
     expect(await grace.message("after the reload").count()).toBe(1);
-    expect([ada, grace].flatMap((page) => page.errors({ afterKill: true }))).toEqual([]);
+    for (const { page } of [ada, grace])
+      expect(await page.locator(".note", { hasText: "is gone" }).count()).toBe(0);
+    expect([ada, grace].flatMap((page) => page.errors())).toEqual([]);
   });
 
   it("shows text as text", async () => {

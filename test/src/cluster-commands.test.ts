@@ -48,9 +48,11 @@ describe("the commands", () => {
     expect(reload).toMatchObject({ code: 0, stderr: "" });
     expect(reload.stdout.split("\n").slice(0, -2)).toEqual([
       "slot 0: starting",
+      "slot 0: moving",
       "slot 0: draining",
       "slot 0: done (1 of 2 workers)",
       "slot 1: starting",
+      "slot 1: moving",
       "slot 1: draining",
       "slot 1: done (2 of 2 workers)",
     ]);
@@ -59,7 +61,7 @@ describe("the commands", () => {
     );
 
     expect((await own.holdfast("scale", "1")).stdout).toBe(
-      "Scaled from 2 to 1 workers; 0 connections were closed.\n",
+      "Scaled from 2 to 1 workers: 0 sessions moved, 0 connections closed.\n",
     );
     expect((await own.holdfast("rebalance")).stdout).toContain(
       "0 sessions moved. The workers have 0 connections.",

@@ -3,7 +3,7 @@ import type { ReloadProgress, WorkerExit } from "@holdfast/cluster";
 import { httpRequest } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
-import { type RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
+import { RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
 import type { Supervised } from "./harness/supervised.js";
 
 const { start } = startsSupervised();
@@ -12,48 +12,82 @@ const clients = closedAfterEach(new RecoveringClients());
 const KINDS = [["websocket"], ["polling"], ["polling", "websocket"]];
 const ROOM = "tea";
 
-/** Clients of every kind, in one room. */
-async function connectAll(cluster: Supervised, count: number): Promise<RecoveringClient[]> {
+/** Clients of every kind, each in two namespaces, in a room of both. */
+async function connectAll(cluster: Supervised, count: number, kinds = KINDS): Promise<RecoveringClient[]> {
   const all: RecoveringClient[] = [];
   for (let number = 0; number < count; number++) {
-    const transports = KINDS[number % KINDS.length] as string[];
+    const transports = kinds[number % kinds.length] as string[];
     const client = await clients.connect(cluster.url, { transports });
-    await client.socket.emitWithAck("join", ROOM);
-    all.push(client);
+    const { io: manager } = client.socket;
+    const news = clients.add(new RecoveringClient(cluster.url, {}, "/news", manager));
+    if (!news.socket.connected) await news.connected();
+    if (transports.length > 1) await untilUpgraded(manager.engine);
+    for (const each of [client, news]) await each.socket.emitWithAck("join", ROOM);
+    all.push(client, news);
   }
   return all;
 }
 
-test("with clients of every kind and traffic: all recover, no poll fails, nobody misses or hears twice anything", async () => {
+function untilUpgraded(engine: RecoveringClient["socket"]["io"]["engine"]): Promise<void> {
+  if (engine.transport.name === "websocket") return Promise.resolve();
+  return new Promise((resolve) => engine.once("upgrade", () => resolve()));
+}
+
+const isPolling = ({ socket }: RecoveringClient) => socket.io.engine.transport.name === "polling";
+
+/** Has the client talk to the server until that is over. @returns how often it has */
+async function talk({ socket }: RecoveringClient, isOver: () => boolean): Promise<number> {
+  for (let said = 0; ; ) {
+    if (isOver()) return said;
+    expect(await socket.emitWithAck("echo", ++said)).toBe(said);
+  }
+}
+
+/** Has the primary speak to both namespaces all the time, since no worker is there from the beginning to the end. */
+async function speak({ primary }: Supervised): Promise<void> {
+  await primary.run(async (ctx, room) => {
+    const { hub } = await ctx.cluster();
+    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
+    store.said = 0;
+    store.timer = setInterval(() => {
+      for (const namespace of ["/", "/news"]) hub.emitter(namespace).to(room).emit("said", store.said);
+      store.said++;
+    }, 5);
+  }, ROOM);
+}
+
+/** @returns how often it has spoken */
+function fallSilent({ primary }: Supervised): Promise<number> {
+  return primary.run(() => {
+    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
+    clearInterval(store.timer);
+    return store.said;
+  });
+}
+
+const scale = ({ primary }: Supervised, workers: number) =>
+  primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
+
+test("with clients of every kind and traffic both ways nobody misses or hears twice anything, and no WebSocket client is disconnected", async () => {
   const cluster = await start({ how: { version: 1 } });
   const all = await connectAll(cluster, 12);
   const old = cluster.pids;
   const failures: string[] = [];
   for (const { socket } of all) socket.io.on("error", (error) => failures.push(error.message));
   cluster.home.start({ version: 2 });
+  const moving = all.filter((client) => !isPolling(client));
+  let isOver = false;
+  const talks = moving.map((client) => talk(client, () => isOver));
 
-  // The primary speaks, since no worker is there from the beginning to the end.
-  await cluster.primary.run(async (ctx, room) => {
-    const { hub } = await ctx.cluster();
-    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
-    store.said = 0;
-    store.timer = setInterval(
-      () =>
-        void hub
-          .emitter()
-          .to(room)
-          .emit("said", store.said++),
-      5,
-    );
-  }, ROOM);
+  await speak(cluster);
   const result = await cluster.reload();
-  const said = await cluster.primary.run(() => {
-    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
-    clearInterval(store.timer);
-    return store.said;
-  });
+  const said = await fallSilent(cluster);
+  isOver = true;
+  const counts = await Promise.all(talks);
 
-  expect(result).toMatchObject({ workers: 2, killed: 0 });
+  // Of three clients, one cannot move. It comes back to the other worker, and may have to do so again.
+  expect(result).toMatchObject({ workers: 2, moved: 8, killed: 0 });
+  expect(result.closed).toBeGreaterThanOrEqual(4);
   expect(failures).toEqual([]);
   expect(said).toBeGreaterThan(10);
   await Promise.all(all.map((client) => client.has("said", said - 1)));
@@ -63,9 +97,56 @@ test("with clients of every kind and traffic: all recover, no poll fails, nobody
     expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
     expect(new Set(client.connects.map(({ id }) => id)).size).toBe(1);
   }
+  expect(moving.map(({ connects }) => connects.length)).toEqual(moving.map(() => 1));
+  moving.forEach((client, i) => {
+    expect(client.of("echoed")).toEqual(Array.from({ length: counts[i] ?? 0 }, (_, at) => [at + 1]));
+  });
   expect(cluster.pids.filter((pid) => old.includes(pid))).toEqual([]);
   const served = await Promise.all([0, 1, 2, 3].map(() => httpRequest(cluster.url)));
   expect(served.map(({ text }) => text.split(" ")[0])).toEqual(["2", "2", "2", "2"]);
+});
+
+test("scale() and rebalance() move sessions, and disconnect nobody", async () => {
+  const cluster = await start();
+  const all = await connectAll(cluster, 12, [["websocket"]]);
+  await speak(cluster);
+  expect(await scale(cluster, 1)).toEqual({ before: 2, after: 1, moved: 6, closed: 0, killed: 0 });
+  expect(await scale(cluster, 3)).toEqual({ before: 1, after: 3, moved: 8, closed: 0, killed: 0 });
+  const balance = await cluster.primary.run(async (ctx) => (await ctx.cluster()).rebalance());
+  expect(balance).toEqual({ moved: 0, connections: [4, 4, 4], reason: expect.stringContaining("share") });
+  // Those of one worker go to all others.
+  expect(await scale(cluster, 2)).toMatchObject({ moved: 4, closed: 0 });
+  const { slots } = await cluster.status();
+  expect(slots.map(({ connections }) => connections)).toEqual([6, 6]);
+
+  const said = await fallSilent(cluster);
+  await Promise.all(all.map((client) => client.has("said", said - 1)));
+  const everything = Array.from({ length: said }, (_, number) => [number]);
+  for (const client of all) expect(client.of("said")).toEqual(everything);
+  expect(all.map(({ connects }) => connects.length)).toEqual(all.map(() => 1));
+});
+
+test("a successor that dies while sessions move to it leaves its predecessor in place", async () => {
+  const cluster = await start({ options: { workers: 1, restartDelay: 60_000 } });
+  const all = await connectAll(cluster, 12, [["websocket"]]);
+  const { pids } = cluster;
+  await speak(cluster);
+  cluster.home.start({ diesOfMoves: true });
+  const error = await cluster.reload().catch((reason) => reason);
+  expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+  expect(error.message).toContain("The new worker for slot 0 ended with SIGKILL");
+  const said = await fallSilent(cluster);
+  await Promise.all(all.map((client) => client.has("said", said - 1)));
+  const everything = Array.from({ length: said }, (_, number) => [number]);
+  for (const client of all) {
+    expect(client.of("said")).toEqual(everything);
+    expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
+  }
+  expect(cluster.pids).toEqual(pids);
+  const { slots } = await cluster.status();
+  expect(slots).toMatchObject([{ state: "ready", pid: pids[0], connections: 12 }]);
+  cluster.home.start({});
+  expect(await cluster.reload()).toMatchObject({ workers: 1, moved: 12, closed: 0 });
 });
 
 test("an HTTP request that has begun is finished", async () => {
@@ -96,16 +177,20 @@ test("tells how far it is", async () => {
   const cluster = await start();
   const steps: string[] = [];
   cluster.primary.on("reload:progress", ({ slot, step, workersDone }: ReloadProgress) => {
-    steps.push(`${slot} ${step} ${workersDone}`);
+    const now = `${slot} ${step} ${workersDone}`;
+    // How far the moves are is told again and again.
+    if (steps.at(-1) !== now) steps.push(now);
   });
   const done = cluster.primary.next("reload:done");
   await cluster.reload();
   await done;
   expect(steps).toEqual([
     "0 starting 0",
+    "0 moving 0",
     "0 draining 0",
     "0 done 1",
     "1 starting 1",
+    "1 moving 1",
     "1 draining 1",
     "1 done 2",
   ]);

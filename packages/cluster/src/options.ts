@@ -119,8 +119,9 @@ export interface ClusterOptions {
    */
   maxCrashes?: number;
   /**
-   * How long a worker that is replaced may take to end: for requests in progress and for clients that cannot be
-   * moved. Then it is killed. Milliseconds, integer, 0–2147483647.
+   * How long a worker that is replaced may take to finish its requests and end, when its sessions have moved. Then it is
+   * killed. Before, clients that cannot be moved stay for half of this time, and are closed over a quarter of it.
+   * Milliseconds, integer, 0–2147483647.
    * @default 10000
    */
   drainTimeout?: number;

@@ -67,22 +67,28 @@ export interface RebalanceResult {
   readonly reason: string | undefined;
 }
 
-/** How a part of a worker's sessions, or all, go to others. */
+/** All sessions of a worker go to others. */
 export interface MoveOrder {
-  /** The worker that they leave. It takes no new connections. */
+  /** The worker that they leave. It gets no new connections from then on. */
   readonly from: Worker;
-  /** The workers that they may go to; all are ready. */
+  /** The workers that they go to; all are ready. */
   readonly to: readonly Worker[];
-  /** How many are to go; `undefined` for all. */
-  readonly count: number | undefined;
-  /** Aborts when there is no time left. Sessions that are on their way then are finished or given back. */
-  readonly signal: AbortSignal;
-  /** Told of each change, often. */
+  /** Told several times a second, as long as the worker says how it goes. */
   readonly onProgress: (progress: { readonly moved: number; readonly total: number }) => void;
 }
 
-/**
- * Moves live sessions between workers. It never rejects: what it cannot move stays where it is, and is drained.
- * Resolves with how many have moved, when no more can.
- */
-export type MoveSessions = (order: MoveOrder) => Promise<{ readonly moved: number }>;
+/** What became of the sessions. */
+export interface MovedSessions {
+  readonly moved: number;
+  /** Those that could not be moved, or were lost on the way. */
+  readonly closed: number;
+  /**
+   * - `"done"`: no session is left there.
+   * - `"left"`: some may be left, and are drained.
+   * - `"kept"`: none of the others lives any more; the worker gets new connections again.
+   */
+  readonly outcome: "done" | "left" | "kept";
+}
+
+/** Moves live sessions between workers. It never rejects. */
+export type MoveSessions = (order: MoveOrder) => Promise<MovedSessions>;

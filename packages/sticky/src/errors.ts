@@ -44,8 +44,8 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_SET_UP"
   /**
-   * Rejection of `retire()`: a worker that it names is not ready, or both are the same. Wait for the event
-   * `worker:ready` of the successor first.
+   * Rejection of `retire()` and `moveSessions()`: a worker that they name is not ready, or is its own successor. Wait
+   * for the event `worker:ready` of the successor first.
    */
   | "HOLDFAST_ERR_NO_WORKER"
   /**

@@ -8,6 +8,7 @@ export type {
   Mover,
   RebalanceOptions,
   RetireOptions,
+  Successors,
   WorkerLike,
 } from "./moves.js";
 export type {

@@ -38,6 +38,9 @@ export interface WorkerLike {
   readonly id: number;
 }
 
+/** The worker that gets the sessions of another one, or several that get them in turn. */
+export type Successors = WorkerLike | readonly WorkerLike[];
+
 /** Options of the primary's `retire()`. */
 export interface RetireOptions {
   /**
@@ -46,7 +49,7 @@ export interface RetireOptions {
    */
   window?: number;
   /**
-   * How long sessions that cannot be moved may stay; then they are closed, and their clients come back and recover.
+   * How long sessions that cannot be moved may stay, from when all others have moved; then they are closed, and their clients come back and recover.
    * Milliseconds, integer, 0–2147483647.
    * @default 30000
    */
@@ -56,6 +59,11 @@ export interface RetireOptions {
    * @default 5000
    */
   spread?: number;
+  /**
+   * Is told about four times a second how far it is.
+   * @default undefined
+   */
+  onProgress?: (progress: MoveProgress) => void;
 }
 
 /** Options of the primary's `rebalance()`. */
@@ -91,11 +99,11 @@ export interface MoveOptions {
   onProgress?: (progress: MoveProgress) => void;
 }
 
-/** How far `moveSessions()` is. */
+/** How far `retire()` or `moveSessions()` is. */
 export interface MoveProgress {
-  /** Sessions that live at the other worker by now. */
+  /** Sessions that live at other workers by now. */
   readonly moved: number;
-  /** Sessions that were there when it began. */
+  /** Sessions that were there when it was last tried, and that were moved before. */
   readonly total: number;
 }
 
@@ -104,8 +112,8 @@ export interface MoveResult {
   /**
    * - `"done"`: no session is left there, or, of `rebalance()`, enough have moved.
    * - `"worker-gone"`: the worker has ended before.
-   * - `"successor-gone"`: the other worker has ended before. The first one keeps what has not moved, and gets new
-   *   connections again.
+   * - `"successor-gone"`: the other worker, or the last of them, has ended before. The first one keeps what has not
+   *   moved, and gets new connections again.
    * - `"timeout"`: the worker does not say how it goes. It is like after `"successor-gone"`.
    */
   readonly outcome: "done" | "worker-gone" | "successor-gone" | "timeout";

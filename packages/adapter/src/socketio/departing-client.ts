@@ -39,6 +39,9 @@ const QUIET_MS = 1_000;
 /** "Service Restart" (IANA's registry of WebSocket close codes). */
 const SERVICE_RESTART = 1012;
 
+/** On their way out: whoever wants them as well finds them busy. */
+const departing = new WeakSet<Connection>();
+
 export class DepartingClient implements MovableSession {
   readonly #io: Server;
   readonly #connection: Connection;
@@ -69,6 +72,8 @@ export class DepartingClient implements MovableSession {
   async depart(workerId: number): Promise<Uint8Array | undefined> {
     const webSocket = webSocketOf(this.#connection);
     if (!this.#client || !webSocket || !isOpenWebSocket(webSocket)) return undefined;
+    if (departing.has(this.#connection)) return undefined;
+    departing.add(this.#connection);
     webSocket.pause();
     const isQuiet = await this.#becomesQuiet(webSocket);
     const sockets = this.#sockets;
@@ -102,6 +107,7 @@ export class DepartingClient implements MovableSession {
   }
 
   #stay(webSocket: WebSocket): undefined {
+    departing.delete(this.#connection);
     if (isOpenWebSocket(webSocket)) webSocket.resume();
   }
 

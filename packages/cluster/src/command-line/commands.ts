@@ -58,8 +58,14 @@ export const scale: Command = async (args) => {
   if (text === undefined) throw wrongUsage("scale", "How many workers?");
   const workers = numberOf("scale", "The number of workers", text, 1, MAX_WORKERS);
   const { path } = await findOne(values);
-  const { before, after, closed } = (await ask(path, { command: "scale", workers }, () => {})) as ScaleResult;
-  console.log(`Scaled from ${before} to ${after} workers; ${closed} connections were closed.`);
+  const { before, after, moved, closed } = (await ask(
+    path,
+    { command: "scale", workers },
+    () => {},
+  )) as ScaleResult;
+  console.log(
+    `Scaled from ${before} to ${after} workers: ${moved} sessions moved, ${closed} connections closed.`,
+  );
   return EXIT.done;
 };
 

@@ -41,8 +41,8 @@ SIGTERM and SIGINT stop it, SIGHUP reloads it.
   -h, --help               show this text`,
   reload: `Usage: holdfast reload [options]
 
-Replaces the workers, one after another: each goes when its successor is ready. If one does not become ready, the
-others stay as they are, and the exit code is 1.
+Replaces the workers, one after another: when the successor of one is ready, its live sessions move there. If one does
+not become ready, the others stay as they are, and the exit code is 1.
 
 ${WHICH}`,
   status: `Usage: holdfast status [options]
@@ -60,12 +60,12 @@ Ctrl+C; or once, if its output is no terminal.
 ${WHICH}`,
   scale: `Usage: holdfast scale <number> [options]
 
-Changes the number of workers. Those that are too many finish what they have begun.
+Changes the number of workers. Live sessions move to new ones, and away from those that are too many.
 
 ${WHICH}`,
   rebalance: `Usage: holdfast rebalance [options]
 
-Spreads live sessions evenly over the workers.
+Moves live sessions until all workers have their share.
 
 ${WHICH}`,
   stop: `Usage: holdfast stop [options]

@@ -2,24 +2,20 @@
  * One reload: a place after another gets a new worker, and the old one goes when that is ready.
  * Owns: its progress. Runs in: primary.
  *
- * A successor that fails ends the reload: its predecessor has not heard of it, and goes on, and so do all whose turn had
- * not come. So a broken version of the application costs nothing but the places that have it already, and those had
- * become ready.
+ * A successor that fails ends the reload: its predecessor goes on, with the sessions that had not moved, and so do all
+ * whose turn had not come. So a broken version of the application costs nothing but the places that have it already, and
+ * those had become ready.
  */
 import { HoldfastError, messageOf } from "../errors.js";
-import type { ReloadProgress, ReloadResult, ReloadStep, SessionCounts } from "../reload.js";
+import type { ReloadProgress, ReloadResult, ReloadStep } from "../reload.js";
 import type { WorkerExit } from "../status.js";
-import type { RetirementSettings } from "./retirement.js";
+import type { Retirement, RetirementSettings } from "./retirement.js";
 import type { Slot } from "./slot.js";
 import type { WorkerProcess } from "./worker-process.js";
 
 export interface ReloadHooks {
   fork(slot: number): WorkerProcess;
-  retire(
-    worker: WorkerProcess,
-    to: readonly WorkerProcess[],
-    onProgress: RetirementSettings["onProgress"],
-  ): Promise<SessionCounts>;
+  retire(worker: WorkerProcess, onProgress: RetirementSettings["onProgress"]): Retirement;
   throwIfStopping(): void;
   onProgress(progress: ReloadProgress): void;
 }
@@ -75,15 +71,26 @@ export class Reloading {
 
   async #retire(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<void> {
     const [movedBefore, totalBefore] = [this.#moved, this.#total];
-    const counts = await this.#hooks.retire(old, [successor], (step, moved, total) => {
+    const retirement = this.#hooks.retire(old, (step, moved, total) => {
       this.#moved = movedBefore + moved;
       this.#total = totalBefore + total;
       this.#tell(step, slot);
     });
+    if (!(await retirement.move([successor]))) await this.#rollBack(slot, old, successor);
+    const counts = await retirement.end();
     this.#moved = movedBefore + counts.moved;
     this.#total = totalBefore + counts.moved + counts.closed;
     this.#closed += counts.closed;
     this.#killed += counts.killed;
+  }
+
+  /** The successor has failed while sessions moved to it. */
+  async #rollBack(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<never> {
+    this.#hooks.throwIfStopping();
+    // Another one may have been started in the place of the successor.
+    const other = slot.adopt(old);
+    if (other !== successor) void other?.end(0);
+    throw this.#failure(slot, describe(await successor.exited));
   }
 
   #tell(step: ReloadStep, slot: Slot): void {

@@ -1,16 +1,18 @@
 /**
  * A worker goes: its live sessions move, what is left is drained, its process ends.
- * Owns: the time that the move may take. Runs in: primary.
+ * Owns: the time that it may be silent while it moves them. Runs in: primary.
  */
-import type { MoveSessions, SessionCounts } from "../reload.js";
+import type { MovedSessions, MoveSessions, SessionCounts } from "../reload.js";
 import type { WorkerProcess } from "./worker-process.js";
+
+/** A worker that moves sessions says how it goes several times a second. */
+const MIN_SILENT_MS = 2_000;
 
 export interface RetirementSettings {
   readonly drainTimeoutMs: number;
   /** How many connections are open there. */
   connections(): number;
-  /** `undefined` if sessions cannot be moved. */
-  readonly move: MoveSessions | undefined;
+  readonly move: MoveSessions;
   /** Told when it begins to move and to drain, and how far the moves are. */
   onProgress(step: "moving" | "draining", moved: number, total: number): void;
 }
@@ -18,42 +20,58 @@ export interface RetirementSettings {
 export class Retirement {
   readonly #worker: WorkerProcess;
   readonly #settings: RetirementSettings;
+  #moves: MovedSessions = NOTHING_MOVED;
 
   constructor(worker: WorkerProcess, settings: RetirementSettings) {
     this.#worker = worker;
     this.#settings = settings;
   }
 
-  /** @param to the workers that its sessions may go to */
-  async run(to: readonly WorkerProcess[]): Promise<SessionCounts> {
-    const { drainTimeoutMs, connections, onProgress } = this.#settings;
-    const open = connections();
-    // While it moves, it is the router that gives it no new connections.
-    const moved = await this.#move(to);
-    this.#worker.retire();
-    onProgress("draining", moved, Math.max(open, moved));
-    const { reason } = await this.#worker.end(drainTimeoutMs);
-    return { moved, closed: Math.max(0, open - moved), killed: reason === "overdue" ? 1 : 0 };
+  /**
+   * Moves its sessions.
+   * @param to the workers that they go to
+   * @returns false if none of those lives any more: then the worker may go on as before
+   */
+  async move(to: readonly WorkerProcess[]): Promise<boolean> {
+    if (to.length === 0 || !this.#worker.isReady) return true;
+    this.#settings.onProgress("moving", 0, this.#settings.connections());
+    this.#moves = await this.#moved(to);
+    return this.#moves.outcome !== "kept";
   }
 
-  async #move(to: readonly WorkerProcess[]): Promise<number> {
+  /** Ends it. */
+  async end(): Promise<SessionCounts> {
+    const { drainTimeoutMs, connections, onProgress } = this.#settings;
+    const { moved, outcome } = this.#moves;
+    // What is left when all have moved are requests, which are finished.
+    const closed = this.#moves.closed + (outcome === "done" ? 0 : connections());
+    this.#worker.retire();
+    onProgress("draining", moved, moved + closed);
+    const { reason } = await this.#worker.end(drainTimeoutMs);
+    return { moved, closed, killed: reason === "overdue" ? 1 : 0 };
+  }
+
+  /** What has moved when no more does, or when the worker says nothing any more. */
+  async #moved(to: readonly WorkerProcess[]): Promise<MovedSessions> {
     const { move, drainTimeoutMs, onProgress } = this.#settings;
-    if (!move || to.length === 0 || !this.#worker.isReady) return 0;
-    onProgress("moving", 0, 0);
-    const time = new AbortController();
-    const timer = setTimeout(() => time.abort(), drainTimeoutMs);
-    void this.#worker.exited.then(() => time.abort());
-    try {
-      const { moved } = await move({
-        from: this.#worker.worker,
-        to: to.map(({ worker }) => worker),
-        count: undefined,
-        signal: time.signal,
-        onProgress: ({ moved, total }) => onProgress("moving", moved, total),
-      });
-      return moved;
-    } finally {
-      clearTimeout(timer);
-    }
+    let moves = NOTHING_MOVED;
+    let timer: NodeJS.Timeout | undefined;
+    const silence = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, Math.max(drainTimeoutMs, MIN_SILENT_MS));
+    });
+    const result = move({
+      from: this.#worker.worker,
+      to: to.map(({ worker }) => worker),
+      onProgress: ({ moved, total }) => {
+        timer?.refresh();
+        moves = { ...moves, moved };
+        onProgress("moving", moved, total);
+      },
+    });
+    const told = await Promise.race([result, silence]);
+    clearTimeout(timer);
+    return told ?? moves;
   }
 }
+
+const NOTHING_MOVED: MovedSessions = { moved: 0, closed: 0, outcome: "left" };

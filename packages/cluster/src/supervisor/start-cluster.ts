@@ -28,21 +28,23 @@ export interface Cluster extends EventEmitter<ClusterEvents> {
   /** What is going on now. */
   status(): ClusterStatus;
   /**
-   * Replaces all workers, one after another: each goes when its successor is ready, and finishes what it has begun.
-   * The file of the workers is read anew. Called while a reload goes on, it does one more after that.
-   * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED` if a new worker does not become ready: the others stay
+   * Replaces all workers, one after another: when the successor of one is ready, its live sessions move there, and it
+   * finishes its requests. The file of the workers is read anew. Called while a reload goes on, it does one more after that.
+   * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED` if a new worker does not become ready, or dies while sessions move to
+   * it: the others stay
    * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` when the cluster stops
    */
   reload(): Promise<ReloadResult>;
   /**
-   * Changes the number of workers. Those that are too many finish what they have begun.
+   * Changes the number of workers. Live sessions move to new ones, and away from those that are too many, which finish
+   * their requests.
    * @param workers integer, 1–512
    * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED` if a new worker does not become ready at the first try
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`, `HOLDFAST_ERR_CLOSED`
    */
   scale(workers: number): Promise<ScaleResult>;
   /**
-   * Spreads live sessions evenly over the workers, and says what it has done.
+   * Moves live sessions from workers that have more than their share, until none has a tenth more than the average.
    * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` when the cluster stops
    */
   rebalance(): Promise<RebalanceResult>;

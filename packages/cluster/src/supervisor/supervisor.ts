@@ -32,7 +32,7 @@ export class Supervisor {
   reloads = 0;
   readonly #options: ResolvedClusterOptions;
   readonly #router: StickyPrimary;
-  readonly #move: MoveSessions | undefined;
+  readonly #move: MoveSessions;
   readonly #slots: Slot[] = [];
   /** All whose processes live, those that leave and those that come included. */
   readonly #living = new Set<WorkerProcess>();
@@ -49,7 +49,7 @@ export class Supervisor {
   constructor(
     options: ResolvedClusterOptions,
     router: StickyPrimary,
-    move: MoveSessions | undefined,
+    move: MoveSessions,
     events: EventEmitter<ClusterEvents>,
   ) {
     this.#options = options;
@@ -194,7 +194,7 @@ export class Supervisor {
     this.throwIfStopping();
     const reloading = new Reloading(slots, {
       fork: (slot) => this.fork(slot),
-      retire: (worker, to, onProgress) => this.#retire(worker, to, onProgress),
+      retire: (worker, onProgress) => this.#retirementOf(worker, onProgress),
       throwIfStopping: () => this.throwIfStopping(),
       onProgress: (progress) => {
         this.reload = progress;
@@ -224,7 +224,13 @@ export class Supervisor {
     }
     const leaving = this.#slots.splice(workers).flatMap((slot) => slot.vacate() ?? []);
     const to = this.#slots.flatMap(({ worker }) => (worker?.isReady ? [worker] : []));
-    const counts = await Promise.all(leaving.map((worker) => this.#retire(worker, to)));
+    const counts = await Promise.all(
+      leaving.map(async (worker) => {
+        const retirement = this.#retirementOf(worker);
+        await retirement.move(to);
+        return retirement.end();
+      }),
+    );
     return { before, after: this.#slots.length, ...sum(counts) };
   }
 
@@ -253,14 +259,10 @@ export class Supervisor {
     return { moved, connections, reason: moved > 0 ? undefined : whyNothingMoved(results) };
   }
 
-  #retire(
-    worker: WorkerProcess,
-    to: readonly WorkerProcess[],
-    onProgress: RetirementSettings["onProgress"] = () => {},
-  ): Promise<SessionCounts> {
+  #retirementOf(worker: WorkerProcess, onProgress: RetirementSettings["onProgress"] = () => {}): Retirement {
     const { drainTimeoutMs } = this.#options;
     const connections = () => this.#connections().get(worker.identity.workerId) ?? 0;
-    return new Retirement(worker, { drainTimeoutMs, connections, move: this.#move, onProgress }).run(to);
+    return new Retirement(worker, { drainTimeoutMs, connections, move: this.#move, onProgress });
   }
 
   async #stop(timeoutMs: number): Promise<StopResult> {

@@ -3,7 +3,14 @@
  * Owns: the defaults and the ranges of their options. Runs in: primary.
  */
 import { HoldfastError } from "../errors.js";
-import type { MoveOptions, MoveResult, RebalanceOptions, RetireOptions, WorkerLike } from "../moves.js";
+import type {
+  MoveOptions,
+  MoveResult,
+  RebalanceOptions,
+  RetireOptions,
+  Successors,
+  WorkerLike,
+} from "../moves.js";
 import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import { ALL_SESSIONS, type MoveTask, NEVER } from "../wire/move-messages.js";
 import type { Roster } from "./roster.js";
@@ -16,19 +23,19 @@ const TOLERANCE = 0.1;
 export async function retire(
   roster: Roster,
   worker: WorkerLike,
-  successor: WorkerLike,
+  successors: Successors,
   input: RetireOptions = {},
 ): Promise<MoveResult> {
   const options = new OptionReader("retire", input);
-  const { window, drainMs, spreadMs } = options.end({
+  const { onProgress, ...task } = options.end({
     window: windowOf(options),
     drainMs: options.integer("drainTimeout", 30_000, 0, MAX_TIMER_MS),
     spreadMs: options.integer("spread", 5_000, 0, MAX_TIMER_MS),
+    onProgress: options.fn<RetireOptions["onProgress"]>("onProgress", undefined),
   });
-  const [source, target] = pairOf(roster, worker, successor);
+  const [source, targets] = partiesOf(roster, worker, successors);
   roster.setRetiring(source.workerId, true);
-  const limit = ALL_SESSIONS;
-  return start(roster, source, { successor: target.workerId, limit, window, drainMs, spreadMs });
+  return start(roster, source, { ...task, successors: targets, limit: ALL_SESSIONS }, { onProgress });
 }
 
 export async function moveSessions(
@@ -44,8 +51,8 @@ export async function moveSessions(
     signal: options.value("signal", undefined, isSignal, "an AbortSignal"),
     onProgress: options.fn<MoveOptions["onProgress"]>("onProgress", undefined),
   });
-  const [source, target] = pairOf(roster, worker, successor);
-  const task = { successor: target.workerId, limit, window, drainMs: NEVER, spreadMs: 0 };
+  const [source, successors] = partiesOf(roster, worker, successor);
+  const task = { successors, limit, window, drainMs: NEVER, spreadMs: 0 };
   return start(roster, source, task, control);
 }
 
@@ -54,7 +61,13 @@ export async function rebalance(roster: Roster, input: RebalanceOptions = {}): P
   const { window } = options.end({ window: windowOf(options) });
   return Promise.all(
     planOf(roster.ready).map(({ from, to, sessions }) =>
-      start(roster, from, { successor: to.workerId, limit: sessions, window, drainMs: NEVER, spreadMs: 0 }),
+      start(roster, from, {
+        successors: [to.workerId],
+        limit: sessions,
+        window,
+        drainMs: NEVER,
+        spreadMs: 0,
+      }),
     ),
   );
 }
@@ -107,10 +120,15 @@ function isSignal(value: unknown): value is AbortSignal | undefined {
   return value === undefined || value instanceof AbortSignal;
 }
 
-function pairOf(roster: Roster, worker: WorkerLike, successor: WorkerLike): [RoutedWorker, RoutedWorker] {
-  const [source, target] = [readyWorker(roster, worker), readyWorker(roster, successor)];
-  if (source === target) throw noWorker(`Worker ${source.workerId} cannot be its own successor.`);
-  return [source, target];
+function partiesOf(roster: Roster, worker: WorkerLike, successors: Successors): [RoutedWorker, number[]] {
+  const source = readyWorker(roster, worker);
+  const targets = "id" in successors ? [successors] : successors;
+  const ids = targets.map((successor) => readyWorker(roster, successor).workerId);
+  if (ids.length === 0) throw noWorker(`Worker ${source.workerId} has no successor. Name at least one.`);
+  if (ids.includes(source.workerId)) {
+    throw noWorker(`Worker ${source.workerId} cannot be its own successor.`);
+  }
+  return [source, ids];
 }
 
 function readyWorker(roster: Roster, { id }: WorkerLike): RoutedWorker {

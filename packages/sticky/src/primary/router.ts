@@ -13,7 +13,14 @@ import type { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
 import { Histogram } from "../histogram.js";
-import type { MoveOptions, MoveResult, RebalanceOptions, RetireOptions, WorkerLike } from "../moves.js";
+import type {
+  MoveOptions,
+  MoveResult,
+  RebalanceOptions,
+  RetireOptions,
+  Successors,
+  WorkerLike,
+} from "../moves.js";
 import { type PrimaryEvents, type PrimaryStats, REFUSAL_REASONS, type RefusalReason } from "../stats.js";
 import { decodeMark, NO_OWNER } from "../wire/owner-mark.js";
 import { sessionIdOf } from "../wire/session-id.js";
@@ -117,8 +124,8 @@ export class Router extends EventEmitter<PrimaryEvents> {
     return this.#readiness.wait(workers);
   }
 
-  retire(worker: WorkerLike, successor: WorkerLike, options?: RetireOptions): Promise<MoveResult> {
-    return retire(this.#roster, worker, successor, options);
+  retire(worker: WorkerLike, successors: Successors, options?: RetireOptions): Promise<MoveResult> {
+    return retire(this.#roster, worker, successors, options);
   }
 
   moveSessions(worker: WorkerLike, successor: WorkerLike, options?: MoveOptions): Promise<MoveResult> {

@@ -10,14 +10,16 @@ import createDebug from "debug";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
 import type { Peer } from "../wire/messages.js";
-import { type MoveCounts, type MoveMessage, type MoveTask, NEVER } from "../wire/move-messages.js";
+import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js";
 
 const debug = createDebug("holdfast:sticky:moves");
 
 /** How long a session on its way may be without progress. */
 const MOVE_MS = 15_000;
-/** How long a worker may be silent when its task should be over. */
-const GRACE_MS = 5_000;
+/** How long a worker with a task may be silent: it reports several times a second. */
+const SILENT_MS = 20_000;
+/** How long a worker may take to stop when its sessions have nowhere to go any more. */
+const STOP_MS = 5_000;
 
 /** A worker, as moves need it. */
 export interface MovingWorker {
@@ -48,7 +50,7 @@ interface Task extends MoveTask {
   /** What it ends with when the worker says that it is over. */
   outcome: MoveOutcome;
   counts: MoveCounts;
-  timer: NodeJS.Timeout | undefined;
+  timer: NodeJS.Timeout;
   settle(outcome: MoveOutcome): void;
 }
 
@@ -91,10 +93,7 @@ export class SessionMoves {
     const id = ++this.#lastId;
     return new Promise((resolve) => {
       // What is on its way arrives: the worker says when it is done.
-      const onAbort = () => {
-        this.#hooks.send(source, { kind: "stopMoves", task: id });
-        entry.timer ??= setTimeout(() => this.#giveUp(entry), MOVE_MS + GRACE_MS).unref();
-      };
+      const onAbort = () => this.#hooks.send(source, { kind: "stopMoves", task: id });
       const settle = (outcome: MoveOutcome) => {
         clearTimeout(entry.timer);
         signal?.removeEventListener("abort", onAbort);
@@ -108,13 +107,9 @@ export class SessionMoves {
         onProgress,
         outcome: "done",
         counts: NOTHING,
-        timer: undefined,
+        timer: setTimeout(() => this.#giveUp(entry), SILENT_MS).unref(),
         settle,
       };
-      if (task.drainMs !== NEVER) {
-        const silentMs = task.drainMs + task.spreadMs + MOVE_MS + GRACE_MS;
-        entry.timer = setTimeout(() => this.#giveUp(entry), silentMs).unref();
-      }
       this.#tasks.set(id, entry);
       this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
       if (signal?.aborted) onAbort();
@@ -145,7 +140,7 @@ export class SessionMoves {
     }
     for (const task of [...this.#tasks.values()]) {
       if (task.source === workerId) task.settle("worker-gone");
-      else if (task.successor === workerId) this.#stop(task);
+      else if (!task.successors.some((id) => this.#hooks.find(id)?.isUsable())) this.#stop(task);
     }
   }
 
@@ -160,7 +155,7 @@ export class SessionMoves {
     this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
     this.#hooks.onStopped(task.source);
     clearTimeout(task.timer);
-    task.timer = setTimeout(() => task.settle("successor-gone"), GRACE_MS).unref();
+    task.timer = setTimeout(() => task.settle("successor-gone"), STOP_MS).unref();
   }
 
   /** The worker is silent. */
@@ -218,6 +213,7 @@ export class SessionMoves {
     if (task?.source !== workerId) return;
     const { total, moved, lost, closed, left } = report;
     task.counts = { total, moved, lost, closed, left };
+    task.timer.refresh();
     task.onProgress?.({ moved, total });
     if (isOver) task.settle(task.outcome);
   }

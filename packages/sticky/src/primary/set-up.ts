@@ -7,7 +7,14 @@ import { Server as NetServer } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { HoldfastError } from "../errors.js";
 import { mainThreadOnly } from "../main-thread.js";
-import type { MoveOptions, MoveResult, RebalanceOptions, RetireOptions, WorkerLike } from "../moves.js";
+import type {
+  MoveOptions,
+  MoveResult,
+  RebalanceOptions,
+  RetireOptions,
+  Successors,
+  WorkerLike,
+} from "../moves.js";
 import type { PrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
@@ -28,15 +35,15 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
    */
   ready(workers?: number): Promise<void>;
   /**
-   * Moves the live sessions of a worker to another one while their clients stay connected, for a reload. The worker
-   * gets no new connections from then on. What cannot be moved is closed after a while, and comes back to other workers.
-   * When it settles with `"done"`, no session is left, and the worker can be ended.
+   * Moves the live sessions of a worker to another one, or to several in turn, while their clients stay connected, for a
+   * reload. The worker gets no new connections from then on. What cannot be moved is closed after a while, and comes back
+   * to other workers. When it settles with `"done"`, no session is left, and the worker can be ended.
    * @param worker whose sessions; they move if it has a `mover`
-   * @param successor who gets them; it must be ready
-   * @throws {HoldfastError} `HOLDFAST_ERR_NO_WORKER` if one of the two is not ready, or both are the same
+   * @param successors who gets them; they must be ready
+   * @throws {HoldfastError} `HOLDFAST_ERR_NO_WORKER` if one of them is not ready, or the worker is among its successors
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
    */
-  retire(worker: WorkerLike, successor: WorkerLike, options?: RetireOptions): Promise<MoveResult>;
+  retire(worker: WorkerLike, successors: Successors, options?: RetireOptions): Promise<MoveResult>;
   /**
    * Moves live sessions of a worker to another one, and no more: nothing is closed, both go on as they are. What cannot be
    * moved at the moment stays.

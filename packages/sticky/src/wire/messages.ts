@@ -32,7 +32,7 @@ export const Kind = {
   address: 4,
   /** primary → worker: answers `claim`. [ticket, granted] */
   claimed: 5,
-  /** primary → worker: move sessions to that worker. [task, worker, at most, at once, close after ms, over ms] */
+  /** primary → worker: move sessions. [task, at most, at once, close after ms, over ms, …workers that get them in turn] */
   moveSessions: 10,
   /** primary → worker: that task is over; what has not left stays. [task] */
   stopMoves: 11,

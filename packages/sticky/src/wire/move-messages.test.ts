@@ -6,7 +6,7 @@ import { decodeParcel, encodeParcel } from "../../dist/wire/parcel.js";
 
 const peer = { address: "192.0.2.1", port: 80 };
 const messages: MoveMessage[] = [
-  { kind: "moveSessions", task: 1, successor: 2, limit: 3, window: 8, drainMs: -1, spreadMs: 0 },
+  { kind: "moveSessions", task: 1, successors: [2, 5], limit: 3, window: 8, drainMs: -1, spreadMs: 0 },
   { kind: "stopMoves", task: 1 },
   { kind: "moveState", move: 1, part: "AA==" },
   { kind: "moveConnection", move: 1, name: "default", peer },

@@ -7,13 +7,13 @@ import { fieldsOf, isCount, KEY, Kind, type Peer, peerOf } from "./messages.js";
 /** What a worker does with its sessions. */
 export interface MoveTask {
   readonly task: number;
-  /** The worker that gets them. */
-  readonly successor: number;
+  /** The workers that get them, in turn. */
+  readonly successors: readonly number[];
   /** How many at most; {@link ALL_SESSIONS} for all. */
   readonly limit: number;
   /** How many at the same time. */
   readonly window: number;
-  /** Milliseconds until what cannot be moved is closed; {@link NEVER} for one pass that closes nothing. */
+  /** Milliseconds until what cannot be moved is closed; {@link NEVER} for a task that closes nothing. */
   readonly drainMs: number;
   /** Milliseconds over which it is closed. */
   readonly spreadMs: number;
@@ -83,8 +83,8 @@ export function encodeMove(message: MoveMessage): object {
 function fieldsFor(message: MoveMessage): unknown[] {
   switch (message.kind) {
     case "moveSessions": {
-      const { task, successor, limit, window, drainMs, spreadMs } = message;
-      return [task, successor, limit, window, drainMs, spreadMs];
+      const { task, limit, window, drainMs, spreadMs, successors } = message;
+      return [task, limit, window, drainMs, spreadMs, ...successors];
     }
     case "stopMoves":
       return [message.task];
@@ -116,8 +116,10 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
   if (!isCount(id)) return undefined;
   switch (kind) {
     case Kind.moveSessions: {
-      if (!isCount(a) || !isCount(b) || !isCount(c) || !isMs(d) || !isMs(e)) return undefined;
-      return { kind: "moveSessions", task: id, successor: a, limit: b, window: c, drainMs: d, spreadMs: e };
+      const successors = fields.slice(6);
+      if (!isCount(a) || !isCount(b) || !isMs(c) || !isMs(d)) return undefined;
+      if (successors.length === 0 || !successors.every(isCount)) return undefined;
+      return { kind: "moveSessions", task: id, limit: a, window: b, drainMs: c, spreadMs: d, successors };
     }
     case Kind.stopMoves:
       return { kind: "stopMoves", task: id };

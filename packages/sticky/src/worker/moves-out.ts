@@ -15,6 +15,8 @@ const debug = createDebug("holdfast:sticky:moves");
 
 /** How often it is looked again at what could not be moved. */
 const RETRY_MS = 100;
+/** For how long, where nothing is to be closed: a worker that has just started may not have joined the hub yet. */
+const BUSY_MS = 2_000;
 /** How often the primary hears how it goes. */
 const REPORT_MS = 250;
 
@@ -44,7 +46,8 @@ type Turn = "moved" | "lost" | "stayed";
  */
 interface Task extends MoveTask {
   state: "moving" | "closing" | "over";
-  readonly deadline: number;
+  /** Counts the sessions whose turn it was: the successors take turns as well. */
+  turns: number;
   total: number;
   /** Sessions that have moved or are about to. */
   begun: number;
@@ -66,11 +69,10 @@ export class MovesOut {
   }
 
   start(order: MoveTask): void {
-    const deadline = order.drainMs === NEVER ? 0 : performance.now() + order.drainMs;
     const task: Task = {
       ...order,
       state: "moving",
-      deadline,
+      turns: 0,
       total: 0,
       begun: 0,
       moved: 0,
@@ -114,12 +116,18 @@ export class MovesOut {
 
   /** What cannot be moved may end by itself, or become such that it can. */
   async #moveAll(task: Task): Promise<void> {
-    for (;;) {
+    await this.#pass(task);
+    const deadline = performance.now() + (task.drainMs === NEVER ? BUSY_MS : task.drainMs);
+    while (task.state === "moving" && this.#hasMore(task) && performance.now() < deadline) {
+      await sleep(Math.min(RETRY_MS, Math.max(1, deadline - performance.now())));
       await this.#pass(task);
-      const isDone = this.#hooks.sessions().length === 0 || performance.now() >= task.deadline;
-      if (task.state === "over" || isDone) return;
-      await sleep(Math.min(RETRY_MS, Math.max(1, task.deadline - performance.now())));
     }
+  }
+
+  /** Whether it makes sense to try again. */
+  #hasMore({ drainMs, begun, limit, left }: Task): boolean {
+    if (drainMs !== NEVER) return this.#hooks.sessions().length > 0;
+    return begun < limit && left.busy !== undefined;
   }
 
   async #pass(task: Task): Promise<void> {
@@ -142,8 +150,9 @@ export class MovesOut {
     task.left = left;
   }
 
-  async #move({ session, name }: NamedSession, { successor }: Task): Promise<Turn> {
+  async #move({ session, name }: NamedSession, task: Task): Promise<Turn> {
     const { socket } = session;
+    const successor = task.successors[task.turns++ % task.successors.length] as number;
     const state = await session.depart(successor);
     if (!state) return "stayed";
     const taken = isCarried(socket) ? takeOut(socket) : undefined;
@@ -201,10 +210,10 @@ export class MovesOut {
     task.state = "closing";
     const sessions = this.#hooks.sessions();
     for (const { session } of sessions) {
+      if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
       if ((task.state as Task["state"]) === "over") return;
       session.close();
       task.closed++;
-      await sleep(task.spreadMs / sessions.length);
     }
     task.state = "over";
   }
