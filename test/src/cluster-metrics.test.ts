@@ -32,7 +32,7 @@ describe("the list", () => {
       expect(name.endsWith("_total")).toBe(type === "counter");
       expect(name).not.toMatch(/_(ms|milliseconds|kb|mb|percent)(_|$)/);
       expect(help).toMatch(/^[A-Z].*\.$/);
-      for (const label of labels) expect(["slot", "reason", "transport", "state"]).toContain(label);
+      for (const label of labels) expect(["slot", "reason", "transport", "state", "result"]).toContain(label);
     }
     const names = METRICS.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
@@ -165,6 +165,7 @@ test("labels are written so that they can be read", () => {
     slots: [],
     workers: [],
     handover: { boundsMs: [], counts: [0], sumMs: 0, count: 0 },
+    moves: { underway: 0, moved: 0, lost: 0, closed: 0 },
   };
   expect(expose({ router: router as never })).toContain('reason="a\\"b\\\\c\\nd"');
 });

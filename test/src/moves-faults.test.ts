@@ -78,7 +78,10 @@ test("when the successor is killed, what was on its way recovers and the rest st
   await cluster.untilJoined();
   const retired = retire(cluster, successor, { window: 2 });
   await successor.kill();
-  expect(await retired).toMatchObject({ outcome: "successor-gone", closed: 0 });
+  const { moved, lost, ...result } = await retired;
+  expect(result).toMatchObject({ outcome: "successor-gone", closed: 0 });
+  const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
+  expect(moves).toEqual({ underway: 0, moved, lost, closed: 0 });
   await returning.untilReached(cluster.a);
   expect(returning.fresh).toEqual(new Array(30).fill(1));
 });
@@ -120,6 +123,8 @@ test("what cannot move is counted by its reason, and closed when its time is ove
     closed: 2,
     left: { polling: 1, data: 1 },
   });
+  const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
+  expect(moves).toEqual({ underway: 0, moved: 1, lost: 0, closed: 2 });
   expect(await Promise.all(ends)).toEqual(["transport close", "transport close"]);
   expect(moving.socket.connected).toBe(true);
 });

@@ -62,6 +62,11 @@ test("a client stays connected while its session moves, with its id, rooms and d
   const b = await cluster.fork();
   await cluster.untilJoined();
   const handover = cluster.a.next("handover");
+  await cluster.primary.run(async (ctx) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    subscribe("holdfast:sticky:landed", (message: unknown) => ctx.emit("landed", message));
+  });
+  const landed = cluster.primary.next("landed");
   expect(await retire(cluster, cluster.a, b)).toEqual({
     outcome: "done",
     total: 1,
@@ -78,6 +83,20 @@ test("a client stays connected while its session moves, with its id, rooms and d
     `127.0.0.1:${cluster.port}`,
   ]);
   expect(disconnects).toEqual([]);
+  expect(await landed).toEqual({
+    name: "default",
+    workerId: cluster.a.workerId,
+    successor: b.workerId,
+    durationMs: expect.any(Number),
+  });
+  const stats = await cluster.primary.run((ctx) =>
+    ctx.until(() => {
+      const now = ctx.router.stats();
+      return now.slots[1]?.sessions.opened === 1 && now.slots[0]?.sessions.open.websocket === 0 && now;
+    }),
+  );
+  expect(stats.moves).toEqual({ underway: 0, moved: 1, lost: 0, closed: 0 });
+  expect(stats.slots[0]?.sessions.ended).toMatchObject({ "moved away": 1, "transport close": 0 });
   expect(cluster.output).toBe("");
 });
 

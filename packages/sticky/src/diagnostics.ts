@@ -41,6 +41,13 @@ export interface StickyDiagnostics {
   /** Worker: a connection goes to the owner of its session. Has `name`, `owner`. */
   readonly "holdfast:sticky:move": OwnerMessage;
   /**
+   * Primary: a live session has moved to another worker. Has `name`, `workerId` that had it, `successor` that has it, and
+   * `durationMs` since its connection came to the primary.
+   */
+  readonly "holdfast:sticky:landed": SessionMoveMessage & { readonly durationMs: number };
+  /** Primary: the connection of a session was lost on its way to another worker. Has `name`, `workerId`, `successor`. */
+  readonly "holdfast:sticky:lost": SessionMoveMessage;
+  /**
    * Something has failed, and was dealt with; what the application must hear is an event or an error besides. Has
    * `stage`, `text`, and the `workerId` and `error` that it is about, if there are any.
    */
@@ -77,6 +84,12 @@ interface RelayMessage extends OwnerMessage {
   readonly what: "request" | "upgrade";
 }
 
+interface SessionMoveMessage {
+  readonly name: string;
+  readonly workerId: number;
+  readonly successor: number;
+}
+
 /** Where something failed. */
 export type FailureStage =
   /** A connection on its way to another process. */
@@ -86,7 +99,9 @@ export type FailureStage =
   /** The private directory, or a socket in it. */
   | "rendezvous"
   /** A request or an upgrade on its way to the owner of its session, or the link that it takes. */
-  | "relay";
+  | "relay"
+  /** A session on its way to another worker. */
+  | "move";
 
 interface FailureMessage {
   readonly stage: FailureStage;
@@ -117,6 +132,8 @@ export const channels: Channels = {
   refusal: diagnostics.channel("holdfast:sticky:refusal"),
   relay: diagnostics.channel("holdfast:sticky:relay"),
   move: diagnostics.channel("holdfast:sticky:move"),
+  landed: diagnostics.channel("holdfast:sticky:landed"),
+  lost: diagnostics.channel("holdfast:sticky:lost"),
   failure: diagnostics.channel("holdfast:sticky:failure"),
 };
 
@@ -155,6 +172,15 @@ const LOG: {
   "holdfast:sticky:refusal": ["router", ({ remoteAddress, reason }) => `refused ${remoteAddress}: ${reason}`],
   "holdfast:sticky:relay": ["forwarder", ({ what, owner }) => `${what} relayed to worker ${owner}`],
   "holdfast:sticky:move": ["forwarder", ({ owner }) => `connection moved to worker ${owner}`],
+  "holdfast:sticky:landed": [
+    "moves",
+    ({ workerId, successor, durationMs }) =>
+      `a session moved from worker ${workerId} to ${successor} in ${durationMs.toFixed(1)} ms`,
+  ],
+  "holdfast:sticky:lost": [
+    "moves",
+    ({ workerId, successor }) => `a session was lost on its way from worker ${workerId} to ${successor}`,
+  ],
   "holdfast:sticky:failure": [
     "failure",
     ({ stage, text, error }) => `${stage}: ${text}${error ? `: ${error.message}` : ""}`,

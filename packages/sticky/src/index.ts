@@ -23,6 +23,7 @@ export type {
 export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary/set-up.js";
 export type {
   DurationStats,
+  MoveStats,
   PrimaryEvents,
   PrimaryStats,
   RefusalReason,

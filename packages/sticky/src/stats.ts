@@ -63,6 +63,8 @@ export type SessionEndReason =
   | "parse error"
   /** Another reason that the engine gives. */
   | "other"
+  /** It lives at another worker now; its client is connected as before. */
+  | "moved away"
   /** The worker's process has gone with the session. */
   | "worker gone";
 
@@ -73,6 +75,7 @@ export const SESSION_END_REASONS: readonly SessionEndReason[] = [
   "forced close",
   "parse error",
   "other",
+  "moved away",
   "worker gone",
 ];
 
@@ -85,12 +88,24 @@ export const TRANSPORT_NAMES: readonly TransportName[] = ["polling", "websocket"
 export interface SessionStats {
   /** Open now, by the transport that they use. */
   readonly open: Readonly<Record<TransportName, number>>;
-  /** Opened so far. */
+  /** Opened so far, those included that have moved here. */
   readonly opened: number;
   /** Changed from long-polling to another transport so far. */
   readonly upgraded: number;
   /** Ended so far, by reason. */
   readonly ended: Readonly<Record<SessionEndReason, number>>;
+}
+
+/** What has become of sessions that were to move to other workers, so far, by all routers of the process. */
+export interface MoveStats {
+  /** Sessions that are on their way now. */
+  readonly underway: number;
+  /** Sessions that live at other workers; their clients have noticed nothing. */
+  readonly moved: number;
+  /** Sessions whose connection was lost on the way; their clients come back and can recover. */
+  readonly lost: number;
+  /** Sessions that could not be moved and were closed; likewise. */
+  readonly closed: number;
 }
 
 /** How long something took, since the process started. */
@@ -146,6 +161,8 @@ export interface PrimaryStats {
   readonly slots: readonly SlotStats[];
   /** From when enough of a connection was read until a worker had it, for this server. */
   readonly handover: DurationStats;
+  /** Sessions that move to other workers. */
+  readonly moves: MoveStats;
 }
 
 /** Events of the primary's handle. */

@@ -14,6 +14,7 @@ import {
   type Client,
   closeWith,
   cut,
+  endMoved,
   forgetConnection,
   halfPacketOf,
   isConnecting,
@@ -92,6 +93,7 @@ export class DepartingClient implements MovableSession {
 
   onLeft(): void {
     for (const socket of this.#sockets) emitLocally(socket, "handover");
+    endMoved(this.#connection);
   }
 
   onLost(): void {

@@ -203,6 +203,11 @@ export function forgetConnection(client: Client): void {
   (client as unknown as ClientFields).destroy();
 }
 
+/** Ends what is left here of a connection that another process has. Who counts sessions hears why. */
+export function endMoved(connection: Connection): void {
+  fieldsOf(connection).onClose("moved away");
+}
+
 /** Has the WebSockets of this server compress in a way that a move can go on from. */
 export function inflateAnew(io: Server): void {
   const engine = io.engine as unknown as EngineFields | undefined;

@@ -174,6 +174,19 @@ export const METRICS: readonly Metric[] = [
     "Connections moved to the owner of their session.",
     (s) => s.moved,
   ),
+  ofRouter(
+    "counter",
+    "holdfast_session_moves_total",
+    "Sessions that were to move to other workers, by what became of them.",
+    ({ moves: { moved, lost, closed } }) => byWord({ moved, lost, closed }, "result"),
+    ["result"],
+  ),
+  ofRouter(
+    "gauge",
+    "holdfast_session_moves_underway",
+    "Sessions that are on their way to another worker.",
+    (r) => r.moves.underway,
+  ),
   {
     type: "histogram",
     name: "holdfast_connection_handover_seconds",

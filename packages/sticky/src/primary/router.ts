@@ -117,6 +117,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       workers: this.#roster.candidates(this.#options.name).map((routed) => routed.stats()),
       slots: this.#roster.slots(),
       handover: this.#handover.stats(),
+      moves: this.#roster.moves.stats(),
     };
   }
 

@@ -6,13 +6,13 @@
  * A connection comes first, and is held here; what goes with it follows in parts and is passed on; the connection goes
  * to the other worker last. Whatever happens to the two workers, the copy here decides when the client hears of it.
  */
-import createDebug from "debug";
+import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
+import type { MoveStats } from "../stats.js";
 import type { Peer } from "../wire/messages.js";
 import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js";
-
-const debug = createDebug("holdfast:sticky:moves");
+import { MoveTotals } from "./move-totals.js";
 
 /** How long a session on its way may be without progress. */
 const MOVE_MS = 15_000;
@@ -69,6 +69,7 @@ interface Move {
   readonly name: string;
   readonly peer: Peer | undefined;
   readonly timer: NodeJS.Timeout;
+  readonly startedAt: number;
   state: "coming" | "landing";
 }
 
@@ -78,10 +79,15 @@ export class SessionMoves {
   readonly #moves = new Map<number, Move>();
   /** By what their sources call them. */
   readonly #bySource = new Map<string, Move>();
+  readonly #totals = MoveTotals.get();
   #lastId = 0;
 
   constructor(hooks: SessionMovesHooks) {
     this.#hooks = hooks;
+  }
+
+  stats(): MoveStats {
+    return this.#totals.stats(this.#moves.size);
   }
 
   /** Has a worker move sessions. Settles when it has, or will not. */
@@ -174,14 +180,18 @@ export class SessionMoves {
     if (!handle || !target?.isUsable()) {
       handle?.close();
       this.#hooks.send(source, { kind: "moveSettled", move: sourceId, isUp: false });
-      return;
+      return this.#onLost(name, source, successor);
     }
     const id = ++this.#lastId;
     const timer = setTimeout(() => {
       const late = this.#moves.get(id);
       if (late) this.#fail(late);
     }, MOVE_MS).unref();
-    const move: Move = { id, source, sourceId, target, handle, name, peer, timer, state: "coming" };
+    const startedAt = performance.now();
+    const move: Move = {
+      ...{ id, source, sourceId, target, handle, name, peer, timer, startedAt },
+      state: "coming",
+    };
     this.#moves.set(id, move);
     this.#bySource.set(keyOf(source, sourceId), move);
   }
@@ -206,12 +216,18 @@ export class SessionMoves {
     this.#forget(move);
     move.handle.close();
     this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: true });
+    this.#totals.add("moved");
+    if (!channels.landed.hasSubscribers) return;
+    const { name, source, startedAt } = move;
+    const durationMs = performance.now() - startedAt;
+    channels.landed.publish({ name, workerId: source, successor: workerId, durationMs });
   }
 
   #onReport(workerId: number, { task: id, isOver, ...report }: MoveMessage & { kind: "moveReport" }): void {
     const task = this.#tasks.get(id);
     if (task?.source !== workerId) return;
     const { total, moved, lost, closed, left } = report;
+    this.#totals.add("closed", closed - task.counts.closed);
     task.counts = { total, moved, lost, closed, left };
     task.timer.refresh();
     task.onProgress?.({ moved, total });
@@ -221,13 +237,18 @@ export class SessionMoves {
   /** The session is lost: its client hears of it now, and can recover. */
   #fail(move: Move): void {
     if (!this.#moves.has(move.id)) return;
-    debug("the move of a session from worker %d to %d failed", move.source, move.target.workerId);
     this.#forget(move);
+    this.#onLost(move.name, move.source, move.target.workerId);
     this.#hooks.send(move.target.workerId, { kind: "moveCancelled", move: move.id });
     this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: false });
     // A stopped worker may have a copy: the connection has to be ended, not just closed.
     const socket = adoptHandle(move.handle);
     socket.on("error", ignore).end(() => socket.destroy());
+  }
+
+  #onLost(name: string, workerId: number, successor: number): void {
+    this.#totals.add("lost");
+    if (channels.lost.hasSubscribers) channels.lost.publish({ name, workerId, successor });
   }
 
   #forget(move: Move): void {

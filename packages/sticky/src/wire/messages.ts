@@ -90,6 +90,7 @@ export const REPORTED = [
   "forced close",
   "parse error",
   "other",
+  "moved away",
 ] as const;
 
 /** A worker's counts so far. */

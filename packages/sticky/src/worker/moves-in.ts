@@ -2,7 +2,7 @@
  * Sessions that move to this worker.
  * Owns: what has come of them before their connections. Runs in: workers.
  */
-import createDebug from "debug";
+import { reportFailure } from "../diagnostics.js";
 import type { Handle } from "../handle/node-internals.js";
 import type { Mover } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
@@ -10,8 +10,6 @@ import { bytesOf, type MoveMessage } from "../wire/move-messages.js";
 import { decodeParcel, type Parcel } from "../wire/parcel.js";
 import type { Arrivals } from "./arrivals.js";
 import type { WorkerServer } from "./worker-server.js";
-
-const debug = createDebug("holdfast:sticky:moves");
 
 /** Where sessions of a name land. */
 export interface Landing {
@@ -73,7 +71,7 @@ export class MovesIn {
     try {
       if (await mover.land(state, unread, socket)) return true;
     } catch (error) {
-      debug("a session could not be brought up: %s", (error as Error).message);
+      reportFailure("move", "a session could not be brought up", { error: error as Error });
     }
     socket.destroy();
     return false;

@@ -2,7 +2,6 @@
  * Sessions of this worker that move to another one.
  * Owns: the tasks that the primary has set, and what is on its way. Runs in: workers.
  */
-import createDebug from "debug";
 import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
 import type { Handover } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
@@ -10,8 +9,6 @@ import type { Peer } from "../wire/messages.js";
 import { type MoveMessage, type MoveTask, NEVER, partsOf } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { encodeParcel } from "../wire/parcel.js";
-
-const debug = createDebug("holdfast:sticky:moves");
 
 /** How often it is looked again at what could not be moved. */
 const RETRY_MS = 100;
@@ -33,7 +30,6 @@ export interface MovesOutHooks {
   /** Gives a connection to the primary. */
   push(handover: Handover): void;
   send(message: MoveMessage): void;
-  onMoved(): void;
 }
 
 /** How a session's turn ended. */
@@ -162,12 +158,9 @@ export class MovesOut {
       return "lost";
     }
     const peer = this.#hooks.peerOf(socket);
-    session.onLeft();
     socket.destroy();
-    this.#hooks.onMoved();
-    const isUp = await this.#carry(taken, state, { name, successor, peer });
-    if (!isUp) debug("a session was lost on its way to worker %d", successor);
-    return isUp ? "moved" : "lost";
+    session.onLeft();
+    return (await this.#carry(taken, state, { name, successor, peer })) ? "moved" : "lost";
   }
 
   /** @returns whether the session is up at the other worker */

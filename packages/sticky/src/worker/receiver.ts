@@ -83,7 +83,6 @@ export class Receiver {
     peerOf: (socket) => this.#arrivals.peerOf(socket),
     push: (handover) => this.#arrivals.giveBack(handover),
     send: (message) => this.#sendRaw(encodeMove(message)),
-    onMoved: () => this.#counts.add("moved"),
   });
   readonly #movesIn = new MovesIn(this.#arrivals, {
     landingOf: (name) => this.#movers.get(name),
