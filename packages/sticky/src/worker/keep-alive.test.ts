@@ -1,0 +1,57 @@
+import { once } from "node:events";
+import { Agent, createServer, get, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { trackHttpConnections } from "../../dist/handle/node-internals.js";
+import { KeepAlive } from "../../dist/worker/keep-alive.js";
+
+const AN_HOUR_MS = 3_600_000;
+
+let server: Server;
+let agent: Agent;
+let keepAlive: KeepAlive;
+
+beforeEach(async () => {
+  server = createServer((_request, response) => void response.end("answer"));
+  trackHttpConnections(server);
+  keepAlive = new KeepAlive(server);
+  agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+});
+
+afterEach(() => {
+  keepAlive.release();
+  agent.destroy();
+  server.close();
+});
+
+async function ask() {
+  const { port } = server.address() as AddressInfo;
+  const [response] = (await once(get({ port, host: "127.0.0.1", agent }), "response")) as [IncomingMessage];
+  const { socket, headers } = response;
+  response.resume();
+  await once(response, "end");
+  return { socket, connection: headers.connection };
+}
+
+test("an idle connection is closed at once", async () => {
+  const { socket } = await ask();
+  keepAlive.end(0);
+  await once(socket, "close");
+});
+
+test("an idle connection that has time brings one more request", async () => {
+  const { socket } = await ask();
+  keepAlive.end(AN_HOUR_MS);
+  const last = await ask();
+  expect(last.socket).toBe(socket);
+  expect(last.connection).toBe("close");
+  expect((await ask()).socket).not.toBe(socket);
+});
+
+test("connections that come back into use are kept", async () => {
+  const { socket } = await ask();
+  keepAlive.end(AN_HOUR_MS);
+  keepAlive.resume();
+  for (let i = 0; i < 2; i++) expect((await ask()).socket).toBe(socket);
+});
