@@ -17,7 +17,7 @@ export default defineConfig({
       ...(report ? [["json", { outputFile: report }] as [string, object]] : []),
     ],
     include: wide
-      ? ["test/src/wide/**/*.wide.ts"]
+      ? ["test/src/wide/**/*.wide.ts", "test/src/adapter-{backpressure,failure,flow}.test.ts"]
       : ["packages/*/src/**/*.test.ts", "test/src/**/*.test.ts", ...long],
     // Cluster tests fork four workers each: more than two files at once would only measure the scheduler.
     maxWorkers: 2,

@@ -14,6 +14,7 @@ import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
 import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
+import { LINKS } from "./harness/links.js";
 import { keepTold, told } from "./harness/told.js";
 
 const MIB = 2 ** 20;
@@ -138,7 +139,7 @@ async function look(worker: RemoteWorker): Promise<HubView> {
   }, worker.workerId);
 }
 
-for (const link of ["pipe", "ipc", "unix"] as const) {
+for (const link of LINKS) {
   describe(`over ${link}`, () => {
     for (const [how, block] of [
       ["stopped", stop],

@@ -4,12 +4,13 @@ import { describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
+import { LINKS } from "./harness/links.js";
 
 const start = startsClusters({ sticky: false, workers: 3 }, (cluster) => cluster.untilJoined());
 const startWithoutHub = startsClusters({ sticky: false, workers: 0, hub: false });
 const clients = closedAfterEach(new Clients());
 
-for (const link of ["pipe", "ipc", "unix"]) {
+for (const link of LINKS) {
   const hubOptions = { link };
 
   describe(`over ${link}`, () => {

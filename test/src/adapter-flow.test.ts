@@ -12,6 +12,7 @@ import { describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
 import type { RemotePrimary, RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { LINKS } from "./harness/links.js";
 import { keepTold, told } from "./harness/told.js";
 
 const MIB = 2 ** 20;
@@ -82,7 +83,7 @@ async function untilFull(worker: RemoteWorker, limit: number): Promise<void> {
   );
 }
 
-for (const link of ["pipe", "ipc", "unix"] as const) {
+for (const link of LINKS) {
   describe(`over ${link}`, () => {
     test("workers that all send much at once lose nothing, and get nobody cut off", async () => {
       const limit = 4 * MIB;
