@@ -174,7 +174,7 @@ test("the hub's memory stays within its bound under a flood, which is told", asy
 });
 
 test("a worker that was cut off sends its clients away, and they come back with what they missed", async () => {
-  await start({ hubOptions: { maxBacklogBytes: 2 ** 20, killStalled: false } });
+  await start({ hubOptions: { maxBacklogBytes: 2 ** 20, killStalled: false, stallTimeout: 2_000 } });
   const [client, flooded] = [await clients.connect(a.url), await clients.connect(a.url)];
   await a.run((ctx, id) => {
     ctx.io.sockets.sockets.get(id)?.join("flood");
