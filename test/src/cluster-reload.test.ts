@@ -126,28 +126,34 @@ test("scale() and rebalance() move sessions, and disconnect nobody", async () =>
   expect(all.map(({ connects }) => connects.length)).toEqual(all.map(() => 1));
 });
 
-test("a successor that dies while sessions move to it leaves its predecessor in place", async () => {
-  const cluster = await start({ options: { workers: 1, restartDelay: 60_000 } });
-  const all = await connectAll(cluster, 12, [["websocket"]]);
-  const { pids } = cluster;
-  await speak(cluster);
-  cluster.home.start({ diesOfMoves: true });
-  const error = await cluster.reload().catch((reason) => reason);
-  expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
-  expect(error.message).toContain("The new worker for slot 0 ended with SIGKILL");
-  const said = await fallSilent(cluster);
-  await Promise.all(all.map((client) => client.has("said", said - 1)));
-  const everything = Array.from({ length: said }, (_, number) => [number]);
-  for (const client of all) {
-    expect(client.of("said")).toEqual(everything);
-    expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
-  }
-  expect(cluster.pids).toEqual(pids);
-  const { slots } = await cluster.status();
-  expect(slots).toMatchObject([{ state: "ready", pid: pids[0], connections: 12 }]);
-  cluster.home.start({});
-  expect(await cluster.reload()).toMatchObject({ workers: 1, moved: 12, closed: 0 });
-});
+test.each([
+  ["dies", "SIGKILL", "ended with SIGKILL"],
+  ["hangs", "SIGSTOP", "took no sessions"],
+] as const)(
+  "a successor that %s while sessions move to it leaves its predecessor in place",
+  async (_, signal, why) => {
+    const cluster = await start({ options: { workers: 1, restartDelay: 60_000 } });
+    const all = await connectAll(cluster, 12, [["websocket"]]);
+    const { pids } = cluster;
+    await speak(cluster);
+    cluster.home.start({ signalAtMoves: signal });
+    const error = await cluster.reload().catch((reason) => reason);
+    expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+    expect(error.message).toContain(`The new worker for slot 0 ${why}`);
+    const said = await fallSilent(cluster);
+    await Promise.all(all.map((client) => client.has("said", said - 1)));
+    const everything = Array.from({ length: said }, (_, number) => [number]);
+    for (const client of all) {
+      expect(client.of("said")).toEqual(everything);
+      expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
+    }
+    expect(cluster.pids).toEqual(pids);
+    const { slots } = await cluster.status();
+    expect(slots).toMatchObject([{ state: "ready", pid: pids[0], connections: 12 }]);
+    cluster.home.start({});
+    expect(await cluster.reload()).toMatchObject({ workers: 1, moved: 12, closed: 0 });
+  },
+);
 
 test("an HTTP request that has begun is finished", async () => {
   const cluster = await start();

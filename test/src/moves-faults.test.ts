@@ -98,6 +98,70 @@ test("when the old worker is killed, everybody recovers or has moved", async () 
   expect(returning.fresh).toEqual(new Array(30).fill(1));
 });
 
+test("when the successor stops in the middle, the rest stays, and whoever was on the way comes back", async () => {
+  const cluster = await start();
+  await returning.open(cluster, 40);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const begun = cluster.primary.next("landed");
+  await tellOfMoves(cluster);
+  const retired = retire(cluster, successor, { window: 2 });
+  await begun;
+  await successor.stop();
+  const { outcome, lost, moved } = await retired;
+  expect(outcome).toBe("successor-silent");
+  // No more than what was on its way at the same time.
+  expect(lost).toBeLessThanOrEqual(2);
+  expect(moved).toBeLessThan(38);
+  await successor.kill();
+  await returning.untilReached(cluster.a);
+  expect(returning.fresh).toEqual(new Array(40).fill(1));
+});
+
+test("when the old worker stops in the middle, everybody comes back to the successor", async () => {
+  const cluster = await start();
+  await returning.open(cluster, 40);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const begun = cluster.primary.next("landed");
+  await tellOfMoves(cluster);
+  const retired = retire(cluster, successor, { window: 2 });
+  await begun;
+  await cluster.a.stop();
+  await returning.untilReached(successor);
+  expect(returning.fresh).toEqual(new Array(40).fill(1));
+  expect(await retired).toMatchObject({ outcome: "worker-silent", closed: 0 });
+  // It finds out that its sessions are not its own any more.
+  await cluster.a.resume();
+  await cluster.a.run((ctx) => ctx.until(() => ctx.io.sockets.sockets.size === 0));
+  expect(returning.fresh).toEqual(new Array(40).fill(1));
+});
+
+test("a successor that is busy for some seconds is waited for", async () => {
+  const cluster = await start({ io: { connectionStateRecovery: {} } });
+  await returning.open(cluster, 10);
+  const ends: string[] = [];
+  for (const socket of returning.sockets) socket.on("disconnect", (reason) => ends.push(reason));
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  await successor.run(() => {
+    setImmediate(() => {
+      const end = Date.now() + 3_000;
+      while (Date.now() < end);
+    });
+  });
+  expect(await retire(cluster, successor)).toMatchObject({ outcome: "done", moved: 10, lost: 0 });
+  expect(ends).toEqual([]);
+});
+
+/** Has the primary emit "landed" for each session that has moved. */
+async function tellOfMoves({ primary }: TestCluster): Promise<void> {
+  await primary.run(async (ctx) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    subscribe("holdfast:sticky:landed", () => ctx.emit("landed"));
+  });
+}
+
 test("what cannot move is counted by its reason, and closed when its time is over", async () => {
   const cluster = await start({
     setUpWorker: (ctx) => {
@@ -141,6 +205,17 @@ test("without recovery nothing moves, and nothing is lost by trying", async () =
   );
   expect(moved).toEqual({ outcome: "done", total: 1, moved: 0, lost: 0, closed: 0, left: { recovery: 1 } });
   expect(client.socket.connected).toBe(true);
+});
+
+test("without a mover, the sessions of a worker that retires are closed", async () => {
+  const cluster = await start({ moves: false });
+  const client = await clients.connect(cluster.url);
+  const end = new Promise((resolve) => client.socket.once("disconnect", resolve));
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const result = await retire(cluster, successor, { drainTimeout: 1, spread: 0 });
+  expect(result).toMatchObject({ outcome: "done", moved: 0, closed: 1, left: { mover: 1 } });
+  expect(await end).toBe("transport close");
 });
 
 test("retire() refuses workers that are not ready", async () => {

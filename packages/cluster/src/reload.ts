@@ -85,7 +85,7 @@ export interface MovedSessions {
   /**
    * - `"done"`: no session is left there.
    * - `"left"`: some may be left, and are drained.
-   * - `"kept"`: none of the others lives any more; the worker gets new connections again.
+   * - `"kept"`: none of the others lives any more, or one does not answer; the worker gets new connections again.
    */
   readonly outcome: "done" | "left" | "kept";
 }

@@ -112,11 +112,13 @@ export interface MoveResult {
   /**
    * - `"done"`: no session is left there, or, of `rebalance()`, enough have moved.
    * - `"worker-gone"`: the worker has ended before.
+   * - `"worker-silent"`: the worker does not say how it goes. If it can, it keeps what has not moved, and it gets new
+   *   connections again.
    * - `"successor-gone"`: the other worker, or the last of them, has ended before. The first one keeps what has not
    *   moved, and gets new connections again.
-   * - `"timeout"`: the worker does not say how it goes. It is like after `"successor-gone"`.
+   * - `"successor-silent"`: a worker that gets sessions does not bring them up. It is like after `"successor-gone"`.
    */
-  readonly outcome: "done" | "worker-gone" | "successor-gone" | "timeout";
+  readonly outcome: "done" | "worker-gone" | "worker-silent" | "successor-gone" | "successor-silent";
   /** Sessions that were there when it was last tried, and that were moved before. */
   readonly total: number;
   /** Sessions that live at the other worker now; their clients have noticed nothing. */
@@ -126,7 +128,8 @@ export interface MoveResult {
   /** Sessions that could not be moved and were closed; likewise. */
   readonly closed: number;
   /**
-   * Sessions that could not be moved when it was last tried, by what hindered them: `obstacle` of the mover, or `"busy"`.
+   * Sessions that could not be moved when it was last tried, by what hindered them: `obstacle` of the mover, `"mover"` if
+   * there is none, or `"busy"`.
    */
   readonly left: Readonly<Record<string, number>>;
 }

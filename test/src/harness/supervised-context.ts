@@ -23,8 +23,8 @@ export interface HowToStart {
   readonly joins?: boolean;
   /** Whether it calls `listen()`, with a port of its own. @default false */
   readonly listens?: boolean;
-  /** Whether it is killed by the first session that moves to it. @default false */
-  readonly diesOfMoves?: boolean;
+  /** What the first session that moves to it does to it. */
+  readonly signalAtMoves?: "SIGKILL" | "SIGSTOP";
   /** Options of `new Server()`. */
   readonly io?: object;
 }

@@ -29,6 +29,7 @@ export function movesThrough(router: Router, drainTimeoutMs: number): MoveSessio
 const OUTCOMES = {
   done: "done",
   "worker-gone": "left",
+  "worker-silent": "left",
   "successor-gone": "kept",
-  timeout: "left",
+  "successor-silent": "kept",
 } as const satisfies Record<MoveResult["outcome"], string>;

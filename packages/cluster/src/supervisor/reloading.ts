@@ -8,7 +8,7 @@
  */
 import { HoldfastError, messageOf } from "../errors.js";
 import type { ReloadProgress, ReloadResult, ReloadStep } from "../reload.js";
-import type { WorkerExit } from "../status.js";
+import type { ExitReason, WorkerExit } from "../status.js";
 import type { Retirement, RetirementSettings } from "./retirement.js";
 import type { Slot } from "./slot.js";
 import type { WorkerProcess } from "./worker-process.js";
@@ -87,9 +87,9 @@ export class Reloading {
   /** The successor has failed while sessions moved to it. */
   async #rollBack(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<never> {
     this.#hooks.throwIfStopping();
-    // Another one may have been started in the place of the successor.
-    const other = slot.adopt(old);
-    if (other !== successor) void other?.end(0);
+    // It may hang, and another one may have been started in its place.
+    void slot.adopt(old)?.end(0);
+    void successor.end(0);
     throw this.#failure(slot, describe(await successor.exited));
   }
 
@@ -114,8 +114,12 @@ export class Reloading {
   }
 }
 
+const HOW: Partial<Record<ExitReason, string>> = {
+  "not-ready": "was not ready in time",
+  overdue: "took no sessions",
+};
+
 function describe({ reason, code, signal, lastWords }: WorkerExit): string {
-  const how =
-    reason === "not-ready" ? "was not ready in time" : `ended with ${signal ?? `exit code ${code}`}`;
+  const how = HOW[reason] ?? `ended with ${signal ?? `exit code ${code}`}`;
   return lastWords === "" ? how : `${how}, saying "${lastWords}"`;
 }

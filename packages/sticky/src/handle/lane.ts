@@ -135,6 +135,13 @@ export class Lane<H extends Handover = Handover> {
     return connections;
   }
 
+  /** Connections of sessions that move can go nowhere else: they wait. */
+  #takeReturnable(): H[] {
+    const back = [...this.#waiting.keys()].filter(({ moving }) => !moving);
+    for (const handover of back) this.#waiting.delete(handover);
+    return back;
+  }
+
   #takeWaiting(): H[] {
     const waiting = [...this.#waiting.keys()];
     this.#waiting.clear();
@@ -214,7 +221,7 @@ export class Lane<H extends Handover = Handover> {
     const isLate = this.#inFlight !== undefined && now - (this.#ticket?.claimAfter ?? now) > LATE_MS;
     if (isLate && !isQuiet && tries < MAX_TRIES) return this.#judgeLater(tries + 1);
     this.#state = "stalled";
-    const back = this.#takeWaiting();
+    const back = this.#takeReturnable();
     if (isLate && isQuiet && this.#inFlight && this.#ticket) {
       this.#revoked.add(this.#ticket.id);
       back.unshift(this.#inFlight);

@@ -15,9 +15,9 @@ import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js
 import { MoveTotals } from "./move-totals.js";
 
 /** How long a session on its way may be without progress. */
-const MOVE_MS = 15_000;
+const MOVE_MS = 10_000;
 /** How long a worker with a task may be silent: it reports several times a second. */
-const SILENT_MS = 20_000;
+const SILENT_MS = 10_000;
 /** How long a worker may take to stop when its sessions have nowhere to go any more. */
 const STOP_MS = 5_000;
 
@@ -26,6 +26,8 @@ export interface MovingWorker {
   readonly workerId: number;
   isUsable(): boolean;
   hand(handover: Handover): void;
+  /** Takes a connection back, if it is not on its way yet. */
+  withdraw(handover: Handover): void;
 }
 
 export interface SessionMovesHooks {
@@ -36,7 +38,7 @@ export interface SessionMovesHooks {
 }
 
 /** What came of a task. */
-export type MoveOutcome = "done" | "worker-gone" | "successor-gone" | "timeout";
+export type MoveOutcome = "done" | "worker-gone" | "worker-silent" | "successor-gone" | "successor-silent";
 
 /** How whoever has started a task follows and ends it. */
 export interface TaskControl {
@@ -71,6 +73,8 @@ interface Move {
   readonly timer: NodeJS.Timeout;
   readonly startedAt: number;
   state: "coming" | "landing";
+  /** To the other worker. */
+  handover: Handover | undefined;
 }
 
 export class SessionMoves {
@@ -138,15 +142,18 @@ export class SessionMoves {
 
   /** The worker is gone. */
   onGone(workerId: number): void {
+    // First of all, or a worker begins with another session when it hears of one that is lost.
+    for (const task of [...this.#tasks.values()]) {
+      if (task.source === workerId) task.settle("worker-gone");
+      else if (!task.successors.some((id) => this.#hooks.find(id)?.isUsable())) {
+        this.#stop(task, "successor-gone");
+      }
+    }
     for (const move of [...this.#moves.values()]) {
       // What has left it as a whole can still land.
       const isLost =
         move.target.workerId === workerId || (move.source === workerId && move.state === "coming");
       if (isLost) this.#fail(move);
-    }
-    for (const task of [...this.#tasks.values()]) {
-      if (task.source === workerId) task.settle("worker-gone");
-      else if (!task.successors.some((id) => this.#hooks.find(id)?.isUsable())) this.#stop(task);
     }
   }
 
@@ -156,19 +163,20 @@ export class SessionMoves {
   }
 
   /** The worker keeps what has not left, and says when nothing is on its way any more. */
-  #stop(task: Task): void {
-    task.outcome = "successor-gone";
+  #stop(task: Task, outcome: MoveOutcome): void {
+    if (task.outcome !== "done") return;
+    task.outcome = outcome;
     this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
     this.#hooks.onStopped(task.source);
     clearTimeout(task.timer);
-    task.timer = setTimeout(() => task.settle("successor-gone"), STOP_MS).unref();
+    task.timer = setTimeout(() => task.settle(outcome), STOP_MS).unref();
   }
 
-  /** The worker is silent. */
+  /** The worker says nothing. */
   #giveUp(task: Task): void {
     this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
     this.#hooks.onStopped(task.source);
-    task.settle("timeout");
+    task.settle("worker-silent");
   }
 
   #onOffered(
@@ -183,14 +191,12 @@ export class SessionMoves {
       return this.#onLost(name, source, successor);
     }
     const id = ++this.#lastId;
-    const timer = setTimeout(() => {
-      const late = this.#moves.get(id);
-      if (late) this.#fail(late);
-    }, MOVE_MS).unref();
+    const timer = setTimeout(() => this.#onLate(id), MOVE_MS).unref();
     const startedAt = performance.now();
     const move: Move = {
       ...{ id, source, sourceId, target, handle, name, peer, timer, startedAt },
       state: "coming",
+      handover: undefined,
     };
     this.#moves.set(id, move);
     this.#bySource.set(keyOf(source, sourceId), move);
@@ -206,7 +212,24 @@ export class SessionMoves {
     move.state = "landing";
     const moving: Moving = { move: id, successor: target.workerId, onReturned: () => this.#fail(move) };
     // It is for nobody else, so the lane gives it to nobody else.
-    target.hand({ handle, name, head: "", peer, owner: target.workerId, moving });
+    move.handover = { handle, name, head: "", peer, owner: target.workerId, moving };
+    target.hand(move.handover);
+  }
+
+  /** Nothing has come of it for too long. Others of the same task would fare no better. */
+  #onLate(id: number): void {
+    const move = this.#moves.get(id);
+    if (!move) return;
+    // See onGone().
+    if (move.state === "landing") this.#stopThoseTo(move.target.workerId, move.source);
+    this.#fail(move);
+  }
+
+  #stopThoseTo(successor: number, source: number): void {
+    for (const task of this.#tasks.values()) {
+      const isSame = task.source === source && task.successors.includes(successor);
+      if (isSame) this.#stop(task, "successor-silent");
+    }
   }
 
   #onLanded(workerId: number, { move: id, isUp }: MoveMessage & { kind: "moveLanded" }): void {
@@ -238,6 +261,7 @@ export class SessionMoves {
   #fail(move: Move): void {
     if (!this.#moves.has(move.id)) return;
     this.#forget(move);
+    if (move.handover) move.target.withdraw(move.handover);
     this.#onLost(move.name, move.source, move.target.workerId);
     this.#hooks.send(move.target.workerId, { kind: "moveCancelled", move: move.id });
     this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: false });

@@ -5,6 +5,7 @@
  * `io.close()` drops a session whose client is between two polls without a word, and the next poll gets an error. Here, it
  * gets what says that the session is closed.
  */
+import type { MovableSession, Mover } from "../moves.js";
 import type { Engine } from "./session-marks.js";
 
 /** What is needed of an Engine.IO session. */
@@ -43,6 +44,14 @@ export class OpenSessions {
     if (transport?.name === "polling" && transport.writable) transport.send([{ type: "noop" }]);
   }
 
+  /** In place of the application's mover: nothing moves, but a worker that retires closes its sessions all the same. */
+  unmoved(): Mover {
+    return {
+      sessions: () => [...this.#open.values()].map(unmovable),
+      land: () => Promise.resolve(false),
+    };
+  }
+
   /** Closes all; settles when all clients have been told. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => {
@@ -51,4 +60,15 @@ export class OpenSessions {
     for (const session of [...this.#open.values()]) session.close();
     if (this.#open.size > 0) await closed;
   }
+}
+
+function unmovable(session: Session): MovableSession {
+  return {
+    socket: undefined,
+    obstacle: "mover",
+    depart: () => Promise.resolve(undefined),
+    onLeft: () => {},
+    onLost: () => {},
+    close: () => session.close(),
+  };
 }

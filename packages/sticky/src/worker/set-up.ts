@@ -94,8 +94,8 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     const onClosing = () => void this.close();
     const onClosed = () => this.undo();
     routed.once("closing", onClosing).once("closed", onClosed);
-    if (mover) this.#releases.push(receiver.addMover(name, { mover, routed }));
     this.#releases.push(
+      receiver.addMover(name, { mover: mover ?? this.#sessions.unmoved(), routed }),
       () => routed.off("closing", onClosing).off("closed", onClosed),
       routed.addPath(io.path()),
       receiver.watchSessions(engine),
