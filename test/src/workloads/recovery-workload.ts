@@ -1,10 +1,10 @@
 /**
  * The recovery workload: workers send numbered messages to rooms while clients lose their connections and workers
- * are killed. Records what every client got; {@link check} of the harness judges. Runs in: tests.
+ * are killed, or replaced while their sessions move. Records what every client got; {@link check} of the harness judges. Runs in: tests.
  */
 import { within } from "@holdfast/harness";
 import type { Sending } from "../fixtures/recovery-node.js";
-import { TestCluster } from "../harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "../harness/cluster.js";
 import { CutOff } from "../harness/cut-off.js";
 import type { ClientHistory, Connect, Message } from "../harness/history-check.js";
 import { RecoveringClient } from "../harness/recovering-client.js";
@@ -27,6 +27,11 @@ export interface WorkloadOptions {
   readonly link?: "pipe" | "ipc" | "unix";
   /** A client loses its connection this often, milliseconds on average. */
   readonly dropEveryMs: number;
+  /**
+   * How often all workers are replaced, one after another, while their sessions move. Then nothing else happens, for as
+   * long as that takes. @default 0
+   */
+  readonly reloads?: number;
 }
 
 export interface WorkloadResult {
@@ -37,12 +42,24 @@ export interface WorkloadResult {
   readonly cuts: number;
   readonly drops: number;
   readonly messages: number;
+  /** Sessions of workers that were replaced. */
+  readonly moves: Moves;
+}
+
+interface Moves {
+  moved: number;
+  lost: number;
+  closed: number;
 }
 
 const ROOMS_PER_CLIENT = 4;
 const SETTLE_MS = 60_000;
 const CUT_OFF_MS = 300;
-const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
+/** How long a client on long-polling may stay with a worker that is replaced. */
+const STAY_MS = 500;
+const SPREAD_MS = 100;
+/** Of the clients, in turn. */
+export const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
 const EPOCH_CHARS = 4;
 
 /** One client with its history. */
@@ -75,6 +92,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   const { workers, rate, clients, rooms: roomCount } = options;
   const cluster = await TestCluster.start({
     workers,
+    moves: true,
     io: { connectionStateRecovery: { skipMiddlewares: !options.cutsOff } },
     hubOptions: { link: options.link ?? "pipe" },
     workerModule: new URL("../../dist/fixtures/recovery-node.js", import.meta.url).href,
@@ -118,6 +136,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
       cuts: disturbance.cuts,
       drops: disturbance.drops,
       messages,
+      moves: disturbance.moves,
     };
   } catch (error) {
     throw new Error(`${(error as Error).message}\n${cluster.output}`, { cause: error });
@@ -127,8 +146,9 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   }
 }
 
-/** Drops connections, kills workers and cuts them off for a while. */
+/** Drops connections, kills workers and cuts them off for a while, or replaces them. */
 class Disturbance {
+  readonly moves: Moves = { moved: 0, lost: 0, closed: 0 };
   kills = 0;
   drops = 0;
   cuts = 0;
@@ -153,7 +173,11 @@ class Disturbance {
   }
 
   async run(): Promise<void> {
-    const { seconds, killEveryMs, dropEveryMs, clients, cutsOff } = this.#options;
+    const { seconds, killEveryMs, dropEveryMs, clients, cutsOff, reloads = 0 } = this.#options;
+    for (let left = reloads; left > 0; left--) {
+      for (const worker of [...this.#cluster.workers]) await this.#replace(worker);
+    }
+    if (reloads > 0) return;
     const dropping = setInterval(() => this.#drop(), dropEveryMs / clients);
     const end = performance.now() + seconds * 1000;
     try {
@@ -194,9 +218,29 @@ class Disturbance {
     const victim = pick(this.#cluster.workers);
     await victim.kill("SIGKILL");
     this.kills++;
+    await this.#fork();
+  }
+
+  /** It sends until it is gone. */
+  async #replace(old: RemoteWorker): Promise<void> {
+    const successor = await this.#fork();
+    await this.#cluster.untilJoined();
+    const result: Moves = await this.#cluster.primary.run(
+      (ctx, from, to, options) => ctx.router.retire({ id: from }, { id: to }, options),
+      old.workerId,
+      successor.workerId,
+      { drainTimeout: STAY_MS, spread: SPREAD_MS },
+    );
+    for (const what of ["moved", "lost", "closed"] as const) this.moves[what] += result[what];
+    await old.run((ctx) => ctx.store.rest());
+    await old.kill("SIGKILL");
+  }
+
+  async #fork(): Promise<RemoteWorker> {
     const fresh = await this.#cluster.fork();
     fresh.on("fault", (fault) => this.#faults.push(fault));
     await fresh.run((ctx, how) => ctx.store.send(how), this.#sending);
+    return fresh;
   }
 }
 

@@ -19,6 +19,7 @@ const { values } = parseArgs({
     "drop-every-ms": { type: "string", default: "10000" },
     "cuts-off": { type: "boolean", default: false },
     link: { type: "string", default: "pipe" },
+    reloads: { type: "string", default: "0" },
   },
 });
 const result = await runWorkload({
@@ -31,12 +32,14 @@ const result = await runWorkload({
   dropEveryMs: Number(values["drop-every-ms"]),
   cutsOff: values["cuts-off"],
   link: values.link as "pipe" | "ipc" | "unix",
+  reloads: Number(values.reloads),
 });
 const findings = check(result.histories);
 const share = recoveredShare(result.histories);
 const deliveries = result.histories.reduce((sum, { events }) => sum + events.length, 0);
 console.log(
   `${result.messages} messages, ${deliveries} deliveries, ${result.kills} kills, ${result.cuts} cuts, ${result.drops} drops; ` +
+    `${result.moves.moved} sessions moved, ${result.moves.lost} lost, ${result.moves.closed} closed; ` +
     `${share.recovered} of ${share.of} reconnections recovered; ` +
     `${findings.length} findings, ${result.faults.length} faults of rooms or data`,
 );
