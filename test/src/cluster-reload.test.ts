@@ -69,7 +69,7 @@ const scale = ({ primary }: Supervised, workers: number) =>
   primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
 
 test("with clients of every kind and traffic both ways nobody misses or hears twice anything, and no WebSocket client is disconnected", async () => {
-  const cluster = await start({ how: { version: 1 } });
+  const cluster = await start({ options: { drainTimeout: 6_000 }, how: { version: 1 } });
   const all = await connectAll(cluster, 12);
   const old = cluster.pids;
   const failures: string[] = [];

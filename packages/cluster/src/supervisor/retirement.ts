@@ -45,7 +45,6 @@ export class Retirement {
     const { moved, outcome } = this.#moves;
     // What is left when all have moved are requests, which are finished.
     const closed = this.#moves.closed + (outcome === "done" ? 0 : connections());
-    this.#worker.retire();
     onProgress("draining", moved, moved + closed);
     const { reason } = await this.#worker.end(drainTimeoutMs);
     return { moved, closed, killed: reason === "overdue" ? 1 : 0 };

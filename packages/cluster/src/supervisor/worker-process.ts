@@ -104,11 +104,6 @@ export class WorkerProcess {
     }
   }
 
-  /** It takes no new connections from now on. */
-  retire(): void {
-    this.#send({ kind: "retire" });
-  }
-
   /** Lets it finish what it has begun, and end; kills it after that time. */
   end(timeoutMs: number): Promise<WorkerExit> {
     if (this.#state === "starting" || this.#state === "ready") {

@@ -12,7 +12,6 @@ import {
 const count = fc.nat();
 const toWorker: fc.Arbitrary<ToWorker> = fc.oneof(
   fc.record({ kind: fc.constant("welcome" as const), version: count, beatMs: count, drainMs: count }),
-  fc.constant({ kind: "retire" as const }),
   fc.record({ kind: fc.constant("drain" as const), timeoutMs: count }),
 );
 const thousandths = fc.integer({ min: 0, max: 1_000 }).map((each) => each / 1_000);
@@ -60,7 +59,6 @@ test("the numbers of the kinds are as they were", () => {
   expect(encodeToWorker({ kind: "welcome", version: 1, beatMs: 2, drainMs: 3 })).toEqual({
     "holdfast:cluster": [1, 1, 2, 3],
   });
-  expect(encodeToWorker({ kind: "retire" })).toEqual({ "holdfast:cluster": [2] });
   expect(encodeToWorker({ kind: "drain", timeoutMs: 5 })).toEqual({ "holdfast:cluster": [3, 5] });
   expect(encodeToPrimary({ kind: "join", version: 1 })).toEqual({ "holdfast:cluster": [16, 1] });
   const beat = {

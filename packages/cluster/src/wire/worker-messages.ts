@@ -15,8 +15,6 @@ const KEY = "holdfast:cluster";
 const Kind = {
   /** primary → worker: answers `join`. [version, milliseconds between beats, milliseconds that a drain may take] */
   welcome: 1,
-  /** primary → worker: take no new connections. [] */
-  retire: 2,
   /** primary → worker: finish, and say `drained`. [milliseconds] */
   drain: 3,
   /** worker → primary: `joinCluster()` was called. [version] */
@@ -37,7 +35,6 @@ export type ToWorker =
       readonly beatMs: number;
       readonly drainMs: number;
     }
-  | { readonly kind: "retire" }
   | { readonly kind: "drain"; readonly timeoutMs: number };
 
 export type ToPrimary =
@@ -49,8 +46,6 @@ export function encodeToWorker(message: ToWorker): object {
   switch (message.kind) {
     case "welcome":
       return { [KEY]: [Kind.welcome, message.version, message.beatMs, message.drainMs] };
-    case "retire":
-      return { [KEY]: [Kind.retire] };
     case "drain":
       return { [KEY]: [Kind.drain, message.timeoutMs] };
   }
@@ -75,7 +70,6 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   if (kind === Kind.welcome && isCount(a) && isCount(b) && isCount(c)) {
     return { kind: "welcome", version: a, beatMs: b, drainMs: c };
   }
-  if (kind === Kind.retire) return { kind: "retire" };
   if (kind === Kind.drain && isCount(a)) return { kind: "drain", timeoutMs: a };
   return undefined;
 }

@@ -39,7 +39,7 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
   const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
   if (!cluster.isWorker) {
     const member = Member.get();
-    member.add({ retire: () => {}, drain: () => io.close(), onStop });
+    member.add({ drain: () => io.close(), onStop });
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
   const makeAdapter = createAdapter(adapter);
@@ -53,7 +53,6 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
   }
   const member = Member.get();
   member.add({
-    retire: () => void sticky.close(),
     drain: (timeout) => sticky.drain({ timeout }),
     onStop,
   });

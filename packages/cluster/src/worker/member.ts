@@ -24,9 +24,7 @@ const SLOT_VARIABLE = "HOLDFAST_SLOT";
 
 /** A server of this process. */
 export interface MemberServer {
-  /** Takes no new connections from now on. */
-  retire(): void;
-  /** Finishes. */
+  /** Takes no new connections, and finishes. */
   drain(timeoutMs: number): Promise<void>;
   /** The application's last word, when it has finished. */
   onStop(): unknown;
@@ -89,9 +87,6 @@ export class Member {
       case "welcome":
         this.#drainMs = message.drainMs;
         this.#startToBeat(message.beatMs);
-        return;
-      case "retire":
-        for (const server of this.#servers) server.retire();
         return;
       case "drain":
         void this.leave(message.timeoutMs);
