@@ -294,8 +294,7 @@ export class Hub {
       case FrameKind.sessionLost:
         return this.#onBroadcast(from, buffer, start, end);
       case FrameKind.sessionAck:
-        this.#members.get(fieldsOf(buffer, start, end).u32())?.outbox.relay(buffer, start, end);
-        return;
+        return this.#members.get(fieldsOf(buffer, start, end).u32())?.relay(from, buffer, start, end);
       default:
         return this.#recovery.onFrame(from, buffer, start, end);
     }

@@ -58,11 +58,18 @@ function numbersOf(link: SlowLink): { ordered: number[]; ahead: number[] } {
   return numbers;
 }
 
+const IN_ORDER = [
+  FrameKind.broadcast,
+  FrameKind.sessionMove,
+  FrameKind.sessionForward,
+  FrameKind.sessionLost,
+] as number[];
+
 const anyStep = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
-      kind: fc.constantFrom(FrameKind.broadcast, FrameKind.interest, FrameKind.response),
+      kind: fc.constantFrom(...IN_ORDER, FrameKind.interest, FrameKind.response),
       bytes: fc.oneof(fc.nat({ max: 100 }), fc.nat({ max: 40 * KIB }), fc.nat({ max: 300 * KIB })),
     }),
   },
@@ -85,7 +92,7 @@ test("what is in order keeps its order, and so does what goes ahead, whatever th
           link.take(step);
           outgoing.onTaken();
         } else {
-          const isAhead = step.kind !== FrameKind.broadcast;
+          const isAhead = !IN_ORDER.includes(step.kind);
           const outbox = step.kind === FrameKind.response ? outgoing.forAnswerTo(1) : outgoing.for(step.kind);
           const number = isAhead ? ++ahead : ++ordered;
           outbox.begin(step.kind, isAhead ? 1 : 0, 1);

@@ -148,6 +148,10 @@ function isInOrder(kind: number): boolean {
     case FrameKind.request:
     case FrameKind.count:
     case FrameKind.leave:
+    // A session goes after what was sent to its rooms before: that has reached its socket here.
+    case FrameKind.sessionMove:
+    case FrameKind.sessionForward:
+    case FrameKind.sessionLost:
       return true;
     default:
       return false;
