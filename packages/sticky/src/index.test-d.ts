@@ -1,4 +1,5 @@
 /** What the compiler must accept and refuse of the public types. Checked by `tsc -b`, never run. */
+import type { Worker } from "node:cluster";
 import type { EventEmitter } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -12,6 +13,8 @@ import {
   HoldfastError,
   type HoldfastErrorCode,
   type LoadBalancingMethod,
+  type MoveResult,
+  type MoveStats,
   type PrimaryEvents,
   type PrimaryOptions,
   type PrimaryStats,
@@ -184,6 +187,22 @@ export function primaryHandle(primary: StickyPrimary): void {
   primary.emit("worker:ready");
   expectTypeOf<keyof PrimaryEvents>().toEqualTypeOf<"worker:ready" | "worker:gone" | "refused" | "warning">();
   expectTypeOf(primary.close()).toEqualTypeOf<Promise<void>>();
+}
+
+/** Workers are named by what `cluster.fork()` returns; what came of it is told by name. */
+export function moves(primary: StickyPrimary, from: Worker, to: Worker): void {
+  expectTypeOf(primary.retire(from, to)).toEqualTypeOf<Promise<MoveResult>>();
+  primary.retire(from, [to, { id: 3 }], { window: 4, drainTimeout: 1_000, spread: 0, onProgress: () => {} });
+  primary.moveSessions(from, to, { count: 10, signal: new AbortController().signal });
+  expectTypeOf(primary.rebalance()).toEqualTypeOf<Promise<MoveResult[]>>();
+  // @ts-expect-error: the worker, not its id
+  primary.retire(1, 2);
+  // @ts-expect-error: nothing is closed
+  primary.moveSessions(from, to, { drainTimeout: 1 });
+  // @ts-expect-error: one worker
+  primary.moveSessions(from, [to]);
+  expectTypeOf<MoveResult["left"]>().toEqualTypeOf<Readonly<Record<string, number>>>();
+  expectTypeOf(primary.stats().moves).toEqualTypeOf<MoveStats>();
 }
 
 export function primaryStats(primary: StickyPrimary): void {

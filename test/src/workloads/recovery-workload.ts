@@ -88,6 +88,11 @@ class Subject {
   }
 }
 
+function isUpgraded({ client }: Subject, number: number): boolean {
+  const last = TRANSPORTS[number % TRANSPORTS.length]?.at(-1);
+  return client.socket.io.engine.transport.name === last;
+}
+
 export async function runWorkload(options: WorkloadOptions): Promise<WorkloadResult> {
   const { workers, rate, clients, rooms: roomCount } = options;
   const cluster = await TestCluster.start({
@@ -114,6 +119,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
     await until(() => subjects.every(({ history }) => history.events.length >= 2), "all clients");
     for (const worker of cluster.workers) await worker.run((ctx, how) => ctx.store.send(how), sending);
 
+    if (options.reloads) await until(() => subjects.every(isUpgraded), "all upgrades");
     const disturbance = new Disturbance(cluster, subjects, sending, options, faults);
     await disturbance.run();
 
