@@ -163,10 +163,26 @@ export function pushOut(connection: Connection): void {
   }
 }
 
+/** What is left of pings that another process has begun: sooner than the engine's own timers. */
+interface ContinuedPings {
+  readonly ping: NodeJS.Timeout | undefined;
+  readonly pong: NodeJS.Timeout | undefined;
+  /** Whether the pong that was due then still is. */
+  isPongDue(): boolean;
+}
+
+const continuedPings = new WeakMap<Connection, ContinuedPings>();
+
+function soonest(...timers: (NodeJS.Timeout | null | undefined)[]): number | undefined {
+  const left = timers.flatMap((timer) => remainingMs(timer ?? null) ?? []);
+  return left.length === 0 ? undefined : Math.min(...left);
+}
+
 export function takeConnectionState(
   connection: Connection,
   deflate: DeflateParams | undefined,
 ): ConnectionState {
+  const continued = continuedPings.get(connection);
   const { id, protocol, remoteAddress, request, pingIntervalTimer, pingTimeoutTimer } = fieldsOf(connection);
   return {
     id,
@@ -176,8 +192,8 @@ export function takeConnectionState(
     headers: { ...request.headers },
     rawHeaders: request.rawHeaders,
     query: { ...request._query },
-    pingInMs: remainingMs(pingIntervalTimer),
-    pongInMs: remainingMs(pingTimeoutTimer),
+    pingInMs: soonest(pingIntervalTimer, continued?.ping),
+    pongInMs: soonest(pingTimeoutTimer, continued?.isPongDue() ? continued.pong : undefined),
     deflate,
   };
 }
@@ -298,9 +314,7 @@ function requestFor(
 /** Goes on with the pings where the other process has stopped. */
 export function continuePings(connection: Connection, { pingInMs, pongInMs }: ConnectionState): void {
   const fields = fieldsOf(connection);
-  const timers: NodeJS.Timeout[] = [];
-  const after = (ms: number, run: () => void) =>
-    timers.push(setTimeout(() => fields.readyState === "open" && run(), ms));
+  const after = (ms: number, run: () => void) => setTimeout(() => fields.readyState === "open" && run(), ms);
   // The engine's own timers keep their full times: it starts them again.
   const ping = () => {
     fields.pingIntervalTimer?.refresh();
@@ -308,17 +322,20 @@ export function continuePings(connection: Connection, { pingInMs, pongInMs }: Co
     fields.sendPacket("ping");
     fields.resetPingTimeout();
   };
-  if (pingInMs !== undefined) after(pingInMs, ping);
-  if (pongInMs !== undefined) {
-    fields.resetPingTimeout();
-    const own = fields.pingTimeoutTimer;
-    after(pongInMs, () => {
-      const isDue = fields.pingTimeoutTimer === own && !fields.hasRefreshedPingTimeout;
-      if (isDue) fields.onClose("ping timeout");
-    });
-  }
+  if (pongInMs !== undefined) fields.resetPingTimeout();
+  const own = fields.pingTimeoutTimer;
+  const isPongDue = () => own !== null && fields.pingTimeoutTimer === own && !fields.hasRefreshedPingTimeout;
+  const onPongMissing = () => isPongDue() && fields.onClose("ping timeout");
+  const continued: ContinuedPings = {
+    ping: pingInMs === undefined ? undefined : after(pingInMs, ping),
+    pong: pongInMs === undefined ? undefined : after(pongInMs, onPongMissing),
+    isPongDue,
+  };
+  // The connection may move on before they are over.
+  continuedPings.set(connection, continued);
   fields.once("close", () => {
-    for (const timer of timers) clearTimeout(timer);
+    clearTimeout(continued.ping);
+    clearTimeout(continued.pong);
   });
 }
 

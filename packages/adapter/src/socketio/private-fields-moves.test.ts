@@ -128,6 +128,32 @@ test("a client has what a move takes out, and a server what it needs to bring on
   await io.close();
 });
 
+test("a connection that moves again takes along what was left of its pings then", async () => {
+  const io = new Server(createServer(), { connectionStateRecovery: {} });
+  const pairs = await connectedPair();
+  const state = {
+    id: "an id",
+    protocol: 4,
+    remoteAddress: "192.0.2.1",
+    url: "/socket.io/?EIO=4&transport=websocket",
+    headers: {},
+    rawHeaders: [],
+    query: { EIO: "4" },
+    pingInMs: 5_000,
+    pongInMs: 3_000,
+    deflate: undefined,
+  };
+  const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
+  if (!connection) throw new Error("not raised");
+  engine.continuePings(connection, state);
+  const { pingInMs, pongInMs } = engine.takeConnectionState(connection, undefined);
+  expect(pingInMs).toBeLessThanOrEqual(5_000);
+  expect(pongInMs).toBeLessThanOrEqual(3_000);
+  engine.cut(connection);
+  pairs.close();
+  await io.close();
+});
+
 test("a session goes on over another connection, with its id, and nothing is written", async () => {
   const httpServer = createServer();
   const io = new Server(httpServer, { connectionStateRecovery: {} });
