@@ -5,6 +5,19 @@ import { Server, type Socket } from "socket.io";
 import { expect, test } from "vitest";
 import * as privates from "../../dist/socketio/private-fields.js";
 
+/** A server, and the socket of a client that has connected to it by WebSocket. */
+async function connectedSocket() {
+  const httpServer = createServer();
+  const io = new Server(httpServer);
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as { port: number };
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
+  ws.onOpen(() => ws.send("40"));
+  const socket = await connected;
+  return { io, ws, socket };
+}
+
 test("the namespace and its server have what the adapter reaches for", async () => {
   const io = new Server({ path: "/custom" });
   const nsp = io.of("/");
@@ -22,14 +35,7 @@ test("the namespace and its server have what the adapter reaches for", async () 
 });
 
 test("sockets have outgoing listeners, acknowledgements and a connection with write()", async () => {
-  const httpServer = createServer();
-  const io = new Server(httpServer);
-  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
-  const { port } = httpServer.address() as { port: number };
-  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
-  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
-  ws.onOpen(() => ws.send("40"));
-  const socket = await connected;
+  const { io, ws, socket } = await connectedSocket();
   expect(privates.hasOutgoingListeners(socket)).toBe(false);
   const told: unknown[] = [];
   socket.onAnyOutgoing((...args) => told.push(args));
@@ -182,14 +188,7 @@ test("recovery: when a socket counts as connected, who asks for a session, and w
 });
 
 test("recovery: our own close of a connection asks nobody", async () => {
-  const httpServer = createServer();
-  const io = new Server(httpServer);
-  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
-  const { port } = httpServer.address() as { port: number };
-  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
-  const ws = new WebSocketClient(`ws://127.0.0.1:${port}/socket.io/?EIO=4&transport=websocket`);
-  ws.onOpen(() => ws.send("40"));
-  const socket = await connected;
+  const { io, ws, socket } = await connectedSocket();
   for (let i = 0; i < 2; i++) privates.interceptClose(privates.connectionOf(socket), () => {});
   privates.closeConnection(socket);
   expect(privates.isOpen(socket)).toBe(false);
