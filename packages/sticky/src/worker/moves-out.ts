@@ -30,6 +30,8 @@ export interface MovesOutHooks {
   /** Gives a connection to the primary. */
   push(handover: Handover): void;
   send(message: MoveMessage): void;
+  /** What is closed must not come back over the connections that it has. */
+  setKeepAlive(isOn: boolean): void;
 }
 
 /** How a session's turn ended. */
@@ -201,10 +203,11 @@ export class MovesOut {
   async #closeAll(task: Task): Promise<void> {
     if (task.state === "over") return;
     task.state = "closing";
+    this.#hooks.setKeepAlive(false);
     const sessions = this.#hooks.sessions();
     for (const { session } of sessions) {
       if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
-      if ((task.state as Task["state"]) === "over") return;
+      if ((task.state as Task["state"]) === "over") return this.#hooks.setKeepAlive(true);
       session.close();
       task.closed++;
     }

@@ -82,6 +82,9 @@ export class Receiver {
       ),
     peerOf: (socket) => this.#arrivals.peerOf(socket),
     push: (handover) => this.#arrivals.giveBack(handover),
+    setKeepAlive: (isOn) => {
+      for (const { routed } of this.#movers.values()) routed.setKeepAlive(isOn);
+    },
     send: (message) => this.#sendRaw(encodeMove(message)),
   });
   readonly #movesIn = new MovesIn(this.#arrivals, {

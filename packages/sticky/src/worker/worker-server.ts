@@ -24,6 +24,9 @@ export interface WorkerServerEvents {
   closed: [];
 }
 
+/** How long an idle connection of a client that polls has for one more request. */
+const IDLE_MS = 1_000;
+
 export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly server: NetServer;
   /** Settles when it and all its connections are closed. */
@@ -106,6 +109,12 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   leave(idleMs = 0): void {
     this.#listening.retire();
     this.#keepAlive.end(idleMs);
+  }
+
+  /** Whether clients come back over the connections that they have: to a worker whose sessions are being closed, no. */
+  setKeepAlive(isOn: boolean): void {
+    if (isOn) this.#keepAlive.resume();
+    else this.#keepAlive.end(IDLE_MS);
   }
 
   /** It gets connections again. */
