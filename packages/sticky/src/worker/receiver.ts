@@ -85,7 +85,11 @@ export class Receiver {
     setKeepAlive: (isOn) => {
       for (const { routed } of this.#movers.values()) routed.setKeepAlive(isOn);
     },
-    send: (message) => this.#sendRaw(encodeMove(message)),
+    send: (message) => {
+      // Who hears that it is over must not count what has left.
+      if (message.kind === "moveReport" && message.isOver) this.#counts.report();
+      this.#sendRaw(encodeMove(message));
+    },
   });
   readonly #movesIn = new MovesIn(this.#arrivals, {
     landingOf: (name) => this.#movers.get(name),
