@@ -286,7 +286,7 @@ describe("of a real cluster", () => {
         events.some(({ text }) => text.startsWith("3 workers were replaced")),
       );
       expect(done.events.map(({ text }) => text)).toContain("Ordered in the dashboard: a reload.");
-      expect(it.pids.some((pid) => before.includes(pid))).toBe(false);
+      await expect.poll(() => it.pids.filter((pid) => before.includes(pid))).toEqual([]);
     },
     SLOW_MS,
   );
