@@ -1,4 +1,5 @@
 /** Several hosts, each a cluster with a hub of its own, over a real Redis. */
+import type { PrimaryStats } from "@holdfast/adapter";
 import { createEmitter } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -138,9 +139,25 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);
   });
 
+  test("a host's statistics tell of the others, and of the way to them", async () => {
+    const [first, second] = await Promise.all(
+      [one, two].map(({ primary }) => primary.run((ctx) => (ctx.hub.stats() as PrimaryStats).hosts)),
+    );
+    if (!first || !second) throw new Error("There are no statistics of hosts.");
+    expect(first).toMatchObject({ state: "joined", backlogBytes: 0, dropped: 0, missed: 0 });
+    expect(first.others.map(({ name }) => name)).toEqual([second.name]);
+    expect(second.others.map(({ name }) => name)).toEqual([first.name]);
+    expect(first.others[0]?.namespaces).toBeGreaterThan(0);
+    expect(first.batches).toBeGreaterThan(0);
+    expect(first.widened).toBeLessThanOrEqual(first.batches);
+    expect(first.roundTripMs).toBeGreaterThan(0);
+  });
+
   test("a host that says goodbye is not waited for any more", async () => {
     await two.primary.run(async (ctx) => await ctx.hub.close());
     await untilServers(one.workers, 2);
     expect(await one.a.run(async (ctx) => (await ctx.io.fetchSockets()).length)).toBe(0);
+    const hosts = await one.primary.run((ctx) => (ctx.hub.stats() as PrimaryStats).hosts);
+    expect(hosts?.others).toEqual([]);
   });
 });

@@ -8,6 +8,8 @@ export { HoldfastAdapter } from "./socketio/adapter.js";
 export { createMover, type MovableSession, type MoveObstacle, type Mover } from "./socketio/mover.js";
 export type {
   DeclineReason,
+  HostStats,
+  HostsStats,
   HubTotals,
   LateJoinStats,
   MemberStats,

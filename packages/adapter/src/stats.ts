@@ -97,6 +97,36 @@ export interface LateJoinStats {
   readonly tooLate: number;
 }
 
+/** Another host, as this one knows it. */
+export interface HostStats {
+  /** The name that it has drawn for itself. */
+  readonly name: string;
+  /** How many namespaces its workers have. */
+  readonly namespaces: number;
+}
+
+/** The other hosts of the application, and the way to them. The counters never fall while the hub lives. */
+export interface HostsStats {
+  /** This host's own name. */
+  readonly name: string;
+  /** `joined`: one of several hosts; `waiting`: not at the moment, but soon perhaps; `alone`: not for a while. */
+  readonly state: "joined" | "waiting" | "alone";
+  /** The other hosts. */
+  readonly others: readonly HostStats[];
+  /** How long the last answer has taken, in milliseconds; 0 before the first. */
+  readonly roundTripMs: number;
+  /** Bytes that wait to be sent to other hosts. */
+  readonly backlogBytes: number;
+  /** Batches that other hosts were sent. */
+  readonly batches: number;
+  /** Batches that went to all hosts because this one did not know the newest interest. */
+  readonly widened: number;
+  /** Packets and requests that other hosts did not get: they were away, or too much was waiting for them. */
+  readonly dropped: number;
+  /** Batches of other hosts that were lost because this one did not read them in time. */
+  readonly missed: number;
+}
+
 /** What `stats()` of the primary's handle returns. */
 export interface PrimaryStats {
   /** The workers that have joined. */
@@ -111,6 +141,8 @@ export interface PrimaryStats {
   readonly lateJoins: LateJoinStats;
   /** Connection state recovery: the journal and the sessions. */
   readonly recovery: RecoveryStats;
+  /** The other hosts; `undefined` without `backplane`. */
+  readonly hosts: HostsStats | undefined;
 }
 
 /** Events of the primary's handle. */

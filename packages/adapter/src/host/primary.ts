@@ -80,7 +80,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       dropped: member.dropped,
       unanswered: member.unanswered,
     }));
-    const { namespaceCount, interestSize, lateJoins, recoveryStats, totals } = this.#hub;
+    const { namespaceCount, interestSize, lateJoins, recoveryStats, totals, hostsStats } = this.#hub;
     return {
       members,
       totals,
@@ -88,6 +88,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       rooms: interestSize,
       lateJoins,
       recovery: recoveryStats,
+      hosts: hostsStats,
     };
   }
 

@@ -6,6 +6,7 @@
  * keys, so that what a host wants has a fixed size however many rooms it has.
  */
 import type { HoldfastError } from "../errors.js";
+import type { HostsStats } from "../stats.js";
 
 /** How many buckets there are. */
 export const BUCKETS = 2 ** 20;
@@ -91,9 +92,13 @@ export interface BackplaneEvents {
   onError(error: HoldfastError): void;
 }
 
+/** What a backplane says of itself. */
+export type BackplaneStats = Omit<HostsStats, "name" | "others" | "missed">;
+
 export interface Backplane {
   /** This host's name. */
   readonly host: string;
+  readonly stats: BackplaneStats;
   /**
    * Sends a frame to hosts that want it as far as this host knows. If that is not the latest, all get it.
    * @param namespace its name

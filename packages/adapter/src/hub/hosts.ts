@@ -6,6 +6,7 @@
  * What comes from other hosts is read in `remote-frames.ts`.
  */
 import { HoldfastError } from "../errors.js";
+import type { HostsStats } from "../stats.js";
 import { FrameKind, frameKey, frameKeyCount } from "../wire/frame.js";
 import type { NamespaceKeys } from "../wire/room-key.js";
 import type {
@@ -66,8 +67,8 @@ export class Hosts {
   #flush: NodeJS.Immediate | undefined;
   /** Reused by `#interested`. */
   readonly #names: string[] = [];
-  /** Frames that were lost because this host did not read them in time. */
-  gaps = 0;
+  /** Batches that were lost because this host did not read them in time. */
+  #missed = 0;
 
   constructor(factory: BackplaneFactory, limits: BackplaneLimits, events: HostsEvents) {
     this.#events = events;
@@ -96,7 +97,7 @@ export class Hosts {
       onRecord: (...record) => events.onRecord(...record),
       onPause: () => events.onPause(),
       onGap: (entries) => {
-        this.gaps += entries;
+        this.#missed += entries;
         events.onError(
           new HoldfastError(
             "HOLDFAST_ERR_BACKPLANE_SLOW",
@@ -113,6 +114,14 @@ export class Hosts {
   /** Hears what members of this host want. */
   get watcher(): OwnInterest {
     return this.#own;
+  }
+
+  get stats(): HostsStats {
+    const others = [...this.#byName.values()].map(({ name, namespaces }) => ({
+      name,
+      namespaces: namespaces.size,
+    }));
+    return { name: this.backplane.host, others, missed: this.#missed, ...this.backplane.stats };
   }
 
   get all(): IterableIterator<RemoteHost> {

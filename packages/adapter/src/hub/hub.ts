@@ -8,7 +8,7 @@
 import { randomUUID } from "node:crypto";
 import { channels } from "../diagnostics.js";
 import { HoldfastError, type MemberInfo } from "../errors.js";
-import type { HubTotals, LateJoinStats, RecoveryStats } from "../stats.js";
+import type { HostsStats, HubTotals, LateJoinStats, RecoveryStats } from "../stats.js";
 import { brokenMessage, isBrokenMessage } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
@@ -182,6 +182,11 @@ export class Hub {
 
   get recoveryStats(): RecoveryStats {
     return this.#recovery.stats;
+  }
+
+  /** Of the other hosts; `undefined` without a backplane. */
+  get hostsStats(): HostsStats | undefined {
+    return this.#hosts?.stats;
   }
 
   /** Takes in a worker that asked to join. */

@@ -10,6 +10,7 @@ import type {
   Backplane,
   BackplaneEvents,
   BackplaneLimits,
+  BackplaneStats,
   Frame,
   HostChange,
   StoredSession,
@@ -69,6 +70,7 @@ export class RedisStreams implements Backplane {
   /** A new one for each membership that others see. */
   #generation = "";
   #epoch = "";
+  #roundTripMs = 0;
   #hasChecked = false;
   /** The reader of this membership or the one before. */
   #lastReader: Reader | undefined;
@@ -98,13 +100,11 @@ export class RedisStreams implements Backplane {
     this.#run = this.#runUntilClosed();
   }
 
-  get backlogBytes(): number {
-    return this.#sender.backlogBytes;
-  }
-
-  /** Calls of Redis, frames that were thrown away, calls whose frames went to all hosts. */
-  get counts(): Sender["counts"] {
-    return this.#sender.counts;
+  get stats(): BackplaneStats {
+    const { backlogBytes, counts } = this.#sender;
+    const away = this.#isAlone ? "alone" : "waiting";
+    const state = this.#membership ? "joined" : away;
+    return { state, roundTripMs: this.#roundTripMs, backlogBytes, ...counts };
   }
 
   send(hosts: readonly string[], namespace: string, ...frame: Frame): void {
@@ -409,9 +409,12 @@ export class RedisStreams implements Backplane {
     throw error;
   }
 
-  #call(connection: Connection, script: Script, args: RedisArgument[]): Promise<readonly unknown[]> {
+  async #call(connection: Connection, script: Script, args: RedisArgument[]): Promise<readonly unknown[]> {
     const { state, prefix } = this.#keys;
-    return connection.script(script, [state], [prefix, ...args], this.#options.timeout).then(listOf);
+    const calledAt = performance.now();
+    const answer = await connection.script(script, [state], [prefix, ...args], this.#options.timeout);
+    this.#roundTripMs = performance.now() - calledAt;
+    return listOf(answer);
   }
 
   #onSessionLost(key: string): void {
