@@ -1,13 +1,17 @@
 /** The admin server: who gets what, hostile input, slow viewers; and that it tells the truth of a real cluster. */
 
 import type { LiveStatus } from "@holdfast/cluster/live-status";
-import { type HttpAnswer, httpRequest, RawSocket } from "@holdfast/harness";
+import { findRedisServer, type HttpAnswer, httpRequest, RawSocket, RedisServer } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
+import { METRICS } from "../../packages/cluster/dist/metrics/list.js";
 import { closedAfterEach } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { SimulatedCluster, TOKEN } from "./harness/simulated-cluster.js";
 import { Supervised, type SupervisedOptions } from "./harness/supervised.js";
 
+/** Figures that only clusters with a backplane have. */
+const OF_HOSTS = /^holdfast_(hosts|backplane_)/;
+const hasRedis = findRedisServer() !== undefined;
 const BEARER = { authorization: `Bearer ${TOKEN}` };
 const JSON_TYPE = { "content-type": "application/json" };
 
@@ -287,6 +291,43 @@ describe("of a real cluster", () => {
       );
       expect(done.events.map(({ text }) => text)).toContain("Ordered in the dashboard: a reload.");
       await expect.poll(() => it.pids.filter((pid) => before.includes(pid))).toEqual([]);
+    },
+    SLOW_MS,
+  );
+
+  test.skipIf(!hasRedis)(
+    "it shows whether Redis joins the hosts, and is not ready while that does not answer",
+    async () => {
+      const redis = await RedisServer.start();
+      try {
+        const { it, url } = await start({ backplane: { url: redis.url, app: "test", timeout: 500 } });
+        const joined = await until(url, ({ backplane }) => backplane?.health === "good");
+        expect(joined.backplane).toMatchObject({
+          kind: "Redis",
+          summary: expect.stringContaining("only host"),
+        });
+        redis.stop();
+        const away = await until(url, ({ backplane }) => backplane?.health === "bad");
+        expect(away).toMatchObject({ health: "bad", summary: expect.stringMatching(/^Redis: no answer/) });
+        const unready = await httpRequest(`${url}readyz`);
+        expect([unready.status, unready.text]).toEqual([
+          503,
+          expect.stringContaining("Redis does not answer"),
+        ]);
+        redis.resume();
+        const back = await until(url, ({ backplane }) => backplane?.health === "good");
+        const told = back.events.filter(({ kind }) => kind === "backplane").map(({ health }) => health);
+        expect(told).toEqual(["good", "bad"]);
+        const { text } = await httpRequest(`${url}metrics`);
+        for (const { name } of METRICS.filter((metric) => metric.name.match(OF_HOSTS))) {
+          expect(text).toMatch(new RegExp(`^${name} `, "m"));
+        }
+        expect(text).toMatch(/^holdfast_hosts 1$/m);
+        expect(text).toMatch(/^holdfast_backplane_up 1$/m);
+        await it.close();
+      } finally {
+        await redis.close();
+      }
     },
     SLOW_MS,
   );

@@ -143,8 +143,8 @@ export interface BackplaneStatus {
   readonly summary: string;
   readonly since: number;
   readonly roundTripMs: number | null;
-  /** Frames that wait to be read. */
-  readonly lag: number | null;
+  /** Bytes that wait to be sent to other hosts. */
+  readonly backlogBytes: number;
 }
 
 /** A reload that is going on. */
@@ -192,7 +192,7 @@ export type SeriesName =
   | "opened"
   | "refused"
   | "suspended"
-  | "backplaneLag";
+  | "backplaneRoundTrip";
 
 /** Something that happened. */
 export interface TimelineEvent {

@@ -196,7 +196,7 @@ function simulateBackplane(incident: Simulation["incident"], at: number): Backpl
     summary: isAway ? "no answer for 42 s; each host goes on by itself" : "round trip 0.8 ms, nothing waits",
     since: at - 42_000,
     roundTripMs: isAway ? null : 0.8,
-    lag: isAway ? null : 0,
+    backlogBytes: 0,
   };
 }
 
@@ -238,7 +238,7 @@ function simulateHistory(
     opened: line((i) => clients * 0.01 * swell(i, 4)),
     refused: line((i) => (random(i + 3) > 0.96 ? 0.2 : 0)),
     suspended: line((i) => Math.round(4 + 3 * random(i + 9) + (i > 100 && i < 110 ? 60 - 6 * (i - 100) : 0))),
-    backplaneLag: line((i) =>
+    backplaneRoundTrip: line((i) =>
       !hasBackplane || (incident === "redis-away" && isLate(i)) ? null : 1 + 0.6 * random(i + 5),
     ),
   };

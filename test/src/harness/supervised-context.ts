@@ -1,5 +1,6 @@
 /** What functions given to `run()` find in the processes of a supervised cluster. Types, and one name. */
 import type { Server as HttpServer } from "node:http";
+import type { RedisStreamsOptions } from "@holdfast/adapter/redis-streams";
 import type { Cluster, ClusterMember, ClusterOptions, startCluster } from "@holdfast/cluster";
 import type { Server } from "socket.io";
 import type { Context } from "./context.js";
@@ -34,6 +35,8 @@ export interface SupervisedConfig {
   readonly options: Partial<ClusterOptions>;
   /** Whether it has a server of its own. @default false */
   readonly ownServer?: boolean;
+  /** For `redisStreams()`, whose result is the adapter's option `backplane`. */
+  readonly backplane?: RedisStreamsOptions | undefined;
 }
 
 export interface SupervisorContext extends Pick<Context, "import"> {

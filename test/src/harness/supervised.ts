@@ -21,6 +21,7 @@ export interface SupervisedOptions {
   /** Options of `startCluster()`. It has two workers, unless they say otherwise. */
   readonly options?: SupervisedConfig["options"];
   readonly ownServer?: boolean;
+  readonly backplane?: SupervisedConfig["backplane"];
   readonly how?: HowToStart;
   /** Added to the environment of all processes. */
   readonly env?: NodeJS.ProcessEnv;
@@ -61,11 +62,15 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   readonly #ownsHome: boolean;
   port = 0;
 
-  private constructor({ options, ownServer, how, env, home }: SupervisedOptions) {
+  private constructor({ options, ownServer, backplane, how, env, home }: SupervisedOptions) {
     const own = home ?? new Home();
     if (how) own.start(how);
     const defaults = { workers: 2, readyTimeout: DEADLINE_MS };
-    const config: SupervisedConfig = { options: { ...defaults, ...options }, ownServer: ownServer ?? false };
+    const config: SupervisedConfig = {
+      options: { ...defaults, ...options },
+      ownServer: ownServer ?? false,
+      backplane,
+    };
     super(PRIMARY, { config, size: 1, env: { ...own.env, ...env }, deadlineMs: DEADLINE_MS });
     this.home = own;
     this.#ownsHome = home === undefined;

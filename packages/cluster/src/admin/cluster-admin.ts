@@ -2,6 +2,7 @@
  * The admin server of a cluster: what it tells of this one, and how its orders are carried out.
  * Owns: the server. Runs in: primary.
  */
+import type { PrimaryStats as HubStats } from "@holdfast/adapter";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import type { ActionName } from "../live-status.js";
 import { CONTENT_TYPE, expose } from "../metrics/exposition.js";
@@ -42,7 +43,7 @@ export class ClusterAdmin {
   ): Promise<ClusterAdmin> {
     const source = {
       status: () => watch.status(),
-      unready: () => reasons(cluster.status(), cluster.hub.stats().members.length),
+      unready: () => reasons(cluster.status(), cluster.hub.stats()),
       metrics: async () => ({
         type: CONTENT_TYPE,
         text: expose({ hub: cluster.hub.stats(), router: cluster.router.stats(), cluster: cluster.status() }),
@@ -70,11 +71,12 @@ export class ClusterAdmin {
 }
 
 /** Why connections are not taken now. */
-function reasons({ state, slots }: ClusterStatus, members: number): string[] {
+function reasons({ state, slots }: ClusterStatus, { members, hosts }: HubStats): string[] {
   if (state === "starting") return ["The cluster starts."];
   if (state !== "running") return ["The cluster is stopping."];
   if (!slots.some((slot) => slot.state === "ready")) return ["No worker is ready."];
-  if (members === 0) return ["No worker has joined the hub."];
+  if (members.length === 0) return ["No worker has joined the hub."];
+  if (hosts?.state === "alone") return ["The other hosts cannot be reached: Redis does not answer."];
   return [];
 }
 

@@ -344,6 +344,55 @@ export const METRICS: readonly Metric[] = [
     "Packets dropped before their time, for lack of room.",
     (h) => h.recovery.cut,
   ),
+  // Other hosts, where there is a backplane.
+  ofHub(
+    "gauge",
+    "holdfast_hosts",
+    "Hosts of the application that can be reached, this one too.",
+    ({ hosts }) => hosts && hosts.others.length + 1,
+  ),
+  ofHub(
+    "gauge",
+    "holdfast_backplane_up",
+    "Whether the backplane answers, 1 or 0.",
+    ({ hosts }) => hosts && Number(hosts.state === "joined"),
+  ),
+  ofHub(
+    "gauge",
+    "holdfast_backplane_round_trip_seconds",
+    "How long the last answer of the backplane has taken.",
+    ({ hosts }) => hosts && hosts.roundTripMs / MS_PER_S,
+  ),
+  ofHub(
+    "gauge",
+    "holdfast_backplane_backlog_bytes",
+    "Bytes that wait to be sent to other hosts.",
+    ({ hosts }) => hosts?.backlogBytes,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_backplane_batches_total",
+    "Batches sent to other hosts.",
+    ({ hosts }) => hosts?.batches,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_backplane_widened_batches_total",
+    "Batches that went to all hosts because the newest interest was not known.",
+    ({ hosts }) => hosts?.widened,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_backplane_dropped_total",
+    "Packets and requests that other hosts did not get.",
+    ({ hosts }) => hosts?.dropped,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_backplane_missed_batches_total",
+    "Batches of other hosts that were lost because this one did not read them in time.",
+    ({ hosts }) => hosts?.missed,
+  ),
   // Workers: the supervisor.
   ofCluster(
     "gauge",

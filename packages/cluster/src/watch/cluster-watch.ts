@@ -8,6 +8,7 @@ import type { Primary as Hub, PrimaryStats as HubStats } from "@holdfast/adapter
 import type { StickyPrimary as Router, PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
 import type {
   ActionName,
+  BackplaneStatus,
   Count,
   Health,
   HostStatus,
@@ -21,6 +22,7 @@ import type {
 import { ProcessHealth } from "../process-health.js";
 import type { ClusterEvents, ClusterStatus, SlotStatus } from "../status.js";
 import { VERSION } from "../version.js";
+import { BackplaneWatch } from "./backplane-watch.js";
 import { tellEvents } from "./cluster-events.js";
 import { HistoryRing } from "./history.js";
 import { judgeCluster, judgeWorker, STANDS_STILL_MS } from "./judgement.js";
@@ -66,6 +68,7 @@ export class ClusterWatch {
   readonly #stepRates = new Rates();
   readonly #history = new HistoryRing();
   readonly #timeline = new Timeline();
+  readonly #backplane = new BackplaneWatch((happening) => this.#timeline.add(happening));
   readonly #stalled = new Set<number>();
   /** The last delays of each worker's event loop. */
   readonly #late = new Map<number, readonly number[]>();
@@ -120,9 +123,10 @@ export class ClusterWatch {
     this.#forgetGone(seen);
     const at = Date.now();
     const workers = seen.status.slots.map((slot) => this.#worker(slot, seen, at));
-    const { health, summary } = judgeCluster(seen.status.state, workers);
+    const backplane = this.#backplane.look(seen.hub.hosts, at);
+    const { health, summary } = judgeCluster(seen.status.state, workers, backplane);
     const totals = this.#totals(workers, seen);
-    this.#remember(workers, totals, seen, at);
+    this.#remember(workers, totals, seen, backplane, at);
     return {
       format: 1,
       at,
@@ -132,8 +136,7 @@ export class ClusterWatch {
       health,
       summary,
       hosts: [this.#host(workers, seen, health)],
-      // There is nothing that joins hosts yet.
-      backplane: null,
+      backplane,
       reload: this.#reload(seen.status, at),
       totals,
       actions: this.#actions,
@@ -247,7 +250,13 @@ export class ClusterWatch {
   }
 
   /** Rates of the history are of the whole step, delays the worst in it, all else is of the moment at its end. */
-  #remember(workers: readonly LiveWorker[], totals: Totals, { hub, router }: Seen, at: number): void {
+  #remember(
+    workers: readonly LiveWorker[],
+    totals: Totals,
+    { hub, router }: Seen,
+    backplane: BackplaneStatus | null,
+    at: number,
+  ): void {
     const p50 = workers.flatMap(({ loopP50Ms }) => (loopP50Ms === null ? [] : [loopP50Ms]));
     this.#worstP50Ms = worst([...p50, this.#worstP50Ms]);
     this.#worstP99Ms = worst([totals.loopP99Ms, this.#worstP99Ms]);
@@ -266,7 +275,7 @@ export class ClusterWatch {
       ),
       refused: perSecond("refused", totals.refused),
       suspended: hub.recovery.suspended,
-      backplaneLag: null,
+      backplaneRoundTrip: backplane?.roundTripMs ?? null,
     };
     this.#history.add(point, at);
     this.#worstP50Ms = null;

@@ -15,7 +15,7 @@ export const SERIES_NAMES: readonly SeriesName[] = [
   "opened",
   "refused",
   "suspended",
-  "backplaneLag",
+  "backplaneRoundTrip",
 ];
 
 /** One value for each series; `null` where nothing was measured. */

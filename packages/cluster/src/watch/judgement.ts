@@ -2,7 +2,7 @@
  * How a worker is, and how the cluster is, in a word and a sentence.
  * Owns: the limits; pure. Runs in: primary.
  */
-import type { Health, LiveWorker, LiveWorkerState } from "../live-status.js";
+import type { BackplaneStatus, Health, LiveWorker, LiveWorkerState } from "../live-status.js";
 import type { ClusterState, SlotStatus } from "../status.js";
 
 /** An event loop that is silent for so long stands still. */
@@ -78,6 +78,7 @@ export function judgeWorker({ slot, isStalled, hasJoined, backlogBytes, lateMs }
 export function judgeCluster(
   state: ClusterState,
   workers: readonly Pick<LiveWorker, "slot" | "state" | "health" | "summary">[],
+  backplane: Pick<BackplaneStatus, "kind" | "health" | "summary"> | null = null,
 ): { readonly health: Health; readonly summary: string } {
   const ready = workers.filter((worker) => worker.state === "ready").length;
   if (state === "stopping" || state === "stopped")
@@ -97,6 +98,9 @@ export function judgeCluster(
   if (one && (bad.length > 0 || warned.length === 1)) {
     const told = one.summary.charAt(0).toLowerCase() + one.summary.slice(1);
     return { health: one.health, summary: `Worker ${one.slot}: ${told}` };
+  }
+  if (backplane && backplane.health !== "good") {
+    return { health: backplane.health, summary: `${backplane.kind}: ${backplane.summary}.` };
   }
   if (warned.length > 1)
     return { health: "warning", summary: `${warned.length} of ${workers.length} workers are slow.` };

@@ -37,10 +37,10 @@ const CHARTS = [
     without: "backplane",
   },
   {
-    title: "Backplane lag",
-    lines: ["backplaneLag"],
+    title: "Redis, round trip",
+    lines: ["backplaneRoundTrip"],
     read: milliseconds,
-    about: "How long a message takes from one host to another.",
+    about: "How long the last answer of Redis has taken, which joins the hosts.",
     only: "backplane",
   },
 ];
