@@ -276,7 +276,9 @@ describe("of a real cluster", () => {
       const { it, url } = await start();
       const order = (name: string, parameters: object) =>
         post(`${url}api/${name}`, { ...JSON_TYPE, ...BEARER }, JSON.stringify(parameters));
-      const [first] = (await statusAt(url)).hosts[0]?.workers ?? [];
+      // What is shown is up to a second old.
+      const ready = await until(url, ({ totals }) => totals.workersReady === 2);
+      const [first] = ready.hosts[0]?.workers ?? [];
       expect((await order("restart", { slot: 0, workerId: 999 })).status).toBe(409);
       expect((await order("restart", { slot: "x" })).status).toBe(400);
       expect((await order("scale", { workers: 0 })).status).toBe(400);

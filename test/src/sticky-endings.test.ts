@@ -340,7 +340,8 @@ describe("drain()", () => {
       expect(await heard).toEqual([["before I go"], ["before I go"]]);
       await release(draining);
       expect(await held).toMatchObject({ text: "released", connection: "close" });
-      expect(await within(left, "disconnection")).toBe("transport close");
+      // In either case Socket.IO's client comes back by itself; the error is of one that was between two polls.
+      expect(["transport close", "transport error"]).toContain(await within(left, "disconnection"));
       expect(await draining.run((ctx) => ctx.store.drained.then(() => ctx.store.isSame))).toBe(true);
       await within(back, "reconnection");
       expect(await staying.run((ctx, id) => ctx.io.sockets.sockets.has(id), client.id)).toBe(true);

@@ -158,9 +158,11 @@ test("an end by a signal closes the clients first, and leaves nothing", async ()
   );
   process.kill(a.pid, "SIGINT");
   expect(await ended).toBe("SIGINT");
-  expect(await Promise.all(reasons)).toEqual(
-    workers.map((id) => (id === a.workerId ? "transport close" : "none")),
-  );
+  // The error is of a client that was between two polls.
+  for (const [i, reason] of (await Promise.all(reasons)).entries()) {
+    const expected = workers[i] === a.workerId ? ["transport close", "transport error"] : ["none"];
+    expect(expected).toContain(reason);
+  }
   for (const { socket } of all) {
     if (!socket.connected) await new Promise<void>((done) => socket.once("connect", () => done()));
     expect(await socket.emitWithAck("who")).toBe(b.workerId);

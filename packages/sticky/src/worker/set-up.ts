@@ -48,8 +48,6 @@ const REQUESTS_SHARE = 0.8;
 const CLIENTS_SHARE = 0.95;
 /** How long a client may take from one poll to the next. */
 const NEXT_POLL_MS = 2_000;
-/** How long an idle connection of a client that polls may wait for its next request in a drain. */
-const IDLE_MS = 1_000;
 
 const setups = processWide("setups", () => new WeakMap<Engine, Setup>());
 
@@ -125,7 +123,8 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   }
 
   close(): Promise<void> {
-    return this.#close(0);
+    this.#closed ??= this.#receiver.close(this.#name, this.#routed);
+    return this.#closed;
   }
 
   drain(options?: DrainOptions): Promise<void> {
@@ -134,18 +133,13 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     return this.#drained;
   }
 
-  #close(idleMs: number): Promise<void> {
-    this.#closed ??= this.#receiver.close(this.#name, this.#routed, idleMs);
-    return this.#closed;
-  }
-
   async #drain(timeoutMs: number): Promise<void> {
     const requestsTime = new Deadline(REQUESTS_SHARE * timeoutMs);
     const clientsTime = new Deadline(CLIENTS_SHARE * timeoutMs);
     const allTime = new Deadline(timeoutMs);
     void allTime.passed.then(() => this.#routed.cut());
     try {
-      await this.#close(IDLE_MS);
+      await this.close();
       // Requests may have something to tell the clients yet.
       await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
       this.#receiver.owners.leaveRelays(this.#name);

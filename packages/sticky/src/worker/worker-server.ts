@@ -102,13 +102,10 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     this.#listening.onRouter(address);
   }
 
-  /**
-   * It gets no more connections: those that are idle are closed, the others after their answers.
-   * @param idleMs see {@link KeepAlive.end}
-   */
-  leave(idleMs = 0): void {
+  /** It gets no more connections: those that are idle are closed, the others after their answers. */
+  leave(): void {
     this.#listening.retire();
-    this.#keepAlive.end(idleMs);
+    this.#keepAlive.end(0);
   }
 
   /** Whether clients come back over the connections that they have: to a worker whose sessions are being closed, no. */
