@@ -2,10 +2,12 @@
  * Makes few files of the many that each package's ES modules are: a process that loads them starts three times as fast.
  * What the entries have in common is in files of its own, so that there is one of each class. CommonJS stays as tsc
  * makes it: loading that is quick.
+ *
+ * At every moment there is a whole bundle: whoever builds may run beside processes that are just loading it.
  * Usage: node scripts/bundle.mjs, after tsc
  */
-import { rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -22,12 +24,14 @@ const ENTRIES = {
 };
 
 const packages = fileURLToPath(new URL("../packages/", import.meta.url));
-for (const [name, entries] of Object.entries(ENTRIES)) {
-  const dist = join(packages, name, "dist");
-  rmSync(join(dist, "bundle"), { recursive: true, force: true });
-  await build({
+for (const [name, entries] of Object.entries(ENTRIES)) await bundle(join(packages, name, "dist"), entries);
+
+async function bundle(dist, entries) {
+  const outdir = join(dist, "bundle");
+  const { outputFiles } = await build({
     entryPoints: Object.entries(entries).map(([out, module]) => ({ out, in: join(dist, `${module}.js`) })),
-    outdir: join(dist, "bundle"),
+    outdir,
+    write: false,
     bundle: true,
     splitting: true,
     packages: "external",
@@ -38,4 +42,17 @@ for (const [name, entries] of Object.entries(ENTRIES)) {
     sourcemap: true,
     logLevel: "warning",
   });
+  mkdirSync(outdir, { recursive: true });
+  // Names of common files come from what is in them, so entries find theirs if those are there first.
+  const isEntry = ({ path }) => basename(path).split(".")[0] in entries;
+  for (const file of outputFiles.toSorted((a, b) => isEntry(a) - isEntry(b))) replace(file);
+  const wanted = new Set(outputFiles.map(({ path }) => basename(path)));
+  for (const file of readdirSync(outdir)) if (!wanted.has(file)) rmSync(join(outdir, file));
+}
+
+function replace({ path, contents }) {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return;
+  const isProgram = contents[0] === 0x23 && contents[1] === 0x21; // #!
+  writeFileSync(`${path}.new`, contents, { mode: isProgram ? 0o755 : 0o644 });
+  renameSync(`${path}.new`, path);
 }

@@ -1,5 +1,6 @@
 /** What is published: packed, put into an empty folder, and loaded as a user would load it. */
 import { execFile } from "node:child_process";
+import { readdirSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -97,6 +98,18 @@ describe.each(PACKAGES)("the tarball of @holdfast/%s", (name) => {
   it("passes are-the-types-wrong, however modules are resolved", async () => {
     await tool("attw", [tarballs[name], "--profile", "strict", "--no-color", "--no-emoji"]);
   });
+});
+
+it("is not touched by a build that changes nothing, so that who loads it meanwhile finds it whole", async () => {
+  const packages = join(ROOT, "packages");
+  const bundled = PACKAGES.flatMap((name) => {
+    const folder = join(packages, name, "dist", "bundle");
+    return readdirSync(folder).map((file) => join(folder, file));
+  });
+  const states = () => bundled.map((file) => [file, statSync(file).ino, statSync(file).mtimeMs]);
+  const before = states();
+  await run(process.execPath, [join(ROOT, "scripts", "bundle.mjs")]);
+  expect(states()).toEqual(before);
 });
 
 it("an ES module and CommonJS in one process share the hub and the router", async () => {
