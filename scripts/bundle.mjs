@@ -6,10 +6,11 @@
  * At every moment there is a whole bundle: whoever builds may run beside processes that are just loading it.
  * Usage: node scripts/bundle.mjs, after tsc
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { writeChanged } from "./write-changed.mjs";
 
 /** What `exports` and `bin` of each package.json point to, and the modules that it is made of. */
 const ENTRIES = {
@@ -45,14 +46,13 @@ async function bundle(dist, entries) {
   mkdirSync(outdir, { recursive: true });
   // Names of common files come from what is in them, so entries find theirs if those are there first.
   const isEntry = ({ path }) => basename(path).split(".")[0] in entries;
-  for (const file of outputFiles.toSorted((a, b) => isEntry(a) - isEntry(b))) replace(file);
+  for (const { path, contents } of outputFiles.toSorted((a, b) => isEntry(a) - isEntry(b))) {
+    writeChanged(path, contents, isProgram(contents) ? 0o755 : 0o644);
+  }
   const wanted = new Set(outputFiles.map(({ path }) => basename(path)));
   for (const file of readdirSync(outdir)) if (!wanted.has(file)) rmSync(join(outdir, file));
 }
 
-function replace({ path, contents }) {
-  if (existsSync(path) && readFileSync(path).equals(contents)) return;
-  const isProgram = contents[0] === 0x23 && contents[1] === 0x21; // #!
-  writeFileSync(`${path}.new`, contents, { mode: isProgram ? 0o755 : 0o644 });
-  renameSync(`${path}.new`, path);
+function isProgram(contents) {
+  return Buffer.from(contents.subarray(0, 2)).toString() === "#!";
 }

@@ -2,7 +2,8 @@
  * Puts the files of the dashboard's page into a module, so that they are there wherever the package is: as an ES module,
  * as CommonJS, and in a bundle. Usage: node scripts/dashboard.mjs
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { writeChanged } from "./write-changed.mjs";
 
 const folder = new URL("../packages/cluster/src/dashboard/", import.meta.url);
 const page = new URL("page/", folder);
@@ -17,4 +18,4 @@ ${files.join("\n")}
 };
 `;
 // What has not changed is not compiled again.
-if (!existsSync(target) || readFileSync(target, "utf8") !== text) writeFileSync(target, text);
+writeChanged(target, text);

@@ -3,12 +3,13 @@
  * tsc writes no package.json. To be run before tsc: what imports that build is compiled in the same run.
  * Usage: node scripts/mark-commonjs.mjs
  */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { writeChanged } from "./write-changed.mjs";
 
 const packages = new URL("../packages/", import.meta.url);
 for (const name of readdirSync(packages)) {
   if (!existsSync(new URL(`${name}/tsconfig.cjs.json`, packages))) continue;
   const build = new URL(`${name}/dist/cjs/`, packages);
   mkdirSync(build, { recursive: true });
-  writeFileSync(new URL("package.json", build), '{ "type": "commonjs" }\n');
+  writeChanged(new URL("package.json", build), '{ "type": "commonjs" }\n');
 }
