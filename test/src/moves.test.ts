@@ -281,7 +281,7 @@ function ask(socket: TestClient["socket"], value: unknown): Promise<unknown[]> {
 }
 
 test("a slow reader gets everything that was not sent, byte by byte", async () => {
-  const PACKETS = 16;
+  const PACKETS = 40;
   const cluster = await start({
     io: { connectionStateRecovery: {}, maxHttpBufferSize: 1e8 },
     setUpWorker: (ctx) => {
