@@ -6,7 +6,7 @@
  * ids, addresses. `docs/metrics.md` has this list, which a test compares.
  * @see https://prometheus.io/docs/practices/naming/
  */
-import type { PrimaryStats as HubStats } from "@holdfast/adapter";
+import type { HostsStats, PrimaryStats as HubStats } from "@holdfast/adapter";
 import type { PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
 import type { ClusterStatus, SlotStatus } from "../status.js";
 
@@ -73,6 +73,14 @@ const ofCluster = (
   read: Read<ClusterStatus>,
   labels: string[] = [],
 ) => simple(type, name, help, labels, "cluster", ({ cluster }) => cluster && read(cluster));
+
+/** A figure of the other hosts, where there is a backplane. */
+const ofHosts = (
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  read: (hosts: HostsStats) => number,
+) => ofHub(type, name, help, ({ hosts }) => hosts && read(hosts));
 
 /** A figure of each place that workers have had. */
 const ofSlot = (type: "counter" | "gauge", name: string, help: string, read: (slot: SlotStats) => number) =>
@@ -344,54 +352,46 @@ export const METRICS: readonly Metric[] = [
     "Packets dropped before their time, for lack of room.",
     (h) => h.recovery.cut,
   ),
-  // Other hosts, where there is a backplane.
-  ofHub(
+  // Other hosts.
+  ofHosts(
     "gauge",
     "holdfast_hosts",
     "Hosts of the application that can be reached, this one too.",
-    ({ hosts }) => hosts && hosts.others.length + 1,
+    (h) => h.others.length + 1,
   ),
-  ofHub(
-    "gauge",
-    "holdfast_backplane_up",
-    "Whether the backplane answers, 1 or 0.",
-    ({ hosts }) => hosts && Number(hosts.state === "joined"),
+  ofHosts("gauge", "holdfast_backplane_up", "Whether the backplane answers, 1 or 0.", (h) =>
+    Number(h.state === "joined"),
   ),
-  ofHub(
+  ofHosts(
     "gauge",
     "holdfast_backplane_round_trip_seconds",
     "How long the last answer of the backplane has taken.",
-    ({ hosts }) => hosts && hosts.roundTripMs / MS_PER_S,
+    (h) => h.roundTripMs / MS_PER_S,
   ),
-  ofHub(
+  ofHosts(
     "gauge",
     "holdfast_backplane_backlog_bytes",
     "Bytes that wait to be sent to other hosts.",
-    ({ hosts }) => hosts?.backlogBytes,
+    (h) => h.backlogBytes,
   ),
-  ofHub(
-    "counter",
-    "holdfast_backplane_batches_total",
-    "Batches sent to other hosts.",
-    ({ hosts }) => hosts?.batches,
-  ),
-  ofHub(
+  ofHosts("counter", "holdfast_backplane_batches_total", "Batches sent to other hosts.", (h) => h.batches),
+  ofHosts(
     "counter",
     "holdfast_backplane_widened_batches_total",
     "Batches that went to all hosts because the newest interest was not known.",
-    ({ hosts }) => hosts?.widened,
+    (h) => h.widened,
   ),
-  ofHub(
+  ofHosts(
     "counter",
     "holdfast_backplane_dropped_total",
     "Packets and requests that other hosts did not get.",
-    ({ hosts }) => hosts?.dropped,
+    (h) => h.dropped,
   ),
-  ofHub(
+  ofHosts(
     "counter",
     "holdfast_backplane_missed_batches_total",
     "Batches of other hosts that were lost because this one did not read them in time.",
-    ({ hosts }) => hosts?.missed,
+    (h) => h.missed,
   ),
   // Workers: the supervisor.
   ofCluster(
