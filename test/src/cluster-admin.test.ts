@@ -6,11 +6,10 @@ import { afterEach, describe, expect, test } from "vitest";
 import { METRICS } from "../../packages/cluster/dist/metrics/list.js";
 import { closedAfterEach } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
+import { OF_HOSTS } from "./harness/host-metrics.js";
 import { SimulatedCluster, TOKEN } from "./harness/simulated-cluster.js";
 import { Supervised, type SupervisedOptions } from "./harness/supervised.js";
 
-/** Figures that only clusters with a backplane have. */
-const OF_HOSTS = /^holdfast_(hosts|backplane_)/;
 const hasRedis = findRedisServer() !== undefined;
 const BEARER = { authorization: `Bearer ${TOKEN}` };
 const JSON_TYPE = { "content-type": "application/json" };
@@ -321,7 +320,7 @@ describe("of a real cluster", () => {
         const told = back.events.filter(({ kind }) => kind === "backplane").map(({ health }) => health);
         expect(told).toEqual(["good", "bad"]);
         const { text } = await httpRequest(`${url}metrics`);
-        for (const { name } of METRICS.filter((metric) => metric.name.match(OF_HOSTS))) {
+        for (const { name } of METRICS.filter((metric) => OF_HOSTS.test(metric.name))) {
           expect(text).toMatch(new RegExp(`^${name} `, "m"));
         }
         expect(text).toMatch(/^holdfast_hosts 1$/m);

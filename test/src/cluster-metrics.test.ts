@@ -8,11 +8,12 @@ import { expose } from "../../packages/cluster/dist/metrics/exposition.js";
 import { METRICS } from "../../packages/cluster/dist/metrics/list.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
+import { OF_HOSTS } from "./harness/host-metrics.js";
 import { ROOT, read } from "./harness/markdown.js";
 import { Supervised } from "./harness/supervised.js";
 
-/** Those that any cluster has; the others need a backplane, and are looked at where there is one. */
-const withoutHosts = METRICS.filter(({ name }) => !/^holdfast_(hosts|backplane_)/.test(name));
+/** The others are looked at where there is a backplane. */
+const withoutHosts = METRICS.filter(({ name }) => !OF_HOSTS.test(name));
 
 const start = startsClusters({ workers: 2 }, (cluster) => cluster.untilJoined());
 const clients = closedAfterEach(new Clients());

@@ -62,6 +62,15 @@ class Returning {
 
 const returning = closedAfterEach(new Returning());
 
+/** A cluster of one worker with so many clients, and the worker that is to get them. */
+async function startWithSuccessor(clientCount: number) {
+  const cluster = await start();
+  await returning.open(cluster, clientCount);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  return { cluster, successor };
+}
+
 function retire(cluster: TestCluster, successor: RemoteWorker, options = {}) {
   return cluster.primary.run(
     (ctx, from, to, opts) => ctx.router.retire({ id: from }, { id: to }, opts),
@@ -72,10 +81,7 @@ function retire(cluster: TestCluster, successor: RemoteWorker, options = {}) {
 }
 
 test("when the successor is killed, what was on its way recovers and the rest stays", async () => {
-  const cluster = await start();
-  await returning.open(cluster, 30);
-  const successor = await cluster.fork();
-  await cluster.untilJoined();
+  const { cluster, successor } = await startWithSuccessor(30);
   const retired = retire(cluster, successor, { window: 2 });
   await successor.kill();
   const { moved, lost, ...result } = await retired;
@@ -87,10 +93,7 @@ test("when the successor is killed, what was on its way recovers and the rest st
 });
 
 test("when the old worker is killed, everybody recovers or has moved", async () => {
-  const cluster = await start();
-  await returning.open(cluster, 30);
-  const successor = await cluster.fork();
-  await cluster.untilJoined();
+  const { cluster, successor } = await startWithSuccessor(30);
   const retired = retire(cluster, successor, { window: 2 });
   await cluster.a.kill();
   expect(await retired).toMatchObject({ outcome: "worker-gone" });
@@ -99,10 +102,7 @@ test("when the old worker is killed, everybody recovers or has moved", async () 
 });
 
 test("when the successor stops in the middle, the rest stays, and whoever was on the way comes back", async () => {
-  const cluster = await start();
-  await returning.open(cluster, 40);
-  const successor = await cluster.fork();
-  await cluster.untilJoined();
+  const { cluster, successor } = await startWithSuccessor(40);
   const begun = cluster.primary.next("landed");
   await tellOfMoves(cluster);
   const retired = retire(cluster, successor, { window: 2 });
@@ -119,10 +119,7 @@ test("when the successor stops in the middle, the rest stays, and whoever was on
 });
 
 test("when the old worker stops in the middle, everybody comes back to the successor", async () => {
-  const cluster = await start();
-  await returning.open(cluster, 40);
-  const successor = await cluster.fork();
-  await cluster.untilJoined();
+  const { cluster, successor } = await startWithSuccessor(40);
   const begun = cluster.primary.next("landed");
   await tellOfMoves(cluster);
   const retired = retire(cluster, successor, { window: 2 });

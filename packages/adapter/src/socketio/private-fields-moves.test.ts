@@ -128,21 +128,22 @@ test("a client has what a move takes out, and a server what it needs to bring on
   await io.close();
 });
 
+/** Of a connection that has come from another process; its pings are missing. */
+const STATE = {
+  id: "an id",
+  protocol: 4,
+  remoteAddress: "192.0.2.1",
+  url: "/socket.io/?EIO=4&transport=websocket",
+  headers: { host: "example.com" },
+  rawHeaders: ["Host", "example.com"],
+  query: { EIO: "4" },
+  deflate: undefined,
+};
+
 test("a connection that moves again takes along what was left of its pings then", async () => {
   const io = new Server(createServer(), { connectionStateRecovery: {} });
   const pairs = await connectedPair();
-  const state = {
-    id: "an id",
-    protocol: 4,
-    remoteAddress: "192.0.2.1",
-    url: "/socket.io/?EIO=4&transport=websocket",
-    headers: {},
-    rawHeaders: [],
-    query: { EIO: "4" },
-    pingInMs: 5_000,
-    pongInMs: 3_000,
-    deflate: undefined,
-  };
+  const state = { ...STATE, pingInMs: 5_000, pongInMs: 3_000 };
   const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
   if (!connection) throw new Error("not raised");
   engine.continuePings(connection, state);
@@ -158,18 +159,7 @@ test("a session goes on over another connection, with its id, and nothing is wri
   const httpServer = createServer();
   const io = new Server(httpServer, { connectionStateRecovery: {} });
   const pairs = await connectedPair();
-  const state = {
-    id: "an id",
-    protocol: 4,
-    remoteAddress: "192.0.2.1",
-    url: "/socket.io/?EIO=4&transport=websocket",
-    headers: { host: "example.com" },
-    rawHeaders: ["Host", "example.com"],
-    query: { EIO: "4" },
-    pingInMs: 5,
-    pongInMs: undefined,
-    deflate: undefined,
-  };
+  const state = { ...STATE, pingInMs: 5, pongInMs: undefined };
   const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
   if (!connection) throw new Error("not raised");
   expect(connection).toMatchObject({
