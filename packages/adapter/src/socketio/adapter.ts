@@ -271,13 +271,10 @@ export class HoldfastAdapter extends Adapter {
   }
 
   /** The sockets of this worker, as its own broadcasts reach them: those that leave get them through the hub. */
-  #connected({ rooms, except }: Selection): Set<SocketId> {
-    const { moves } = this;
-    const connected = new Set<SocketId>();
-    for (const id of this.#select(rooms, except)) {
-      const isHere = this.nsp.sockets.has(id) ? !moves?.out.isLeaving(id) : moves?.in.has(id);
-      if (isHere) connected.add(id);
-    }
+  #connected(selection: Selection): Set<SocketId> {
+    const connected = this.#reachable(selection);
+    const out = this.moves?.out;
+    if (out?.isBusy) for (const id of connected) if (out.isLeaving(id)) connected.delete(id);
     return connected;
   }
 
