@@ -10,6 +10,3 @@ describe("over a Unix socket", async () => {
 describe("over a Unix socket, when something fails", async () => {
   await import("../recovery-faults.test.js");
 });
-describe("over a Unix socket, when a connection is closed", async () => {
-  await import("../recovery-closing.test.js");
-});
