@@ -73,6 +73,7 @@ export class HubStarter {
 
   #spawn(program: string): void {
     this.#state = "starting";
+    process.once("exit", this.#removeMarker);
     const args = [
       "--path",
       this.#path,
@@ -110,11 +111,14 @@ export class HubStarter {
   /** @param text what the hub process has said of its start */
   #onEnd(text: string): void {
     this.#state = "idle";
-    rmSync(this.#marker, { force: true });
+    process.off("exit", this.#removeMarker);
+    this.#removeMarker();
     const failure = readFailure(text);
     // Another worker was faster.
     if (failure && failure.code !== "HOLDFAST_ERR_HUB_RUNNING") this.#fail(failure);
   }
+
+  readonly #removeMarker = (): void => rmSync(this.#marker, { force: true });
 
   /** @returns false if another worker starts one */
   #mark(): boolean {
