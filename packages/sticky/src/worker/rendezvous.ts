@@ -5,6 +5,7 @@
  * Temporary directories are cleaned. A worker that misses its socket opens it anew, and makes the directory anew if it
  * must; so all are back after a moment, whoever of them notices first. It knows nothing of a primary or router.
  */
+import cluster from "node:cluster";
 import { lstatSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import {
@@ -21,6 +22,10 @@ import { PrivateSocket } from "./private-socket.js";
 const LOOK_MS = 1_000;
 /** How long after a removal others may still have to open their sockets again. */
 const DISTURBED_MS = 5_000;
+/** How long a process that has closed its channels may take to be gone. */
+const ENDING_MS = 250;
+/** Nobody wakes who waits on it. */
+const SLEEP = new Int32Array(new SharedArrayBuffer(4));
 /** What lasts is told again after this time. */
 const REPEAT_MS = 60_000;
 
@@ -181,8 +186,19 @@ export class Rendezvous {
   readonly #onExit = (): void => {
     if (process.platform === "win32") return;
     rmSync(socketPath(this.directory, this.#workerId), { force: true });
-    if (this.#host.ownerPid() === undefined) removePrivateDirectory(this.directory);
+    if (this.#isOwnerGone()) removePrivateDirectory(this.directory);
   };
+
+  /** A process that is killed closes its channels a moment before its children have another parent. */
+  #isOwnerGone(): boolean {
+    const mayBeEnding = !process.connected && !cluster.worker?.exitedAfterDisconnect;
+    const deadline = performance.now() + (mayBeEnding ? ENDING_MS : 0);
+    while (this.#host.ownerPid() !== undefined) {
+      if (performance.now() >= deadline) return false;
+      Atomics.wait(SLEEP, 0, 0, 1);
+    }
+    return true;
+  }
 }
 
 function accessError(directory: string, state: DirectoryState): NodeJS.ErrnoException {
