@@ -38,8 +38,9 @@ function listening(pm2: Pm2): Set<number> {
 }
 
 async function startApp(pm2: Pm2, instances = 4): Promise<void> {
+  const wanted = listening(pm2).size + instances;
   await pm2.start(APP, "-i", String(instances));
-  await pm2.until("workers that listen", () => listening(pm2).size >= instances);
+  await pm2.until("workers that listen", () => listening(pm2).size >= wanted);
 }
 
 /** Clients of all kinds, a third of them over a shared pool of connections. */
