@@ -6,7 +6,7 @@
  */
 import diagnostics from "node:diagnostics_channel";
 import debugModule from "debug";
-import type { MemberInfo } from "./errors.js";
+import type { HoldfastError, MemberInfo } from "./errors.js";
 import { processWide } from "./process-wide.js";
 import type { DeclineReason, LinkKind } from "./stats.js";
 
@@ -28,6 +28,8 @@ export interface AdapterDiagnostics {
   readonly "holdfast:adapter:decline": MemberMessage & { readonly reason: DeclineReason };
   /** Worker: this process has joined its hub. Has its `memberId`, and `link`. */
   readonly "holdfast:adapter:linked": LinkedMessage;
+  /** Worker: a request to other workers has ended. Has `durationMs`, and the `error` that its caller got, if it got one. */
+  readonly "holdfast:adapter:request": RequestMessage;
   /**
    * Something has failed, and was dealt with; what the application must hear is an event or an error besides. Has
    * `text`, and the `workerId` and `error` that it is about, if there are any.
@@ -51,6 +53,11 @@ interface RestoreMessage extends MemberMessage {
 interface LinkedMessage {
   readonly memberId: number;
   readonly link: string;
+}
+
+interface RequestMessage {
+  readonly durationMs: number;
+  readonly error: HoldfastError | undefined;
 }
 
 interface FailureMessage {
@@ -79,6 +86,7 @@ export const channels: Channels = {
   restore: diagnostics.channel("holdfast:adapter:restore"),
   decline: diagnostics.channel("holdfast:adapter:decline"),
   linked: diagnostics.channel("holdfast:adapter:linked"),
+  request: diagnostics.channel("holdfast:adapter:request"),
   failure: diagnostics.channel("holdfast:adapter:failure"),
 };
 
@@ -112,6 +120,11 @@ const LOG: {
     ({ member, reason }) => `a session was not restored on worker ${member.workerId}: ${reason}`,
   ],
   "holdfast:adapter:linked": ["member", ({ memberId, link }) => `joined as member ${memberId} over ${link}`],
+  "holdfast:adapter:request": [
+    "member",
+    ({ durationMs, error }) =>
+      `a request has ended after ${Math.round(durationMs)} ms: ${error?.code ?? "answered"}`,
+  ],
   "holdfast:adapter:failure": [
     "failure",
     ({ text, workerId, error }) =>

@@ -4,6 +4,7 @@
  * its emitters.
  * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
  */
+import { channels } from "../diagnostics.js";
 import {
   type HoldfastError,
   type HoldfastErrorCode,
@@ -34,6 +35,8 @@ export interface RequestOptions {
 /** made → sent → settled; made → settled (too late, closed, refused) */
 interface Entry extends RequestOptions {
   readonly owner: object;
+  /** By the clock of `performance`. */
+  readonly madeAt: number;
   state: "made" | "sent";
   /** Members whose final answer is missing; undefined until the hub has said whom it asked. */
   missing: Map<number, MemberInfo> | undefined;
@@ -71,6 +74,7 @@ export class Requests {
       onResponse,
       onSettled,
       owner,
+      madeAt: performance.now(),
       state: "made",
       missing: undefined,
       failures: [],
@@ -205,6 +209,9 @@ export class Requests {
 
   #settle(id: number, entry: Entry, error: RequestError | HoldfastError | undefined): void {
     this.#remove(id, entry);
+    if (channels.request.hasSubscribers) {
+      channels.request.publish({ durationMs: performance.now() - entry.madeAt, error });
+    }
     // One that throws must not keep the others from being told.
     runApplication(() => entry.onSettled(error));
   }
