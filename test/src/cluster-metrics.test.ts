@@ -159,6 +159,42 @@ test("a cluster's /metrics has every figure, in the format of Prometheus", async
   }
 });
 
+test("requests between workers are counted by their end, and on when a worker is replaced", async () => {
+  const it = await Supervised.start();
+  const asker = () => it.primary.run(async (ctx) => (await ctx.cluster()).status().slots[0]?.requests);
+  const until = async (results: Partial<NonNullable<Awaited<ReturnType<typeof asker>>>["results"]>) => {
+    for (;;) {
+      const requests = await asker();
+      const isThere = Object.entries(results).every(
+        ([name, count]) => requests?.results[name as keyof typeof results] === count,
+      );
+      if (requests && isThere) return requests;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  try {
+    const ask = (name: string) =>
+      it.worker(0).run((ctx, event) => ctx.io.serverSideEmitWithAck(event).then(String, String), name);
+    await it.worker(1).run((ctx) => {
+      ctx.io.on("well", (answer: () => void) => answer());
+      process.once("uncaughtException", () => {});
+      ctx.io.on("badly", () => {
+        throw new Error("as it should");
+      });
+    });
+    await ask("well");
+    await ask("well");
+    await ask("badly");
+    const { counts, sumMs } = await until({ answered: 2, failed: 1 });
+    expect(counts.reduce((sum, count) => sum + count)).toBe(3);
+    expect(sumMs).toBeGreaterThan(0);
+    await it.reload();
+    await until({ answered: 2, failed: 1 });
+  } finally {
+    await it.close();
+  }
+});
+
 test("labels are written so that they can be read", () => {
   const refused = { 'a"b\\c\nd': 1 };
   const router = {

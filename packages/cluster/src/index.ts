@@ -10,6 +10,7 @@ export type {
   ScaleResult,
   SessionCounts,
 } from "./reload.js";
+export type { RequestResult, RequestStats } from "./request-stats.js";
 export type {
   ClusterEvents,
   ClusterState,

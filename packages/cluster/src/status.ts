@@ -3,6 +3,7 @@ import type { ListenAddress } from "./address.js";
 import type { HoldfastError } from "./errors.js";
 import type { ProcessSample } from "./process-health.js";
 import type { ReloadProgress, ReloadResult } from "./reload.js";
+import type { RequestStats } from "./request-stats.js";
 
 /** What a place in the cluster is doing. */
 export type SlotState =
@@ -76,6 +77,11 @@ export interface SlotStatus {
   readonly load: number;
   /** What its process said of itself last, some time in the last second; `undefined` until it has. */
   readonly sample: ProcessSample | undefined;
+  /**
+   * What became of the requests (`fetchSockets()`, `serverSideEmit()` and others) that its workers have made of other
+   * workers, those that are gone included. These never fall.
+   */
+  readonly requests: RequestStats;
   /** How long its event loop seems to have stood still. Milliseconds. */
   readonly silentMs: number;
   /** How often a worker was started anew here because the one before had crashed. */

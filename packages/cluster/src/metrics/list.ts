@@ -7,7 +7,7 @@
  * @see https://prometheus.io/docs/practices/naming/
  */
 import type { HostsStats, PrimaryStats as HubStats } from "@holdfast/adapter";
-import type { PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
+import type { DurationStats, PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
 import type { ClusterStatus, SlotStatus } from "../status.js";
 
 /** What was read of a cluster at once; what there is none of is missing. */
@@ -129,6 +129,13 @@ function sample(value: number, labels: Readonly<Record<string, string>> = {}): S
 }
 
 /** A value for each word. */
+function durations(
+  { boundsMs, counts, sumMs }: Pick<DurationStats, "boundsMs" | "counts" | "sumMs">,
+  labels: Record<string, string> = {},
+): HistogramSample {
+  return { labels, bounds: boundsMs.map((ms) => ms / MS_PER_S), counts, sum: sumMs / MS_PER_S };
+}
+
 function byWord(
   counts: Readonly<Record<string, number>>,
   label: string,
@@ -201,11 +208,7 @@ export const METRICS: readonly Metric[] = [
     help: "From when enough of a connection was read until a worker had it.",
     labels: [],
     source: "router",
-    read: ({ router }) => {
-      if (!router) return [];
-      const { boundsMs, counts, sumMs } = router.handover;
-      return [{ labels: {}, bounds: boundsMs.map((ms) => ms / MS_PER_S), counts, sum: sumMs / MS_PER_S }];
-    },
+    read: ({ router }) => (router ? [durations(router.handover)] : []),
   },
   ofSlot(
     "counter",
@@ -419,6 +422,23 @@ export const METRICS: readonly Metric[] = [
     ({ slots }) => slots.map(({ slot, uptimeMs }) => sample(uptimeMs / MS_PER_S, { slot: String(slot) })),
     ["slot"],
   ),
+  ofCluster(
+    "counter",
+    "holdfast_worker_requests_total",
+    "Requests to other workers that have ended, by how.",
+    ({ slots }) =>
+      slots.flatMap(({ slot, requests }) => byWord(requests.results, "result", { slot: String(slot) })),
+    ["slot", "result"],
+  ),
+  {
+    type: "histogram",
+    name: "holdfast_worker_request_duration_seconds",
+    help: "How long requests to other workers took, however they ended.",
+    labels: ["slot"],
+    source: "cluster",
+    read: ({ cluster }) =>
+      cluster?.slots.map(({ slot, requests }) => durations(requests, { slot: String(slot) })) ?? [],
+  },
   ofCluster("counter", "holdfast_reloads_total", "Reloads that are done.", (c) => c.reloads),
   ofCluster(
     "gauge",

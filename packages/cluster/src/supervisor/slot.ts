@@ -3,6 +3,7 @@
  * Owns: its worker, and the timer of the next one. Runs in: primary.
  */
 import { messageOf } from "../errors.js";
+import type { RequestTally } from "../request-stats.js";
 import type { SlotState, SlotStatus, WorkerExit } from "../status.js";
 import { type RestartLimits, Restarts } from "./restarts.js";
 import type { WorkerProcess } from "./worker-process.js";
@@ -32,12 +33,14 @@ export class Slot {
   readonly number: number;
   readonly #hooks: SlotHooks;
   readonly #restarts: Restarts;
+  readonly #requests: RequestTally;
   #state: State = { kind: "empty" };
   #restarted = 0;
   #lastExit: WorkerExit | undefined;
 
-  constructor(number: number, limits: RestartLimits, hooks: SlotHooks) {
+  constructor(number: number, limits: RestartLimits, requests: RequestTally, hooks: SlotHooks) {
     this.number = number;
+    this.#requests = requests;
     this.#hooks = hooks;
     this.#restarts = new Restarts(limits);
   }
@@ -91,6 +94,7 @@ export class Slot {
       memoryBytes: worker?.sample?.rssBytes ?? 0,
       load: worker?.sample?.utilization ?? 0,
       sample: worker?.sample,
+      requests: this.#requests.stats(),
       silentMs: worker?.silentMs ?? 0,
       restarts: this.#restarted,
       crashes: this.#restarts.crashes,

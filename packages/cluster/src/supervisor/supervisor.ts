@@ -13,6 +13,7 @@ import type {
   ScaleResult,
   SessionCounts,
 } from "../reload.js";
+import { RequestTally } from "../request-stats.js";
 import type { ClusterEvents, SlotStatus, StopResult, WorkerExit } from "../status.js";
 import { LoopClock } from "./loop-clock.js";
 import { Reloading } from "./reloading.js";
@@ -33,6 +34,7 @@ export class Supervisor {
   readonly #options: ResolvedClusterOptions;
   readonly #router: StickyPrimary;
   readonly #move: MoveSessions;
+  readonly #tallies: RequestTally[] = [];
   readonly #slots: Slot[] = [];
   /** All whose processes live, those that leave and those that come included. */
   readonly #living = new Set<WorkerProcess>();
@@ -130,7 +132,7 @@ export class Supervisor {
     const { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs } = this.#options;
     const beatMs = Math.min(MAX_BEAT_MS, Math.ceil((hangTimeoutMs || MAX_BEAT_MS) / BEAT_SHARE));
     const limits = { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs, beatMs };
-    const worker = new WorkerProcess(slot, this.#options.env, limits, this.#clock);
+    const worker = new WorkerProcess(slot, this.#options.env, limits, this.#clock, this.#tallyOf(slot));
     this.#living.add(worker);
     this.events.emit("worker:start", worker.identity);
     void worker.exited.then((exit) => {
@@ -140,8 +142,15 @@ export class Supervisor {
     return worker;
   }
 
+  /** Of all workers that the place has had: also of those before it was removed and added again. */
+  #tallyOf(slot: number): RequestTally {
+    this.#tallies[slot] ??= new RequestTally();
+    return this.#tallies[slot];
+  }
+
   #addSlot(): Slot {
-    const slot = new Slot(this.#slots.length, this.#options, {
+    const number = this.#slots.length;
+    const slot = new Slot(number, this.#options, this.#tallyOf(number), {
       fork: (number) => this.fork(number),
       onCrash: (exit, delayMs) => this.#onCrash(exit, delayMs),
     });

@@ -6,6 +6,7 @@ import cluster, { type Worker } from "node:cluster";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import type { ProcessSample } from "../process-health.js";
+import type { RequestTally } from "../request-stats.js";
 import type { ExitReason, WorkerExit, WorkerIdentity } from "../status.js";
 import {
   decodeToPrimary,
@@ -40,6 +41,7 @@ export class WorkerProcess {
   sample: ProcessSample | undefined;
   readonly worker: Worker;
   readonly #limits: WorkerLimits;
+  readonly #requests: RequestTally;
   readonly #clock: LoopClock;
   readonly #lastWords: LastWords;
   readonly #startedAt: number;
@@ -53,9 +55,13 @@ export class WorkerProcess {
   // starting → ready → ending → ended; starting → ending; any → ended
   #state: "starting" | "ready" | "ending" | "ended" = "starting";
 
-  /** @throws what `cluster.fork()` throws when the system has no process left */
-  constructor(slot: number, env: object, limits: WorkerLimits, clock: LoopClock) {
+  /**
+   * @param requests of the workers of that place
+   * @throws what `cluster.fork()` throws when the system has no process left
+   */
+  constructor(slot: number, env: object, limits: WorkerLimits, clock: LoopClock, requests: RequestTally) {
     this.#limits = limits;
+    this.#requests = requests;
     this.#clock = clock;
     this.#startedAt = clock.now;
     this.worker = cluster.fork({ ...env, HOLDFAST_SLOT: String(slot) });
@@ -145,6 +151,7 @@ export class WorkerProcess {
       case "beat":
         this.#heardAt = this.#clock.now;
         this.sample = message.sample;
+        this.#requests.include(message.requests);
         return;
       case "drained":
         if (this.#state === "ready" || this.#state === "starting") this.#reason = "left";

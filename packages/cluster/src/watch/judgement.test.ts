@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { RequestTally } from "../../dist/request-stats.js";
 import { type Evidence, judgeCluster, judgeWorker } from "../../dist/watch/judgement.js";
 
 const SAMPLE = {
@@ -21,6 +22,7 @@ function evidence(slot: Partial<Evidence["slot"]> = {}, more: Partial<Evidence> 
     memoryBytes: 80e6,
     load: 0.1,
     sample: SAMPLE,
+    requests: new RequestTally().stats(),
     silentMs: 0,
     restarts: 0,
     crashes: 0,

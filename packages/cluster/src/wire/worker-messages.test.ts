@@ -25,7 +25,7 @@ const sample = fc.record({
 });
 const toPrimary: fc.Arbitrary<ToPrimary> = fc.oneof(
   fc.record({ kind: fc.constant("join" as const), version: count }),
-  fc.record({ kind: fc.constant("beat" as const), sample }),
+  fc.record({ kind: fc.constant("beat" as const), sample, requests: fc.array(count) }),
   fc.constant({ kind: "drained" as const }),
 );
 
@@ -69,8 +69,8 @@ test("the numbers of the kinds are as they were", () => {
     loopP99Ms: 20,
     utilization: 0.5,
   };
-  expect(encodeToPrimary({ kind: "beat", sample: beat })).toEqual({
-    "holdfast:cluster": [17, 7, 6, 9, 1_500, 20_000, 500],
+  expect(encodeToPrimary({ kind: "beat", sample: beat, requests: [3, 4] })).toEqual({
+    "holdfast:cluster": [17, 7, 6, 9, 1_500, 20_000, 500, 3, 4],
   });
   expect(encodeToPrimary({ kind: "drained" })).toEqual({ "holdfast:cluster": [18] });
 });

@@ -10,6 +10,7 @@ import type { ProcessSample } from "../process-health.js";
 export const PROTOCOL_VERSION = 1;
 
 const KEY = "holdfast:cluster";
+const SAMPLE_FIELDS = 6;
 
 /** Message kinds; the numbers are part of protocol version 1. */
 const Kind = {
@@ -21,7 +22,7 @@ const Kind = {
   join: 16,
   /**
    * worker → primary: the event loop turns. [resident memory, heap, heap limit in bytes, delay p50, p99 in microseconds,
-   * utilization in thousandths]
+   * utilization in thousandths, then figures of requests since the beat before: see `request-stats.ts`]
    */
   beat: 17,
   /** worker → primary: it has finished, and waits to be disconnected. [] */
@@ -39,7 +40,7 @@ export type ToWorker =
 
 export type ToPrimary =
   | { readonly kind: "join"; readonly version: number }
-  | { readonly kind: "beat"; readonly sample: ProcessSample }
+  | { readonly kind: "beat"; readonly sample: ProcessSample; readonly requests: readonly number[] }
   | { readonly kind: "drained" };
 
 export function encodeToWorker(message: ToWorker): object {
@@ -56,7 +57,7 @@ export function encodeToPrimary(message: ToPrimary): object {
     case "join":
       return { [KEY]: [Kind.join, message.version] };
     case "beat":
-      return { [KEY]: [Kind.beat, ...encodeSample(message.sample)] };
+      return { [KEY]: [Kind.beat, ...encodeSample(message.sample), ...message.requests] };
     case "drained":
       return { [KEY]: [Kind.drained] };
   }
@@ -81,8 +82,9 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   const [kind, a] = fields;
   if (kind === Kind.join && isCount(a)) return { kind: "join", version: a };
   if (kind === Kind.beat) {
-    const sample = decodeSample(fields.slice(1));
-    return sample && { kind: "beat", sample };
+    const sample = decodeSample(fields.slice(1, 1 + SAMPLE_FIELDS));
+    const requests = fields.slice(1 + SAMPLE_FIELDS);
+    return sample && requests.every(isCount) ? { kind: "beat", sample, requests } : undefined;
   }
   if (kind === Kind.drained) return { kind: "drained" };
   return undefined;

@@ -4,8 +4,11 @@
  * in a single process it only ends the servers.
  */
 import cluster from "node:cluster";
+import { subscribe } from "node:diagnostics_channel";
+import type { AdapterDiagnostics } from "@holdfast/adapter";
 import { ProcessHealth } from "../process-health.js";
 import { processWide } from "../process-wide.js";
+import { RequestTally } from "../request-stats.js";
 import {
   decodeToWorker,
   encodeToPrimary,
@@ -21,6 +24,7 @@ const SERVERS_SHARE = 0.9;
 const DISCONNECT_MS = 2_000;
 /** Set by the supervisor for the workers that it forks. */
 const SLOT_VARIABLE = "HOLDFAST_SLOT";
+const REQUEST_CHANNEL = "holdfast:adapter:request";
 
 /** A server of this process. */
 export interface MemberServer {
@@ -41,6 +45,7 @@ export class Member {
   readonly #servers = new Set<MemberServer>();
   #beat: NodeJS.Timeout | undefined;
   #health: ProcessHealth | undefined;
+  readonly #requests = new RequestTally();
   #drainMs = DRAIN_MS;
   #left: Promise<void> | undefined;
 
@@ -95,13 +100,20 @@ export class Member {
 
   #startToBeat(everyMs: number): void {
     clearInterval(this.#beat);
+    if (!this.#health) subscribe(REQUEST_CHANNEL, this.#onRequest);
     this.#health ??= new ProcessHealth();
     const health = this.#health;
     this.#beat = setInterval(() => {
-      this.#send({ kind: "beat", sample: health.sample() });
+      this.#send({ kind: "beat", sample: health.sample(), requests: this.#requests.take() });
     }, everyMs);
     this.#beat.unref();
   }
+
+  readonly #onRequest = (message: unknown): void => {
+    // Only the adapter has that channel, with messages of its type.
+    const { durationMs, error } = message as AdapterDiagnostics[typeof REQUEST_CHANNEL];
+    this.#requests.add(durationMs, error?.code);
+  };
 
   /** A primary that is gone has ended this process already: Node.js sees to that. */
   #onDisconnect(): void {
