@@ -212,7 +212,7 @@ describe("cluster mode", () => {
     const pm2 = await openPm2();
     await startApp(pm2, 2);
     const other = (await openPm2()).port;
-    await pm2.runWith({ PORT: String(other) }, "start", APP, "--name", "other", "-i", "2");
+    await pm2.startWith({ PORT: String(other) }, APP, "--name", "other", "-i", "2");
     await pm2.until("workers that listen", () => listening(pm2).size >= 4);
     const clients = await connect(pm2, 6);
     const strangers = TRACKED_KINDS.map((kind) => new TrackedClient(`http://127.0.0.1:${other}`, kind));
@@ -240,7 +240,7 @@ test("fork mode: a single process of the same application", { timeout: LONG_MS }
 
 test("fork mode: the quick start, with its own primary", { timeout: LONG_MS }, async () => {
   const pm2 = await openPm2();
-  await pm2.runWith({ WORKERS: "2" }, "start", `${EXAMPLES}cluster-esm/server.js`, "--name", "quick");
+  await pm2.startWith({ WORKERS: "2" }, `${EXAMPLES}cluster-esm/server.js`, "--name", "quick");
   await pm2.until("port", () => /port \d+/.test(pm2.logs("out")));
   const clients = await connect(pm2, 6);
   const talk = new Talk(clients);

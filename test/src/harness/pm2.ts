@@ -40,11 +40,11 @@ export class Pm2 {
 
   /** Runs a command of PM2's; fails if that does. */
   async run(...args: string[]): Promise<string> {
-    return this.runWith({}, ...args);
+    return this.#runWith({}, ...args);
   }
 
   /** @param env added to the environment of the command, and of what it starts */
-  async runWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
+  async #runWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
     const own = {
       PM2_HOME: this.#home,
       TMPDIR: this.directory,
@@ -59,8 +59,14 @@ export class Pm2 {
 
   /** Starts an application and waits until all of its processes listen. */
   async start(script: string, ...args: string[]): Promise<void> {
+    await this.startWith({}, script, ...args);
+  }
+
+  /** @param env added to the environment of what it starts */
+  async startWith(env: NodeJS.ProcessEnv, script: string, ...args: string[]): Promise<void> {
     // By itself, PM2 waits for 3 s and 1.6 s, whatever the machine has to do besides.
-    await this.run("start", script, "--listen-timeout", "60000", "--kill-timeout", "10000", ...args);
+    const limits = ["--listen-timeout", "60000", "--kill-timeout", "60000"];
+    await this.#runWith(env, "start", script, ...limits, ...args);
   }
 
   async list(): Promise<Pm2Process[]> {
