@@ -1,5 +1,6 @@
 /** What functions given to `run()` find in the processes of a supervised cluster. Types, and one name. */
 import type { Server as HttpServer } from "node:http";
+import type { AdapterOptions } from "@holdfast/adapter";
 import type { RedisStreamsOptions } from "@holdfast/adapter/redis-streams";
 import type { Cluster, ClusterMember, ClusterOptions, startCluster } from "@holdfast/cluster";
 import type { Server } from "socket.io";
@@ -28,6 +29,8 @@ export interface HowToStart {
   readonly signalAtMoves?: "SIGKILL" | "SIGSTOP";
   /** Options of `new Server()`. */
   readonly io?: object;
+  /** Options of `createAdapter()`. */
+  readonly adapter?: AdapterOptions;
 }
 
 /** How a supervised cluster is to be set up; travels as JSON. */

@@ -297,7 +297,8 @@ export class Hub {
         return;
       case FrameKind.sessionForward:
       case FrameKind.sessionLost:
-        return this.#onBroadcast(from, buffer, start, end);
+        // A session moves within its host.
+        return this.#relayHere(from, buffer, start, end);
       case FrameKind.sessionAck:
         return this.#members.get(fieldsOf(buffer, start, end).u32())?.relay(from, buffer, start, end);
       default:
@@ -319,6 +320,11 @@ export class Hub {
   }
 
   #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    this.#relayHere(from, buffer, start, end);
+    if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end);
+  }
+
+  #relayHere(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const targets = this.#collect(from, buffer, start);
     const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
     for (let i = 0; i < targets.length; i++) {
@@ -327,7 +333,6 @@ export class Hub {
       else target.relay(from, buffer, start, end);
     }
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
-    if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end);
   }
 
   #relayToHosts(
