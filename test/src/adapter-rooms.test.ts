@@ -211,3 +211,43 @@ test("a session comes back with rooms of any type", async () => {
   );
   expect(rooms).toEqual(ALL.map(() => true));
 });
+
+test("a room that is left in one namespace is still heard in another, whatever the two are called", async () => {
+  // Of each pair, numbers and endings are as far apart as the namespaces are, or the same.
+  const pairs: [inMain: string, inChat: string][] = [
+    ["2001", "1001"],
+    ["a:7", "b:7"],
+    ["same", "same"],
+  ];
+  const { a, b } = await start();
+  for (const worker of [a, b]) await worker.run((ctx) => void ctx.io.of("/chat"));
+  const main = await clients.connectTo(b);
+  const chat = await clients.connectTo(b, {}, "/chat");
+  const counts = await b.run(
+    async (ctx, all, mainId, chatId) => {
+      const [here, there] = [ctx.io.sockets.sockets.get(mainId), ctx.io.of("/chat").sockets.get(chatId)];
+      await here?.join(all.map(([room]) => room));
+      await there?.join(all.map(([, room]) => room));
+      for (const [, room] of all) void there?.leave(room);
+      // The hub has heard of it: what waits to be told goes along.
+      await ctx.io.of("/chat").adapter.serverCount();
+      return [here?.rooms.size, there?.rooms.size];
+    },
+    pairs,
+    main.id,
+    chat.id,
+  );
+  expect(counts).toEqual([pairs.length + 1, 1]);
+  const end = main.next("end");
+  const found = await a.run(async (ctx, all) => {
+    const lists = await Promise.all(all.map(([room]) => ctx.io.in(room).fetchSockets()));
+    for (const [room] of all) ctx.io.to(room).emit("m", room);
+    for (const [, room] of all) ctx.io.of("/chat").to(room).emit("m", room);
+    ctx.io.emit("end");
+    return lists.map(({ length }) => length);
+  }, pairs);
+  await end;
+  expect(found).toEqual(pairs.map(() => 1));
+  expect(main.received("m")).toEqual(pairs.map(([room]) => [room]));
+  expect(chat.received("m")).toEqual([]);
+});

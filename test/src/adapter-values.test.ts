@@ -391,8 +391,10 @@ describe("serverSideEmit()", () => {
 test("whatever a client says goes every way that there is, as it was", async () => {
   await holder.run((ctx) => {
     ctx.io.on("connection", (socket) => {
-      socket.on("keep", (value) => {
-        socket.data = { value };
+      socket.on("keep", async (value) => {
+        const isName = typeof value !== "object" || value === null;
+        socket.data = { value, room: isName ? value : JSON.stringify(value) };
+        await socket.join(socket.data.room);
         ctx.emit(`kept ${socket.id}`);
       });
     });
@@ -409,11 +411,15 @@ test("whatever a client says goes every way that there is, as it was", async () 
         const [socket] = await ctx.io.in(id).fetchSockets();
         const [acknowledged] = await ctx.io.in(id).timeout(20_000).emitWithAck("ask");
         const [answered] = await ctx.io.serverSideEmitWithAck("question", socket?.data.value);
+        const [member] = await ctx.io.in(socket?.data.room).fetchSockets();
         const all = [socket?.handshake.auth.a, socket?.data.value, acknowledged, answered[0]];
-        return all.map((each) => JSON.stringify(each));
+        return { values: all.map((each) => JSON.stringify(each)), found: member?.id };
       }, client.id);
       client.close();
-      expect(ways).toEqual(Array(4).fill(JSON.stringify(JSON.parse(value))));
+      expect(ways).toEqual({
+        values: Array(4).fill(JSON.stringify(JSON.parse(value))),
+        found: client.id,
+      });
     }),
     { numRuns: 60 },
   );

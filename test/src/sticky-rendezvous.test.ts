@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { Agent, request } from "node:http";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -195,6 +196,46 @@ test("a socket that is removed comes back", async () => {
   rmSync(join(directory, "1"));
   await until(() => existsSync(join(directory, "1")), "socket");
   expect(await relayAll(cluster)).toEqual(OK);
+});
+
+test("somebody else at a worker's socket: it is said, and requests wait until the worker has it back", async () => {
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home });
+  const directory = onlyDirectory(home);
+  const owner = cluster.worker(0);
+  const path = join(directory, String(owner.workerId));
+  await until(() => existsSync(path), "socket");
+  const all = await seats(cluster);
+  const isOwners = await Promise.all(
+    all.map(({ sid }) =>
+      owner.run(
+        (ctx, id) => Object.keys((ctx.io.engine as never as { clients: object }).clients).includes(id),
+        sid,
+      ),
+    ),
+  );
+  const seat = all[isOwners.indexOf(true)] as Seat;
+  const other = all[isOwners.indexOf(false)] as Seat;
+  // While it stands still it cannot notice.
+  await owner.stop();
+  rmSync(path);
+  const stranger = createServer(
+    (socket) =>
+      void socket
+        .on("error", () => {})
+        .resume()
+        .end("nonsense\r\n\r\n"),
+  );
+  stranger.listen(path);
+  await once(stranger, "listening");
+  const warned = cluster.primary.next("warning");
+  const answered = send(cluster, `${PATH}&sid=${seat.sid}`, other.agent, "3");
+  expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_SOCKET");
+  const noticed = cluster.primary.next("warning");
+  await owner.resume();
+  expect(await noticed).toBe("HOLDFAST_ERR_PRIVATE_DIRECTORY");
+  expect((await answered).text).toBe("ok");
+  stranger.close();
 });
 
 test("a worker that is killed leaves no socket", async () => {

@@ -72,6 +72,21 @@ test("places that are missing, no directories, or refuse are passed over; if non
   }
 });
 
+test("a place that may not be written to is passed over", () => {
+  const [closed, open] = [join(home, "closed"), join(home, "open")];
+  mkdirSync(closed, { mode: 0o555 });
+  mkdirSync(open);
+  chmodSync(home, 0o755);
+  chmodSync(open, 0o777);
+  const script =
+    `import(${JSON.stringify(new URL("../../dist/rendezvous/private-directory.js", import.meta.url).href)})` +
+    `.then(({makePrivateDirectory:m})=>console.log(m([${JSON.stringify(closed)},${JSON.stringify(open)}])))`;
+  // Root may write everywhere.
+  const user = process.geteuid?.() === 0 ? { uid: 65_534 } : {};
+  const { stdout } = spawnSync(process.execPath, ["-e", script], { encoding: "utf8", ...user });
+  expect(stdout.startsWith(join(open, "holdfast-"))).toBe(true);
+});
+
 test("any umask will do", () => {
   const script =
     `process.umask(0o777);import(${JSON.stringify(new URL("../../dist/rendezvous/private-directory.js", import.meta.url).href)})` +
