@@ -340,7 +340,7 @@ describe("drain()", () => {
       expect(await heard).toEqual([["before I go"], ["before I go"]]);
       await release(draining);
       expect(await held).toMatchObject({ text: "released", connection: "close" });
-      // In either case Socket.IO's client comes back by itself; the error is of one that was between two polls.
+      // In either case Socket.IO's client comes back by itself; the error is of one that took too long between two polls.
       expect(["transport close", "transport error"]).toContain(await within(left, "disconnection"));
       expect(await draining.run((ctx) => ctx.store.drained.then(() => ctx.store.isSame))).toBe(true);
       await within(back, "reconnection");
@@ -353,6 +353,40 @@ describe("drain()", () => {
       expect(cluster.output).toBe("");
     },
   );
+
+  test("leaves those idle connections open for a moment over which a client's next poll is to come", async () => {
+    const cluster = await start();
+    const [draining, other] = cluster.workers as [RemoteWorker, RemoteWorker];
+    const openSession = async (worker: RemoteWorker) => {
+      const [agent] = await connectionTo(cluster, worker);
+      const { sid } = JSON.parse((await ask(cluster.port, PATH, agent)).text.slice(1)) as { sid: string };
+      return { agent, sid };
+    };
+    const [own, strays] = [await openSession(draining), await openSession(other)];
+    const [stray] = await connectionTo(cluster, draining);
+    const [idle] = await connectionTo(cluster, draining);
+    await sendToAll(draining, "x");
+    await sendToAll(other, "x");
+    await draining.run((ctx) => {
+      ctx.store.sockets = [];
+      ctx.httpServer.prependListener("request", ({ socket }) => void ctx.store.sockets.push(socket));
+    });
+    // One session of its own, and one that it relays for; and no session at all.
+    await ask(cluster.port, "/", idle);
+    const polls = [
+      ask(cluster.port, `${PATH}&sid=${own.sid}`, own.agent),
+      ask(cluster.port, `${PATH}&sid=${strays.sid}`, stray),
+    ];
+    await Promise.all(polls);
+    const closed = await draining.run((ctx) => {
+      const [idleSocket, ...polling] = ctx.store.sockets as Socket[];
+      void ctx.sticky.drain();
+      return new Promise<boolean[]>((resolve) => {
+        idleSocket?.once("close", () => resolve(polling.map(({ destroyed }) => destroyed)));
+      });
+    });
+    expect(closed).toEqual([false, false]);
+  });
 
   test("cuts at its timeout what does not end", async () => {
     const cluster = await start({ workers: 1 });

@@ -18,6 +18,7 @@ import {
   endConnectionAfter,
   type Handle,
   httpConnectionListeners,
+  idleConnections,
   interceptAccept,
   listenerOf,
   onClosing,
@@ -240,7 +241,7 @@ test("a connection that is taken from a closing server lets it close", async () 
   client.destroy();
 });
 
-test("answers that are in progress are found, and made the last of their connections", async () => {
+test("answers that are in progress and idle connections are found, and answers made the last of their connections", async () => {
   const server = createServer();
   const port = await listen(server);
   const client = connect(port, "127.0.0.1");
@@ -253,6 +254,8 @@ test("answers that are in progress are found, and made the last of their connect
   const [, busy] = (await once(server, "request")) as [unknown, http.ServerResponse];
   expect(answersInProgress(server)).toEqual([busy]);
   expect(answersInProgress(createNetServer())).toEqual([]);
+  expect(idleConnections(server).map(({ remotePort }) => remotePort)).toEqual([idle.localPort]);
+  expect(idleConnections(createNetServer())).toEqual([]);
   endConnectionAfter(busy);
   busy.end("x");
   expect(String((await once(client, "data"))[0])).toMatch(/\r\nConnection: close\r\n/);

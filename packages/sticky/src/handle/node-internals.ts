@@ -317,18 +317,39 @@ export function answerListen(
   return () => void channel.off("internalMessage", listener);
 }
 
-/** Of each connection of an `http.Server` the answer that is being written. Field: `socket._httpMessage`. */
+/** Of each connection of an `http.Server` the answer that is being written. */
 export function answersInProgress(server: NetServer): http.ServerResponse[] {
+  const answers: http.ServerResponse[] = [];
+  for (const { socket } of connectionsOf(server)?.all() ?? []) {
+    const answer = socket && answerOn(socket);
+    if (answer) answers.push(answer);
+  }
+  return answers;
+}
+
+/** Those connections of an `http.Server` that `closeIdleConnections()` closes: they are kept alive and bring nothing. */
+export function idleConnections(server: NetServer): Socket[] {
+  const idle = connectionsOf(server)?.idle() ?? [];
+  return idle.flatMap(({ socket }) => (socket && !answerOn(socket) ? [socket] : []));
+}
+
+interface ConnectionsList {
+  all(): { readonly socket?: Socket }[];
+  idle(): { readonly socket?: Socket }[];
+}
+
+/** Field: the symbol "http.server.connections". */
+function connectionsOf(server: NetServer): ConnectionsList | undefined {
   const symbol = Object.getOwnPropertySymbols(server).find(
     ({ description }) => description === "http.server.connections",
   );
-  const list = symbol && (server as unknown as Record<symbol, { all(): { socket?: object }[] }>)[symbol];
-  const answers: http.ServerResponse[] = [];
-  for (const { socket } of list?.all() ?? []) {
-    const answer = (socket as { _httpMessage?: http.ServerResponse | null } | undefined)?._httpMessage;
-    if (answer && !answer.writableFinished && !answer.destroyed) answers.push(answer);
-  }
-  return answers;
+  return symbol && (server as unknown as Record<symbol, ConnectionsList>)[symbol];
+}
+
+/** Field: `socket._httpMessage`. */
+function answerOn(socket: Socket): http.ServerResponse | undefined {
+  const { _httpMessage: answer } = socket as unknown as { _httpMessage?: http.ServerResponse | null };
+  return answer && !answer.writableFinished && !answer.destroyed ? answer : undefined;
 }
 
 /**

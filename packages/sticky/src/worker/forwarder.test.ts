@@ -32,6 +32,7 @@ function setUp() {
     ownerElsewhere: () => ({ number: 2, relay: relay as never, isRouted: true }),
     move: () => false,
     onForwardedIn: () => forwardedIn++,
+    onRequest: () => {},
     endPoll: () => {},
   });
   return {

@@ -26,6 +26,8 @@ export interface ForwarderHost {
   move(socket: Socket, name: string, owner: number, head: string): boolean;
   /** Called for each request that another worker has relayed to this one. */
   onForwardedIn(): void;
+  /** Called for each request of a session, this worker's or another's, that a client has sent here. */
+  onRequest(sessionId: string, request: IncomingMessage, response: ServerResponse): void;
   /** Answers the poll of a session that waits, so that its client polls again. */
   endPoll(sessionId: string): void;
 }
@@ -35,30 +37,34 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
   const { handleRequest, handleUpgrade } = engine;
 
   /** What was relayed once is answered here, whatever its session id says. */
-  const ownerOf = (request: IncomingMessage, socket: Duplex): Owner | undefined => {
+  const ownerOf = (sessionId: string | undefined, socket: Duplex): Owner | undefined => {
     if (isRelayed(socket)) {
       host.onForwardedIn();
       return undefined;
     }
-    const sessionId = sessionIdOf(request.url ?? "");
     return sessionId === undefined ? undefined : host.ownerElsewhere(sessionId);
+  };
+
+  const note = (sessionId: string, request: IncomingMessage, response: ServerResponse): void => {
+    const { socket, method } = request;
+    if (!isRelayed(socket)) return host.onRequest(sessionId, request, response);
+    if (method !== "GET") return;
+    const release = whenLeaving(socket, () => host.endPoll(sessionId));
+    response.once("close", release);
   };
 
   engine.handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     const here = () => handleRequest.call(engine, request, response);
-    const owner = ownerOf(request, request.socket);
-    const sessionId = request.method === "GET" ? sessionIdOf(request.url ?? "") : undefined;
-    if (sessionId !== undefined && isRelayed(request.socket)) {
-      const release = whenLeaving(request.socket, () => host.endPoll(sessionId));
-      response.once("close", release);
-    }
+    const sessionId = sessionIdOf(request.url ?? "");
+    const owner = ownerOf(sessionId, request.socket);
+    if (sessionId !== undefined) note(sessionId, request, response);
     if (owner) owner.relay.request(owner.number, name, request, response, here);
     else here();
   };
 
   engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
-    const owner = ownerOf(request, socket);
+    const owner = ownerOf(sessionIdOf(request.url ?? ""), socket);
     if (!owner) return here();
     if (owner.isRouted && socket instanceof Socket && !(socket instanceof TLSSocket)) {
       const text = writeHead(request);

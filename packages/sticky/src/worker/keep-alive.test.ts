@@ -36,22 +36,27 @@ async function ask() {
 
 test("an idle connection is closed at once", async () => {
   const { socket } = await ask();
-  keepAlive.end(0);
+  keepAlive.end(() => false, AN_HOUR_MS);
   await once(socket, "close");
 });
 
-test("an idle connection that has time brings one more request", async () => {
+test("an idle connection that has time brings one more request, and is closed when that is over", async () => {
   const { socket } = await ask();
-  keepAlive.end(AN_HOUR_MS);
+  keepAlive.end(() => true, AN_HOUR_MS);
   const last = await ask();
   expect(last.socket).toBe(socket);
   expect(last.connection).toBe("close");
-  expect((await ask()).socket).not.toBe(socket);
+  const { socket: idle } = await ask();
+  expect(idle).not.toBe(socket);
+  keepAlive.resume();
+  const { socket: late } = await ask();
+  keepAlive.end(() => true, 1);
+  await once(late, "close");
 });
 
 test("connections that come back into use are kept", async () => {
   const { socket } = await ask();
-  keepAlive.end(AN_HOUR_MS);
+  keepAlive.end(() => true, AN_HOUR_MS);
   keepAlive.resume();
   for (let i = 0; i < 2; i++) expect((await ask()).socket).toBe(socket);
 });

@@ -2,15 +2,15 @@
  * Keep-alive of a server's connections, and its end: no more requests come over them than are on their way.
  * Owns: listeners of the server; the HTTP/2 sessions and streams, of which Node.js has no list. Runs in: workers.
  */
-import { type Server as HttpServer, type IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse } from "node:http";
 import type {
   Http2ServerResponse,
   IncomingHttpHeaders,
   ServerHttp2Session,
   ServerHttp2Stream,
 } from "node:http2";
-import type { Server as NetServer } from "node:net";
-import { answersInProgress, endConnectionAfter } from "../handle/node-internals.js";
+import type { Server as NetServer, Socket } from "node:net";
+import { answersInProgress, endConnectionAfter, idleConnections } from "../handle/node-internals.js";
 
 /** Events with which a server gives a request to the application. The last two only if it wants them. */
 const REQUEST_EVENTS = ["request", "checkContinue", "checkExpectation"] as const;
@@ -33,9 +33,10 @@ export class KeepAlive {
 
   /**
    * Closes idle connections, and all others after the answers that are in progress or still asked for.
-   * @param idleMs how long idle connections have for one more request, which would fail if they were just being closed
+   * @param mayWait which idle connections have time for one more request, which would fail if they were just being closed
+   * @param idleMs how much time
    */
-  end(idleMs: number): void {
+  end(mayWait: (connection: Socket) => boolean, idleMs: number): void {
     if (this.#state !== "on") return;
     this.#state = "ending";
     for (const event of REQUEST_EVENTS) {
@@ -43,8 +44,8 @@ export class KeepAlive {
     }
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
-    if (idleMs > 0) this.#timer = setTimeout(this.#closeIdle, idleMs).unref();
-    else this.#closeIdle();
+    this.#closeIdle(mayWait);
+    this.#timer = setTimeout(() => this.#closeIdle(() => false), idleMs).unref();
   }
 
   /** Undoes {@link end} for the requests to come. */
@@ -69,9 +70,11 @@ export class KeepAlive {
     this.#server.off("session", this.#onSession);
   }
 
-  readonly #closeIdle = (): void => {
-    (this.#server as Partial<HttpServer>).closeIdleConnections?.();
-  };
+  #closeIdle(mayWait: (connection: Socket) => boolean): void {
+    for (const connection of idleConnections(this.#server)) {
+      if (!mayWait(connection)) connection.destroy();
+    }
+  }
 
   #find(counts: (target: string) => boolean): NodeJS.EventEmitter | undefined {
     for (const [stream, target] of this.#streams) if (counts(target)) return stream;

@@ -23,6 +23,8 @@ interface Session {
 
 export class OpenSessions {
   readonly #open = new Map<string, Session>();
+  // open → closing: what is opened then is closed at once
+  #state: "open" | "closing" = "open";
   #onEmpty: () => void = () => {};
 
   /** Returns the function that ends it; those that are open are kept until their end. */
@@ -33,6 +35,7 @@ export class OpenSessions {
         this.#open.delete(session.id);
         if (this.#open.size === 0) this.#onEmpty();
       });
+      if (this.#state === "closing") session.close();
     };
     engine.on("connection", onConnection);
     return () => void engine.off("connection", onConnection);
@@ -52,8 +55,9 @@ export class OpenSessions {
     };
   }
 
-  /** Closes all; settles when all clients have been told. */
+  /** Closes all, those that are yet to come too; settles when all clients have been told. */
   async close(): Promise<void> {
+    this.#state = "closing";
     const closed = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });

@@ -13,6 +13,7 @@ import { beforeEndBySignal } from "../signal-end.js";
 import type { WorkerEvents, WorkerProcessStats } from "../stats.js";
 import { forwardStrays } from "./forwarder.js";
 import { OpenSessions } from "./open-sessions.js";
+import { Pollers } from "./pollers.js";
 import { Receiver } from "./receiver.js";
 import { type ResolvedWorkerOptions, resolveDrainOptions, resolveWorkerOptions } from "./resolve-options.js";
 import { type Engine, markSessionIds } from "./session-marks.js";
@@ -73,6 +74,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   readonly #routed: WorkerServer;
   readonly #io: SocketIoServer;
   readonly #sessions = new OpenSessions();
+  readonly #pollers = new Pollers();
   #closed: Promise<void> | undefined;
   #drained: Promise<void> | undefined;
 
@@ -95,13 +97,14 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     this.#releases.push(
       receiver.addMover(name, { mover: mover ?? this.#sessions.unmoved(), routed }),
       () => routed.off("closing", onClosing).off("closed", onClosed),
-      routed.addPath(io.path()),
+      routed.attach({ path: io.path(), awaited: () => this.#pollers.awaited() }),
       receiver.watchSessions(engine),
       this.#sessions.watch(engine),
       markSessionIds(engine, () => owners.mark()),
       forwardStrays(engine, name, {
         ownerElsewhere: (sessionId) => owners.elsewhere(sessionId),
         onForwardedIn: () => receiver.countForwardedIn(),
+        onRequest: (sessionId, request, response) => this.#pollers.onRequest(sessionId, request, response),
         endPoll: (sessionId) => this.#sessions.endPoll(sessionId),
         move: (socket, ...where) => receiver.move(socket, ...where),
       }),
@@ -123,8 +126,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#receiver.close(this.#name, this.#routed);
-    return this.#closed;
+    return this.#close("leave");
   }
 
   drain(options?: DrainOptions): Promise<void> {
@@ -133,13 +135,18 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     return this.#drained;
   }
 
+  #close(leave: "leave" | "leaveAfterPolls"): Promise<void> {
+    this.#closed ??= this.#receiver.close(this.#name, this.#routed, leave);
+    return this.#closed;
+  }
+
   async #drain(timeoutMs: number): Promise<void> {
     const requestsTime = new Deadline(REQUESTS_SHARE * timeoutMs);
     const clientsTime = new Deadline(CLIENTS_SHARE * timeoutMs);
     const allTime = new Deadline(timeoutMs);
     void allTime.passed.then(() => this.#routed.cut());
     try {
-      await this.close();
+      await this.#close("leaveAfterPolls");
       // Requests may have something to tell the clients yet.
       await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
       this.#receiver.owners.leaveRelays(this.#name);

@@ -27,6 +27,14 @@ export interface WorkerServerEvents {
 /** How long an idle connection of a client that polls has for one more request. */
 const IDLE_MS = 1_000;
 
+/** A Socket.IO server on the server. */
+export interface Attached {
+  /** Requests whose target starts with it are Socket.IO's. */
+  readonly path: string;
+  /** Connections that are about to bring a client's next poll. */
+  awaited(): ReadonlySet<unknown>;
+}
+
 export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly server: NetServer;
   /** Settles when it and all its connections are closed. */
@@ -35,7 +43,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly #keepAlive: KeepAlive;
   readonly #sockets = new Set<Socket>();
   readonly #brought = new WeakSet<Socket>();
-  readonly #paths = new Set<{ readonly path: string }>();
+  readonly #attached = new Set<Attached>();
   // open → closing → closed
   #state: "open" | "closing" | "closed" = "open";
 
@@ -105,13 +113,20 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   /** It gets no more connections: those that are idle are closed, the others after their answers. */
   leave(): void {
     this.#listening.retire();
-    this.#keepAlive.end(0);
+    this.#keepAlive.end(() => false, IDLE_MS);
+  }
+
+  /** The same, but what is about to bring a client's next poll has time for it. */
+  leaveAfterPolls(): void {
+    this.#listening.retire();
+    const awaited = new Set([...this.#attached].flatMap((each) => [...each.awaited()]));
+    this.#keepAlive.end((connection) => awaited.has(connection), IDLE_MS);
   }
 
   /** Whether clients come back over the connections that they have: to a worker whose sessions are being closed, no. */
   setKeepAlive(isOn: boolean): void {
     if (isOn) this.#keepAlive.resume();
-    else this.#keepAlive.end(IDLE_MS);
+    else this.#keepAlive.end(() => true, IDLE_MS);
   }
 
   /** It gets connections again. */
@@ -120,17 +135,16 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     this.#keepAlive.resume();
   }
 
-  /** Requests whose target starts with `path` are Socket.IO's. Returns the function that takes it back. */
-  addPath(path: string): () => void {
-    const entry = { path };
-    this.#paths.add(entry);
-    return () => void this.#paths.delete(entry);
+  /** Returns the function that takes it back. */
+  attach(attached: Attached): () => void {
+    this.#attached.add(attached);
+    return () => void this.#attached.delete(attached);
   }
 
   /** Waits until no answer is in progress but Socket.IO's, whose long polls only end with their clients. */
   requestsDone(): Promise<void> {
     return this.#keepAlive.requestsDone((target) => {
-      for (const { path } of this.#paths) if (target.startsWith(path)) return false;
+      for (const { path } of this.#attached) if (target.startsWith(path)) return false;
       return true;
     });
   }

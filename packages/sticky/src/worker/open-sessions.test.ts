@@ -1,0 +1,45 @@
+/** Clients hear that their sessions are closed, also those that are between two polls or come while all are closed. */
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Server as SocketIoServer } from "socket.io";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { OpenSessions } from "../../dist/worker/open-sessions.js";
+
+let server: Server;
+let io: SocketIoServer;
+let sessions: OpenSessions;
+
+beforeEach(async () => {
+  server = createServer();
+  io = new SocketIoServer(server);
+  sessions = new OpenSessions();
+  sessions.watch(io.engine);
+  await once(server.listen(0, "127.0.0.1"), "listening");
+});
+afterEach(() => io.close());
+
+async function get(query = ""): Promise<string> {
+  const { port } = server.address() as AddressInfo;
+  const answer = await fetch(`http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling${query}`, {
+    headers: { connection: "close" },
+  });
+  return answer.text();
+}
+
+async function open(): Promise<string> {
+  const { sid } = JSON.parse((await get()).slice(1)) as { sid: string };
+  return sid;
+}
+
+/** What says that nothing more comes, and before it what lets the server answer at all. */
+const CLOSED = "6\x1e1";
+
+test("whoever polls next is told, whether the session was open before or not", async () => {
+  const before = await open();
+  const closed = sessions.close();
+  const meanwhile = await open();
+  expect(await get(`&sid=${meanwhile}`)).toBe(CLOSED);
+  expect(await get(`&sid=${before}`)).toBe(CLOSED);
+  await closed;
+});
