@@ -148,6 +148,22 @@ describe("a holder that is gone", () => {
     expect([sessions.size, sessions.suspendedSize]).toEqual([0, 0]);
   });
 
+  test("lets go of a namespace, or of all, without a look at its sessions", () => {
+    sessions.openNamespace(2, DURATION_MS);
+    const opened = Array.from({ length: 1_000 }, (_, i) => open(i));
+    const inOther = open(0, one, "p0", 2);
+    let looks = 0;
+    for (const session of opened) {
+      const { holding } = session;
+      Object.defineProperty(session, "holding", { get: () => ++looks && holding, set: () => looks++ });
+    }
+    sessions.release(one, 2);
+    expect([inOther.state, looks]).toEqual(["suspended", 0]);
+    sessions.release(one);
+    expect(looks).toBe(0);
+    expect(new Set(opened.map(({ state }) => state))).toEqual(new Set(["suspended"]));
+  });
+
   test("can come back and open them again", () => {
     const session = open(1);
     sessions.release(one);
