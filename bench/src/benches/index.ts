@@ -16,6 +16,7 @@ import { stickyConnect } from "./sticky-connect.js";
 import { stickyGet } from "./sticky-get.js";
 import { stickyMemory } from "./sticky-memory.js";
 import { stickyPolling } from "./sticky-polling.js";
+import { stickyRelay } from "./sticky-relay.js";
 
 export const BENCHES: readonly Bench[] = [
   adapterFanout,
@@ -32,6 +33,7 @@ export const BENCHES: readonly Bench[] = [
   recoveryReturns,
   stickyConnect,
   stickyPolling,
+  stickyRelay,
   stickyGet,
   stickyMemory,
 ];

@@ -23,21 +23,32 @@ class Poller {
   requests = 0;
   echoes = 0;
   failure: string | undefined;
-  readonly #pool: HttpPool;
+  /** Of its session. */
+  sid = "";
+  #polls: HttpPool;
+  #posts: HttpPool;
   #path = PATH;
   #sent = 0;
   #echoed: (() => void) | undefined;
 
   constructor(pool: HttpPool) {
-    this.#pool = pool;
+    this.#polls = pool;
+    this.#posts = pool;
   }
 
-  async open(): Promise<void> {
+  async connect(): Promise<void> {
     const packet = (await this.#ask("GET")).slice(1);
-    this.#path = `${PATH}&sid=${(JSON.parse(packet) as { sid: string }).sid}`;
+    ({ sid: this.sid } = JSON.parse(packet) as { sid: string });
+    this.#path = `${PATH}&sid=${this.sid}`;
     await this.#ask("POST", "40");
     const answer = await this.#ask("GET");
     if (!answer.startsWith("40")) throw new Error(`instead of the CONNECT answer: ${answer.slice(0, 80)}`);
+  }
+
+  /** From now on a poll waits at any time. The pools are those that it connected with, unless there are others. */
+  listen(polls = this.#polls, posts = this.#posts): void {
+    this.#polls = polls;
+    this.#posts = posts;
     void this.#poll();
   }
 
@@ -76,7 +87,8 @@ class Poller {
 
   async #ask(method: "GET" | "POST", body = ""): Promise<string> {
     this.requests++;
-    const answer = await (method === "GET" ? this.#pool.get(this.#path) : this.#pool.post(this.#path, body));
+    const isPoll = method === "GET";
+    const answer = await (isPoll ? this.#polls.get(this.#path) : this.#posts.post(this.#path, body));
     if (answer.status !== 200)
       throw new Error(`${method} answered with ${answer.status} ${answer.body.slice(0, 60)}`);
     return answer.body;
@@ -86,6 +98,11 @@ class Poller {
     this.failure ??= error.message;
     this.#echoed?.();
   }
+}
+
+/** Which worker has the session, as `@holdfast/sticky` writes it into its id. */
+function markOf({ sid }: Poller): string {
+  return sid.slice(0, 6);
 }
 
 export function pollers(): Commands {
@@ -98,7 +115,34 @@ export function pollers(): Commands {
       const pool = new HttpPool(port);
       pools = shared ? [pool] : Array.from({ length: count }, () => new HttpPool(port));
       clients = Array.from({ length: count }, (_, i) => new Poller(pools[i] ?? pool));
-      for (const client of clients) await client.open();
+      for (const client of clients) {
+        await client.connect();
+        client.listen();
+      }
+    },
+    /**
+     * Connects `count` clients, and has each poll over a connection that is at another worker than its session. What
+     * they send goes there directly. @returns how many clients of the same worker there are at most
+     */
+    gatherStrays: async (port: number, count: number): Promise<number> => {
+      const homes = Array.from({ length: count }, () => new HttpPool(port));
+      const away = new Map<Poller, HttpPool>();
+      for (const pool of homes) {
+        const client = new Poller(pool);
+        await client.connect();
+        away.set(client, pool);
+      }
+      clients = [...away.keys()].sort((x, y) => (markOf(x) < markOf(y) ? -1 : 1));
+      const sizes = new Map<string, number>();
+      for (const client of clients) sizes.set(markOf(client), (sizes.get(markOf(client)) ?? 0) + 1);
+      const largest = Math.max(...sizes.values());
+      const directs = clients.map(() => new HttpPool(port));
+      clients.forEach((client, i) => {
+        const other = clients[(i + largest) % count] as Poller;
+        client.listen(away.get(other), directs[i]);
+      });
+      pools = [...homes, ...directs];
+      return largest;
     },
     exchange: async (ms: number): Promise<PollReport> => {
       const total = (key: "requests" | "echoes") => clients.reduce((all, client) => all + client[key], 0);

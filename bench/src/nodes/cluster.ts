@@ -35,7 +35,8 @@ const hubPath =
   setup.hubDirectory && join(setup.hubDirectory, `${cluster.isPrimary ? process.pid : process.ppid}.sock`);
 
 const agent = new Agent();
-const httpServer = createServer();
+/** A load generator that takes long between two requests finds its connections where they were. */
+const httpServer = createServer({ keepAliveTimeout: 0 });
 const port = () => (httpServer.address() as AddressInfo | null)?.port ?? 0;
 
 if (setup.router && cluster.isPrimary) {
