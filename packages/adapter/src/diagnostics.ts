@@ -6,7 +6,8 @@
  */
 import diagnostics from "node:diagnostics_channel";
 import debugModule from "debug";
-import type { HoldfastError, MemberInfo } from "./errors.js";
+import type { HoldfastError } from "./errors.js";
+import type { MemberInfo } from "./member-info.js";
 import { processWide } from "./process-wide.js";
 import type { DeclineReason, LinkKind } from "./stats.js";
 

@@ -1,4 +1,5 @@
 /** The errors of this package. Runs in: primary and workers. */
+import type { MemberInfo } from "./member-info.js";
 
 /** What went wrong; stable across releases, to be matched instead of the message. */
 export type HoldfastErrorCode =
@@ -154,16 +155,6 @@ export class HoldfastError extends Error {
     this.code = code;
     brand(this, BRAND);
   }
-}
-
-/** A worker as requests name it. */
-export interface MemberInfo {
-  /** Identifies one membership: never used twice while the primary lives. */
-  readonly id: number;
-  /** `cluster.worker.id`. */
-  readonly workerId: number;
-  /** Process id. */
-  readonly pid: number;
 }
 
 /** A request that did not get all its answers; `code` tells why. */

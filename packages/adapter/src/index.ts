@@ -1,8 +1,9 @@
 export type { AdapterDiagnostics } from "./diagnostics.js";
-export { HoldfastError, type HoldfastErrorCode, type MemberInfo, RequestError } from "./errors.js";
+export { HoldfastError, type HoldfastErrorCode, RequestError } from "./errors.js";
 export { createAdapter } from "./host/create-adapter.js";
 export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
+export type { MemberInfo } from "./member-info.js";
 export type { AdapterOptions, BackplaneOption, PrimaryOptions } from "./options.js";
 export { HoldfastAdapter } from "./socketio/adapter.js";
 export { createMover, type MovableSession, type MoveObstacle, type Mover } from "./socketio/mover.js";

@@ -1,5 +1,5 @@
 /** What the primary's handle tells: statistics and events. Types only. */
-import type { MemberInfo } from "./errors.js";
+import type { MemberInfo } from "./member-info.js";
 
 /** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `unix`: a Unix socket; `local`: within the hub's process. */
 export type LinkKind = "pipe" | "ipc" | "unix" | "local";

@@ -5,12 +5,12 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
-import type { MemberInfo } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
 import type { HubMember } from "../hub/hub-member.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import { IpcLink } from "../link/ipc.js";
 import { pipeToWorker } from "../link/pipe.js";
+import type { MemberInfo } from "../member-info.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import {

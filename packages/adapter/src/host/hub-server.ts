@@ -5,9 +5,10 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
-import type { HoldfastError, MemberInfo } from "../errors.js";
+import type { HoldfastError } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
 import { UnixConnection, unixLink } from "../link/unix.js";
+import type { MemberInfo } from "../member-info.js";
 import { VERSION } from "../version.js";
 import { FrameKind, PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY } from "../wire/handshake.js";

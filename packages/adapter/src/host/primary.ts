@@ -4,9 +4,10 @@
  */
 import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
-import { HoldfastError, type MemberInfo } from "../errors.js";
+import { HoldfastError } from "../errors.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
+import type { MemberInfo } from "../member-info.js";
 import { type PrimaryOptions, type ResolvedPrimaryOptions, resolvePrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";

@@ -2,10 +2,11 @@
  * A worker as the hub sees it.
  * Owns: its link, the reader, the queue and the outbox on it, and its claims. Runs in: primary.
  */
-import type { MemberInfo } from "../errors.js";
+
 import type { Link, LinkEvents } from "../link/contract.js";
 import { Outbox } from "../link/outbox.js";
 import { SendQueue } from "../link/send-queue.js";
+import type { MemberInfo } from "../member-info.js";
 import { FrameKind, memberFrame } from "../wire/frame.js";
 import { FrameReader, type OnFrame } from "../wire/frame-reader.js";
 import { Claims } from "./claims.js";

@@ -7,7 +7,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { channels } from "../diagnostics.js";
-import { HoldfastError, type MemberInfo } from "../errors.js";
+import { HoldfastError } from "../errors.js";
+import type { MemberInfo } from "../member-info.js";
 import type { HostsStats, HubTotals, LateJoinStats, RecoveryStats } from "../stats.js";
 import { brokenMessage, isBrokenMessage } from "../wire/field-reader.js";
 import {

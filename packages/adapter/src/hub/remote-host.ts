@@ -3,7 +3,7 @@
  * those of members here.
  * Owns: these ids, and what the host has said of its namespaces. Runs in: where the hub is.
  */
-import type { MemberInfo } from "../errors.js";
+import type { MemberInfo } from "../member-info.js";
 
 export class RemoteHost implements MemberInfo {
   readonly name: string;

@@ -5,14 +5,9 @@
  * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
  */
 import { channels } from "../diagnostics.js";
-import {
-  type HoldfastError,
-  type HoldfastErrorCode,
-  type MemberInfo,
-  messageOf,
-  RequestError,
-} from "../errors.js";
+import { type HoldfastError, type HoldfastErrorCode, messageOf, RequestError } from "../errors.js";
 import { runApplication } from "../faults.js";
+import type { MemberInfo } from "../member-info.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { ResponseFlag } from "../wire/frame.js";
 import { readValue } from "../wire/values.js";
