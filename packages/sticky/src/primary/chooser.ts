@@ -7,9 +7,10 @@ import { HoldfastError } from "../errors.js";
 import { addressOf } from "../handle/node-internals.js";
 import type { Arrival } from "./arrival.js";
 import { type Balancer, createBalancer, rendezvous } from "./balancer.js";
-import { clientKey, reportedAddress } from "./client-address.js";
+import { clientKey } from "./client-key.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import type { RoutedWorker } from "./routed-worker.js";
+import { reportedAddress } from "./trusted-proxies.js";
 
 export class Chooser {
   readonly #options: ResolvedPrimaryOptions;

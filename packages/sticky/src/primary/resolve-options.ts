@@ -4,7 +4,7 @@
  */
 import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { ForwardedHeader, LoadBalancingMethod, PrimaryOptions } from "../options.js";
-import { createTrust, type IsTrusted } from "./client-address.js";
+import { createTrust, type IsTrusted } from "./trusted-proxies.js";
 
 export interface ResolvedPrimaryOptions {
   readonly loadBalancingMethod: LoadBalancingMethod;

@@ -1,39 +1,19 @@
 /**
- * Whose connection it is: addresses as the balancer compares them, and what trusted proxies report.
+ * Which proxies are trusted, and what they report: the address of the client behind them.
  * Owns: nothing; pure. Runs in: primary.
  */
 import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 import { HoldfastError } from "../errors.js";
 import type { ForwardedHeader } from "../options.js";
+import { type Address, parseAddress } from "./client-key.js";
 
 /** Whether an address is a proxy's whose report is believed. */
 export type IsTrusted = (address: string) => boolean;
 
-const IPV4_MAPPED = "::ffff:";
 /** What of an IPv4-mapped address is not the IPv4 one. */
 const MAPPED_BITS = 96;
 
-/**
- * The form under which addresses count as one client: IPv4-mapped ones as IPv4, IPv6 ones by their prefix.
- * What is not an address stays as it is.
- */
-export function clientKey(address: string, ipv6PrefixLength: number): string {
-  if (!address.includes(":")) return address;
-  if (address.startsWith(IPV4_MAPPED) && address.includes(".")) return address.slice(IPV4_MAPPED.length);
-  const parsed = parse(address);
-  if (!parsed) return address;
-  if (parsed.kind() === "ipv4") return parsed.toString();
-  const bytes = parsed.toByteArray();
-  return bytes.map((byte, i) => byte & prefixMask(ipv6PrefixLength - 8 * i)).join(".");
-}
-
-function prefixMask(bits: number): number {
-  if (bits <= 0) return 0;
-  return bits >= 8 ? 0xff : (0xff << (8 - bits)) & 0xff;
-}
-
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
 /** Addresses whose leading bits are those of an address. */
 type Range = readonly [address: Address, bits: number];
 
@@ -49,7 +29,7 @@ export function createTrust(ranges: readonly string[]): IsTrusted {
     );
   });
   return (text) => {
-    const address = parse(text);
+    const address = parseAddress(text);
     return address !== undefined && parsed.some((range) => contains(range, address));
   };
 }
@@ -90,7 +70,7 @@ export function reportedAddress(
   for (const report of chain) {
     if (!isTrusted(client)) break;
     const address = withoutPort(report.trim());
-    if (parse(address) === undefined) break;
+    if (parseAddress(address) === undefined) break;
     client = address;
   }
   return client;
@@ -154,11 +134,4 @@ function withoutPort(text: string): string {
   const bracketed = /^\[([^\]]*)\](?::\d+)?$/.exec(text);
   if (bracketed) return bracketed[1] ?? "";
   return /^[\d.]+:\d+$/.test(text) ? text.slice(0, text.indexOf(":")) : text;
-}
-
-/** IPv4-mapped addresses as IPv4. */
-function parse(text: string): Address | undefined {
-  const zone = text.indexOf("%");
-  const bare = zone < 0 ? text : text.slice(0, zone);
-  return isIP(bare) === 0 ? undefined : ipaddr.process(bare);
 }
