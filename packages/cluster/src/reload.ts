@@ -1,8 +1,4 @@
-/**
- * What a reload, a change of scale and a rebalancing tell, and the contract by which they move live sessions.
- * Types only. Runs in: primary.
- */
-import type { Worker } from "node:cluster";
+/** What a reload, a change of scale and a rebalancing tell. Types only. Runs in: primary, and the command line. */
 
 /** How far a reload is. */
 export interface ReloadProgress {
@@ -66,29 +62,3 @@ export interface RebalanceResult {
   /** Why nothing could be moved, in words; `undefined` if it could. */
   readonly reason: string | undefined;
 }
-
-/** All sessions of a worker go to others. */
-export interface MoveOrder {
-  /** The worker that they leave. It gets no new connections from then on. */
-  readonly from: Worker;
-  /** The workers that they go to; all are ready. */
-  readonly to: readonly Worker[];
-  /** Told several times a second, as long as the worker says how it goes. */
-  readonly onProgress: (progress: { readonly moved: number; readonly total: number }) => void;
-}
-
-/** What became of the sessions. */
-export interface MovedSessions {
-  readonly moved: number;
-  /** Those that could not be moved, or were lost on the way. */
-  readonly closed: number;
-  /**
-   * - `"done"`: no session is left there.
-   * - `"left"`: some may be left, and are drained.
-   * - `"kept"`: none of the others lives any more, or one does not answer; the worker gets new connections again.
-   */
-  readonly outcome: "done" | "left" | "kept";
-}
-
-/** Moves live sessions between workers. It never rejects. */
-export type MoveSessions = (order: MoveOrder) => Promise<MovedSessions>;

@@ -1,9 +1,36 @@
 /**
- * Live sessions go to other workers by the router, which holds their connections meanwhile.
+ * The contract by which reloads move live sessions, and its one implementation: by the router, which holds their
+ * connections meanwhile.
  * Owns: nothing. Runs in: primary.
  */
+import type { Worker } from "node:cluster";
 import type { MoveResult, StickyPrimary as Router } from "@holdfast/sticky";
-import type { MoveOrder, MoveSessions } from "../reload.js";
+
+/** All sessions of a worker go to others. */
+export interface MoveOrder {
+  /** The worker that they leave. It gets no new connections from then on. */
+  readonly from: Worker;
+  /** The workers that they go to; all are ready. */
+  readonly to: readonly Worker[];
+  /** Told several times a second, as long as the worker says how it goes. */
+  readonly onProgress: (progress: { readonly moved: number; readonly total: number }) => void;
+}
+
+/** What became of the sessions. */
+export interface MovedSessions {
+  readonly moved: number;
+  /** Those that could not be moved, or were lost on the way. */
+  readonly closed: number;
+  /**
+   * - `"done"`: no session is left there.
+   * - `"left"`: some may be left, and are drained.
+   * - `"kept"`: none of the others lives any more, or one does not answer; the worker gets new connections again.
+   */
+  readonly outcome: "done" | "left" | "kept";
+}
+
+/** Moves live sessions between workers. It never rejects. */
+export type MoveSessions = (order: MoveOrder) => Promise<MovedSessions>;
 
 /** Of the time of a worker that leaves: how long sessions may stay that cannot be moved, and the time to close them. */
 const STAY_SHARE = 0.5;

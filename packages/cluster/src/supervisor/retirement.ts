@@ -2,7 +2,8 @@
  * A worker goes: its live sessions move, what is left is drained, its process ends.
  * Owns: the time that it may be silent while it moves them. Runs in: primary.
  */
-import type { MovedSessions, MoveSessions, SessionCounts } from "../reload.js";
+import type { SessionCounts } from "../reload.js";
+import type { MovedSessions, MoveSessions } from "./moves.js";
 import type { WorkerProcess } from "./worker-process.js";
 
 /** A worker that moves sessions says how it goes several times a second. */

@@ -5,17 +5,11 @@
 import type { EventEmitter } from "node:events";
 import type { MoveResult, StickyPrimary } from "@holdfast/sticky";
 import { HoldfastError } from "../errors.js";
-import type {
-  MoveSessions,
-  RebalanceResult,
-  ReloadProgress,
-  ReloadResult,
-  ScaleResult,
-  SessionCounts,
-} from "../reload.js";
+import type { RebalanceResult, ReloadProgress, ReloadResult, ScaleResult, SessionCounts } from "../reload.js";
 import { RequestTally } from "../request-stats.js";
 import type { ClusterEvents, SlotStatus, StopResult, WorkerExit } from "../status.js";
 import { LoopClock } from "./loop-clock.js";
+import type { MoveSessions } from "./moves.js";
 import { Reloading } from "./reloading.js";
 import type { ResolvedClusterOptions } from "./resolve-options.js";
 import { Retirement, type RetirementSettings } from "./retirement.js";
