@@ -3,19 +3,13 @@
  * Owns: a timer, the history, the timeline, what was seen last; until closed. Runs in: primary.
  */
 import type { EventEmitter } from "node:events";
-import { hostname } from "node:os";
-import type { Primary as Hub, PrimaryStats as HubStats } from "@holdfast/adapter";
-import type { StickyPrimary as Router, PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
+import type { Primary as Hub } from "@holdfast/adapter";
+import type { StickyPrimary as Router } from "@holdfast/sticky";
 import type {
   ActionName,
   BackplaneStatus,
-  Count,
-  Health,
-  HostStatus,
-  HubStatus,
   LiveStatus,
   LiveWorker,
-  ProcessStatus,
   ReloadStatus,
   Totals,
 } from "../live-status.js";
@@ -25,12 +19,12 @@ import { VERSION } from "../version.js";
 import { BackplaneWatch } from "./backplane-watch.js";
 import { tellEvents } from "./cluster-events.js";
 import { HistoryRing } from "./history.js";
-import { judgeCluster, judgeWorker, STANDS_STILL_MS } from "./judgement.js";
+import { judgeCluster } from "./judgement.js";
+import { hostOf, hubOf, reloadOf, type Seen, totalsOf, workerOf } from "./live-snapshot.js";
 import { Rates } from "./rates.js";
 import { type Happening, Timeline } from "./timeline.js";
 
 const EVERY_MS = 1_000;
-const TOP = 5;
 /** An event loop that is late so many times in a row is slow. */
 const LATE_FOR = 5;
 
@@ -41,22 +35,6 @@ export interface WatchedCluster {
   readonly router: Router;
   status(): ClusterStatus;
 }
-
-/** What was seen at once. */
-interface Seen {
-  readonly status: ClusterStatus;
-  readonly hub: HubStats;
-  readonly router: RouterStats;
-}
-
-const UNKNOWN_PROCESS = {
-  rssBytes: null,
-  heapBytes: null,
-  heapLimitBytes: null,
-  loopP50Ms: null,
-  loopP99Ms: null,
-  utilization: null,
-} as const;
 
 export class ClusterWatch {
   readonly #cluster: WatchedCluster;
@@ -125,7 +103,7 @@ export class ClusterWatch {
     const workers = seen.status.slots.map((slot) => this.#worker(slot, seen, at));
     const backplane = this.#backplane.look(seen.hub.hosts, at);
     const { health, summary } = judgeCluster(seen.status.state, workers, backplane);
-    const totals = this.#totals(workers, seen);
+    const totals = totalsOf(workers, seen);
     this.#remember(workers, totals, seen, backplane, at);
     return {
       format: 1,
@@ -135,7 +113,7 @@ export class ClusterWatch {
       versions: { holdfast: VERSION, node: process.versions.node },
       health,
       summary,
-      hosts: [this.#host(workers, seen, health)],
+      hosts: [hostOf(workers, hubOf(seen, this.#rates), health, this.#health.sample())],
       backplane,
       reload: this.#reload(seen.status, at),
       totals,
@@ -149,79 +127,10 @@ export class ClusterWatch {
     for (const workerId of this.#late.keys()) if (isGone(workerId)) this.#late.delete(workerId);
   }
 
-  #host(workers: readonly LiveWorker[], seen: Seen, health: Health): HostStatus {
-    const ready = workers.filter(({ state }) => state === "ready").length;
-    return {
-      id: "self",
-      name: hostname(),
-      isSelf: true,
-      health,
-      summary: `${ready} of ${workers.length} workers`,
-      hub: this.#hub(seen),
-      primary: { pid: process.pid, ...this.#health.sample() },
-      workers,
-    };
-  }
-
-  #hub({ hub }: Seen): HubStatus {
-    const { members, namespaces, rooms, recovery } = hub;
-    const rate = (what: "frames" | "bytes") =>
-      members.reduce((sum, member) => {
-        const moved = member[`${what}In`] + member[`${what}Out`];
-        return sum + this.#rates.perSecond(`hub ${what} ${member.id}`, moved);
-      }, 0);
-    const { sessions, suspended, packets, bytes, ageMs, cut } = recovery;
-    return {
-      place: "primary",
-      members: members.length,
-      namespaces,
-      rooms,
-      framesPerSecond: rate("frames"),
-      bytesPerSecond: rate("bytes"),
-      recovery: { sessions, suspended, packets, bytes, ageMs, cut },
-    };
-  }
-
-  #worker(slot: SlotStatus, { hub, router }: Seen, at: number): LiveWorker {
+  #worker(slot: SlotStatus, seen: Seen, at: number): LiveWorker {
     const { workerId } = slot;
-    const members = hub.members.filter((member) => member.workerId === workerId);
-    const routed = router.slots.find((each) => workerId !== undefined && each.workerId === workerId);
-    const sum = (of: (member: HubStats["members"][number]) => number) =>
-      members.reduce((total, member) => total + of(member), 0);
-    const backlogBytes = sum((member) => member.backlogBytes);
-    const judgement = judgeWorker({
-      slot,
-      isStalled: workerId !== undefined && this.#stalled.has(workerId),
-      hasJoined: members.length > 0,
-      backlogBytes,
-      lateMs: this.#lateMs(slot),
-    });
-    const open = routed?.sessions.open ?? { polling: 0, websocket: 0, webtransport: 0 };
-    return {
-      ...processOf(slot),
-      slot: slot.slot,
-      workerId: workerId ?? null,
-      ...judgement,
-      since: slot.state === "ready" ? at - slot.uptimeMs : null,
-      connections: slot.connections,
-      clients: open.polling + open.websocket + open.webtransport,
-      transports: open,
-      inPerSecond: this.#rates.perSecond(
-        `in ${workerId}`,
-        sum(({ framesIn }) => framesIn),
-      ),
-      outPerSecond: this.#rates.perSecond(
-        `out ${workerId}`,
-        sum(({ framesOut }) => framesOut),
-      ),
-      backlogBytes,
-      unanswered: sum(({ unanswered }) => unanswered),
-      dropped: sum(({ dropped }) => dropped),
-      relayed: routed?.relayed ?? 0,
-      moved: routed?.moved ?? 0,
-      restarts: slot.restarts,
-      topEndings: topEndings(routed),
-    };
+    const isStalled = workerId !== undefined && this.#stalled.has(workerId);
+    return workerOf(slot, seen, at, { rates: this.#rates, isStalled, lateMs: this.#lateMs(slot) });
   }
 
   /** The least of its last delays: so late it has been all the time. */
@@ -230,23 +139,6 @@ export class ClusterWatch {
     const last = [...(this.#late.get(workerId) ?? []), sample.loopP99Ms].slice(-LATE_FOR);
     this.#late.set(workerId, last);
     return last.length < LATE_FOR ? 0 : Math.min(...last);
-  }
-
-  #totals(workers: readonly LiveWorker[], { router }: Seen): Totals {
-    const sum = (of: (worker: LiveWorker) => number) =>
-      workers.reduce((total, worker) => total + of(worker), 0);
-    const late = workers.flatMap(({ loopP99Ms }) => (loopP99Ms === null ? [] : [loopP99Ms]));
-    const refusals = top(router.refused);
-    return {
-      workers: workers.length,
-      workersReady: workers.filter(({ state }) => state === "ready").length,
-      clients: sum(({ clients }) => clients),
-      connections: sum(({ connections }) => connections),
-      deliveriesPerSecond: sum(({ outPerSecond }) => outPerSecond),
-      loopP99Ms: late.length === 0 ? null : Math.max(...late),
-      refusals,
-      refused: Object.values(router.refused).reduce((total, count) => total + count, 0),
-    };
   }
 
   /** Rates of the history are of the whole step, delays the worst in it, all else is of the moment at its end. */
@@ -288,52 +180,12 @@ export class ClusterWatch {
       return null;
     }
     this.#reloadStartedAt ||= at;
-    const { workersDone, workers, moved, total, step, slot } = reload;
-    const steps = {
-      starting: `the successor of worker ${slot} starts.`,
-      moving: `the sessions of worker ${slot} move to its successor.`,
-      draining: `worker ${slot} finishes what it has begun.`,
-      done: `worker ${slot} is replaced.`,
-    };
-    return {
-      startedAt: this.#reloadStartedAt,
-      summary: `Reloading: ${steps[step]}`,
-      workersDone,
-      workersTotal: workers,
-      moved,
-      total,
-    };
+    return reloadOf(reload, this.#reloadStartedAt);
   }
-}
-
-/** A worker that stands still has said nothing lately: its event loop is as late as it is silent. */
-function processOf({ pid, sample, silentMs }: SlotStatus): ProcessStatus {
-  if (!sample) return { pid: pid ?? 0, ...UNKNOWN_PROCESS };
-  const { loopP50Ms, loopP99Ms, ...rest } = sample;
-  const stillMs = silentMs > STANDS_STILL_MS ? silentMs : 0;
-  return {
-    pid: pid ?? 0,
-    ...rest,
-    loopP50Ms: Math.max(loopP50Ms, stillMs),
-    loopP99Ms: Math.max(loopP99Ms, stillMs),
-  };
 }
 
 /** The greatest of those that were measured. */
 function worst(values: readonly (number | null)[]): number | null {
   const measured = values.filter((value) => value !== null);
   return measured.length === 0 ? null : Math.max(...measured);
-}
-
-function topEndings(routed: SlotStats | undefined): Count[] {
-  return routed ? top(routed.sessions.ended) : [];
-}
-
-/** The most frequent first. */
-function top(counts: Readonly<Record<string, number>>): Count[] {
-  return Object.entries(counts)
-    .filter(([, count]) => count > 0)
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, TOP)
-    .map(([reason, count]) => ({ reason, count }));
 }
