@@ -25,7 +25,6 @@ import {
   KEY_BYTES,
   OpenedFlag,
   OpenFlag,
-  PROTOCOL_VERSION,
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
@@ -33,18 +32,17 @@ import { drawSeed } from "../wire/room-key.js";
 import type { BackplaneFactory } from "./backplane.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
 import { checkPlace, claimsOf, fieldsOf, interestEntries, requestOf } from "./frame-fields.js";
-import { Hosts } from "./hosts.js";
+import { HostWiring, type HubParts } from "./host-wiring.js";
+import type { Hosts } from "./hosts.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Totals } from "./hub-totals.js";
 import { Slots, slotOf } from "./interest.js";
 import { LateJoins } from "./late-joins.js";
 import { type HubNamespace, Namespaces } from "./namespaces.js";
-import { HubOrder, type MakeOrder, type OnNumbered } from "./order.js";
+import { HubOrder, type MakeOrder } from "./order.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
-import { RemoteFrames } from "./remote-frames.js";
 import type { RemoteHost } from "./remote-host.js";
-import { SharedOrder } from "./shared-order.js";
 
 export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
@@ -77,9 +75,8 @@ export class Hub {
   readonly #members = new Map<number, HubMember>();
   readonly #bySlot: (HubMember | undefined)[] = [];
   readonly #startsAlone: boolean;
+  readonly #wiring: HostWiring | undefined;
   readonly #hosts: Hosts | undefined;
-  readonly #remoteFrames: RemoteFrames | undefined;
-  readonly #sharedOrder: SharedOrder<HubMember> | undefined;
   readonly #namespaces: Namespaces;
   readonly #slots = new Slots();
   readonly #lateJoins = new LateJoins((...frame) => this.#sendOn(...frame));
@@ -98,16 +95,13 @@ export class Hub {
     this.#limits = limits;
     this.#events = events;
     this.#startsAlone = options.startsAlone ?? true;
-    this.#hosts = options.backplane && this.#openHosts(options.backplane);
+    this.#wiring = options.backplane && new HostWiring(options.backplane, limits, this.#parts());
+    this.#hosts = this.#wiring?.hosts;
     this.host = this.#hosts?.backplane.host ?? options.host ?? randomUUID();
     this.#namespaces = new Namespaces(drawSeed(), this.#hosts?.watcher);
     this.#flow = new FlowControl(limits, (member) => this.#cutOff(member));
-    let sharedOrder: SharedOrder<HubMember> | undefined;
-    const makeOrder: MakeOrder<HubMember> = (onNumbered) => {
-      if (!this.#hosts) return options.makeOrder?.(onNumbered) ?? new HubOrder(onNumbered);
-      sharedOrder = this.#openOrder(this.#hosts, onNumbered);
-      return sharedOrder;
-    };
+    const makeOrder: MakeOrder<HubMember> = (onNumbered) =>
+      this.#wiring?.openOrder(onNumbered) ?? options.makeOrder?.(onNumbered) ?? new HubOrder(onNumbered);
     this.#placement = new Placement(limits.journalBytes, makeOrder, {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
       onPlaced: (from, { buffer, start, end }, targets) => {
@@ -119,7 +113,6 @@ export class Hub {
       resume: (from, frame) => this.#handle(from, frame, 0, frame.length),
       onJournalFull: () => events.onJournalFull(),
     });
-    this.#sharedOrder = sharedOrder;
     this.#recovery = new HubRecovery(
       limits,
       this.#placement.journal,
@@ -132,9 +125,33 @@ export class Hub {
       },
       this.#hosts && { hosts: this.#hosts, nameOf: (namespaceId) => this.#namespaces.get(namespaceId)?.name },
     );
-    if (!this.#hosts) return;
-    this.#state = "starting";
-    this.#remoteFrames = this.#openRemoteFrames(this.#hosts);
+    if (this.#hosts) this.#state = "starting";
+  }
+
+  #parts(): HubParts {
+    return {
+      namespaces: () => this.#namespaces,
+      placement: () => this.#placement,
+      recovery: () => this.#recovery,
+      member: (id) => this.#members.get(id),
+      isCongested: (member) => this.#isCongested(member),
+      collect: (buffer, start) => this.#collect(undefined, buffer, start),
+      allotId: () => ++this.#lastMember,
+      tellLeft: (id) => this.#tellLeft(id),
+      openRecovery: (...recovery) => this.#openRecovery(...recovery),
+      forgetIfUnused: (namespace) => this.#forgetIfUnused(namespace),
+      endRuns: () => this.#endRuns(),
+      dismissAll: () => {
+        this.#state = "starting";
+        for (const member of [...this.#members.values()]) this.remove(member);
+      },
+      onReady: () => this.#onReady(),
+      onAlone: (error) => {
+        this.#events.onError(error);
+        if (this.#startsAlone) this.#onReady();
+      },
+      onError: (error) => this.#events.onError(error),
+    };
   }
 
   /**
@@ -399,16 +416,7 @@ export class Hub {
     // Whatever a member says twice: the count is of those who wait for it.
     if ((frameFlags(buffer, start) & ResponseFlag.final) !== 0 && from.unanswered > 0) from.unanswered--;
     if (asker) asker.relay(from, buffer, start, end);
-    else if (this.#hosts) this.#respondToHost(this.#hosts, askerId, buffer, start, end);
-  }
-
-  #respondToHost(hosts: Hosts, askerId: number, buffer: Buffer, start: number, end: number): void {
-    const host = hosts.ofId(askerId);
-    const remoteId = host?.remoteIdOf(askerId);
-    const namespace = this.#namespaces.get(frameNamespace(buffer, start));
-    if (!host || remoteId === undefined || !namespace) return;
-    buffer.writeUInt32LE(remoteId, frameFields(buffer, start));
-    hosts.sendTo(host.name, namespace.name, buffer, start, end);
+    else this.#wiring?.respond(askerId, buffer, start, end);
   }
 
   #onInterest(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -576,108 +584,6 @@ export class Hub {
 
   #isCongested({ outbox }: HubMember): boolean {
     return outbox.backlogBytes > this.#limits.maxBacklogBytes * VOLATILE_SHARE;
-  }
-
-  #openHosts(factory: BackplaneFactory): Hosts {
-    const { maxMessageBytes, maxBacklogBytes } = this.#limits;
-    return new Hosts(
-      factory,
-      { protocol: PROTOCOL_VERSION, maxMessageBytes, maxBacklogBytes },
-      {
-        allotId: () => ++this.#lastMember,
-        onJoined: (epoch, seed) => {
-          this.#useSeed(seed);
-          this.#sharedOrder?.share(epoch);
-          this.#recovery.onJoined();
-          this.#onReady();
-        },
-        onAlone: (error) => {
-          this.#sharedOrder?.goAlone();
-          this.#events.onError(error);
-          if (this.#startsAlone) this.#onReady();
-        },
-        onGone: (host, ids) => {
-          for (const id of ids) this.#tellLeft(id);
-          if (ids.includes(host.id)) this.#remoteFrames?.forget(host);
-          this.#recovery.onHostGone(host.name);
-        },
-        onNamespace: (name, news) => {
-          const namespace = this.#namespaces.find(name);
-          if (!namespace) return;
-          if (news?.recovery) this.#openRecovery(namespace, ...news.recovery);
-          else if (!news) this.#forgetIfUnused(namespace);
-        },
-        onFrame: (hostName, name, buffer, start, end) => {
-          const host = this.#hosts?.get(hostName);
-          if (!host) return;
-          this.#fromHost(() => {
-            this.#remoteFrames?.onFrame(host, name, this.#namespaces.find(name), buffer, start, end);
-          });
-        },
-        onRecord: (hostName, name, sequence, isPast, buffer, start, end) => {
-          if (hostName === this.host && !isPast) return void this.#sharedOrder?.numbered(sequence);
-          this.#fromHost(() => {
-            const namespace = this.#namespaceForRecord(name);
-            const host = this.#hosts?.get(hostName);
-            this.#remoteFrames?.translateRecord(host, namespace, buffer, start, end);
-            this.#placement.placeRemote(buffer, start, end, sequence, isPast);
-          });
-        },
-        onPause: () => this.#endRuns(),
-        onSessionLost: (name, privateId) => this.#recovery.onLost(this.#namespaces.find(name)?.id, privateId),
-        onError: (error) => this.#events.onError(error),
-      },
-    );
-  }
-
-  #openOrder(hosts: Hosts, onNumbered: OnNumbered<HubMember>): SharedOrder<HubMember> {
-    return new SharedOrder(onNumbered, {
-      record: (buffer, start, end) => {
-        const namespace = this.#namespaces.get(frameNamespace(buffer, start));
-        hosts.backplane.record(namespace?.name ?? "", buffer, start, end);
-      },
-      onEpoch: (epoch) => this.#placement.restart(epoch),
-    });
-  }
-
-  #openRemoteFrames(hosts: Hosts): RemoteFrames {
-    return new RemoteFrames(hosts, {
-      collect: (buffer, start) => this.#collect(undefined, buffer, start),
-      member: (id) => this.#members.get(id),
-      isCongested: (member) => this.#isCongested(member),
-      onFence: (name, namespace, privateId, onReleased) =>
-        this.#recovery.handOver(name, namespace?.id, privateId, onReleased),
-      onReleased: (number) => this.#recovery.onReleased(number),
-    });
-  }
-
-  #fromHost(read: () => void): void {
-    try {
-      read();
-    } catch (error) {
-      if (!isBrokenMessage(error)) throw error;
-      this.#events.onError(new HoldfastError(error.code, `From another host: ${error.message}`));
-    }
-  }
-
-  /** Packets are kept for clients who may come here, whether or not a member here has the namespace. */
-  #namespaceForRecord(name: string): HubNamespace {
-    const namespace = this.#namespaces.ofName(name);
-    const recovery = this.#recovery.has(namespace.id) ? undefined : this.#hosts?.recoveryOf(name);
-    if (recovery) this.#openRecovery(namespace, ...recovery);
-    return namespace;
-  }
-
-  /** The hosts share one seed. Who has been admitted with another one has to join anew. */
-  #useSeed(seed: string): void {
-    if (seed === this.roomSeed) return;
-    this.#state = "starting";
-    for (const member of [...this.#members.values()]) this.remove(member);
-    for (const namespace of [...this.#namespaces.all()]) {
-      this.#recovery.forgetNamespace(namespace.id);
-      this.#namespaces.forget(namespace);
-    }
-    this.#namespaces.roomSeed = seed;
   }
 
   #onReady(): void {
