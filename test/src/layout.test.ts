@@ -1,10 +1,14 @@
-/** Imports point one way: a folder imports only what the architecture puts below it. */
+/**
+ * Imports point one way: a folder imports only what the architecture puts below it. Files are short, or say why they are
+ * not.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
-const PACKAGES = fileURLToPath(new URL("../../packages/", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const PACKAGES = join(ROOT, "packages/");
 
 interface Layout {
   /** What each folder may import besides itself and the files in the root: folders, or files of them. */
@@ -171,6 +175,57 @@ describe.each(Object.entries(LAYOUTS))("packages/%s", (name, layout) => {
     expect(Object.keys(layout.folders)).toEqual(expect.arrayContaining([...used]));
     expect(imports.length).toBeGreaterThan(used.size);
   });
+});
+
+/** Of a source: longer ones have a reason. Of a test: cases are read one at a time, but a file has one subject. */
+const MAX_LINES = 300;
+const MAX_TEST_LINES = 700;
+const REASON = /^ \* Longer than other files: \w/m;
+
+/** What is wrong with the length of a file; `undefined` if nothing is. */
+function lengthObjection(file: string, source: string): string | undefined {
+  const lines = source.split("\n").length - 1;
+  if (isTest(file)) {
+    if (lines <= MAX_TEST_LINES) return undefined;
+    return `${file} has ${lines} lines: a test file has at most ${MAX_TEST_LINES}. Give a part of its subject a file.`;
+  }
+  const [header = ""] = source.match(/^(?:#!.*\n)?\/\*\*.*?\*\//s) ?? [];
+  if (lines <= MAX_LINES || REASON.test(header)) return undefined;
+  return (
+    `${file} has ${lines} lines: give one of its concepts a file, or say in its header ` +
+    '"Longer than other files: …" with the reason.'
+  );
+}
+
+const isTest = (file: string) => file.startsWith("test/") || /\.test(-d)?\.ts$/.test(file);
+
+test.each([
+  "packages/adapter/src",
+  "packages/sticky/src",
+  "packages/cluster/src",
+  "harness/src",
+  "bench/src",
+  "test/src",
+])("no file of %s is long without a reason", (folder) => {
+  const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => `${folder}/${file}`);
+  expect(files.length).toBeGreaterThan(0);
+  const objections = files.map((file) => lengthObjection(file, readFileSync(join(ROOT, file), "utf8")));
+  expect(objections.filter((each) => each !== undefined)).toEqual([]);
+});
+
+test("a long file without a reason is seen", () => {
+  const [source, long] = ["packages/a/src/b.ts", "x;\n".repeat(MAX_LINES + 1)];
+  const reason = " *\n * Longer than other files: it is a table.\n";
+  expect(lengthObjection(source, long)).toMatch(/^packages\/a\/src\/b\.ts has 301 lines: give one/);
+  expect(lengthObjection(source, `/**\n * What it is.\n${reason} */\n${long}`)).toBeUndefined();
+  expect(
+    lengthObjection(source, `#!/usr/bin/env node\n/**\n * What it is.\n${reason} */\n${long}`),
+  ).toBeUndefined();
+  expect(lengthObjection(source, `/** What it is. */\n${long}/**\n${reason} */\n`)).toMatch(/^packages/);
+  expect(lengthObjection("packages/a/src/b.test.ts", long)).toBeUndefined();
+  expect(lengthObjection("packages/a/src/b.test.ts", long.repeat(3))).toMatch(/at most 700/);
 });
 
 test.each<[string, Import, RegExp | undefined]>([

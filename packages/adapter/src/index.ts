@@ -1,3 +1,4 @@
+/** The public names of `@holdfast/adapter`. Runs in: primary and workers. */
 export type { AdapterDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode, RequestError } from "./errors.js";
 export { createAdapter } from "./host/create-adapter.js";

@@ -1,4 +1,4 @@
-/** What the primary's handle tells: statistics and events. Types only. */
+/** What the primary's handle tells: statistics and events. Types only. Runs in: primary. */
 import type { MemberInfo } from "./member-info.js";
 
 /** `pipe`: inherited stdio pipes; `ipc`: the cluster's IPC channel; `unix`: a Unix socket; `local`: within the hub's process. */

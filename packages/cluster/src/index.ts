@@ -1,3 +1,4 @@
+/** The public names of `@holdfast/cluster`. Runs in: primary and workers. */
 export type { ListenAddress } from "./address.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type { AdminOptions, ClusterOptions, JoinOptions, StopOptions } from "./options.js";

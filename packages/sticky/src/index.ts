@@ -1,3 +1,4 @@
+/** The public names of `@holdfast/sticky`. Runs in: primary and workers. */
 export type { FailureStage, StickyDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
 export type {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * `holdfast-hub`: a hub as a program, for operators, and for the first worker that needs one.
- * Owns: the process. Program: hub process.
+ * Owns: the process. Runs in: hub process.
  */
 import { closeSync, writeSync } from "node:fs";
 import type { HoldfastError } from "../errors.js";

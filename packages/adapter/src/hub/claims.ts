@@ -1,7 +1,7 @@
 /**
  * Rooms of one namespace that a member may join by what is on its way to it: commands, and sessions that clients
  * come back for. The hub acts as if it had joined them.
- * Owns: how many hold each key. Runs in: primary.
+ * Owns: how many hold each key. Runs in: where the hub is.
  */
 import type { Interest } from "./interest.js";
 

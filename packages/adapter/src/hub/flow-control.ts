@@ -1,7 +1,7 @@
 /**
  * Senders are slowed down before receivers are cut off. Whoever sends to a member for which too much waits is told
  * to hold back until that has become less; a member that takes nothing meanwhile has stalled.
- * Owns: who is full and who was told so, and the clock by which members are silent. Runs in: the hub's process.
+ * Owns: who is full and who was told so, and the clock by which members are silent. Runs in: where the hub is.
  *
  * The hub goes on reading all links: what a worker says of itself, its questions and its answers pass those who
  * are held back. A member reads its link whatever it has to send itself, so nobody waits for each other in a circle.

@@ -1,7 +1,7 @@
 /**
  * What the journal has dropped: for each room, the last packet that it no longer has.
  * It answers for a client whose offset is older than the journal: has it missed nothing, because its own
- * rooms were silent? Owns: one number a room, of the rooms that were dropped from last. Runs in: primary.
+ * rooms were silent? Owns: one number a room, of the rooms that were dropped from last. Runs in: where the hub is.
  *
  * Rooms are in two generations. When the younger one is full it becomes the older one, and what was in that is
  * let go: for one write a room that costs a quarter of keeping the rooms in order.

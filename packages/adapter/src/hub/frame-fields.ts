@@ -1,4 +1,4 @@
-/** Fields of members' frames that the hub itself reads; no more than the frame has. Runs in: primary. */
+/** Fields of members' frames that the hub itself reads; no more than the frame has. Runs in: where the hub is. */
 import { brokenMessage, FieldReader } from "../wire/field-reader.js";
 import { frameFields, KEY_BYTES } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";

@@ -1,6 +1,6 @@
 /**
  * A page of recent frames: runs of them, and for each frame a mask of who has got it, by bank.
- * Owns: its memory, which is used again when the page is cleared. Runs in: primary.
+ * Owns: its memory, which is used again when the page is cleared. Runs in: where the hub is.
  */
 
 export const PAGE_BYTES = 1024 * 1024;

@@ -4,6 +4,8 @@
  * Owns: the backplane, the remote hosts, and both sides' interest. Runs in: where the hub is.
  *
  * What comes from other hosts is read in `remote-frames.ts`.
+ *
+ * Longer than other files: what this host tells and what the others tell are the two sides of one agreement.
  */
 import { HoldfastError } from "../errors.js";
 import type { HostsStats } from "../stats.js";

@@ -1,6 +1,6 @@
 /**
  * A worker as the hub sees it.
- * Owns: its link, the reader, the queue and the outbox on it, and its claims. Runs in: primary.
+ * Owns: its link, the reader, the queue and the outbox on it, and its claims. Runs in: where the hub is.
  */
 
 import type { Link, LinkEvents } from "../link/contract.js";

@@ -1,6 +1,6 @@
 /**
  * What all members together have done, those that are gone included: counters that never fall.
- * Owns: the counts of members that are gone. Runs in: wherever the hub is.
+ * Owns: the counts of members that are gone. Runs in: where the hub is.
  */
 import type { HubTotals } from "../stats.js";
 import type { HubMember } from "./hub-member.js";

@@ -1,6 +1,6 @@
 /**
  * The hub: knows the members, routes frames between them.
- * Owns: the members and their links. Runs in: primary.
+ * Owns: the members and their links. Runs in: where the hub is.
  * Knows nothing of `node:cluster`; whoever admits a member brings its link.
  *
  * Longer than other files: the switch and what a frame passes behind it are the hot path, and stay in one place.

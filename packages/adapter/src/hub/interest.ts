@@ -1,7 +1,7 @@
 /**
  * Which members may have a socket in which room of one namespace: the hub's table, by room key.
  * A superset of the truth: a key is dropped only when its member says so, or has left the namespace.
- * Owns: the table. Runs in: primary.
+ * Owns: the table. Runs in: where the hub is.
  *
  * Members have slots; 30 slots make a bank, and each bank maps keys to a mask of its slots. So a room costs
  * one entry per bank, and up to 30 workers need one bank only. Each namespace has a table of its own: what two

@@ -1,6 +1,6 @@
 /**
  * A piece of the journal: frames one after the other, and where each of them and each of their rooms is.
- * Owns: its memory, which is given back at once. Runs in: primary.
+ * Owns: its memory, which is given back at once. Runs in: where the hub is.
  *
  * Each room of a packet is an entry, and so is a packet to everybody. Entries count up over all slabs; each says how
  * far back the entry before it in the same room is. So the packets of a room are a chain, from its newest to its

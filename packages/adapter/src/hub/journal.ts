@@ -1,6 +1,6 @@
 /**
  * The hub's ordered log of recoverable packets: the `record` frames themselves, each with its offset in it.
- * Bounded in time and in bytes; the oldest go first. Runs in: primary.
+ * Bounded in time and in bytes; the oldest go first. Runs in: where the hub is.
  * Owns: the slabs that frames are copied into one after the other, so that a frame costs what it weighs,
  * neighbours can be relayed as one slice, and a whole slab is given back at once; and the chains that lead from
  * a room to its packets, so that reading them costs what there is to read.

@@ -1,6 +1,6 @@
 /**
  * A join counts from the call: what came for the room before the hub heard of it is sent on.
- * Owns: the recent frames, and what it counts. Runs in: primary.
+ * Owns: the recent frames, and what it counts. Runs in: where the hub is.
  *
  * A frame is kept if a member did not get it that may yet say that it was in its rooms, or in its namespace, by then.
  */

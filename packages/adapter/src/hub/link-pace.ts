@@ -1,6 +1,6 @@
 /**
  * How fast one link is filled with what can wait: a bounded piece, and the next when the link has taken that. So it
- * goes on however much else waits there, and takes no more than its part. Runs in: primary.
+ * goes on however much else waits there, and takes no more than its part. Runs in: where the hub is.
  */
 import type { Outbox } from "../link/outbox.js";
 import { VOLATILE_SHARE } from "../wire/frame.js";

@@ -1,6 +1,6 @@
 /**
  * What a client has missed: read from the journal in order, in portions, for what there is to read.
- * Owns: the entries that were found and not taken yet. Runs in: primary.
+ * Owns: the entries that were found and not taken yet. Runs in: where the hub is.
  *
  * The chains of the client's rooms lead from new to old, so they are followed first and merged then. What is
  * placed between two portions is found with the next one; what is dropped in between is noticed.

@@ -1,6 +1,6 @@
 /**
  * The namespaces that members have, by the hub's id and by name.
- * Owns: them, each with its members and their interest. Runs in: primary.
+ * Owns: them, each with its members and their interest. Runs in: where the hub is.
  */
 import { NamespaceKeys } from "../wire/room-key.js";
 import type { HubMember } from "./hub-member.js";

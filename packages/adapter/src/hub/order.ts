@@ -1,6 +1,6 @@
 /**
  * Who numbers recoverable packets, so that all clients get them in one order: the hub itself, or what joins several
- * hubs. Runs in: primary.
+ * hubs. Runs in: where the hub is.
  */
 import { newEpoch } from "../wire/offset.js";
 

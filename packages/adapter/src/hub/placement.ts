@@ -1,7 +1,7 @@
 /**
  * A recoverable packet's way from its arrival to its receivers: it gets its number, goes into the journal, and
  * from there to the members. Owns: the order, and frames that must not overtake packets without a number.
- * Runs in: primary.
+ * Runs in: where the hub is.
  */
 import { BroadcastFlag, FrameKind, frameFields, frameFlags, frameNamespace } from "../wire/frame.js";
 import { Offsets } from "../wire/offset.js";

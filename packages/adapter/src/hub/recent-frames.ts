@@ -1,7 +1,7 @@
 /**
  * The frames of the last moments that have not gone to everybody. A join counts from the call, but the hub hears of
  * it later: what came for the room in between is here.
- * Bounded in time and in bytes; the oldest go first. Runs in: primary.
+ * Bounded in time and in bytes; the oldest go first. Runs in: where the hub is.
  * Owns: pages of memory that are used again and again, and the timer that gives them back when nothing comes.
  *
  * Frames that come one behind the other are a run: they are copied at once, when the hub is done with what it has

@@ -1,7 +1,10 @@
 /**
  * The hub's part in connection state recovery: keeps sessions, and gives them to whoever the client comes back to.
- * Owns: the sessions, the requests for them, the journal's and the sessions' regular cleaning. Runs in: primary.
+ * Owns: the sessions, the requests for them, the journal's and the sessions' regular cleaning. Runs in: where the hub is.
  * The hub hands it the frames; it decides, and writes to members' outboxes.
+ *
+ * Longer than other files: what a frame about a session does has to leave sessions, requests and searches in
+ * agreement, so all such frames are read together.
  */
 import type { RecoveryStats } from "../stats.js";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";

@@ -1,4 +1,4 @@
-/** The hub's answers to members that have asked for a session, as they are written to their links. Runs in: primary. */
+/** The hub's answers to members that have asked for a session, as they are written to their links. Runs in: where the hub is. */
 import { FrameKind } from "../wire/frame.js";
 import type { HubMember } from "./hub-member.js";
 import type { JournalEntry } from "./journal-slab.js";

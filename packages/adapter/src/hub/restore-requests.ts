@@ -1,10 +1,12 @@
 /**
  * Sessions that members have asked for: a request waits until nobody has the session, then for its turn, and is
  * answered with the session and what its client has missed. It waits as long as it takes.
- * Owns: the requests, and the time that a holder is given to let go. Runs in: primary.
+ * Owns: the requests, and the time that a holder is given to let go. Runs in: where the hub is.
  *
  * What was missed goes in portions, so that neither the event loop nor a link is blocked by one client or by
  * thousands. The last portion and the session go in one step: what is placed from then on follows on the same link.
+ *
+ * Longer than other files: the moves between the states of a request are read together.
  */
 import { channels } from "../diagnostics.js";
 import { DECLINE_REASONS, type DeclineReason, type RestoreStats } from "../stats.js";

@@ -1,6 +1,6 @@
 /**
  * Merges runs of numbers, each from its largest to its smallest, into one sequence from the smallest to the
- * largest: n numbers of k runs in n log k. Owns: a heap of the runs. Runs in: primary.
+ * largest: n numbers of k runs in n log k. Owns: a heap of the runs. Runs in: where the hub is.
  */
 export class RisingRuns {
   /** The smallest number of all is the last one of the first run; children of i are at 2i + 1 and 2i + 2. */

@@ -1,6 +1,6 @@
 /**
  * Where the packets of each room begin in the journal: the newest entry of every room that has one.
- * Owns: a table for each namespace, and the numbers of the entries. Runs in: primary.
+ * Owns: a table for each namespace, and the numbers of the entries. Runs in: where the hub is.
  *
  * Entries have numbers that count up for ever. Tables hold 32 bits, so they keep each number's place on a ring
  * that is larger than what fits into a journal.

@@ -1,6 +1,6 @@
 /**
  * What the hub says of a session that moves from one worker to another, as it is written to their links.
- * Runs in: primary.
+ * Runs in: where the hub is.
  */
 import { FrameKind } from "../wire/frame.js";
 import type { HubMember } from "./hub-member.js";

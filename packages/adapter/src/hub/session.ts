@@ -1,5 +1,5 @@
 /**
- * A session, and what one holder has of them. Changed by `sessions.ts` alone. Runs in: primary.
+ * A session, and what one holder has of them. Changed by `sessions.ts` alone. Runs in: where the hub is.
  */
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The hub's table of sessions: what a client's next connection needs, wherever it arrives.
  * Owns: the sessions of all namespaces, by private id and by the handle that their holder calls them by.
- * Runs in: primary. Knows nothing of links.
+ * Runs in: where the hub is. Knows nothing of links.
  */
 import { Holding, Session, type SessionHolder } from "./session.js";
 

@@ -1,6 +1,6 @@
 /**
  * Long work of the hub, done in slices, so that nothing else waits for longer than a slice takes.
- * Owns: the work that is left, and the immediate that goes on with it. Runs in: primary.
+ * Owns: the work that is left, and the immediate that goes on with it. Runs in: where the hub is.
  */
 
 const SLICE_MS = 10;

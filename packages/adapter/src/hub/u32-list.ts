@@ -1,4 +1,4 @@
-/** A list of unsigned 32-bit numbers that takes four bytes for each. Runs in: primary. */
+/** A list of unsigned 32-bit numbers that takes four bytes for each. Runs in: where the hub is. */
 
 const FIRST_CAPACITY = 64;
 

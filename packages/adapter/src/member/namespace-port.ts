@@ -2,6 +2,9 @@
  * One namespace's way to its siblings in other workers: sends the frames of that namespace.
  * Owns: frames that wait until the hub has opened the namespace, and the interest report.
  * Runs in: workers; in the primary for its emitters.
+ *
+ * Longer than other files: what a broadcast passes is hot, and stays with the states that decide whether it is sent
+ * or waits.
  */
 import type { BroadcastFlags, Room } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";

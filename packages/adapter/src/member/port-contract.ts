@@ -1,5 +1,6 @@
 /**
- * What a namespace's port needs from its member, and what it gives to whoever opened it. Types only.
+ * What a namespace's port needs from its member, and what it gives to those who opened it. Types only.
+ * Runs in: workers; in the primary for its emitters.
  */
 import type { BroadcastFlags, Room } from "socket.io-adapter";
 import type { HoldfastError, RequestError } from "../errors.js";

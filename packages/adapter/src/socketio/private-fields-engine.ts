@@ -3,6 +3,8 @@
  * `private-fields-ws.ts` the one place of the package for private fields; `private-fields-moves.test.ts` fails when one
  * moves. Tried with engine.io 6.6, socket.io 4.8, socket.io-parser 4.2.
  * Owns: nothing. Runs in: workers.
+ *
+ * Longer than other files: all uses of the fields that a move needs are in one place.
  */
 import { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";

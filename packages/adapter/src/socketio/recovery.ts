@@ -2,6 +2,9 @@
  * Connection state recovery of one namespace on one worker: its packets go to the hub to be placed, its sessions are
  * known there, and sessions of other workers are restored here. Runs in: workers.
  * Owns: what is on its way to sockets, the live sessions, the restores.
+ *
+ * Longer than other files: the one order of packets, joins, answers and closes of a socket is kept by all of this
+ * together.
  */
 import type { Socket } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";

@@ -3,7 +3,7 @@
  * Owns: one entry each, with the packets that its client has missed and those that come meanwhile.
  * Runs in: workers. Knows the hub's answers and Socket.IO's sockets, nothing of links.
  *
- * A little longer than other files: the moves between the states of a restore are read together.
+ * Longer than other files: the moves between the states of a restore are read together.
  */
 import type { Namespace } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";

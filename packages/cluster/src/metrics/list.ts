@@ -5,6 +5,8 @@
  * Names have base units, as Prometheus asks. Labels are bounded: slots of workers, words of a fixed list; never rooms,
  * ids, addresses. `docs/metrics.md` has this list, which a test compares.
  * @see https://prometheus.io/docs/practices/naming/
+ *
+ * Longer than other files: it is a list.
  */
 import type { HostsStats, PrimaryStats as HubStats } from "@holdfast/adapter";
 import type { DurationStats, PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";

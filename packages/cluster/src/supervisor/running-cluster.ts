@@ -1,6 +1,8 @@
 /**
  * The handle of `startCluster()`, and the order in which the parts of a cluster open and close.
  * Owns: the server, the router, the hub, the supervisor, the control socket, the signals. Runs in: primary.
+ *
+ * Longer than other files: opening, stopping and closing name the same parts in opposite orders, and are compared.
  */
 import cluster, { type ClusterSettings } from "node:cluster";
 import { EventEmitter } from "node:events";

@@ -1,6 +1,8 @@
 /**
  * The cluster as a whole: its places, and what is done to all of them, one after another.
  * Owns: the slots, the workers that leave, the clock, the queue of orders. Runs in: primary.
+ *
+ * Longer than other files: orders run one after another and cut each other short, so each is read with the others.
  */
 import type { EventEmitter } from "node:events";
 import type { MoveResult, StickyPrimary } from "@holdfast/sticky";

@@ -3,9 +3,10 @@
  * Owns: nothing. Runs in: primary and workers.
  *
  * A `net.Socket` costs the primary more than all the rest of a handover, and cannot be sent to another
- * process without losing bytes (see {@link detachHandle}), so the router works on the handle beneath it. The file is
- * longer than others since there must be one place to look at when Node.js changes.
+ * process without losing bytes (see {@link detachHandle}), so the router works on the handle beneath it.
  * `node-internals.test.ts` fails when one of these moves. Tried with Node.js 20, 22 and 24.
+ *
+ * Longer than other files: when Node.js changes, there is one place to look at.
  */
 import http from "node:http";
 import { type Server as NetServer, Socket } from "node:net";

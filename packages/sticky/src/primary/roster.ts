@@ -2,6 +2,8 @@
  * The workers that take connections.
  * Owns: one routed worker per ready worker with its lane, slot and counts; the listeners on `cluster`.
  * Runs in: primary, one for all routers of the process.
+ *
+ * Longer than other files: channel, lanes and servers of a worker come and go in orders that have to fit together.
  */
 import cluster, { type Worker } from "node:cluster";
 import { EventEmitter } from "node:events";

@@ -4,6 +4,8 @@
  *
  * A connection is in one place at a time: in the intake while its head is read, in the waiting room while no worker
  * takes it, in the lane of a worker on its way there. `maxPendingConnections` bounds the three together.
+ *
+ * Longer than other files: the ways of a connection between intake, waiting room and lanes are read together.
  */
 import { EventEmitter } from "node:events";
 import type { Server as NetServer } from "node:net";

@@ -4,6 +4,8 @@
  *
  * A message is `{ "holdfast:sticky": [kind, …fields] }`: one key tells it from everybody else's traffic.
  * Bytes travel as latin1 strings, which are exact under both `serialization` settings of `node:cluster`.
+ *
+ * Longer than other files: the table of kinds, and what writes and reads them, are one format.
  */
 
 import { NO_OWNER } from "./owner-mark.js";

@@ -3,6 +3,8 @@
  * router sends.
  * Owns: listeners of the process while a server takes connections, the servers by name. Runs in: workers, and processes
  * without a cluster; one for all servers of the process.
+ *
+ * Longer than other files: it is the one end of the channel, and what arrives there is told apart in one place.
  */
 import cluster from "node:cluster";
 import { EventEmitter, once } from "node:events";

@@ -8,6 +8,9 @@
  *
  * Every script that writes to a stream takes the next number, and gives its entries this number as their id. So the
  * entries of all streams have one order.
+ *
+ * Longer than other files: the scripts share names of keys and of fields that no compiler compares, so they stand
+ * together.
  */
 import { createHash } from "node:crypto";
 

@@ -1,6 +1,9 @@
 /**
  * A host's place among the hosts of an application, by way of Redis: joins, sends, reads, and stays.
  * Owns: two connections, the lease, and the reader and sender on them. Runs in: where the hub is.
+ *
+ * Longer than other files: joining, sending, reading and the lease are ways between the same states, and are read
+ * together.
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
