@@ -143,10 +143,15 @@ describe.skipIf(!hasRedis)("hosts", () => {
     await a.hears("1 b / one");
     a.tell({ drops: [77], namespaces: [["/gone", undefined]], left: [4] });
     await b.hears("a told -77 n/gone, l4");
+    a.tell({ address: "somewhere" });
+    a.tell({ address: "10.0.0.1:80" });
+    b.tell({ address: "" });
+    await Promise.all([b.hears("a told @ 10.0.0.1:80"), a.hears("b told @ ")]);
     const [c] = (await startHosts("c")) as [BackplaneHost];
-    expect(c.heard[0]).toBe("joined a:2:/socket.io\n/,x b:0:");
+    expect(c.heard[0]).toBe("joined a:2:/socket.io\n/,x@10.0.0.1:80 b:0:");
     await c.hears("1 past b / one");
-    expect([c.epoch, c.seed]).toEqual([a.epoch, a.seed]);
+    expect([c.epoch, c.seed, c.secret]).toEqual([a.epoch, a.seed, a.secret]);
+    expect(c.secret).toMatch(/^[0-9a-f]{64}$/);
     c.record("two");
     await Promise.all([a, b, c].map((host) => host.hears("2 c / two")));
   });

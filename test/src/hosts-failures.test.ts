@@ -1,4 +1,5 @@
 /** What clients see when Redis, or a host, fails. */
+import type { HostDirectory } from "@holdfast/adapter";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";
@@ -53,6 +54,10 @@ describe.skipIf(!hasRedis)("two hosts", () => {
   });
 
   test("Redis does not answer: each host goes on alone, and they find each other again", async () => {
+    await two.primary.run((ctx) => (ctx.hub.hosts as HostDirectory).publish("two"));
+    const addresses = () =>
+      one.primary.run((ctx) => (ctx.hub.hosts as HostDirectory).others.map(({ address }) => address));
+    await one.primary.run((ctx) => ctx.until(() => ctx.hub.hosts.others[0]?.address === "two"));
     const [a, b] = [await clients.connect(one.a.url), await clients.connect(two.b.url)];
     redis.stop();
     try {
@@ -67,10 +72,13 @@ describe.skipIf(!hasRedis)("two hosts", () => {
       await a.has("later");
       await untilServers(one.workers, 2);
       expect(b.received).toEqual([]);
+      // Who is reached on another way still is.
+      expect(await addresses()).toEqual(["two"]);
     } finally {
       redis.resume();
     }
     await untilServers(allWorkers(), 4);
+    await one.primary.run((ctx) => ctx.until(() => ctx.hub.hosts.others[0]?.address === "two"));
     await one.a.run((ctx) => void ctx.io.emit("together"));
     await Promise.all([a.has("together"), b.has("together")]);
     expect(b.of("later")).toEqual([]);

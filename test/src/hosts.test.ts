@@ -1,5 +1,5 @@
 /** Several hosts, each a cluster with a hub of its own, over a real Redis. */
-import type { PrimaryStats } from "@holdfast/adapter";
+import type { HostDirectory, PrimaryStats } from "@holdfast/adapter";
 import { createEmitter } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -153,11 +153,39 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     expect(first.roundTripMs).toBeGreaterThan(0);
   });
 
+  test("what a host publishes of its address, the others find, and all have one secret", async () => {
+    const seen = one.primary.next("seen");
+    await one.primary.run((ctx) => {
+      const known = ctx.hub.hosts as HostDirectory;
+      known.on("change", () => ctx.emit("seen", { others: known.others, secret: known.secret }));
+    });
+    const own = await two.primary.run(async (ctx) => {
+      const known = ctx.hub.hosts as HostDirectory;
+      await known.ready();
+      known.publish("10.0.0.2:7000");
+      return { name: known.name, secret: known.secret };
+    });
+    expect(await seen).toEqual({
+      others: [{ name: own.name, address: "10.0.0.2:7000" }],
+      secret: own.secret,
+    });
+    const tooLong = await two.primary.run((ctx) => {
+      try {
+        (ctx.hub.hosts as HostDirectory).publish("x".repeat(513));
+        return "published";
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    });
+    expect(tooLong).toBe("HOLDFAST_ERR_INVALID_OPTION");
+  });
+
   test("a host that says goodbye is not waited for any more", async () => {
     await two.primary.run(async (ctx) => await ctx.hub.close());
     await untilServers(one.workers, 2);
     expect(await one.a.run(async (ctx) => (await ctx.io.fetchSockets()).length)).toBe(0);
     const hosts = await one.primary.run((ctx) => (ctx.hub.stats() as PrimaryStats).hosts);
     expect(hosts?.others).toEqual([]);
+    expect(await one.primary.run((ctx) => (ctx.hub.hosts as HostDirectory).others)).toEqual([]);
   });
 });

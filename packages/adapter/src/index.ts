@@ -4,6 +4,7 @@ export { HoldfastError, type HoldfastErrorCode, RequestError } from "./errors.js
 export { createAdapter } from "./host/create-adapter.js";
 export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
+export type { HostDirectory, OtherHost } from "./host-directory.js";
 export type { MemberInfo } from "./member-info.js";
 export type { AdapterOptions, BackplaneOption, PrimaryOptions } from "./options.js";
 export { HoldfastAdapter } from "./socketio/adapter.js";

@@ -17,6 +17,7 @@ export class BackplaneHost {
   readonly errors: string[] = [];
   epoch = "";
   seed = "";
+  secret = "";
   readonly #changes = new Changes();
   readonly backplane: Backplane;
   readonly #names: ReadonlyMap<string, string>;
@@ -26,23 +27,25 @@ export class BackplaneHost {
     this.#names = names;
     const limits = { protocol, maxMessageBytes: MIB, maxBacklogBytes: 8 * MIB };
     this.backplane = redisStreams(options).open(limits, {
-      onJoined: ({ epoch, seed, hosts }) => {
+      onJoined: ({ epoch, seed, secret, hosts }) => {
         this.epoch = epoch;
         this.seed = seed;
-        const others = hosts.map(({ host, buckets, namespaces }) => {
+        this.secret = secret;
+        const others = hosts.map(({ host, buckets, namespaces, address }) => {
           const bits = [...buckets].reduce(
             (sum, byte) => sum + byte.toString(2).replaceAll("0", "").length,
             0,
           );
-          return `${this.#name(host)}:${bits}:${[...namespaces].join()}`;
+          return `${this.#name(host)}:${bits}:${[...namespaces].join()}${address && `@${address}`}`;
         });
         this.#hear(`joined ${others.sort().join(" ")}`.trim());
       },
       onAlone: ({ code }) => this.#hear(`alone ${code}`),
       onHost: (host) => this.#hear(`host ${this.#name(host)}`),
       onHostGone: (host) => this.#hear(`gone ${this.#name(host)}`),
-      onChange: (host, { wants, drops, namespaces, left }) => {
+      onChange: (host, { wants, drops, namespaces, left, address }) => {
         const words = [`+${wants}`, `-${drops}`, `n${[...namespaces].join()}`, `l${left}`];
+        if (address !== undefined) words.push(`@ ${address}`);
         this.#hear(`${this.#name(host)} told ${words.filter((word) => word.length > 1).join(" ")}`);
       },
       onFrame: (host, namespace, ...frame) =>
@@ -87,9 +90,10 @@ export class BackplaneHost {
     drops?: number[];
     namespaces?: [string, string | undefined][];
     left?: number[];
+    address?: string;
   }): void {
-    const { wants = [], drops = [], namespaces = [], left = [] } = change;
-    this.backplane.tell({ wants, drops, namespaces: new Map(namespaces), left });
+    const { wants = [], drops = [], namespaces = [], left = [], address } = change;
+    this.backplane.tell({ wants, drops, namespaces: new Map(namespaces), left, address });
   }
 
   async inEffect(): Promise<void> {

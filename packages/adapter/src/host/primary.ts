@@ -5,6 +5,7 @@
 import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
 import { HoldfastError } from "../errors.js";
+import type { HostDirectory } from "../host-directory.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
 import type { MemberInfo } from "../member-info.js";
@@ -66,6 +67,11 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     );
     this.#emitters = new Emitters(this.#hub);
     this.#workers = makeWorkers(this.#hub);
+  }
+
+  /** The hosts of the application, for the option `hosts` of `@holdfast/sticky`. */
+  get hosts(): HostDirectory {
+    return this.#hub.knownHosts;
   }
 
   /** What the hub knows now: members, rooms, and the journal of recovery. */

@@ -21,6 +21,8 @@ export interface HostChange {
   readonly namespaces: ReadonlyMap<string, string | undefined>;
   /** Ids of members that are gone; they have sent all that they will. */
   readonly left: readonly number[];
+  /** How it is reached besides; undefined if that is as before. */
+  readonly address?: string | undefined;
 }
 
 /** All that a host has told so far. */
@@ -29,6 +31,8 @@ export interface HostState {
   /** A bit for each bucket, the highest of a byte first; bytes at the end may be missing. */
   readonly buckets: Buffer;
   readonly namespaces: ReadonlyMap<string, string>;
+  /** How it is reached besides, or "". */
+  readonly address: string;
 }
 
 /** What is true when a host has joined. Only what comes after it is told. */
@@ -37,6 +41,8 @@ export interface Joined {
   readonly epoch: string;
   /** Makes room keys, the same on all hosts. */
   readonly seed: string;
+  /** Nobody but the hosts knows it. */
+  readonly secret: string;
   /** The other hosts. */
   readonly hosts: readonly HostState[];
 }

@@ -20,6 +20,7 @@ import type {
 } from "./backplane.js";
 import { numbersFrame } from "./host-frames.js";
 import { HostInterest } from "./host-interest.js";
+import { KnownHosts } from "./known-hosts.js";
 import type { HubNamespace } from "./namespaces.js";
 import { bucketOf, OwnInterest } from "./own-interest.js";
 import { RemoteHost } from "./remote-host.js";
@@ -51,6 +52,8 @@ export interface HostsEvents
 
 export class Hosts {
   readonly backplane: Backplane;
+  /** The same for everybody else. */
+  readonly known: KnownHosts;
   readonly #events: HostsEvents;
   readonly #byName = new Map<string, RemoteHost>();
   readonly #slots: (RemoteHost | undefined)[] = [];
@@ -75,7 +78,7 @@ export class Hosts {
   constructor(factory: BackplaneFactory, limits: BackplaneLimits, events: HostsEvents) {
     this.#events = events;
     this.backplane = factory.open(limits, {
-      onJoined: ({ epoch, seed, hosts }) => {
+      onJoined: ({ epoch, seed, secret, hosts }) => {
         this.#forgetAll();
         for (const { host, buckets, namespaces } of hosts) {
           const remote = this.#add(host);
@@ -84,16 +87,22 @@ export class Hosts {
         }
         events.onJoined(epoch, seed);
         this.#tellAll();
+        this.known.onJoined(secret, hosts);
       },
       onAlone: (error) => {
         this.#forgetAll();
         events.onAlone(error);
+        this.known.onAlone();
       },
       onHost: (host) => {
         this.#remove(host);
         this.#add(host);
+        this.known.onAddress(host, "");
       },
-      onHostGone: (host) => this.#remove(host),
+      onHostGone: (host) => {
+        this.#remove(host);
+        this.known.onGone(host);
+      },
       onChange: (host, change) => this.#onChange(host, change),
       onFrame: (...frame) => events.onFrame(...frame),
       onRecord: (...record) => events.onRecord(...record),
@@ -110,6 +119,9 @@ export class Hosts {
       },
       onSessionLost: (namespace, privateId) => events.onSessionLost(namespace, privateId),
       onError: (error) => events.onError(error),
+    });
+    this.known = new KnownHosts(this.backplane.host, (address) => {
+      this.backplane.tell({ wants: [], drops: [], namespaces: new Map(), left: [], address });
     });
   }
 
@@ -342,7 +354,7 @@ export class Hosts {
     for (const name of [...this.#byName.keys()]) this.#remove(name);
   }
 
-  #onChange(name: string, { wants, drops, namespaces, left }: HostChange): void {
+  #onChange(name: string, { wants, drops, namespaces, left, address }: HostChange): void {
     const host = this.#byName.get(name);
     if (!host) return;
     for (const bucket of wants) this.#wanted.add(host.slot, bucket);
@@ -350,6 +362,7 @@ export class Hosts {
     for (const [namespace, value] of namespaces) this.#onNamespace(host, namespace, value);
     const ids = left.map((remoteId) => host.forget(remoteId)).filter((id) => id !== undefined);
     if (ids.length > 0) this.#events.onGone(host, ids);
+    if (address !== undefined) this.known.onAddress(name, address);
   }
 
   #onNamespace(host: RemoteHost, name: string, value: string | undefined): void {

@@ -37,6 +37,7 @@ import type { Hosts } from "./hosts.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
 import { Totals } from "./hub-totals.js";
 import { Slots, slotOf } from "./interest.js";
+import { KnownHosts } from "./known-hosts.js";
 import { LateJoins } from "./late-joins.js";
 import { type HubNamespace, Namespaces } from "./namespaces.js";
 import { HubOrder, type MakeOrder } from "./order.js";
@@ -70,6 +71,8 @@ export interface HubOptions {
 
 export class Hub {
   readonly host: string;
+  /** The other hosts, for those who reach them on ways of their own. */
+  readonly knownHosts: KnownHosts;
   readonly #limits: HubLimits;
   readonly #events: HubEvents;
   readonly #members = new Map<number, HubMember>();
@@ -98,6 +101,7 @@ export class Hub {
     this.#wiring = options.backplane && new HostWiring(options.backplane, limits, this.#parts());
     this.#hosts = this.#wiring?.hosts;
     this.host = this.#hosts?.backplane.host ?? options.host ?? randomUUID();
+    this.knownHosts = this.#hosts?.known ?? new KnownHosts(this.host);
     this.#namespaces = new Namespaces(drawSeed(), this.#hosts?.watcher);
     this.#flow = new FlowControl(limits, (member) => this.#cutOff(member));
     const makeOrder: MakeOrder<HubMember> = (onNumbered) =>

@@ -5,6 +5,7 @@
 import type { Frame, HostChange, StoredSession } from "../../hub/backplane.js";
 import type { RedisArgument } from "./clients.js";
 import { FrameList, NameTable } from "./entry.js";
+import { addressField } from "./replies.js";
 
 /** Frames that go one way: to hosts that want them, or to one host in any case. */
 interface Route {
@@ -18,6 +19,7 @@ interface MergedChange {
   readonly buckets: Map<number, boolean>;
   readonly namespaces: Map<string, string | undefined>;
   readonly left: number[];
+  address: string | undefined;
 }
 
 type Operation = Route | RedisArgument[];
@@ -64,12 +66,13 @@ export class Batch {
   }
 
   /** A batch has one entry in the stream of changes, for all that is told with it. */
-  tell({ wants, drops, namespaces, left }: HostChange): void {
-    this.#change ??= { buckets: new Map(), namespaces: new Map(), left: [] };
+  tell({ wants, drops, namespaces, left, address }: HostChange): void {
+    this.#change ??= { buckets: new Map(), namespaces: new Map(), left: [], address: undefined };
     for (const bucket of wants) this.#change.buckets.set(bucket, true);
     for (const bucket of drops) this.#change.buckets.set(bucket, false);
     for (const [name, value] of namespaces) this.#change.namespaces.set(name, value);
     this.#change.left.push(...left);
+    this.#change.address = address ?? this.#change.address;
   }
 
   keepSession(key: string, session: Partial<StoredSession>, ttlMs: number): void {
@@ -156,11 +159,11 @@ function routeArguments({ code, hosts, frames }: Route): RedisArgument[] {
     : [code, String(hosts.length), ...hosts, frames.take()];
 }
 
-function changeArguments({ buckets, namespaces, left }: MergedChange): RedisArgument[] {
+function changeArguments({ buckets, namespaces, left, address }: MergedChange): RedisArgument[] {
   const those = (isWanted: boolean) =>
     [...buckets].filter(([, is]) => is === isWanted).map(([bucket]) => bucket);
   const names = JSON.stringify([...namespaces].map(([name, value]) => [name, value ?? null]));
-  return ["c", u32s(those(true)), u32s(those(false)), names, u32s(left)];
+  return ["c", u32s(those(true)), u32s(those(false)), names, u32s(left), addressField(address)];
 }
 
 function sameItems(some: readonly string[], others: readonly string[]): boolean {

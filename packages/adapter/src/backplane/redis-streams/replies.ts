@@ -41,7 +41,7 @@ export interface JoinReply {
   readonly number: number;
   readonly change: number;
   readonly lastBatch: number;
-  readonly hosts: readonly (HostState & { readonly address: string })[];
+  readonly hosts: readonly HostState[];
 }
 
 export function readJoin(reply: readonly unknown[]): JoinReply {
@@ -69,7 +69,17 @@ export function readChange(fields: ReadonlyMap<string, unknown>): HostChange {
     drops: u32s(bytesOf(fields.get("d"))),
     namespaces: namesOf(textOf(fields.get("n"))),
     left: u32s(bytesOf(fields.get("l"))),
+    address: addressOf(textOf(fields.get("a"))),
   };
+}
+
+/** An address in a change: behind a sign, since one that was taken back is empty. */
+export function addressField(address: string | undefined): string {
+  return address === undefined ? "" : `=${address}`;
+}
+
+function addressOf(field: string): string | undefined {
+  return field === "" ? undefined : field.slice(1);
 }
 
 /** An entry of a stream. */

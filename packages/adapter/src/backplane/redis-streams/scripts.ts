@@ -78,14 +78,14 @@ function script(body: string): Script {
 
 /**
  * ARGV: prefix, host, its generation ('' if none), the next one, protocol, ms of lease, epoch known ('' if none), number
- * seen, new epoch, new seed, new secret, address.
+ * seen, new epoch, new seed, new secret.
  * @returns OK, 'new' or 'same', epoch, seed, secret, number, change, last batch, then for each other host
  * name, address, bits, namespaces; or PROTOCOL, theirs
  */
 export const JOIN = script(`
 local host, generation, fresh, protocol = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local lease, knownEpoch, seen = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
-local newEpoch, newSeed, newSecret, address = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local newEpoch, newSeed, newSecret = ARGV[9], ARGV[10], ARGV[11]
 evictExpired(host)
 local known = call('HMGET', state, 'epoch', 'n', 'protocol')
 local epoch, n = known[1], tonumber(known[2] or 0)
@@ -113,10 +113,10 @@ if not epoch or (epoch == knownEpoch and n < seen) then
   call('HSETNX', state, 'secret', newSecret)
 end
 call('DEL', prefix .. 'in:' .. host, prefix .. 'i:' .. host, prefix .. 'ns:' .. host, prefix .. 'h:' .. host)
-call('HSET', prefix .. 'h:' .. host, 'g', fresh, 'lease', now + lease, 'a', address)
+call('HSET', prefix .. 'h:' .. host, 'g', fresh, 'lease', now + lease)
 call('SADD', prefix .. 'hosts', host)
 n = nextNumber()
-tell(n, 'h', host, 't', 'host', 'a', address)
+tell(n, 'h', host, 't', 'host')
 local shared = call('HMGET', state, 'seed', 'secret')
 local answer = {'OK', 'new', epoch, shared[1], shared[2], n, n, call('GET', prefix .. 'b:' .. host) or '0'}
 for _, other in ipairs(others) do
@@ -134,8 +134,8 @@ return answer
  * One turn's frames of a host.
  * ARGV: prefix, host, generation, epoch, number seen, number of the batch, last change that the host has read, most bytes
  * of an inbox, most bytes of the journal, ms that the journal keeps packets, table of names; then operations:
- * `r` count frames; `w` hosts host… frames (for hosts that want them); `a` host frames; `c` wants drops namespaces left;
- * `k` key ms fields (field value)…; `x` key ms; `f` key.
+ * `r` count frames; `w` hosts host… frames (for hosts that want them); `a` host frames; `c` wants drops namespaces left
+ * address ('' if it is as before, otherwise behind a '='); `k` key ms fields (field value)…; `x` key ms; `f` key.
  * @returns OK, number, 1 if all hosts got what was for some, 1 if the host had not read the last change, sessions that
  * another host has
  */
@@ -224,8 +224,10 @@ while at <= #ARGV do
     for _, pair in ipairs(cjson.decode(ARGV[at + 3])) do
       if pair[2] == cjson.null then call('HDEL', names, pair[1]) else call('HSET', names, pair[1], pair[2]) end
     end
-    tell(n, 'h', host, 't', 'told', 'w', ARGV[at + 1], 'd', ARGV[at + 2], 'n', ARGV[at + 3], 'l', ARGV[at + 4])
-    at = at + 5
+    local address = ARGV[at + 5]
+    if address ~= '' then call('HSET', prefix .. 'h:' .. host, 'a', string.sub(address, 2)) end
+    tell(n, 'h', host, 't', 'told', 'w', ARGV[at + 1], 'd', ARGV[at + 2], 'n', ARGV[at + 3], 'l', ARGV[at + 4], 'a', address)
+    at = at + 6
   elseif op == 'k' then
     local key, fields = ARGV[at + 1], tonumber(ARGV[at + 3])
     if owns(key) then

@@ -294,7 +294,6 @@ export class RedisStreams implements Backplane {
       newEpoch(),
       randomBytes(16).toString("hex"),
       randomBytes(32).toString("hex"),
-      "",
     ]);
   }
 
@@ -307,7 +306,7 @@ export class RedisStreams implements Backplane {
   }
 
   #onJoined(connection: Connection, joined: JoinReply, renewedAt: number): Membership {
-    const { isSame, epoch, seed, number, change, lastBatch, hosts } = joined;
+    const { isSame, epoch, seed, secret, number, change, lastBatch, hosts } = joined;
     const wasAlone = this.#isAlone;
     clearTimeout(this.#alone);
     this.#alone = undefined;
@@ -343,7 +342,7 @@ export class RedisStreams implements Backplane {
       isSame ? "same" : "new",
       hosts.length,
     );
-    if (!isSame) this.#events.onJoined({ epoch, seed, hosts });
+    if (!isSame) this.#events.onJoined({ epoch, seed, secret, hosts });
     this.#sender.start(lastBatch);
     return membership;
   }
