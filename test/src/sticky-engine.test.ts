@@ -49,7 +49,7 @@ test("a user's own generateId, sync or not, set before or after, stays in effect
     try {
       const socket = await client(cluster.url);
       const { id } = socket.io.engine;
-      expect(id).toMatch(/^[\w-]{6}mine\/\d+\?&é$/);
+      expect(id).toMatch(/^[\w-]{10}mine\/\d+\?&é$/);
       const workerId = await within(new Promise((done) => socket.emit("who", done)), "answer");
       const index = cluster.workers.findIndex((worker) => worker.workerId === workerId);
       expect(["sync", "async"]).toContain(kinds[index]);
@@ -152,7 +152,7 @@ test("a worker that is disconnected from the primary keeps its sessions, and get
   expect(String((await within(once(socket, "message"), "probe"))[0])).toBe("3probe");
   socket.terminate();
   const fresh = new Set<string>();
-  for (let i = 0; i < 4; i++) fresh.add(sidOf(await send(cluster, path, false)).slice(2, 6));
+  for (let i = 0; i < 4; i++) fresh.add(sidOf(await send(cluster, path, false)).slice(6, 10));
   expect([...fresh].sort()).toEqual(["AAAC", "AAAD"]);
 });
 
@@ -177,7 +177,7 @@ test("a worker that has closed keeps its sessions reachable, until its server is
   const sids: string[] = [];
   for (let i = 0; i < 6; i++) sids.push(sidOf(await send(cluster, path, false)));
   for (const each of sids) {
-    owners.add(each.slice(2, 6));
+    owners.add(each.slice(6, 10));
     expect((await send(cluster, `${path}&sid=${each}`, false, "40")).text).toBe("ok");
   }
   expect([...owners].sort()).toEqual(["AAAB", "AAAC", "AAAD"]);

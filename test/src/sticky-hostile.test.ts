@@ -69,7 +69,7 @@ const HOSTILE: ((sid: string, i: number) => Buffer | string)[] = [
   (sid) =>
     `${HEAD}${sid} HTTP/1.1\r\nHost: x\r\nConnection: Content-Length, Host\r\nContent-Length: 1\r\n\r\n3`,
   (sid, i) =>
-    `${HEAD}${sid.slice(0, 2)}${String(i).padStart(4, "A").slice(-4)}xx HTTP/1.1\r\nHost: x\r\n\r\n`,
+    `${HEAD}${sid.slice(0, 6)}${String(i).padStart(4, "A").slice(-4)}xx HTTP/1.1\r\nHost: x\r\n\r\n`,
   (sid, i) =>
     `GET /socket.io/?EIO=4&transport=polling&sid=${sid.slice(0, i % 20)} HTTP/1.1\r\nHost: x\r\n\r\n`,
   () => "GET /?sid=%00%ff%&sid&sid=&=sid&&&&&& HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -156,7 +156,7 @@ test("every value of the owner's mark, forged, gets a plain answer", async () =>
     "%41%41%41%42",
     "\xff\xff\xff\xff",
   ]) {
-    const target = `/socket.io/?EIO=4&transport=polling&sid=${sid.slice(0, 2)}${mark}forged`;
+    const target = `/socket.io/?EIO=4&transport=polling&sid=${sid.slice(0, 6)}${mark}forged`;
     const answer = await attack(
       cluster,
       `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,

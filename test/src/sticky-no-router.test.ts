@@ -199,7 +199,7 @@ test("a router that comes late gets the connections, and the sessions from befor
   for (const sid of [...before, ...after]) expect(await poll(url, sid)).toMatch(/^40/);
   const { workers } = await cluster.primary.run((ctx) => ctx.store.router.stats());
   expect(workers).toHaveLength(3);
-  const tags = new Set([...before, ...after].map((sid) => sid.slice(0, 2)));
+  const tags = new Set([...before, ...after].map((sid) => sid.slice(0, 6)));
   expect(tags.size).toBe(2);
   const d = await cluster.fork();
   expect(d.port).toBe(port);

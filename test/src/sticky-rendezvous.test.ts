@@ -95,7 +95,7 @@ async function seats(cluster: TestCluster): Promise<Seat[]> {
     opened.agents.push(agent);
     const { text } = await send(cluster, PATH, agent);
     const { sid } = JSON.parse(text.slice(1)) as { sid: string };
-    taken.set(sid.slice(0, 6), { sid, agent });
+    taken.set(sid.slice(0, 10), { sid, agent });
   }
   return [...taken.values()];
 }

@@ -24,7 +24,7 @@ import { removeStaleDirectories } from "../rendezvous/stale-directories.js";
 import { beforeEndBySignal } from "../signal-end.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
-import { encodeTag } from "../wire/owner-mark.js";
+import { encodeTag, TAG_LENGTH } from "../wire/owner-mark.js";
 
 /** Each worker notices the same; it is said once in this time. */
 const REPEAT_MS = 60_000;
@@ -57,7 +57,7 @@ export class RendezvousKeeper {
     return processWide("rendezvous", () => new RendezvousKeeper());
   }
 
-  readonly #tag = encodeTag(randomBytes(2));
+  readonly #tag = encodeTag(randomBytes(TAG_LENGTH));
   readonly #secret = randomBytes(24).toString("base64url");
   #directory = makePrivateDirectory();
   /** Places that have turned out to be no good. */
@@ -75,6 +75,13 @@ export class RendezvousKeeper {
 
   get secrets(): ClusterSecrets {
     return { tag: this.#tag, directory: this.#directory, secret: this.#secret };
+  }
+
+  /** The way to a worker's private socket; `undefined` if what is in the directory now may be somebody else's. */
+  doorOf(workerId: number): { readonly path: string; readonly secret: string } | undefined {
+    const owner = this.#admitted ?? process.geteuid?.();
+    if (inspectDirectory(this.#directory, owner) !== "ours") return undefined;
+    return { path: socketPath(this.#directory, workerId), secret: this.#secret };
   }
 
   /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */

@@ -49,5 +49,5 @@ test("the name of the directory tells the user and nothing else, and is short", 
   const uid = process.geteuid?.() ?? 0;
   const { directoryName, tag } = ownApplication(PM2);
   expect(directoryName).toMatch(new RegExp(`^holdfast-${uid}-[0-9a-f]{16}$`));
-  expect(tag).toMatch(/^[\w-]{2}$/);
+  expect(tag).toMatch(/^[\w-]{6}$/);
 });

@@ -2,7 +2,9 @@
  * The owner's mark in front of a session id: which cluster, and which of its workers.
  * Owns: nothing; pure. Runs in: primary and workers.
  *
- *     Ab AAAB 7vJ4k2…   tag of the cluster (2), id of the worker (4), the id that Engine.IO generated
+ *     Ab3-xY AAAB 7vJ4k2…   tag of the cluster (6), id of the worker (4), the id that Engine.IO generated
+ *
+ * Tags are drawn at random. Hosts of one application must not have the same: of 1,000 hosts, two do so once in 100,000.
  */
 
 /** In place of a worker id: the connection belongs to no session, or its owner is unknown. */
@@ -16,7 +18,7 @@ const VALUES: readonly number[] = (() => {
 })();
 
 /** Length of a cluster's tag, in characters. */
-export const TAG_LENGTH = 2;
+export const TAG_LENGTH = 6;
 const ID_LENGTH = 4;
 /** Length of an owner's mark, in characters. */
 export const MARK_LENGTH = TAG_LENGTH + ID_LENGTH;
@@ -28,6 +30,18 @@ export function encodeTag(random: Uint8Array): string {
   let tag = "";
   for (let i = 0; i < TAG_LENGTH; i++) tag += ALPHABET[(random[i] ?? 0) & 63];
   return tag;
+}
+
+/** Whether the text can be a cluster's tag. */
+export function isTag(text: string): boolean {
+  if (text.length !== TAG_LENGTH) return false;
+  for (let i = 0; i < TAG_LENGTH; i++) if ((VALUES[text.charCodeAt(i)] ?? -1) < 0) return false;
+  return true;
+}
+
+/** The tag in a session id, whosever it is; `undefined` if it is too short for one. */
+export function tagOf(sessionId: string): string | undefined {
+  return sessionId.length < MARK_LENGTH ? undefined : sessionId.slice(0, TAG_LENGTH);
 }
 
 /** The mark of a worker; `undefined` for an id that does not fit, whose sessions then have no owner. */
