@@ -36,7 +36,10 @@ export interface StickyDiagnostics {
    * the HTTP status that it was answered with, if it was.
    */
   readonly "holdfast:sticky:refusal": RefusalMessage;
-  /** Worker: a request is passed on to the owner of its session. Has `name`, `owner`, and `what`: request or upgrade. */
+  /**
+   * Worker: a request is passed on to the owner of its session. Has `name`, `owner`, `host`: the name of the owner's host
+   * if it is another one, and `what`: request or upgrade.
+   */
   readonly "holdfast:sticky:relay": RelayMessage;
   /** Worker: a connection goes to the owner of its session. Has `name`, `owner`. */
   readonly "holdfast:sticky:move": OwnerMessage;
@@ -81,6 +84,7 @@ interface OwnerMessage {
 }
 
 interface RelayMessage extends OwnerMessage {
+  readonly host: string | undefined;
   readonly what: "request" | "upgrade";
 }
 
@@ -98,6 +102,8 @@ export type FailureStage =
   | "channel"
   /** The private directory, or a socket in it. */
   | "rendezvous"
+  /** The host port, another host's, or the proof of who calls. */
+  | "hosts"
   /** A request or an upgrade on its way to the owner of its session, or the link that it takes. */
   | "relay"
   /** A session on its way to another worker. */
@@ -170,7 +176,10 @@ const LOG: {
       `worker ${workerId} has a connection of "${name}" after ${durationMs.toFixed(1)} ms`,
   ],
   "holdfast:sticky:refusal": ["router", ({ remoteAddress, reason }) => `refused ${remoteAddress}: ${reason}`],
-  "holdfast:sticky:relay": ["forwarder", ({ what, owner }) => `${what} relayed to worker ${owner}`],
+  "holdfast:sticky:relay": [
+    "forwarder",
+    ({ what, owner, host }) => `${what} relayed to worker ${owner}${host ? ` of host ${host}` : ""}`,
+  ],
   "holdfast:sticky:move": ["forwarder", ({ owner }) => `connection moved to worker ${owner}`],
   "holdfast:sticky:landed": [
     "moves",

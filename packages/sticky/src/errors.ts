@@ -4,8 +4,8 @@
 export type HoldfastErrorCode =
   /**
    * Thrown: `setupPrimary()` was called for a server that has a router, `setupWorker()` for an `io` that is
-   * set up, or two HTTP servers of one worker have the same `name`. Keep the first handle, or `close()` it;
-   * give each server its own `name`, in the primary and in the workers.
+   * set up, or two HTTP servers of one worker have the same `name`, or two routers different `hosts`. Keep the first
+   * handle, or `close()` it; give each server its own `name`, in the primary and in the workers.
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**
@@ -13,6 +13,18 @@ export type HoldfastErrorCode =
    * first.
    */
   | "HOLDFAST_ERR_CLOSED"
+  /**
+   * Event `warning`: the host port cannot be opened, so other hosts cannot reach the sessions of this one. The message has
+   * the system's error: choose another `hostPort`, or a `hostBind` that is an address of this machine. It is tried again
+   * every second.
+   */
+  | "HOLDFAST_ERR_HOST_PORT"
+  /**
+   * Event `warning`: another host does not answer on its host port, or somebody else does, so requests of its sessions that
+   * reach this host fail. The message says what has happened; let the hosts' machines reach each other on that port, and see
+   * that `hostAddress` there is the right one.
+   */
+  | "HOLDFAST_ERR_HOST_UNREACHABLE"
   /**
    * Thrown: an option is unknown, of the wrong type or out of its range. The message says what would be
    * right.

@@ -278,6 +278,7 @@ export function workerHandle(worker: StickyWorker): void {
     readonly connections: number;
     readonly received: number;
     readonly relayed: number;
+    readonly relayedToHosts: number;
     readonly moved: number;
     readonly forwardedIn: number;
     readonly sessions: SessionStats;

@@ -1,6 +1,7 @@
 /** The public names of `@holdfast/sticky`. Runs in: primary and workers. */
 export type { FailureStage, StickyDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode } from "./errors.js";
+export type { HostDirectory, OtherHost } from "./hosts.js";
 export type {
   MovableSession,
   MoveOptions,
@@ -24,6 +25,7 @@ export type {
 export { type StickyPrimary, setupPrimary, setupPrimary as setupMaster } from "./primary/set-up.js";
 export type {
   DurationStats,
+  HostWayStats,
   MoveStats,
   PrimaryEvents,
   PrimaryStats,

@@ -1,5 +1,6 @@
 /** The options of `setupPrimary()` and `setupWorker()`, as users give them. Runs in: primary and workers. */
 
+import type { HostDirectory } from "./hosts.js";
 import type { Mover } from "./moves.js";
 
 /** How a connection that belongs to no session gets its worker. */
@@ -110,6 +111,30 @@ export interface PrimaryOptions {
    * @returns `workerId` of one of `info.workers`, or `undefined` to leave it to `loadBalancingMethod`
    */
   selectWorker?: (info: ConnectionInfo) => number | undefined | Promise<number | undefined>;
+  /**
+   * The hosts of the application: `hub.hosts` of `setupPrimary()` of `@holdfast/adapter`. With it, a request that reaches
+   * another host than the one of its session is relayed there, so that load balancers need no affinity. Without a
+   * `backplane` there, it changes nothing.
+   * @default none: sessions of other hosts are unknown here
+   */
+  hosts?: HostDirectory;
+  /**
+   * With `hosts`: the IP address or name by which the other hosts reach this one.
+   * @default the first IPv4 address of this machine that is not a loopback address, otherwise an IPv6 address
+   */
+  hostAddress?: string;
+  /**
+   * With `hosts`: the port on which this host listens for the other ones; 0 picks a free one. Only they need to reach
+   * it. Integer, 0–65535.
+   * @default 0
+   */
+  hostPort?: number;
+  /**
+   * With `hosts`: the address to listen on for the other hosts, if they reach it by another one: `"0.0.0.0"` or `"::"` for
+   * all addresses.
+   * @default `hostAddress`
+   */
+  hostBind?: string;
 }
 
 /** Options of `setupWorker()`. */

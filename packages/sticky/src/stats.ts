@@ -135,8 +135,10 @@ export interface SlotStats {
   readonly handedOver: number;
   /** Connections of its workers that are closed. */
   readonly closed: number;
-  /** Requests of other workers' sessions that it has passed on over a private socket so far. */
+  /** Requests of other workers' sessions that it has passed on over a connection to that worker so far. */
   readonly relayed: number;
+  /** Of these, those that went to workers of other hosts. */
+  readonly relayedToHosts: number;
   /** Connections that it has moved to the owner of their session so far. */
   readonly moved: number;
   /** Requests of its own sessions that other workers have relayed to it so far. */
@@ -163,6 +165,20 @@ export interface PrimaryStats {
   readonly handover: DurationStats;
   /** Sessions that move to other workers. */
   readonly moves: MoveStats;
+  /** The way between hosts; `undefined` without `hosts`. */
+  readonly hosts: HostWayStats | undefined;
+}
+
+/** The way between hosts, as this host sees it. */
+export interface HostWayStats {
+  /** Where other hosts reach this one, `address:port`; `undefined` while the host port is not open. */
+  readonly address: string | undefined;
+  /** The other hosts that can be reached. */
+  readonly others: readonly string[];
+  /** Connections of other hosts to workers of this one that are open now. */
+  readonly links: number;
+  /** Connections to the host port that were closed because whoever made them did not prove that he is a host. */
+  readonly strangers: number;
 }
 
 /** Events of the primary's handle. */
@@ -176,8 +192,9 @@ export interface PrimaryEvents {
   /**
    * Something is wrong, but the router can go on: a worker has another version of this package
    * (`HOLDFAST_ERR_VERSION_MISMATCH`), `selectWorker` failed or named no worker that is ready
-   * (`HOLDFAST_ERR_SELECT_WORKER`), or private sockets were removed or fail (`HOLDFAST_ERR_PRIVATE_DIRECTORY`,
-   * `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`). Without a listener, Node.js prints it.
+   * (`HOLDFAST_ERR_SELECT_WORKER`), private sockets were removed or fail (`HOLDFAST_ERR_PRIVATE_DIRECTORY`,
+   * `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`), or other hosts cannot reach this one or be reached
+   * (`HOLDFAST_ERR_HOST_PORT`, `HOLDFAST_ERR_HOST_UNREACHABLE`). Without a listener, Node.js prints it.
    */
   warning: [error: Error];
 }
@@ -199,8 +216,10 @@ export interface WorkerProcessStats {
   readonly connections: number;
   /** Connections that the router has handed over, or that were accepted here, so far. */
   readonly received: number;
-  /** Requests that were passed on to their owner over a private socket so far. */
+  /** Requests that were passed on to their owner over a connection to it so far. */
   readonly relayed: number;
+  /** Of these, those that went to workers of other hosts. */
+  readonly relayedToHosts: number;
   /** Connections that were moved to the owner of their session so far. */
   readonly moved: number;
   /** Requests that other workers have relayed to this one so far. */

@@ -18,6 +18,10 @@ test("the defaults", () => {
     forwardedHeader: "x-forwarded-for",
     ipv6PrefixLength: 64,
     selectWorker: undefined,
+    hosts: undefined,
+    hostAddress: undefined,
+    hostPort: 0,
+    hostBind: undefined,
   });
   expect(Object.isFrozen(resolved)).toBe(true);
   expect(resolveWorkerOptions()).toEqual({ name: "default" });
@@ -35,6 +39,10 @@ test.each<[string, unknown[]]>([
   ["forwardedHeader", ["x-real-ip", true]],
   ["ipv6PrefixLength", [0, 129]],
   ["selectWorker", [7, "x"]],
+  ["hosts", [7, {}, { name: "a", publish: () => {} }]],
+  ["hostAddress", ["", "a b", "http://a", 7, "x".repeat(254)]],
+  ["hostBind", ["", "a/b", true]],
+  ["hostPort", [-1, 65_536, 1.5, "80"]],
 ])("%s is checked", (key, values) => {
   for (const value of values) {
     const wrong = () => resolvePrimaryOptions({ [key]: value } as PrimaryOptions);

@@ -2,6 +2,8 @@
  * Checks the options of `setupPrimary()`, once, and fills in the defaults.
  * Owns: the defaults and the ranges. Runs in: primary.
  */
+
+import type { HostDirectory } from "../hosts.js";
 import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { ForwardedHeader, LoadBalancingMethod, PrimaryOptions } from "../options.js";
 import { createTrust, type IsTrusted } from "./trusted-proxies.js";
@@ -19,6 +21,13 @@ export interface ResolvedPrimaryOptions {
   readonly forwardedHeader: ForwardedHeader;
   readonly ipv6PrefixLength: number;
   readonly selectWorker: PrimaryOptions["selectWorker"];
+  /** `undefined` if sessions of other hosts are not looked for. */
+  readonly hosts: HostDirectory | undefined;
+  /** `undefined` for an address of this machine. */
+  readonly hostAddress: string | undefined;
+  readonly hostPort: number;
+  /** `undefined` for the same as `hostAddress`. */
+  readonly hostBind: string | undefined;
 }
 
 const HEADERS: readonly ForwardedHeader[] = ["x-forwarded-for", "forwarded"];
@@ -39,7 +48,21 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     forwardedHeader: options.oneOf("forwardedHeader", "x-forwarded-for", HEADERS),
     ipv6PrefixLength: options.integer("ipv6PrefixLength", 64, 1, 128),
     selectWorker: options.fn<PrimaryOptions["selectWorker"]>("selectWorker", undefined),
+    hosts: options.value("hosts", undefined, isHosts, "hub.hosts of setupPrimary() of @holdfast/adapter"),
+    hostAddress: options.value("hostAddress", undefined, isAddress, "an IP address or a host name"),
+    hostPort: options.integer("hostPort", 0, 0, 65_535),
+    hostBind: options.value("hostBind", undefined, isAddress, "an IP address or a host name"),
   });
+}
+
+function isHosts(value: unknown): value is HostDirectory | undefined {
+  if (value === undefined) return true;
+  const { name, publish, ready, on, off } = Object(value) as Record<string, unknown>;
+  return typeof name === "string" && [publish, ready, on, off].every((each) => typeof each === "function");
+}
+
+function isAddress(value: unknown): value is string | undefined {
+  return value === undefined || (typeof value === "string" && /^[\w.:%-]{1,253}$/.test(value));
 }
 
 function isListOfStrings(value: unknown): value is readonly string[] {

@@ -16,6 +16,7 @@ import type { SlotStats } from "../stats.js";
 import {
   decodeToPrimary,
   encodeToWorker,
+  type KnownHosts,
   type ListenAddress,
   PROTOCOL_VERSION,
   type ToPrimary,
@@ -46,6 +47,8 @@ export interface RosterEvents {
   changed: [];
   /** Something is wrong that the application should hear. */
   trouble: [warning: HoldfastError];
+  /** A worker cannot reach another host. */
+  unreachable: [text: string];
 }
 
 const slot = processWide("roster", () => ({ roster: undefined as Roster | undefined, users: 0 }));
@@ -65,6 +68,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #answered = new Set<number>();
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames();
+  /** What workers are told of other hosts. */
+  #hosts: (ToWorker & { kind: "hosts" }) | undefined;
   readonly #slotCounts = SlotCounts.get();
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
@@ -205,6 +210,14 @@ export class Roster extends EventEmitter<RosterEvents> {
     for (const { worker } of this.candidates(name)) this.#sendAddress(worker, name);
   }
 
+  /** Tells all workers, and those to come, who the other hosts are. */
+  tellHosts(hosts: KnownHosts): void {
+    this.#hosts = { kind: "hosts", ...hosts };
+    for (const worker of Object.values(cluster.workers ?? {})) {
+      if (worker && this.#welcomed.has(worker.id)) this.#send(worker, this.#hosts);
+    }
+  }
+
   #sendAddress(worker: Worker, name: string): void {
     if (!this.#names.has(name)) return;
     this.#send(worker, { kind: "address", name, address: this.#names.addressOf(name) });
@@ -247,7 +260,9 @@ export class Roster extends EventEmitter<RosterEvents> {
   #onMended(worker: Worker, { moved, warning }: Mended): void {
     const all = Object.values(cluster.workers ?? {}).filter((each) => each && this.#welcomed.has(each.id));
     for (const each of moved ? all : [worker]) {
-      if (each) this.#send(each, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
+      if (!each) continue;
+      this.#send(each, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
+      if (this.#hosts) this.#send(each, this.#hosts);
     }
     if (warning) this.emit("trouble", warning);
   }
@@ -295,7 +310,8 @@ export class Roster extends EventEmitter<RosterEvents> {
         return;
       }
       case "trouble":
-        this.#onMended(worker, this.#keeper.mend(worker.id, message));
+        if (message.what === "unreachable") this.emit("unreachable", message.text);
+        else this.#onMended(worker, this.#keeper.mend(worker.id, message));
     }
   }
 

@@ -30,6 +30,7 @@ import { takeConnections } from "./acceptor.js";
 import { Arrival, type Care } from "./arrival.js";
 import { Chooser } from "./chooser.js";
 import { createHeadReader, type Head, type HeadReader } from "./head.js";
+import { HostWay } from "./host-way.js";
 import { Intake, type IntakeFailure } from "./intake.js";
 import { listenAfterWorkers } from "./late-listen.js";
 import { Readiness } from "./readiness.js";
@@ -57,6 +58,8 @@ const INTAKE_FAILURES: Readonly<Record<IntakeFailure, readonly [RefusalReason, R
 export class Router extends EventEmitter<PrimaryEvents> {
   readonly #options: ResolvedPrimaryOptions;
   readonly #roster = Roster.acquire();
+  /** `undefined` if there are no other hosts. */
+  readonly #hostWay: HostWay | undefined;
   readonly #chooser: Chooser;
   /** Reads the head of a connection that comes back; `undefined` if nothing has to be read. */
   readonly #reread: HeadReader | undefined;
@@ -104,9 +107,15 @@ export class Router extends EventEmitter<PrimaryEvents> {
       onLeft: ({ handle }) => this.#refuse(handle, "client-closed"),
     });
     this.#readiness = new Readiness(() => ({
-      ready: this.#roster.candidates(options.name).length,
+      ready: this.#candidates.length,
       living: this.#roster.living,
     }));
+    try {
+      this.#hostWay = options.hosts && HostWay.acquire(options.hosts, options, this.#roster);
+    } catch (error) {
+      this.#roster.release();
+      throw error;
+    }
     this.#listen(server);
   }
 
@@ -120,6 +129,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       slots: this.#roster.slots(),
       handover: this.#handover.stats(),
       moves: this.#roster.moves.stats(),
+      hosts: this.#hostWay?.stats,
     };
   }
 
@@ -146,6 +156,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
     this.#readiness.close();
     this.#intake?.close();
     this.#waiting.close();
+    this.#hostWay?.release();
     this.#roster.release();
   }
 
@@ -179,6 +190,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       () => roster.off("trouble", onTrouble).off("changed", onChanged),
       roster.register(name, this.#care.place),
     );
+    if (this.#hostWay) this.#releases.push(this.#watchHosts(this.#hostWay));
     if (server.listening) onListening();
     this.#releases.push(
       listenAfterWorkers(
@@ -190,6 +202,25 @@ export class Router extends EventEmitter<PrimaryEvents> {
         },
       ),
     );
+  }
+
+  /** Returns the function that ends it. */
+  #watchHosts(hostWay: HostWay): () => void {
+    const onTrouble = (warning: HoldfastError) => this.#warn(warning);
+    const onKnown = () => {
+      this.#placeWaiting();
+      this.#readiness.check();
+    };
+    hostWay.on("trouble", onTrouble).on("known", onKnown);
+    return () => void hostWay.off("trouble", onTrouble).off("known", onKnown);
+  }
+
+  /**
+   * The workers that can take connections. None can as long as they do not know the other hosts: they would take sessions
+   * of those for unknown ones.
+   */
+  get #candidates(): readonly RoutedWorker[] {
+    return this.#hostWay?.isKnown === false ? [] : this.#roster.candidates(this.#options.name);
   }
 
   #onHandle(handle: Handle, buffered: Buffer | undefined): void {
@@ -228,7 +259,10 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   #place(arrival: Arrival): void {
     const { owner } = arrival;
-    const owning = owner === NO_OWNER ? undefined : this.#roster.find(owner, this.#options.name);
+    const owning =
+      owner === NO_OWNER || this.#hostWay?.isKnown === false
+        ? undefined
+        : this.#roster.find(owner, this.#options.name);
     if (owning && !arrival.wasRefusedBy(owner)) {
       if (owning.isStalled()) this.#wait(arrival, this.#stallTimeoutMs);
       else this.#hand(arrival, owning);
@@ -243,7 +277,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   /** The workers that can take a connection. If there are none, it waits or is refused. */
   #findAble(arrival: Arrival): readonly RoutedWorker[] | undefined {
-    const ready = this.#roster.candidates(this.#options.name);
+    const ready = this.#candidates;
     const willing = those(ready, ({ workerId }) => !arrival.wasRefusedBy(workerId));
     const able = those(willing, (routed) => !routed.isStalled());
     if (able.length > 0) {

@@ -16,7 +16,8 @@ import { REPORTED, type Reported } from "../wire/messages.js";
 type Totals = Record<Exclude<keyof Reported, TransportName>, number>;
 
 /** What a slot has counted so far. */
-export interface SlotTotals extends Pick<Totals, "closed" | "relayed" | "moved" | "forwardedIn"> {
+export interface SlotTotals
+  extends Pick<Totals, "closed" | "relayed" | "relayedToHosts" | "moved" | "forwardedIn"> {
   readonly handedOver: number;
   readonly sessions: Omit<SessionStats, "open">;
 }
@@ -86,7 +87,7 @@ class Slot {
   }
 
   totals(): SlotTotals {
-    const { closed, relayed, moved, forwardedIn, opened, upgraded } = this.#totals;
+    const { closed, relayed, relayedToHosts, moved, forwardedIn, opened, upgraded } = this.#totals;
     const ended = Object.fromEntries(
       SESSION_END_REASONS.map((reason) => [
         reason,
@@ -94,7 +95,7 @@ class Slot {
       ]),
     ) as Record<SessionEndReason, number>;
     const sessions = { opened, upgraded, ended };
-    return { handedOver: this.handedOver, closed, relayed, moved, forwardedIn, sessions };
+    return { handedOver: this.handedOver, closed, relayed, relayedToHosts, moved, forwardedIn, sessions };
   }
 }
 

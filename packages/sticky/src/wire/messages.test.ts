@@ -42,6 +42,19 @@ const TO_WORKER: [ToWorker, unknown][] = [
     { kind: "address", name: "default", address: { address: "::", port: 3000, family: "IPv6" } },
     [4, "default", "::", 3000, "IPv6"],
   ],
+  [{ kind: "hosts", name: "a", secret: "s", others: [] }, [6, "a", "s"]],
+  [
+    {
+      kind: "hosts",
+      name: "a",
+      secret: "s",
+      others: [
+        { name: "b", tag: "Ab3-xY", host: "10.0.0.2", port: 7000 },
+        { name: "c", tag: "uvwxyz", host: "fd00::2", port: 1 },
+      ],
+    },
+    [6, "a", "s", "b", "Ab3-xY", "10.0.0.2", 7000, "c", "uvwxyz", "fd00::2", 1],
+  ],
 ];
 
 const TO_PRIMARY: [ToPrimary, unknown][] = [
@@ -53,6 +66,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
       counts: {
         closed: 1,
         relayed: 2,
+        relayedToHosts: 20,
         moved: 3,
         forwardedIn: 4,
         opened: 5,
@@ -69,7 +83,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
         "moved away": 16,
       },
     },
-    [18, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
+    [18, 1, 2, 20, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
   ],
   [{ kind: "claim", ticketId: 7 }, [20, 7]],
   [{ kind: "lookUp", name: "default" }, [22, "default"]],

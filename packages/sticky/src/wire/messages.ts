@@ -8,15 +8,16 @@
  * Longer than other files: the table of kinds, and what writes and reads them, are one format.
  */
 
+import type { HostAddress } from "./host-address.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 2. */
+/** Message kinds; the numbers are part of protocol version 3. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -34,6 +35,8 @@ export const Kind = {
   address: 4,
   /** primary → worker: answers `claim`. [ticket, granted] */
   claimed: 5,
+  /** primary → worker: who the other hosts are. [own name, secret, …(name, tag, address, port) of each] */
+  hosts: 6,
   /** primary → worker: move sessions. [task, at most, at once, close after ms, over ms, …workers that get them in turn] */
   moveSessions: 10,
   /** primary → worker: that task is over; what has not left stays. [task] */
@@ -73,12 +76,13 @@ export const Kind = {
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 2. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 3. The three transports are what is open now,
  * all else grows. What has ended is told by the reasons' names.
  */
 export const REPORTED = [
   "closed",
   "relayed",
+  "relayedToHosts",
   "moved",
   "forwardedIn",
   "opened",
@@ -98,7 +102,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the private sockets; the numbers are part of protocol version 2. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 3. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,
@@ -106,6 +110,8 @@ const TROUBLES = {
   denied: 2,
   /** A private socket fails. */
   failed: 3,
+  /** Another host cannot be reached. */
+  unreachable: 4,
 } as const;
 
 export type TroubleKind = keyof typeof TROUBLES;
@@ -153,6 +159,7 @@ export type ToWorker =
     }
   | { readonly kind: "claimed"; readonly ticketId: number; readonly isGranted: boolean }
   | { readonly kind: "left"; readonly name: string }
+  | ({ readonly kind: "hosts" } & KnownHosts)
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
 export type ToPrimary =
@@ -178,7 +185,20 @@ export type ToPrimary =
   | ({ readonly kind: "trouble" } & Trouble)
   | { readonly kind: "lookUp"; readonly name: string };
 
-/** What a worker has to tell of the private sockets. */
+/** The hosts of the application, as this one's workers know them. */
+export interface KnownHosts {
+  /** This host's own name. */
+  readonly name: string;
+  readonly secret: string;
+  readonly others: readonly KnownHost[];
+}
+
+/** Another host, and how it is reached. */
+export interface KnownHost extends HostAddress {
+  readonly name: string;
+}
+
+/** What a worker has to tell of the ways to others. */
 export interface Trouble {
   readonly what: TroubleKind;
   /** The worker's effective user; -1 where there are none. */
@@ -194,6 +214,10 @@ export function encodeToWorker(message: ToWorker): object {
       return { [KEY]: [Kind.welcome, message.version, message.tag, message.directory, message.secret] };
     case "left":
       return { [KEY]: [Kind.left, message.name] };
+    case "hosts": {
+      const others = message.others.flatMap(({ name, tag, host, port }) => [name, tag, host, port]);
+      return { [KEY]: [Kind.hosts, message.name, message.secret, ...others] };
+    }
     case "claimed":
       return { [KEY]: [Kind.claimed, message.ticketId, message.isGranted ? 1 : 0] };
     case "address": {
@@ -244,6 +268,10 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   }
   if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
+  if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
+    const others = hostsOf(fields.slice(3));
+    return others && { kind: "hosts", name: a, secret: b, others };
+  }
   if (kind === Kind.address && typeof a === "string")
     return { kind: "address", name: a, address: addressOf(b, c, d) };
   if (kind === Kind.welcome && isCount(a)) {
@@ -290,6 +318,18 @@ export function fieldsOf(message: unknown): readonly unknown[] | undefined {
 
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function hostsOf(fields: readonly unknown[]): KnownHost[] | undefined {
+  const hosts: KnownHost[] = [];
+  for (let at = 0; at < fields.length; at += 4) {
+    const [name, tag, host, port] = fields.slice(at, at + 4);
+    if (typeof name !== "string" || typeof tag !== "string" || typeof host !== "string" || !isCount(port)) {
+      return undefined;
+    }
+    hosts.push({ name, tag, host, port });
+  }
+  return hosts;
 }
 
 function isOwner(value: unknown): value is number {

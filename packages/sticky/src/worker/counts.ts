@@ -10,7 +10,15 @@ import { SessionCounts } from "./session-counts.js";
 const REPORT_MS = 50;
 
 /** `accepted` and `ended` are of connections that the router has not brought. */
-type Counted = "received" | "closed" | "accepted" | "ended" | "relayed" | "moved" | "forwardedIn";
+type Counted =
+  | "received"
+  | "closed"
+  | "accepted"
+  | "ended"
+  | "relayed"
+  | "relayedToHosts"
+  | "moved"
+  | "forwardedIn";
 /** What the primary counts itself, or does not ask for. */
 const NOT_TOLD: ReadonlySet<Counted> = new Set(["received", "accepted", "ended"]);
 
@@ -22,6 +30,7 @@ export class Counts {
     accepted: 0,
     ended: 0,
     relayed: 0,
+    relayedToHosts: 0,
     moved: 0,
     forwardedIn: 0,
   };
@@ -49,17 +58,17 @@ export class Counts {
   report(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { closed, relayed, moved, forwardedIn } = this.#counts;
-    const counts = { closed, relayed, moved, forwardedIn, ...this.sessions.reported() };
+    const { closed, relayed, relayedToHosts, moved, forwardedIn } = this.#counts;
+    const counts = { closed, relayed, relayedToHosts, moved, forwardedIn, ...this.sessions.reported() };
     this.#send({ kind: "report", counts });
   }
 
   stats(): WorkerProcessStats {
-    const { accepted, ended, relayed, moved, forwardedIn } = this.#counts;
+    const { accepted, ended, relayed, relayedToHosts, moved, forwardedIn } = this.#counts;
     const received = this.#counts.received + accepted;
     const connections = this.open + accepted - ended;
     const sessions = this.sessions.stats();
-    return { connections, received, relayed, moved, forwardedIn, sessions };
+    return { connections, received, relayed, relayedToHosts, moved, forwardedIn, sessions };
   }
 
   #reportSoon(): void {

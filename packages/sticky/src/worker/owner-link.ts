@@ -1,13 +1,15 @@
 /**
  * The link of this worker to one owner.
- * Owns: the connection to the owner's private socket, and the requests that wait for it. Runs in: workers.
+ * Owns: the connection to the owner, and the requests that wait for it. Runs in: workers.
  *
  * One link carries all requests to an owner, however many there are, so clients cannot use up descriptors. What
  * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. That an owner is gone is
- * only concluded from its socket: it is missing, or nobody listens on it. Everything else may pass.
+ * only concluded from its socket: it is missing, or nobody listens on it; on another host, that host may say so.
+ * Everything else may pass.
  */
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
+import { HostCallError } from "../hosts/host-call.js";
 import { encodeHello, FrameType } from "../wire/link-frame.js";
 import { LinkStreams } from "./link-streams.js";
 
@@ -31,10 +33,19 @@ export interface Passenger {
   onUnreachable(why: "gone" | "busy"): void;
 }
 
+/** The way to an owner. */
+export type Door = PrivateDoor | HostDoor;
+
 /** Where an owner's private socket is, and what opens it. */
-export interface Door {
+export interface PrivateDoor {
   readonly path: string;
   readonly secret: string;
+}
+
+/** An owner on another host, which lets nobody in who has not proven who he is. */
+export interface HostDoor {
+  /** Gives a paused connection on which the owner speaks first, or why there is none. Returns the function that stops it. */
+  open(done: (result: Socket | HostCallError) => void): () => void;
 }
 
 export interface OwnerLinkHost {
@@ -60,6 +71,8 @@ export class OwnerLink {
   // any → closed
   #state: "idle" | "connecting" | "pausing" | "open" | "closed" = "idle";
   #streams: LinkStreams | undefined;
+  /** Stops the call of the owner's host. */
+  #hangUp: (() => void) | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
   /** When the fault that is now was first seen; on the clock of `performance.now()`. */
@@ -90,14 +103,16 @@ export class OwnerLink {
     if (this.#waiting.size === 0 && this.#state === "pausing") this.#becomeIdle();
   }
 
-  /** Lets what is on its way be finished; takes nothing more. */
-  close(): void {
+  /** Lets what is on its way be finished; takes nothing more. @param cutAfterMs for how long; without it, as long as it takes */
+  close(cutAfterMs?: number): void {
     if (this.#state === "closed") return;
     clearTimeout(this.#retry);
+    this.#hangUp?.();
     const streams = this.#streams;
     this.#state = "closed";
     this.#turnAway("gone");
     streams?.drain();
+    if (cutAfterMs !== undefined) setTimeout(() => streams?.destroy(), cutAfterMs).unref();
   }
 
   #hasRoom(streams: LinkStreams): boolean {
@@ -118,13 +133,26 @@ export class OwnerLink {
       this.#becomeIdle();
       return;
     }
-    const streams = new LinkStreams(connect({ path: door.path }), {
+    if ("open" in door) {
+      this.#hangUp = door.open((result) => {
+        this.#hangUp = undefined;
+        if (result instanceof HostCallError) return this.#onClose(result);
+        this.#carry(result);
+        result.resume();
+      });
+      return;
+    }
+    this.#carry(connect({ path: door.path })).send(encodeHello(door.secret));
+  }
+
+  #carry(socket: Socket): LinkStreams {
+    const streams = new LinkStreams(socket, {
       onControl: (type) => this.#onControl(type),
       onRoom: () => this.#admit(),
       onClose: (error) => this.#onClose(error),
     });
     this.#streams = streams;
-    streams.send(encodeHello(door.secret));
+    return streams;
   }
 
   #onControl(type: FrameType): boolean {
@@ -200,6 +228,8 @@ export class OwnerLink {
 /** This process or the machine lacks something for the moment, or the owner's backlog is full. */
 const SHORTAGES = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
+const HOST_FAILURES = { gone: "refused", busy: "turned-away", trouble: "trouble" } as const;
+
 /**
  * `refused`: nobody listens. `missing`: there is no socket. `turned-away`: the owner has closed the connection
  * before it said a word: it lacks descriptors, or has just died. `trouble`: somebody has to mend it.
@@ -207,6 +237,7 @@ const SHORTAGES = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 function whatItMeans(
   error: Error | undefined,
 ): "refused" | "missing" | "shortage" | "turned-away" | "trouble" {
+  if (error instanceof HostCallError) return HOST_FAILURES[error.why];
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (code === undefined || code === "ECONNRESET" || code === "EPIPE") return "turned-away";
   if (code === "ECONNREFUSED") return "refused";
@@ -239,11 +270,11 @@ export class OwnerLinks {
     return link;
   }
 
-  /** Lets what is on its way be finished. Links that are opened later are new ones. */
-  close(): void {
+  /** Lets what is on its way be finished. Links that are opened later are new ones. @param cutAfterMs see {@link OwnerLink.close} */
+  close(cutAfterMs?: number): void {
     const links = [...this.#links.values()];
     this.#links.clear();
-    for (const link of links) link.close();
+    for (const link of links) link.close(cutAfterMs);
   }
 }
 

@@ -1,14 +1,16 @@
 /**
  * The owners of sessions: which worker a session id names, and the way there.
- * Owns: the neighbours of this worker. Runs in: workers, one for all servers of the process.
+ * Owns: the neighbours of this worker, and the other hosts. Runs in: workers, one for all servers of the process.
  *
  * A router says who the workers are. Where there is none, they find each other as processes of one application. When a
  * router is set up after that, sessions of both kinds live side by side.
  */
 import { ownApplication } from "../rendezvous/application.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
+import type { KnownHosts } from "../wire/messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Neighbours, type NeighboursHost } from "./neighbours.js";
+import { OtherHosts } from "./other-hosts.js";
 import type { Relay } from "./relay.js";
 
 /** Another worker, which owns a session. */
@@ -22,6 +24,8 @@ export interface Owner {
 export interface OwnersHost extends NeighboursHost {
   /** This process is a worker of a cluster; otherwise it owns all of its sessions. */
   readonly isWorker: boolean;
+  /** Called for each request that this worker has relayed to another host. */
+  onRelayedToHost(): void;
 }
 
 /** Of the parent that has started this process, before it may end and another process takes its children. */
@@ -31,6 +35,7 @@ export class Owners {
   readonly #host: OwnersHost;
   readonly #routed: Neighbours;
   readonly #own: Neighbours;
+  readonly #otherHosts: OtherHosts;
   /** Settles when it is known how this worker's sessions are marked. */
   readonly #marked: Promise<void>;
   #onMarked: () => void = () => {};
@@ -41,6 +46,10 @@ export class Owners {
     this.#host = host;
     this.#routed = new Neighbours(host);
     this.#own = new Neighbours(host);
+    this.#otherHosts = new OtherHosts({
+      onRelayed: () => host.onRelayedToHost(),
+      onTrouble: ({ message }) => host.tell({ what: "unreachable", uid: -1, code: "", text: message }),
+    });
     this.#marked = new Promise((resolve) => {
       this.#onMarked = resolve;
     });
@@ -69,7 +78,13 @@ export class Owners {
     const routed = this.#routed.ownerElsewhere(sessionId);
     if (routed !== NO_OWNER) return { number: routed, relay: this.#routed.relay, isRouted: true };
     const own = this.#own.ownerElsewhere(sessionId);
-    return own === NO_OWNER ? undefined : { number: own, relay: this.#own.relay, isRouted: false };
+    if (own !== NO_OWNER) return { number: own, relay: this.#own.relay, isRouted: false };
+    return this.#otherHosts.ownerOf(sessionId);
+  }
+
+  /** A router tells who the other hosts are. */
+  meetHosts(hosts: KnownHosts): void {
+    this.#otherHosts.meet(hosts);
   }
 
   /** A router tells what its workers have in common. */
@@ -99,6 +114,7 @@ export class Owners {
 
   /** See {@link Neighbours.leave}. */
   async leave(): Promise<void> {
+    this.#otherHosts.leave();
     await Promise.all([this.#routed.leave(), this.#own.leave()]);
   }
 
@@ -106,6 +122,7 @@ export class Owners {
   leaveRelays(name: string): void {
     this.#routed.relay.leave(name);
     this.#own.relay.leave(name);
+    this.#otherHosts.leaveRelays(name);
   }
 
   #become(state: "gathered" | "routed"): void {

@@ -62,6 +62,10 @@ export class Receiver {
     workerId: cluster.worker?.id ?? 0,
     serverOf: (name) => this.#servers.get(name)?.server,
     onRelayed: () => this.#counts.add("relayed"),
+    onRelayedToHost: () => {
+      this.#counts.add("relayed");
+      this.#counts.add("relayedToHosts");
+    },
     tell: (trouble) => this.#tell(trouble),
     warn: (error) => this.#warn(error),
   });
@@ -315,6 +319,9 @@ export class Receiver {
         return;
       case "left":
         this.#onLeft(decoded.name);
+        return;
+      case "hosts":
+        this.owners.meetHosts(decoded);
         return;
       case "address":
         this.#onAddress(decoded.name, decoded.address);

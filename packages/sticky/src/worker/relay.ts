@@ -22,15 +22,20 @@ export type AnswerHere = () => void;
 export class Relay {
   readonly #links: OwnerLinks;
   readonly #onRelayed: () => void;
+  readonly #hostName: string | undefined;
   readonly #requests = new Set<RelayedRequest>();
   readonly #upgrades = new Set<RelayedUpgrade>();
   /** Names of servers that end. */
   readonly #leaving = new Set<string>();
 
-  /** @param onRelayed is called for each request that is passed on */
-  constructor(host: OwnerLinksHost, onRelayed: () => void) {
+  /**
+   * @param onRelayed is called for each request that is passed on
+   * @param hostName name of the host that has the owners; `undefined` if it is this one
+   */
+  constructor(host: OwnerLinksHost, onRelayed: () => void, hostName?: string) {
     this.#links = new OwnerLinks(host);
     this.#onRelayed = onRelayed;
+    this.#hostName = hostName;
   }
 
   /**
@@ -76,14 +81,14 @@ export class Relay {
     for (const each of [...this.#requests, ...this.#upgrades]) if (each.name === name) each.leave();
   }
 
-  /** Lets what is on its way be finished. */
-  close(): void {
-    this.#links.close();
+  /** Lets what is on its way be finished. @param cutAfterMs for how long; without it, as long as it takes */
+  close(cutAfterMs?: number): void {
+    this.#links.close(cutAfterMs);
   }
 
   #count(name: string, owner: number, what: "request" | "upgrade"): void {
     this.#onRelayed();
-    if (channels.relay.hasSubscribers) channels.relay.publish({ name, owner, what });
+    if (channels.relay.hasSubscribers) channels.relay.publish({ name, owner, host: this.#hostName, what });
   }
 }
 

@@ -46,7 +46,7 @@ export class SessionCounts {
     };
   }
 
-  reported(): Omit<Reported, "closed" | "relayed" | "moved" | "forwardedIn"> {
+  reported(): Omit<Reported, "closed" | "relayed" | "relayedToHosts" | "moved" | "forwardedIn"> {
     const { "worker gone": _, ...ended } = this.#ended;
     return { ...this.#open, ...ended, opened: this.#opened, upgraded: this.#upgraded };
   }

@@ -1,0 +1,176 @@
+/**
+ * The way between hosts: lets others reach the workers of this host, and tells its workers how to reach theirs.
+ * Owns: the host port, what is published of it, what the workers were told. Runs in: primary, one for all routers of the
+ * process.
+ */
+import cluster from "node:cluster";
+import { EventEmitter } from "node:events";
+import { reportFailure } from "../diagnostics.js";
+import { HoldfastError } from "../errors.js";
+import type { HostIdentity } from "../hosts/host-call.js";
+import type { HostDirectory } from "../hosts.js";
+import { processWide } from "../process-wide.js";
+import type { HostWayStats } from "../stats.js";
+import { decodeHostAddress, encodeHostAddress } from "../wire/host-address.js";
+import { proofKey } from "../wire/host-proof.js";
+import type { KnownHost } from "../wire/messages.js";
+import type { WorkerDoor } from "./host-link.js";
+import { HostPort } from "./host-port.js";
+import { ownAddress } from "./own-address.js";
+import { RendezvousKeeper } from "./rendezvous-keeper.js";
+import type { ResolvedPrimaryOptions } from "./resolve-options.js";
+import type { Roster } from "./roster.js";
+
+type HostOptions = Pick<ResolvedPrimaryOptions, "hostAddress" | "hostBind" | "hostPort">;
+
+/** What lasts is said once in this time. */
+const REPEAT_MS = 60_000;
+
+export interface HostWayEvents {
+  /** It is known which other hosts there are, or that this cannot be found out for now; the workers know it. */
+  known: [];
+  /** Something is wrong that the application should hear. */
+  trouble: [warning: HoldfastError];
+}
+
+const slot = processWide("host way", () => ({ way: undefined as HostWay | undefined, users: 0 }));
+
+export class HostWay extends EventEmitter<HostWayEvents> {
+  /**
+   * The way of this process; made for its first user, with whose options. Give it back with {@link release}.
+   * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if there is one between other hosts
+   */
+  static acquire(hosts: HostDirectory, options: HostOptions, roster: Roster): HostWay {
+    if (slot.way && slot.way.#hosts !== hosts) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_ALREADY_SET_UP",
+        'The option "hosts" of setupPrimary() must be the same for all servers of a process: hub.hosts of its one hub.',
+      );
+    }
+    slot.way ??= new HostWay(hosts, options, roster);
+    slot.users++;
+    return slot.way;
+  }
+
+  readonly #hosts: HostDirectory;
+  readonly #address: string;
+  readonly #roster: Roster;
+  readonly #keeper = RendezvousKeeper.get();
+  readonly #where: { readonly host: string; readonly port: number };
+  /** `undefined` until this host has joined others: without them, there is nothing to listen for. */
+  #port: HostPort | undefined;
+  /** Of the host port, while it is open. */
+  #listening: number | undefined;
+  #identity: HostIdentity | undefined;
+  #secret: string | undefined;
+  #others: readonly KnownHost[] = [];
+  readonly #saidAt = new Map<string, number>();
+  // unknown → known → closed; unknown → closed
+  #state: "unknown" | "known" | "closed" = "unknown";
+
+  private constructor(hosts: HostDirectory, options: HostOptions, roster: Roster) {
+    super();
+    this.setMaxListeners(0);
+    this.#hosts = hosts;
+    this.#address = options.hostAddress ?? ownAddress();
+    this.#roster = roster;
+    this.#where = { host: options.hostBind ?? this.#address, port: options.hostPort };
+    hosts.on("change", this.#onChange);
+    roster.on("unreachable", this.#onUnreachable);
+    this.#onChange();
+    void hosts.ready().then(() => {
+      if (this.#state !== "unknown") return;
+      this.#state = "known";
+      this.emit("known");
+    });
+  }
+
+  /** Whether the workers know which other hosts there are, as far as that can be known. */
+  get isKnown(): boolean {
+    return this.#state !== "unknown";
+  }
+
+  get stats(): HostWayStats {
+    const { links = 0, strangers = 0 } = this.#port ?? {};
+    const address = this.#listening === undefined ? undefined : addressText(this.#address, this.#listening);
+    return { address, others: this.#others.map(({ name }) => name), links, strangers };
+  }
+
+  /** Gives the way back; its last user ends it. */
+  release(): void {
+    if (--slot.users > 0) return;
+    slot.way = undefined;
+    this.#state = "closed";
+    this.#hosts.off("change", this.#onChange);
+    this.#roster.off("unreachable", this.#onUnreachable);
+    if (!this.#port) return;
+    this.#hosts.publish("");
+    this.#port.close();
+  }
+
+  readonly #onChange = (): void => {
+    const { name, secret, others } = this.#hosts;
+    if (secret === undefined) return;
+    if (secret !== this.#secret) this.#identity = { name, key: proofKey(secret) };
+    this.#secret = secret;
+    this.#port ??= this.#openPort();
+    this.#others = others.flatMap(({ name: other, address }) => {
+      const decoded = decodeHostAddress(address);
+      return decoded ? [{ name: other, ...decoded }] : [];
+    });
+    this.#roster.tellHosts({ name, secret, others: this.#others });
+  };
+
+  #openPort(): HostPort {
+    return new HostPort(this.#where, {
+      identity: () => this.#identity,
+      doorOf: (workerId) => this.#doorOf(workerId),
+      onListening: (port) => this.#onListening(port),
+      onError: (error) => this.#onPortError(error),
+    });
+  }
+
+  #onListening(port: number): void {
+    this.#listening = port;
+    this.#hosts.publish(encodeHostAddress({ tag: this.#roster.tag, host: this.#address, port }));
+  }
+
+  #onPortError(error: NodeJS.ErrnoException): void {
+    this.#say(
+      "HOLDFAST_ERR_HOST_PORT",
+      error.code ?? "",
+      `The host port fails, so requests of sessions of this host that reach other hosts fail: ${error.message}. Choose ` +
+        "another hostPort, or a hostBind that is an address of this machine.",
+    );
+  }
+
+  readonly #onUnreachable = (text: string): void => {
+    this.#say(
+      "HOLDFAST_ERR_HOST_UNREACHABLE",
+      text,
+      `Requests of sessions of another host fail: ${text}. Let the hosts reach each other's host ports, and look at ` +
+        "hostAddress there.",
+    );
+  };
+
+  #doorOf(workerId: number): WorkerDoor | "gone" | "closed" {
+    const worker = cluster.workers?.[workerId];
+    if (!worker || worker.isDead()) return "gone";
+    return this.#keeper.doorOf(workerId) ?? "closed";
+  }
+
+  #say(code: HoldfastError["code"], detail: string, text: string): void {
+    reportFailure("hosts", text);
+    const now = performance.now();
+    const key = `${code} ${detail}`;
+    if (now - (this.#saidAt.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;
+    // Names and ports change with each start of a host: what was said long ago is forgotten.
+    for (const [each, at] of this.#saidAt) if (now - at >= REPEAT_MS) this.#saidAt.delete(each);
+    this.#saidAt.set(key, now);
+    this.emit("trouble", new HoldfastError(code, text));
+  }
+}
+
+function addressText(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

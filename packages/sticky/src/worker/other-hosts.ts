@@ -1,0 +1,144 @@
+/**
+ * The other hosts, as this worker reaches the owners of sessions there.
+ * Owns: a relay for each of them, and the calls that are on their way. Runs in: workers.
+ *
+ * The primary tells who they are. When it is gone, what it told last holds.
+ */
+import type { Socket } from "node:net";
+import { HostCall, HostCallError, type HostIdentity } from "../hosts/host-call.js";
+import { proofKey } from "../wire/host-proof.js";
+import type { KnownHost, KnownHosts } from "../wire/messages.js";
+import { decodeMark, NO_OWNER, tagOf } from "../wire/owner-mark.js";
+import type { Door } from "./owner-link.js";
+import type { Owner } from "./owners.js";
+import { Relay } from "./relay.js";
+
+/**
+ * How many calls of one host are on their way at a time. Anybody can write a session id, and each that names another worker
+ * makes a call.
+ */
+const MAX_CALLS = 4;
+/** How long requests on their way to a host that is gone are waited for: its machine may be lost without a word. */
+const LEAVE_MS = 10_000;
+
+export interface OtherHostsHost {
+  /** Called for each request that this worker has relayed to another host. */
+  onRelayed(): void;
+  /** Another host cannot be reached, and nobody knows why. */
+  onTrouble(error: Error): void;
+}
+
+export class OtherHosts {
+  readonly #host: OtherHostsHost;
+  #identity: HostIdentity | undefined;
+  #secret = "";
+  readonly #byTag = new Map<string, OtherHost>();
+
+  constructor(host: OtherHostsHost) {
+    this.#host = host;
+  }
+
+  /** The primary says who they are now. */
+  meet({ name, secret, others }: KnownHosts): void {
+    if (secret !== this.#secret) this.#identity = { name, key: proofKey(secret) };
+    this.#secret = secret;
+    const tags = new Map(others.map((other) => [other.tag, other]));
+    for (const [tag, host] of this.#byTag) {
+      if (host.isStill(tags.get(tag))) continue;
+      this.#byTag.delete(tag);
+      host.leave();
+    }
+    for (const [tag, other] of tags) {
+      if (this.#byTag.has(tag)) continue;
+      this.#byTag.set(tag, new OtherHost(other, () => this.#identity, this.#host));
+    }
+  }
+
+  /** The worker of another host that owns a session; `undefined` if none does. */
+  ownerOf(sessionId: string): Owner | undefined {
+    const tag = tagOf(sessionId);
+    const host = tag === undefined ? undefined : this.#byTag.get(tag);
+    if (tag === undefined || !host) return undefined;
+    const number = decodeMark(tag, sessionId);
+    return number === NO_OWNER ? undefined : { number, relay: host.relay, isRouted: false };
+  }
+
+  /** See {@link Relay.leave}. */
+  leaveRelays(name: string): void {
+    for (const { relay } of this.#byTag.values()) relay.leave(name);
+  }
+
+  /** This worker reaches no others any more. What is on its way is finished. */
+  leave(): void {
+    for (const { relay } of this.#byTag.values()) relay.close();
+  }
+}
+
+class OtherHost {
+  readonly relay: Relay;
+  readonly #known: KnownHost;
+  readonly #identity: () => HostIdentity | undefined;
+  /** Calls that wait for others to end. */
+  readonly #waiting = new Set<() => void>();
+  #calls = 0;
+  // there → gone
+  #state: "there" | "gone" = "there";
+
+  constructor(known: KnownHost, identity: () => HostIdentity | undefined, host: OtherHostsHost) {
+    this.#known = known;
+    this.#identity = identity;
+    this.relay = new Relay(
+      {
+        door: (owner) => this.#door(owner),
+        isDisturbed: () => false,
+        onTrouble: (error) => host.onTrouble(error),
+      },
+      () => host.onRelayed(),
+      known.name,
+    );
+  }
+
+  /** Whether it is this one, at the same place. */
+  isStill(known: KnownHost | undefined): boolean {
+    const { name, host, port } = this.#known;
+    return known?.name === name && known.host === host && known.port === port;
+  }
+
+  /** It is gone, or has moved. */
+  leave(): void {
+    this.#state = "gone";
+    this.relay.close(LEAVE_MS);
+  }
+
+  #door(owner: number): Door | undefined {
+    return this.#state === "gone" ? undefined : { open: (done) => this.#open(owner, done) };
+  }
+
+  /** Calls, when it is its turn. Returns the function that ends it. */
+  #open(owner: number, done: (result: Socket | HostCallError) => void): () => void {
+    let call: HostCall | undefined;
+    const end = () => {
+      if (this.#waiting.delete(start) || !call) return;
+      call = undefined;
+      this.#calls--;
+      const [next] = this.#waiting;
+      if (next) next();
+    };
+    const start = () => {
+      const identity = this.#identity();
+      this.#waiting.delete(start);
+      if (!identity) return done(new HostCallError("busy", "this host has not joined the others"));
+      this.#calls++;
+      call = new HostCall(identity, this.#known, owner, (result) => {
+        end();
+        done(result);
+      });
+    };
+    if (this.#calls < MAX_CALLS) start();
+    else this.#waiting.add(start);
+    return () => {
+      call?.abort();
+      end();
+    };
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * A load balancer that knows no affinity: each connection goes to the next host.
+ * Owns: its port and its connections. Runs in: tests.
+ */
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+
+export class RoundRobin {
+  /** Ports of the hosts. */
+  ports: readonly number[];
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #turn = 0;
+
+  private constructor(ports: readonly number[]) {
+    this.ports = ports;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#pass(socket));
+  }
+
+  static async open(...ports: number[]): Promise<RoundRobin> {
+    const balancer = new RoundRobin(ports);
+    balancer.#server.listen(0, "127.0.0.1");
+    await once(balancer.#server, "listening");
+    return balancer;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #pass(client: Socket): void {
+    const host = connect({ port: this.ports[this.#turn++ % this.ports.length] as number, noDelay: true });
+    for (const [one, other] of [
+      [client, host],
+      [host, client],
+    ] as const) {
+      this.#sockets.add(one);
+      one.on("error", () => {});
+      one.once("close", () => {
+        this.#sockets.delete(one);
+        other.destroySoon();
+      });
+      one.pipe(other);
+    }
+  }
+}
