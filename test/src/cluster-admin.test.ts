@@ -307,6 +307,9 @@ describe("of a real cluster", () => {
           kind: "Redis",
           summary: expect.stringContaining("only host"),
         });
+        // The router knows the hosts from the hub, and listens for them.
+        const hosts = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats().hosts);
+        expect(hosts).toMatchObject({ address: expect.stringMatching(/:\d+$/), others: [] });
         redis.stop();
         const away = await until(url, ({ backplane }) => backplane?.health === "bad");
         expect(away).toMatchObject({ health: "bad", summary: expect.stringMatching(/^Redis: no answer/) });

@@ -220,6 +220,12 @@ export const METRICS: readonly Metric[] = [
   ),
   ofSlot(
     "counter",
+    "holdfast_requests_relayed_to_hosts_total",
+    "Of these, requests passed on to workers of other hosts.",
+    (s) => s.relayedToHosts,
+  ),
+  ofSlot(
+    "counter",
     "holdfast_requests_received_relayed_total",
     "Requests of own sessions that other workers have passed on.",
     (s) => s.forwardedIn,

@@ -60,13 +60,13 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     this.#onStopped = onStopped;
     this.#name = options.name ?? nameOfDirectory();
     this.#server = options.server ?? createServer();
-    // What these two refuse is refused before anything is changed.
-    this.router = naming("sticky", () => setupRouter(this.#server, options.sticky));
+    setUpForks(options);
+    this.hub = naming("adapter", () => setupHub(options.adapter));
+    const { hosts } = this.hub;
     try {
-      setUpForks(options);
-      this.hub = naming("adapter", () => setupHub(options.adapter));
+      this.router = naming("sticky", () => setupRouter(this.#server, { hosts, ...options.sticky }));
     } catch (error) {
-      void this.router.close();
+      void this.hub.close();
       throw error;
     }
     this.#supervisor = new Supervisor(
