@@ -179,6 +179,22 @@ describe.skipIf(!hasRedis)("hosts", () => {
     expect(a.heard.slice(-2)).toEqual(["b / last words", "gone b"]);
   });
 
+  test("a host of which another says that its process has ended is gone for all; if it lives, it joins anew", async () => {
+    redis = await RedisServer.start();
+    const [a, b, c] = (await startHosts("abc", { lease: 60_000 })) as [
+      BackplaneHost,
+      BackplaneHost,
+      BackplaneHost,
+    ];
+    a.backplane.evict("nobody");
+    a.backplane.evict(b.host);
+    await Promise.all([a, c].map((host) => host.hears("gone b")));
+    b.send([a, c], "b still speaks");
+    await b.hears(/^joined/, 2);
+    await Promise.all([a, c].map((host) => host.hears("host b", host === a ? 2 : 1)));
+    expect(a.heard.indexOf("gone b")).toBeLessThan(a.heard.lastIndexOf("host b"));
+  });
+
   test("who sends without the newest interest sends to all", async () => {
     redis = await RedisServer.start();
     const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];

@@ -38,7 +38,8 @@ let balancer: RoundRobin;
 async function startHost(hostAddress: string): Promise<TestCluster> {
   return TestCluster.start({
     joinsHosts: true,
-    backplane: { url: redis.url, app: "test" },
+    // Only the end of its process can tell that a host is gone.
+    backplane: { url: redis.url, app: "test", lease: 60_000 },
     stickyOptions: { hostAddress, loadBalancingMethod: "round-robin" },
     io: { pingInterval: 5_000 },
     setUpWorker: ({ io }) => {
@@ -256,7 +257,29 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await untilServers([...one.workers, ...two.workers], one.workers.length + two.workers.length);
   });
 
-  test("a host is killed: its sessions are unknown at once, and its clients go on elsewhere", async () => {
+  test("a router that is closed leaves its host one of them, and comes back by another port", async () => {
+    const before = await portOf(two);
+    const hubOf = () => one.primary.run((ctx) => ctx.hub.stats().hosts.others.length as number);
+    await two.primary.run(async (ctx) => {
+      await ctx.router.close();
+    });
+    const reached = (count: number) =>
+      one.primary.run((ctx, n) => ctx.until(() => ctx.router.stats().hosts.others.length === n), count);
+    await reached(0);
+    expect(await hubOf()).toBe(1);
+    await two.primary.run(async (ctx, address) => {
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      const router = setupPrimary(ctx.httpServer, { hosts: ctx.hub.hosts, hostAddress: address });
+      Object.assign(ctx, { router });
+      await router.ready();
+    }, before.host);
+    await reached(1);
+    const sid = await open(two);
+    expect((await poll(one, sid)).status).toBe(200);
+    expect(await hubOf()).toBe(1);
+  });
+
+  test("a host is killed: it is gone for all at once, and its clients go on elsewhere", async () => {
     const tracked = TRACKED_KINDS.map((kind) => new TrackedClient(two.url, kind, agent));
     await Promise.all(tracked.map((client) => client.settled()));
     const survivor = await clients.connect(one.url, { transports: ["polling"], agent: agent as never });
@@ -273,6 +296,7 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await echoes(survivor, "still there");
     for (const client of tracked) client.close();
     await one.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 0));
+    await untilServers(one.workers, one.workers.length);
     expect(one.output).not.toContain("HOST_");
   });
 });
@@ -291,6 +315,7 @@ describe("the option hosts", () => {
         secret: "secret",
         others: [],
         publish: (text: string) => published.push(text),
+        gone: () => {},
         ready: () => new Promise<void>((resolve) => Object.assign(ctx.store, { known: resolve })),
         on: () => {},
         off: () => {},

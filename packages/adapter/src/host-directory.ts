@@ -28,6 +28,12 @@ export interface HostDirectory {
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` if it is longer
    */
   publish(address: string): void;
+  /**
+   * Tells all hosts that the process of another one has ended, before its lease is over. It must be certain: one that
+   * lives has to join anew, and its clients may recover elsewhere.
+   * @param name of the host
+   */
+  gone(name: string): void;
   /** Settles when it is known which other hosts there are, or that this cannot be found out for now. */
   ready(): Promise<void>;
   /** `change`: there is another secret, or there are other hosts or other addresses. */

@@ -120,8 +120,11 @@ export class Hosts {
       onSessionLost: (namespace, privateId) => events.onSessionLost(namespace, privateId),
       onError: (error) => events.onError(error),
     });
-    this.known = new KnownHosts(this.backplane.host, (address) => {
-      this.backplane.tell({ wants: [], drops: [], namespaces: new Map(), left: [], address });
+    this.known = new KnownHosts(this.backplane.host, {
+      publish: (address) => {
+        this.backplane.tell({ wants: [], drops: [], namespaces: new Map(), left: [], address });
+      },
+      evict: (host) => this.backplane.evict(host),
     });
   }
 

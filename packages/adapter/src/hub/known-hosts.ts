@@ -11,9 +11,14 @@ import type { HostDirectory, OtherHost } from "../host-directory.js";
 
 const MAX_ADDRESS_LENGTH = 512;
 
+export interface KnownHostsWay {
+  publish(address: string): void;
+  evict(host: string): void;
+}
+
 export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDirectory {
   readonly name: string;
-  readonly #publish: ((address: string) => void) | undefined;
+  readonly #way: KnownHostsWay | undefined;
   readonly #addresses = new Map<string, string>();
   readonly #ready: Promise<void>;
   #setReady: () => void = () => {};
@@ -21,16 +26,16 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
   /** What this host has published. */
   #own = "";
 
-  /** @param publish tells other hosts; without it there are none */
-  constructor(name: string, publish?: (address: string) => void) {
+  /** @param way to the other hosts; without it there are none */
+  constructor(name: string, way?: KnownHostsWay) {
     super();
     this.setMaxListeners(0);
     this.name = name;
-    this.#publish = publish;
+    this.#way = way;
     this.#ready = new Promise((resolve) => {
       this.#setReady = resolve;
     });
-    if (!publish) this.#setReady();
+    if (!way) this.#setReady();
   }
 
   get secret(): string | undefined {
@@ -49,7 +54,11 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
       );
     }
     this.#own = address;
-    this.#publish?.(address);
+    this.#way?.publish(address);
+  }
+
+  gone(name: string): void {
+    if (this.#addresses.has(name)) this.#way?.evict(name);
   }
 
   ready(): Promise<void> {
@@ -62,7 +71,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
     this.#addresses.clear();
     for (const { host, address } of hosts) this.#addresses.set(host, address);
     // Whoever has joined anew has told nothing yet.
-    if (this.#own !== "") this.#publish?.(this.#own);
+    if (this.#own !== "") this.#way?.publish(this.#own);
     this.#setReady();
     this.emit("change");
   }

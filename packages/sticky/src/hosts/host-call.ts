@@ -1,7 +1,7 @@
 /**
  * A call of another host: a connection on which both sides have proven who they are, and which leads to one of its
  * workers.
- * Owns: the connection, until it is given. Runs in: workers, for the host that they call.
+ * Owns: the connection, until it is given. Runs in: primary and workers.
  */
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
@@ -63,7 +63,7 @@ export class HostCall {
   #state: "greeting" | "request" | "over" = "greeting";
 
   /**
-   * @param target id of the worker there
+   * @param target id of the worker there, or `WATCH`
    * @param done called once: with a paused connection on which the worker speaks next, or why there is none
    */
   constructor(
@@ -116,7 +116,7 @@ export class HostCall {
 
   #onAnswer(chunk: Buffer): void {
     const answer = readAnswer(chunk[0] as number);
-    if (answer === undefined) return this.#notOurs();
+    if (answer === undefined || answer === HostAnswer.leaving) return this.#notOurs();
     if (answer === HostAnswer.gone) return this.#fail("gone", "it has no such worker any more");
     if (answer === HostAnswer.busy) return this.#fail("busy", "the worker cannot be reached");
     const socket = this.#socket;

@@ -5,6 +5,7 @@
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
 import type { HostIdentity } from "../hosts/host-call.js";
+import { HostAnswer, WATCH } from "../wire/host-proof.js";
 import { HostCaller } from "./host-caller.js";
 import { leadTo, type WorkerDoor } from "./host-link.js";
 
@@ -26,6 +27,8 @@ export class HostPort {
   readonly #where: { readonly host: string; readonly port: number };
   readonly #host: HostPortHost;
   readonly #unproven = new Set<HostCaller>();
+  /** Connections of hosts that want to know when this process ends. */
+  readonly #watchers = new Set<Socket>();
   readonly #listener: NetServer;
   #retry: NodeJS.Timeout | undefined;
   #links = 0;
@@ -67,6 +70,17 @@ export class HostPort {
     clearTimeout(this.#retry);
     this.#listener.close();
     for (const caller of [...this.#unproven]) caller.refuse("the host port was closed");
+    for (const watcher of this.#watchers) {
+      watcher.end(Buffer.of(HostAnswer.leaving), () => watcher.destroy());
+    }
+  }
+
+  #addWatcher(watcher: Socket): void {
+    this.#watchers.add(watcher);
+    watcher.on("error", () => {}).once("end", () => watcher.destroy());
+    watcher.once("close", () => this.#watchers.delete(watcher));
+    watcher.write(Buffer.of(HostAnswer.reached));
+    watcher.resume();
   }
 
   #listen(): void {
@@ -89,6 +103,7 @@ export class HostPort {
     const caller: HostCaller = new HostCaller(socket, identity, {
       onProven: (proven, target) => {
         this.#unproven.delete(caller);
+        if (target === WATCH) return this.#addWatcher(proven);
         this.#links++;
         leadTo(this.#host.doorOf(target), proven, () => this.#links--);
       },

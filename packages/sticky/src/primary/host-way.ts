@@ -1,6 +1,6 @@
 /**
  * The way between hosts: lets others reach the workers of this host, and tells its workers how to reach theirs.
- * Owns: the host port, what is published of it, what the workers were told. Runs in: primary, one for all routers of the
+ * Owns: the host port, what is published of it, the watch over the others, what the workers were told. Runs in: primary, one for all routers of the
  * process.
  */
 import cluster from "node:cluster";
@@ -16,6 +16,7 @@ import { proofKey } from "../wire/host-proof.js";
 import type { KnownHost } from "../wire/messages.js";
 import type { WorkerDoor } from "./host-link.js";
 import { HostPort } from "./host-port.js";
+import { HostWatch } from "./host-watch.js";
 import { ownAddress } from "./own-address.js";
 import { RendezvousKeeper } from "./rendezvous-keeper.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
@@ -64,6 +65,8 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   #identity: HostIdentity | undefined;
   #secret: string | undefined;
   #others: readonly KnownHost[] = [];
+  /** By the hosts' names. */
+  readonly #watches = new Map<string, HostWatch>();
   readonly #saidAt = new Map<string, number>();
   // unknown → known → closed; unknown → closed
   #state: "unknown" | "known" | "closed" = "unknown";
@@ -103,6 +106,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     this.#state = "closed";
     this.#hosts.off("change", this.#onChange);
     this.#roster.off("unreachable", this.#onUnreachable);
+    this.#watchNobody();
     if (!this.#port) return;
     this.#hosts.publish("");
     this.#port.close();
@@ -111,7 +115,10 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   readonly #onChange = (): void => {
     const { name, secret, others } = this.#hosts;
     if (secret === undefined) return;
-    if (secret !== this.#secret) this.#identity = { name, key: proofKey(secret) };
+    if (secret !== this.#secret || !this.#identity) {
+      this.#identity = { name, key: proofKey(secret) };
+      this.#watchNobody();
+    }
     this.#secret = secret;
     this.#port ??= this.#openPort();
     this.#others = others.flatMap(({ name: other, address }) => {
@@ -119,7 +126,28 @@ export class HostWay extends EventEmitter<HostWayEvents> {
       return decoded ? [{ name: other, ...decoded }] : [];
     });
     this.#roster.tellHosts({ name, secret, others: this.#others });
+    this.#watchOthers(this.#identity);
   };
+
+  /** Sees when the processes of the others end, of those that can be reached. */
+  #watchOthers(identity: HostIdentity): void {
+    const others = new Map(this.#others.map((other) => [other.name, other]));
+    for (const [name, watch] of this.#watches) {
+      const other = others.get(name);
+      if (other?.host === watch.host.host && other.port === watch.host.port) continue;
+      watch.close();
+      this.#watches.delete(name);
+    }
+    for (const [name, other] of others) {
+      if (this.#watches.has(name)) continue;
+      this.#watches.set(name, new HostWatch(identity, other, () => this.#hosts.gone(name)));
+    }
+  }
+
+  #watchNobody(): void {
+    for (const watch of this.#watches.values()) watch.close();
+    this.#watches.clear();
+  }
 
   #openPort(): HostPort {
     return new HostPort(this.#where, {

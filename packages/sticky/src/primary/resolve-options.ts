@@ -57,8 +57,10 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
 
 function isHosts(value: unknown): value is HostDirectory | undefined {
   if (value === undefined) return true;
-  const { name, publish, ready, on, off } = Object(value) as Record<string, unknown>;
-  return typeof name === "string" && [publish, ready, on, off].every((each) => typeof each === "function");
+  const { name, publish, gone, ready, on, off } = Object(value) as Record<string, unknown>;
+  return (
+    typeof name === "string" && [publish, gone, ready, on, off].every((each) => typeof each === "function")
+  );
 }
 
 function isAddress(value: unknown): value is string | undefined {

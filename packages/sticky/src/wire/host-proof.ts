@@ -6,7 +6,8 @@
  *     caller → host   "hfho", version (1 byte), nonce (32), length of the name (1), the caller's name
  *     host → caller   version (1), nonce (32), proof (32), length of the name (1), the host's name
  *     caller → host   target (4 bytes, little-endian), proof (32)
- *     host → caller   answer (1); then, if the target was reached, frames of `link-frame.ts`
+ *     host → caller   answer (1); then, if the target was reached, frames of `link-frame.ts`. On a connection that only
+ *                     watches, nothing, or that the host leaves
  *
  * A proof is an HMAC over who says it, both names, both nonces and the target, so that none is good for another
  * connection, another target or the other direction. The parties speak by turns: who has sent more than its turn is none
@@ -29,6 +30,9 @@ const REQUEST_BYTES = 4 + PROOF_BYTES;
 /** Nobody has more to say before it has proven who it is. */
 export const MAX_UNPROVEN_BYTES = GREETING_BYTES + MAX_NAME_BYTES;
 
+/** In place of a worker's id: nothing but to see when the host's process ends. */
+export const WATCH = 0xffff_ffff;
+
 /** What the host says in the end; the numbers are part of the format. */
 export const HostAnswer = {
   /** The worker is there: what follows is a link to it. */
@@ -37,6 +41,8 @@ export const HostAnswer = {
   gone: 1,
   /** It cannot be reached now. */
   busy: 2,
+  /** On a connection that watches: the host closes its port, and lives on. */
+  leaving: 3,
 } as const;
 
 export type HostAnswer = (typeof HostAnswer)[keyof typeof HostAnswer];

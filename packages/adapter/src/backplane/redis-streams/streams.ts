@@ -157,6 +157,14 @@ export class RedisStreams implements Backplane {
     return { kind: "taken", session };
   }
 
+  evict(host: string): void {
+    const membership = this.#membership;
+    if (!membership) return;
+    debug("host %s says that host %s is gone", this.host, host);
+    // If it fails, so does the membership, or the lease ends.
+    this.#call(membership.connection, GONE, [host, ""]).catch((error: unknown) => this.#onFailure(error));
+  }
+
   async close(): Promise<void> {
     const membership = this.#membership;
     if (membership) {

@@ -1,0 +1,237 @@
+/** A host port and those who call it: workers of other hosts, and hosts that watch. */
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { HostCall, type HostCallError, type HostIdentity } from "../../dist/hosts/host-call.js";
+import { HostPort, type HostPortHost } from "../../dist/primary/host-port.js";
+import { HostWatch } from "../../dist/primary/host-watch.js";
+import { proofKey } from "../../dist/wire/host-proof.js";
+import { encodeHello } from "../../dist/wire/link-frame.js";
+
+const key = proofKey("secret");
+const here: HostIdentity = { name: "here", key };
+const there: HostIdentity = { name: "there", key };
+
+const ends: (() => unknown)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0).reverse()) end();
+});
+
+type Doors = HostPortHost["doorOf"];
+
+/** Opens a host port. @param port 0 for any */
+async function openPort(
+  identity: HostIdentity | undefined,
+  doorOf: Doors = () => "gone",
+  port = 0,
+): Promise<{ port: number; close(): void; hostPort: HostPort }> {
+  let hostPort: HostPort | undefined;
+  const opened = new Promise<number>((resolve, reject) => {
+    const events = { doorOf, identity: () => identity, onListening: resolve, onError: reject };
+    hostPort = new HostPort({ host: "127.0.0.1", port }, events);
+  });
+  const open = hostPort as HostPort;
+  ends.push(() => open.close());
+  return { port: await opened, close: () => open.close(), hostPort: open };
+}
+
+const called = (port: number) => ({ name: "there", host: "127.0.0.1", port });
+
+/** Calls, and gives the connection, or why there is none. */
+async function call(port: number, target = 1, identity = here): Promise<Socket | HostCallError> {
+  const result = await new Promise<Socket | HostCallError>((resolve) => {
+    const made = new HostCall(identity, called(port), target, resolve);
+    ends.push(() => made.abort());
+  });
+  if (!(result instanceof Error)) ends.push(() => result.destroy());
+  return result;
+}
+
+/** A worker's private socket, which says hello, and then what it was told. */
+async function openWorker(): Promise<{ path: string; secret: string }> {
+  const directory = mkdtempSync(join(tmpdir(), "hf-"));
+  const path = join(directory, "1");
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.pipe(socket);
+  });
+  server.listen(path);
+  await once(server, "listening");
+  ends.push(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return { path, secret: "private" };
+}
+
+test("who has proven that he is a host is led to the worker that he wants, with its secret said for him", async () => {
+  const door = await openWorker();
+  const targets: number[] = [];
+  const { port, hostPort } = await openPort(there, (target) => {
+    targets.push(target);
+    return door;
+  });
+  const socket = (await call(port, 7)) as Socket;
+  const hello = encodeHello("private");
+  socket.write("more");
+  let got = "";
+  const all = new Promise<void>((resolve) => {
+    socket.on("data", (chunk: Buffer) => {
+      got += chunk.toString("latin1");
+      if (got.length >= hello.length + 4) resolve();
+    });
+  });
+  socket.resume();
+  await all;
+  expect(got).toBe(`${hello.toString("latin1")}more`);
+  expect(targets).toEqual([7]);
+  expect([hostPort.links, hostPort.strangers]).toEqual([1, 0]);
+  // Links stay when the port is closed.
+  hostPort.close();
+  socket.write("last");
+  expect(String((await once(socket, "data"))[0])).toBe("last");
+});
+
+test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
+  ["a worker that is no more", here, there, () => "gone", "gone", /no such worker/],
+  ["a worker without a way", here, there, () => "closed", "busy", /cannot be reached/],
+  [
+    "a worker whose socket is missing",
+    here,
+    there,
+    () => ({ path: "/nowhere/1", secret: "" }),
+    "busy",
+    /cannot/,
+  ],
+  ["another host at the port", here, { ...there, name: "third" }, () => "gone", "gone", /another host/],
+  ["another secret there", here, { ...there, key: proofKey("x") }, () => "gone", "trouble", /secret/],
+])("%s is told as it is", async (_, from, to, doorOf, why, text) => {
+  const { port } = await openPort(to, doorOf);
+  const error = await call(port, 1, from);
+  expect(error).toMatchObject({ why, message: expect.stringMatching(text) as string });
+});
+
+test("a host that has not joined takes nobody, a closed port says that its process is gone", async () => {
+  const { port } = await openPort(undefined);
+  expect(await call(port)).toMatchObject({ why: expect.stringMatching(/busy|trouble/) as string });
+  const closed = await openPort(there);
+  closed.close();
+  expect(await call(closed.port)).toMatchObject({ why: "gone" });
+});
+
+test("a caller hears of another version, and of somebody who is no host at all", async () => {
+  const answers = async (bytes: Buffer): Promise<number> => {
+    const server = createServer((socket) => void socket.end(bytes)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    ends.push(() => server.close());
+    return (server.address() as AddressInfo).port;
+  };
+  expect(await call(await answers(Buffer.of(99)))).toMatchObject({
+    why: "trouble",
+    message: expect.stringContaining("version") as string,
+  });
+  expect(await call(await answers(Buffer.concat([Buffer.of(2), Buffer.alloc(400)])))).toMatchObject({
+    why: "trouble",
+  });
+});
+
+/** A way to a host port that can be cut, and closed. */
+async function openWay(
+  port: number,
+): Promise<{ port: number; cut(): void; close(): void; taken(): number; open(): number }> {
+  const sockets = new Set<Socket>();
+  let taken = 0;
+  const server: Server = createServer((socket) => {
+    taken++;
+    const inner = connect(port, "127.0.0.1");
+    for (const each of [socket, inner]) {
+      sockets.add(each);
+      each.on("error", () => {}).once("close", () => sockets.delete(each));
+    }
+    socket.pipe(inner).pipe(socket);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const cut = () => {
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+  const close = () => void server.close();
+  ends.push(close, cut);
+  return {
+    port: (server.address() as AddressInfo).port,
+    cut,
+    close,
+    taken: () => taken,
+    open: () => sockets.size,
+  };
+}
+
+/** Watches a host, and counts how often its process has ended. */
+function watch(port: number): { ended(): number; end: Promise<void> } {
+  let count = 0;
+  let onEnd: () => void = () => {};
+  const end = new Promise<void>((resolve) => {
+    onEnd = resolve;
+  });
+  const watching = new HostWatch(here, called(port), () => {
+    count++;
+    onEnd();
+  });
+  ends.push(() => watching.close());
+  return { ended: () => count, end };
+}
+
+/** Waits until it is so; there is no event for it. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test("a connection that was cut is no end of a process; a port that nobody has any more is", async () => {
+  const { port } = await openPort(there);
+  const way = await openWay(port);
+  const { ended, end } = watch(way.port);
+  await until(() => way.taken() === 1);
+  way.cut();
+  await until(() => way.taken() >= 2);
+  // It has to be there to have ended: wait until it has been proven again.
+  const proven = await call(way.port);
+  expect(proven).toMatchObject({ why: "gone", message: expect.stringContaining("no such worker") as string });
+  expect(ended()).toBe(0);
+  way.close();
+  way.cut();
+  await end;
+  expect(ended()).toBe(1);
+});
+
+test("another host at the port is the end of the one before", async () => {
+  const { port } = await openPort(there);
+  const way = await openWay(port);
+  const { end } = watch(way.port);
+  await until(() => way.taken() === 1);
+  await call(way.port);
+  way.close();
+  const third = await openPort({ ...there, name: "third" }, () => "gone", way.port);
+  expect(third.port).toBe(way.port);
+  way.cut();
+  await end;
+});
+
+test("who leaves by its own word has not ended, nor one that was never there", async () => {
+  const { port, close } = await openPort(there);
+  const way = await openWay(port);
+  const leaving = watch(way.port);
+  await until(() => way.taken() === 1);
+  // What it has to say was said before these.
+  for (let i = 0; i < 2; i++) await call(way.port);
+  close();
+  way.close();
+  await until(() => way.open() === 0);
+  const never = watch(way.port);
+  // Both would have called in the time that these take.
+  for (let i = 0; i < 5; i++) expect(await call(way.port)).toMatchObject({ why: "gone" });
+  expect([leaving.ended(), never.ended()]).toEqual([0, 0]);
+});
