@@ -205,7 +205,7 @@ test("labels are written so that they can be read", () => {
     slots: [],
     workers: [],
     handover: { boundsMs: [], counts: [0], sumMs: 0, count: 0 },
-    moves: { underway: 0, moved: 0, lost: 0, closed: 0 },
+    moves: { underway: 0, moved: 0, polling: 0, lost: 0, closed: 0 },
   };
   expect(expose({ router: router as never })).toContain('reason="a\\"b\\\\c\\nd"');
 });

@@ -33,8 +33,6 @@ function untilUpgraded(engine: RecoveringClient["socket"]["io"]["engine"]): Prom
   return new Promise((resolve) => engine.once("upgrade", () => resolve()));
 }
 
-const isPolling = ({ socket }: RecoveringClient) => socket.io.engine.transport.name === "polling";
-
 /** Has the client talk to the server until that is over. @returns how often it has */
 async function talk({ socket }: RecoveringClient, isOver: () => boolean): Promise<number> {
   for (let said = 0; ; ) {
@@ -68,16 +66,15 @@ function fallSilent({ primary }: Supervised): Promise<number> {
 const scale = ({ primary }: Supervised, workers: number) =>
   primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
 
-test("with clients of every kind and traffic both ways nobody misses or hears twice anything, and no WebSocket client is disconnected", async () => {
+test("with clients of every kind and traffic both ways nobody misses or hears twice anything, or is disconnected", async () => {
   const cluster = await start({ options: { drainTimeout: 6_000 }, how: { version: 1 } });
   const all = await connectAll(cluster, 12);
   const old = cluster.pids;
   const failures: string[] = [];
   for (const { socket } of all) socket.io.on("error", (error) => failures.push(error.message));
   cluster.home.start({ version: 2 });
-  const moving = all.filter((client) => !isPolling(client));
   let isOver = false;
-  const talks = moving.map((client) => talk(client, () => isOver));
+  const talks = all.map((client) => talk(client, () => isOver));
 
   await speak(cluster);
   const result = await cluster.reload();
@@ -85,20 +82,16 @@ test("with clients of every kind and traffic both ways nobody misses or hears tw
   isOver = true;
   const counts = await Promise.all(talks);
 
-  // Of three clients, one cannot move. It comes back to the other worker, and may have to do so again.
-  expect(result).toMatchObject({ workers: 2, moved: 8, killed: 0 });
-  expect(result.closed).toBeGreaterThanOrEqual(4);
+  expect(result).toMatchObject({ workers: 2, moved: 12, closed: 0, killed: 0 });
   expect(failures).toEqual([]);
   expect(said).toBeGreaterThan(10);
   await Promise.all(all.map((client) => client.has("said", said - 1)));
   const everything = Array.from({ length: said }, (_, number) => [number]);
   for (const client of all) {
     expect(client.of("said")).toEqual(everything);
-    expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
-    expect(new Set(client.connects.map(({ id }) => id)).size).toBe(1);
+    expect(client.connects).toHaveLength(1);
   }
-  expect(moving.map(({ connects }) => connects.length)).toEqual(moving.map(() => 1));
-  moving.forEach((client, i) => {
+  all.forEach((client, i) => {
     expect(client.of("echoed")).toEqual(Array.from({ length: counts[i] ?? 0 }, (_, at) => [at + 1]));
   });
   expect(cluster.pids.filter((pid) => old.includes(pid))).toEqual([]);

@@ -95,7 +95,7 @@ test("a client stays connected while its session moves, with its id, rooms and d
       return now.slots[1]?.sessions.opened === 1 && now.slots[0]?.sessions.open.websocket === 0 && now;
     }),
   );
-  expect(stats.moves).toEqual({ underway: 0, moved: 1, lost: 0, closed: 0 });
+  expect(stats.moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 0 });
   expect(stats.slots[0]?.sessions.ended).toMatchObject({ "moved away": 1, "transport close": 0 });
   expect(cluster.output).toBe("");
 });
@@ -168,76 +168,84 @@ test("what a client sends may be cut anywhere", async () => {
   expect(cluster.output).toBe("");
 });
 
-test("with traffic both ways nothing is lost, doubled or reordered, and every acknowledgement comes", async () => {
-  const cluster = await start({
-    workers: 2,
-    setUpWorker: (ctx) => {
-      ctx.store.asked = 0;
-      ctx.store.acked = 0;
-      ctx.io.on("connection", (socket) => {
-        let going = true;
-        socket.on("handover", () => {
-          going = false;
-        });
-        socket.on("disconnect", (reason) => ctx.emit("disconnect", reason));
-        const ask = () => {
-          if (!going) return;
-          ctx.store.asked++;
-          socket.emit("ask", () => {
-            ctx.store.acked++;
-            ask();
+test.each([
+  ["WebSocket", "websocket"],
+  ["long-polling", "polling"],
+])(
+  "with traffic both ways over %s nothing is lost, doubled or reordered, and every acknowledgement comes",
+  async (_, transport) => {
+    const cluster = await start({
+      workers: 2,
+      setUpWorker: (ctx) => {
+        ctx.store.asked = 0;
+        ctx.store.acked = 0;
+        ctx.io.on("connection", (socket) => {
+          let going = true;
+          socket.on("handover", () => {
+            going = false;
           });
-        };
-        socket.on("go", ask);
-        if (socket.recovered) ask();
-        socket.on("echo", (n, answer) => {
-          socket.emit("pushed", n);
-          setTimeout(answer, n % 5, n);
+          socket.on("disconnect", (reason) => ctx.emit("disconnect", reason));
+          const ask = () => {
+            if (!going) return;
+            ctx.store.asked++;
+            socket.emit("ask", () => {
+              ctx.store.acked++;
+              ask();
+            });
+          };
+          socket.on("go", ask);
+          if (socket.recovered) ask();
+          socket.on("echo", (n, answer) => {
+            socket.emit("pushed", n);
+            setTimeout(answer, n % 5, n);
+          });
+          if (!socket.recovered) void socket.join("all");
         });
-        if (!socket.recovered) void socket.join("all");
-      });
-    },
-  });
-  const { a, b } = cluster;
-  const all = await Promise.all(Array.from({ length: 24 }, () => clients.connect(cluster.url)));
-  const disconnects = all.flatMap(disconnectsOf);
-  await b.run((ctx) => {
-    let tick = 0;
-    ctx.store.timer = setInterval(() => ctx.io.to("all").emit("tick", ++tick), 2);
-  });
-  let isOver = false;
-  const talks = all.map(async ({ socket }) => {
-    socket.on("ask", (answer) => answer());
-    socket.emit("go");
-    let n = 0;
-    while (!isOver) expect(await socket.emitWithAck("echo", ++n)).toBe(n);
-    return n;
-  });
-  const successor = await cluster.fork();
-  await cluster.untilJoined();
-  const result = await retire(cluster, a, successor);
-  expect(result).toMatchObject({ outcome: "done", lost: 0, closed: 0, left: {} });
-  expect(result.moved).toBeGreaterThan(5);
-  isOver = true;
-  const counts = await Promise.all(talks);
-  const last = await b.run((ctx) => {
-    clearInterval(ctx.store.timer);
-    ctx.io.to("all").emit("end");
-  });
-  expect(last).toBeUndefined();
-  await Promise.all(all.map((client) => client.untilReceived("end")));
-  all.forEach((client, i) => {
-    const ticks = client.received("tick").map(([tick]) => tick as number);
-    expect(ticks).toEqual(ticks.map((_, at) => (ticks[0] ?? 0) + at));
-    expect(client.received("pushed")).toEqual(Array.from({ length: counts[i] ?? 0 }, (_, at) => [at + 1]));
-  });
-  const ends = new Set(all.map((client) => client.received("tick").at(-1)?.[0]));
-  expect(ends.size).toBe(1);
-  expect(disconnects).toEqual([]);
-  // What the old sockets had asked was answered to them, over the new ones.
-  await a.run((ctx) => ctx.until(() => ctx.store.asked === ctx.store.acked));
-  expect(cluster.output).toBe("");
-});
+      },
+    });
+    const { a, b } = cluster;
+    const all = await Promise.all(
+      Array.from({ length: 24 }, () => clients.connect(cluster.url, { transports: [transport] })),
+    );
+    const disconnects = all.flatMap(disconnectsOf);
+    await b.run((ctx) => {
+      let tick = 0;
+      ctx.store.timer = setInterval(() => ctx.io.to("all").emit("tick", ++tick), 2);
+    });
+    let isOver = false;
+    const talks = all.map(async ({ socket }) => {
+      socket.on("ask", (answer) => answer());
+      socket.emit("go");
+      let n = 0;
+      while (!isOver) expect(await socket.emitWithAck("echo", ++n)).toBe(n);
+      return n;
+    });
+    const successor = await cluster.fork();
+    await cluster.untilJoined();
+    const result = await retire(cluster, a, successor);
+    expect(result).toMatchObject({ outcome: "done", lost: 0, closed: 0, left: {} });
+    expect(result.moved).toBeGreaterThan(5);
+    isOver = true;
+    const counts = await Promise.all(talks);
+    const last = await b.run((ctx) => {
+      clearInterval(ctx.store.timer);
+      ctx.io.to("all").emit("end");
+    });
+    expect(last).toBeUndefined();
+    await Promise.all(all.map((client) => client.untilReceived("end")));
+    all.forEach((client, i) => {
+      const ticks = client.received("tick").map(([tick]) => tick as number);
+      expect(ticks).toEqual(ticks.map((_, at) => (ticks[0] ?? 0) + at));
+      expect(client.received("pushed")).toEqual(Array.from({ length: counts[i] ?? 0 }, (_, at) => [at + 1]));
+    });
+    const ends = new Set(all.map((client) => client.received("tick").at(-1)?.[0]));
+    expect(ends.size).toBe(1);
+    expect(disconnects).toEqual([]);
+    // What the old sockets had asked was answered to them, over the new ones.
+    await a.run((ctx) => ctx.until(() => ctx.store.asked === ctx.store.acked));
+    expect(cluster.output).toBe("");
+  },
+);
 
 test("all namespaces of a client move, with a parser of its own and with compression", async () => {
   const cluster = await start({

@@ -2,6 +2,6 @@
 import { test } from "vitest";
 import { expectNobodyNotices } from "./workloads/reload-workload.js";
 
-test("ten reloads in a row lose, double and reorder nothing, and disconnect nobody with a WebSocket", async () => {
+test("ten reloads in a row lose, double and reorder nothing, and disconnect nobody", async () => {
   await expectNobodyNotices({ workers: 4, clients: 600, rooms: 50, rate: 1_000, reloads: 10 });
 }, 1_200_000);

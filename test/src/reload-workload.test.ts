@@ -2,6 +2,6 @@
 import { test } from "vitest";
 import { expectNobodyNotices } from "./workloads/reload-workload.js";
 
-test("reloads in a row lose, double and reorder nothing, and disconnect nobody with a WebSocket", async () => {
+test("reloads in a row lose, double and reorder nothing, and disconnect nobody", async () => {
   await expectNobodyNotices({ workers: 2, clients: 60, rooms: 10, rate: 200, reloads: 2 });
 }, 120_000);

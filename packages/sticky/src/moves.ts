@@ -3,21 +3,26 @@ import type { Duplex } from "node:stream";
 
 /** A session that lives in a worker, as `@holdfast/adapter` offers it. */
 export interface MovableSession {
-  /** The TCP connection beneath its WebSocket; undefined for other transports. */
+  /** Its Engine.IO id, which its requests have. */
+  readonly id: string;
+  /** The TCP connection beneath its WebSocket; undefined while its client polls. */
   readonly socket: Duplex | undefined;
   /** Why it cannot be moved; undefined if it can. */
   readonly obstacle: string | undefined;
   /**
-   * Takes the session out for that worker, so that nothing is read from or written to `socket` here any more.
+   * Takes the session out for that worker, so that nothing is read from or written to `socket` here any more. Requests of
+   * a session without `socket` wait from the call on, until it is up there, or stays.
    * @returns what `land()` of the other worker's mover needs; undefined if the session stays
    */
   depart(workerId: number): Promise<Uint8Array | undefined>;
-  /** The connection has left. */
+  /** The connection has left; a poll that waits is answered with nothing. */
   onLeft(): void;
   /** The connection was lost after `depart()`. */
   onLost(): void;
   /** Ends it, so that its client comes back. */
   close(): void;
+  /** Ends it at once, with nothing said. */
+  cut(): void;
 }
 
 /** What takes sessions out of a worker and brings them up in another: `createMover(io)` of `@holdfast/adapter`. */
@@ -28,9 +33,10 @@ export interface Mover {
    * Brings a session up.
    * @param state what `depart()` gave
    * @param unread bytes that were read of the connection and not used
+   * @param socket undefined if the session has come without a connection
    * @returns whether it is up; otherwise the connection is closed
    */
-  land(state: Uint8Array, unread: Uint8Array, socket: Duplex): Promise<boolean>;
+  land(state: Uint8Array, unread: Uint8Array, socket: Duplex | undefined): Promise<boolean>;
 }
 
 /** Names a worker of `node:cluster`: what `cluster.fork()` returns. */
@@ -38,7 +44,10 @@ export interface WorkerLike {
   readonly id: number;
 }
 
-/** The worker that gets the sessions of another one, or several that get them in turn. */
+/**
+ * The worker that gets the sessions of another one, or several that get them in turn. Sessions whose clients poll all go to
+ * the first, so that their requests can follow them.
+ */
 export type Successors = WorkerLike | readonly WorkerLike[];
 
 /** Options of the primary's `retire()`. */
@@ -110,7 +119,8 @@ export interface MoveProgress {
 /** What came of moving the sessions of a worker. */
 export interface MoveResult {
   /**
-   * - `"done"`: no session is left there, or, of `rebalance()`, enough have moved.
+   * - `"done"`: no session is left there, nor an answer in progress, so that the process can be ended; of
+   *   `moveSessions()` and `rebalance()`: enough have moved.
    * - `"worker-gone"`: the worker has ended before.
    * - `"worker-silent"`: the worker does not say how it goes. If it can, it keeps what has not moved, and it gets new
    *   connections again.
@@ -129,7 +139,7 @@ export interface MoveResult {
   readonly closed: number;
   /**
    * Sessions that could not be moved when it was last tried, by what hindered them: `obstacle` of the mover, `"mover"` if
-   * there is none, or `"busy"`.
+   * there is none, `"polling"` of clients that poll where only a part of the sessions moves, or `"busy"`.
    */
   readonly left: Readonly<Record<string, number>>;
 }

@@ -102,6 +102,8 @@ export interface MoveStats {
   readonly underway: number;
   /** Sessions that live at other workers; their clients have noticed nothing. */
   readonly moved: number;
+  /** How many of them used long-polling then. */
+  readonly polling: number;
   /** Sessions whose connection was lost on the way; their clients come back and can recover. */
   readonly lost: number;
   /** Sessions that could not be moved and were closed; likewise. */

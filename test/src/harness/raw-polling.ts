@@ -5,10 +5,14 @@ const SEPARATOR = "\x1e";
 
 export interface RawPolling {
   readonly sid: string;
+  /** Of the session's requests. */
+  readonly url: string;
   /** The packets of the first poll's answer: what the client hears first of Socket.IO. */
   readonly first: readonly string[];
   /** Sends a poll; settles with the packets of its answer. */
   poll(): Promise<string[]>;
+  /** Sends packets. */
+  post(body: string): Promise<void>;
   /** Waits until the worker has the poll and could answer it. */
   untilWaiting(worker: RemoteWorker): Promise<void>;
   close(): Promise<void>;
@@ -20,15 +24,17 @@ export async function openPolling(url: string): Promise<RawPolling> {
   const { sid } = JSON.parse(open.slice(1)) as { sid: string };
   const session = `${base}&sid=${sid}`;
   const post = async (body: string) => {
-    await (await fetch(session, { method: "POST", body })).text();
+    await textOf(await fetch(session, { method: "POST", body }));
   };
-  const poll = async () => (await (await fetch(session)).text()).split(SEPARATOR);
+  const poll = async () => (await textOf(await fetch(session))).split(SEPARATOR);
   await post("40");
   const first = await poll();
   return {
     sid,
+    url: session,
     first,
     poll,
+    post,
     untilWaiting: (worker) =>
       worker.run(async (ctx, id) => {
         const { clients } = ctx.io.engine as unknown as {
@@ -38,4 +44,10 @@ export async function openPolling(url: string): Promise<RawPolling> {
       }, sid),
     close: () => post("1"),
   };
+}
+
+async function textOf(answer: Response): Promise<string> {
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${answer.status}: ${text}`);
+  return text;
 }

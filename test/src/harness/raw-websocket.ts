@@ -33,7 +33,7 @@ export class RawWebSocket {
   #pending: Buffer = Buffer.alloc(0);
   #state: "head" | "open" = "head";
 
-  private constructor(port: number) {
+  private constructor(port: number, session = "") {
     this.#socket = connect(port, "127.0.0.1");
     this.#socket.on("error", () => {});
     this.#socket.on("data", (chunk) => this.#onData(chunk));
@@ -42,8 +42,8 @@ export class RawWebSocket {
       this.#changes.tell();
     });
     this.#socket.write(
-      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n" +
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      `GET /socket.io/?EIO=4&transport=websocket${session} HTTP/1.1\r\nHost: localhost\r\n` +
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
   }
 
@@ -54,6 +54,13 @@ export class RawWebSocket {
     client.send(clientFrame("40"));
     await client.untilMessage((message) => message.startsWith("40{"));
     return client;
+  }
+
+  /** A WebSocket to which a client that polls may be upgraded. It says nothing by itself. */
+  static async probe(port: number, sid: string): Promise<RawWebSocket> {
+    const probe = new RawWebSocket(port, `&sid=${sid}`);
+    await probe.#changes.until("opening handshake", () => probe.#state === "open");
+    return probe;
   }
 
   send(bytes: Buffer): void {
@@ -88,6 +95,7 @@ export class RawWebSocket {
     if (this.#state === "head") {
       const end = this.#pending.indexOf("\r\n\r\n");
       if (end === -1) return;
+      if (!this.#pending.includes(" 101 ")) return this.close();
       this.#state = "open";
       this.#pending = this.#pending.subarray(end + 4);
     }

@@ -6,9 +6,10 @@ import type { Socket } from "socket.io";
 import { packValue, unpackValue } from "../wire/values.js";
 import type { AckState } from "./moves.js";
 import type { ConnectionState } from "./private-fields-engine.js";
+import type { UnsentPacket } from "./private-fields-polling.js";
 
 /** Old and new code may differ. Whoever changes anything below changes this number. */
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** One namespace of the client. Rooms and data come through the hub. */
 export interface SocketState {
@@ -21,8 +22,10 @@ export interface SocketState {
 
 export interface ClientState {
   readonly connection: ConnectionState;
-  /** Bytes that bring the WebSocket's parser to where it stood. */
-  readonly replay: Uint8Array;
+  /** Bytes that bring the WebSocket's parser to where it stood; undefined for a client that polls. */
+  readonly replay: Uint8Array | undefined;
+  /** What waits for the next poll. */
+  readonly unsent: readonly UnsentPacket[];
   /** Parts of a binary packet that has not come as a whole. */
   readonly half: readonly (string | Uint8Array)[];
   readonly sockets: readonly SocketState[];

@@ -7,6 +7,7 @@ import type { Server, Socket } from "socket.io";
 import { packValue } from "../wire/values.js";
 import { HoldfastAdapter } from "./adapter.js";
 import { encodeClient, plainHandshake, type SocketState } from "./client-state.js";
+import { type ClientTransport, transportOf } from "./client-transport.js";
 import type { MovableSession, MoveObstacle } from "./mover.js";
 import type { Moves } from "./moves.js";
 import { type Connection, canRecover, emitLocally, privateIdOf, rawSocketOf } from "./private-fields.js";
@@ -19,21 +20,10 @@ import {
   halfPacketOf,
   isConnecting,
   isOpenConnection,
-  isSettled,
-  pushOut,
+  sessionIdOf,
   socketsOf,
   takeConnectionState,
-  transportNameOf,
-  webSocketOf,
 } from "./private-fields-engine.js";
-import {
-  deflateParamsOf,
-  hasSent,
-  inflatesAnew,
-  isOpenWebSocket,
-  replayOf,
-  type WebSocket,
-} from "./private-fields-ws.js";
 
 /** How long a client may take to come to rest: a message is being inflated, or a namespace connected. */
 const QUIET_MS = 1_000;
@@ -47,12 +37,18 @@ export class DepartingClient implements MovableSession {
   readonly #io: Server;
   readonly #connection: Connection;
   readonly #client: Client | undefined;
+  readonly #transport: ClientTransport | undefined;
 
   /** @param client undefined while it has no socket */
   constructor(io: Server, connection: Connection, client: Client | undefined) {
     this.#io = io;
     this.#connection = connection;
     this.#client = client;
+    this.#transport = transportOf(connection);
+  }
+
+  get id(): string {
+    return sessionIdOf(this.#connection);
   }
 
   get socket(): Duplex | undefined {
@@ -60,29 +56,27 @@ export class DepartingClient implements MovableSession {
   }
 
   get obstacle(): MoveObstacle | undefined {
-    if (transportNameOf(this.#connection) === "polling") return "polling";
-    const webSocket = webSocketOf(this.#connection);
-    if (!webSocket) return "transport";
-    if ((this.socket as { encrypted?: boolean } | undefined)?.encrypted) return "tls";
-    if (!inflatesAnew(webSocket)) return "compression";
+    if (!this.#transport) return "transport";
+    if (this.#transport.obstacle) return this.#transport.obstacle;
     const sockets = this.#sockets;
     if (!sockets.every((socket) => canRecover(socket) && movesOf(socket))) return "recovery";
     return sockets.every(isEncodable) ? undefined : "data";
   }
 
   async depart(workerId: number): Promise<Uint8Array | undefined> {
-    const webSocket = webSocketOf(this.#connection);
-    if (!this.#client || !webSocket || !isOpenWebSocket(webSocket)) return undefined;
+    const transport = this.#transport;
+    if (!this.#client || !transport?.isReady()) return undefined;
     if (departing.has(this.#connection)) return undefined;
     departing.add(this.#connection);
-    webSocket.pause();
-    const isQuiet = await this.#becomesQuiet(webSocket);
+    transport.pause();
+    const isQuiet = await this.#becomesQuiet(transport);
     const sockets = this.#sockets;
-    if (!isQuiet || sockets.length === 0) return this.#stay(webSocket);
+    if (!isQuiet || sockets.length === 0) return this.#stay(transport);
     const given = await Promise.all(sockets.map((socket) => movesOf(socket)?.out.start(socket, workerId)));
-    if (!given.some(Boolean)) return this.#stay(webSocket);
-    if (given.every(Boolean) && (await this.#isPushedOut(webSocket))) {
-      const state = this.#pack(this.#client, webSocket, sockets);
+    if (!given.some(Boolean)) return this.#stay(transport);
+    // Compression and the like are done in other threads.
+    if (given.every(Boolean) && (await this.#until(() => transport.pushOut()))) {
+      const state = this.#pack(this.#client, transport, sockets);
       if (state) return state;
     }
     // Some of its namespaces are the other worker's, so it can only come back as a whole.
@@ -93,6 +87,7 @@ export class DepartingClient implements MovableSession {
 
   onLeft(): void {
     for (const socket of this.#sockets) emitLocally(socket, "handover");
+    this.#transport?.onLeft();
     endMoved(this.#connection);
   }
 
@@ -104,37 +99,29 @@ export class DepartingClient implements MovableSession {
     if (isOpenConnection(this.#connection)) closeWith(this.#connection, SERVICE_RESTART, "service restart");
   }
 
+  cut(): void {
+    cut(this.#connection);
+  }
+
   get #sockets(): Socket[] {
     return this.#client ? socketsOf(this.#client) : [];
   }
 
-  #stay(webSocket: WebSocket): undefined {
+  #stay(transport: ClientTransport): undefined {
     departing.delete(this.#connection);
-    if (isOpenWebSocket(webSocket)) webSocket.resume();
+    transport.resume();
   }
 
   /** Waits until nothing of what has come is at work. */
-  async #becomesQuiet(webSocket: WebSocket): Promise<boolean> {
-    const isQuiet = () =>
-      isSettled(this.#connection) &&
-      !isConnecting(this.#io, this.#connection) &&
-      hasSent(webSocket) &&
-      replayOf(webSocket) !== undefined;
+  async #becomesQuiet(transport: ClientTransport): Promise<boolean> {
+    const isQuiet = () => transport.isQuiet() && !isConnecting(this.#io, this.#connection);
     if (!(await this.#until(isQuiet))) return false;
     // What has just been parsed is given to the application a tick later.
     await nextTurn();
     return isQuiet();
   }
 
-  /** Gives everything that has been written to the TCP socket. */
-  #isPushedOut(webSocket: WebSocket): Promise<boolean> {
-    return this.#until(() => {
-      pushOut(this.#connection);
-      return hasSent(webSocket);
-    });
-  }
-
-  /** Compression and the like are done in other threads: in between, the event loop must turn. */
+  /** In between, the event loop must turn. */
   async #until(isDone: () => boolean): Promise<boolean> {
     const deadline = performance.now() + QUIET_MS;
     while (isOpenConnection(this.#connection)) {
@@ -145,12 +132,14 @@ export class DepartingClient implements MovableSession {
     return false;
   }
 
-  #pack(client: Client, webSocket: WebSocket, sockets: readonly Socket[]): Uint8Array | undefined {
-    const replay = replayOf(webSocket);
-    if (!replay || !isOpenWebSocket(webSocket)) return undefined;
+  #pack(client: Client, transport: ClientTransport, sockets: readonly Socket[]): Uint8Array | undefined {
+    const taken = transport.takeOut();
+    if (!taken) return undefined;
+    const { deflate, replay, unsent } = taken;
     const state = encodeClient({
-      connection: takeConnectionState(this.#connection, deflateParamsOf(webSocket)),
+      connection: takeConnectionState(this.#connection, deflate),
       replay,
+      unsent,
       half: halfPacketOf(client),
       sockets: sockets.map(stateOf),
     });

@@ -19,17 +19,17 @@ import {
   inflateAnew,
   namespaceOf,
   raiseConnection,
+  raisePolling,
   receive,
   webSocketOf,
 } from "./private-fields-engine.js";
+import { putUnsent, watchProbes } from "./private-fields-polling.js";
 
 /** Why a session stays where it is. */
 export type MoveObstacle =
-  /** It uses long-polling at the moment. */
-  | "polling"
   /** TLS ends in this worker. */
   | "tls"
-  /** Its WebSocket is not one of `ws`. */
+  /** It uses neither long-polling nor a WebSocket of `ws`. */
   | "transport"
   /** The server has no `connectionStateRecovery`, or the client's protocol knows none. */
   | "recovery"
@@ -40,22 +40,30 @@ export type MoveObstacle =
 
 /** A session that lives in this worker. */
 export interface MovableSession {
-  /** The TCP connection beneath its WebSocket; undefined for other transports. */
+  /** Its Engine.IO id, which its requests have. */
+  readonly id: string;
+  /** The TCP connection beneath its WebSocket; undefined while its client polls: then requests are all it has. */
   readonly socket: Duplex | undefined;
   /** Why it cannot be moved; undefined if it can. */
   readonly obstacle: MoveObstacle | undefined;
   /**
    * Takes the session out. When it settles, the hub has given the session to that worker, and nothing is read from or
    * written to `socket` here any more: what is unread and unsent there belongs to whoever carries the connection.
+   * Without `socket`, requests of the session that come from the call on must wait until it is up there, or stays.
    * @returns what the other worker's `land()` needs; undefined if the session stays, for now or because it has ended
    */
   depart(workerId: number): Promise<Uint8Array | undefined>;
-  /** The connection has left: the application hears `handover`, and not that the client has gone. */
+  /**
+   * The connection has left: the application hears `handover`, and not that the client has gone. A poll that waits is
+   * answered with nothing.
+   */
   onLeft(): void;
   /** The connection was lost after `depart()`. */
   onLost(): void;
   /** Ends it with the WebSocket code 1012, "service restart"; its client comes back and can recover. */
   close(): void;
+  /** Ends it at once, with nothing said. */
+  cut(): void;
 }
 
 /** What `createMover()` returns. */
@@ -66,10 +74,10 @@ export interface Mover {
    * Brings a session up that has left another worker.
    * @param state what `depart()` gave there
    * @param unread bytes that were read of the connection and not used
-   * @param socket the connection; nothing may read from it
+   * @param socket the connection, from which nothing may read; undefined if the session has come without one
    * @returns whether it is up; if not, its client has to come back, and `socket` can be closed
    */
-  land(state: Uint8Array, unread: Uint8Array, socket: Duplex): Promise<boolean>;
+  land(state: Uint8Array, unread: Uint8Array, socket: Duplex | undefined): Promise<boolean>;
 }
 
 /**
@@ -80,6 +88,7 @@ export interface Mover {
  */
 export function createMover(io: Server): Mover {
   inflateAnew(io);
+  watchProbes(io);
   return new ServerMover(io);
 }
 
@@ -97,7 +106,7 @@ class ServerMover implements Mover {
     );
   }
 
-  async land(bytes: Uint8Array, unread: Uint8Array, socket: Duplex): Promise<boolean> {
+  async land(bytes: Uint8Array, unread: Uint8Array, socket: Duplex | undefined): Promise<boolean> {
     const state = decodeClient(bytes);
     const parts = state?.sockets.flatMap((each) => {
       const moves = this.#movesOf(each.namespace);
@@ -106,12 +115,23 @@ class ServerMover implements Mover {
     if (!state || !parts || parts.length < state.sockets.length) return false;
     // The hub says it on another way than that of the connection.
     await Promise.all(parts.map(({ moves, sid }) => moves.in.told(sid)));
-    const head = Buffer.concat([state.replay, unread]);
-    const connection = await raiseConnection(this.#io, state.connection, socket, head);
+    const connection = await this.#raise(state, unread, socket);
     const isUp = connection !== undefined && (await this.#connect(connection, parts));
     if (isUp) this.#goOn(connection, state);
     else for (const { moves, sid } of parts) moves.in.abandon(sid);
     return isUp;
+  }
+
+  async #raise(
+    { connection: state, replay, unsent }: ClientState,
+    unread: Uint8Array,
+    socket: Duplex | undefined,
+  ): Promise<Connection | undefined> {
+    if (replay && socket) return raiseConnection(this.#io, state, socket, Buffer.concat([replay, unread]));
+    if (replay || socket) return undefined;
+    const connection = await raisePolling(this.#io, state);
+    if (connection) putUnsent(connection, unsent);
+    return connection;
   }
 
   /** Makes the sockets of the client. */

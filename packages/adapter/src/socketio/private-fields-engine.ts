@@ -7,6 +7,7 @@
  * Longer than other files: all uses of the fields that a move needs are in one place.
  */
 import { IncomingMessage } from "node:http";
+import { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Namespace, Server, Socket } from "socket.io";
 import { remainingMs } from "../link/node-internals.js";
@@ -24,6 +25,7 @@ interface TransportFields {
   readonly name: string;
   readonly readyState: string;
   writable: boolean;
+  onRequest(request: unknown): void;
   readonly supportsBinary: boolean;
   perMessageDeflate?: unknown;
   readonly socket?: unknown;
@@ -33,7 +35,6 @@ interface ConnectionFields {
   readonly id: string;
   readonly protocol: number;
   readonly readyState: string;
-  readonly upgrading: boolean;
   upgraded: boolean;
   server: unknown;
   readonly request: IncomingMessage & { _query?: Record<string, string> };
@@ -145,15 +146,20 @@ export function transportNameOf(connection: Connection): string {
   return fieldsOf(connection).transport.name;
 }
 
-/** Whether the connection is open, and stays with its transport. */
-export function isSettled(connection: Connection): boolean {
-  const { readyState, transport, upgrading } = fieldsOf(connection);
-  return readyState === "open" && transport.readyState === "open" && !upgrading;
-}
-
 /** Whether the connection is open. */
 export function isOpenConnection(connection: Connection): boolean {
   return fieldsOf(connection).readyState === "open";
+}
+
+/** Whether the connection and its transport are open: neither side has begun to close. */
+export function isSettled(connection: Connection): boolean {
+  const { readyState, transport } = fieldsOf(connection);
+  return readyState === "open" && transport.readyState === "open";
+}
+
+/** What requests of the session are known by. */
+export function sessionIdOf(connection: Connection): string {
+  return fieldsOf(connection).id;
 }
 
 /** Gives all that waits in the engine to the WebSocket, whether or not that has written what it had before. */
@@ -252,17 +258,40 @@ export async function raiseConnection(
   const webSocket = raiseWebSocket(webSocketServerOf(engine), socket, state.deflate, head);
   if (!webSocket) return undefined;
   const request = Object.assign(requestFor(state, socket), { websocket: webSocket });
-  await stageFor(engine, state.id).handshake("websocket", request, () => {});
-  const connection = engine.clients[state.id];
+  const connection = await raise(engine, state, "websocket", request);
   if (!connection) return undefined;
-  connection.server = engine;
   connection.upgraded = true;
-  connection.remoteAddress = state.remoteAddress;
-  // The client has had the packets that open a session.
-  connection.writeBuffer.splice(0, engine.opts.initialPacket ? 2 : 1);
   connection.transport.writable = true;
   connection.flush();
   return connection as unknown as Connection;
+}
+
+/**
+ * Brings a session up whose client polls. It writes nothing until the next poll.
+ * @returns undefined if it cannot be
+ */
+export async function raisePolling(io: Server, state: ConnectionState): Promise<Connection | undefined> {
+  const engine = io.engine as unknown as EngineFields;
+  if (Object.hasOwn(engine.clients, state.id)) return undefined;
+  const connection = await raise(engine, state, "polling", requestFor(state, new NetSocket()));
+  return connection as unknown as Connection | undefined;
+}
+
+async function raise(
+  engine: EngineFields,
+  state: ConnectionState,
+  transport: string,
+  request: IncomingMessage,
+): Promise<ConnectionFields | undefined> {
+  await stageFor(engine, state.id).handshake(transport, request, () => {});
+  const connection = engine.clients[state.id];
+  if (!connection) return undefined;
+  Reflect.deleteProperty(connection.transport, "onRequest");
+  connection.server = engine;
+  connection.remoteAddress = state.remoteAddress;
+  // The client has had the packets that open a session.
+  connection.writeBuffer.splice(0, engine.opts.initialPacket ? 2 : 1);
+  return connection;
 }
 
 const webSocketServers = new WeakMap<EngineFields, WebSocketServer>();
@@ -286,6 +315,8 @@ function stageFor(engine: EngineFields, id: string): EngineFields {
       value: (name: string, request: unknown) => {
         const transport = engine.createTransport(name, request);
         transport.writable = false;
+        // The request by which the session began has been answered.
+        transport.onRequest = () => {};
         return transport;
       },
     },

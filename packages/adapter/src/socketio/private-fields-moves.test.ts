@@ -8,6 +8,7 @@ import { Server, type Socket } from "socket.io";
 import { expect, test } from "vitest";
 import * as privates from "../../dist/socketio/private-fields.js";
 import * as engine from "../../dist/socketio/private-fields-engine.js";
+import * as polling from "../../dist/socketio/private-fields-polling.js";
 import * as webSockets from "../../dist/socketio/private-fields-ws.js";
 
 /** The copy of ws that engine.io brings. */
@@ -198,3 +199,95 @@ async function connectedPair() {
     },
   };
 }
+
+/** A Socket.IO server whose next client polls, and how that sends requests. */
+async function pollingServer() {
+  const httpServer = createServer();
+  const io = new Server(httpServer, { connectionStateRecovery: {}, allowUpgrades: true });
+  polling.watchProbes(io);
+  await new Promise<void>((done) => httpServer.listen(0, "127.0.0.1", done));
+  const { port } = httpServer.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling`;
+  const ask = async (query = "", body?: string) => {
+    const answer = await fetch(url + query, body === undefined ? {} : { method: "POST", body });
+    return answer.text();
+  };
+  return { io, port, ask };
+}
+
+test("of a client that polls, it is known what goes on, and what waits for it is taken out", async () => {
+  const { io, port, ask } = await pollingServer();
+  const { sid } = JSON.parse((await ask()).slice(1)) as { sid: string };
+  const connected = new Promise<Socket>((resolve) => io.once("connection", resolve));
+  await ask(`&sid=${sid}`, "40");
+  const socket = await connected;
+  const connection = privates.connectionOf(socket);
+  await ask(`&sid=${sid}`);
+  expect([engine.transportNameOf(connection), engine.sessionIdOf(connection)]).toEqual(["polling", sid]);
+  expect([polling.isIdle(connection), polling.isWithoutProbe(connection)]).toEqual([true, true]);
+  const { transport } = connection as unknown as { transport: { dataReq?: object; writable: boolean } };
+
+  // A request with data whose end is missing.
+  const upload = connect(port, "127.0.0.1");
+  upload.write(
+    `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n4`,
+  );
+  while (!transport.dataReq) await new Promise((done) => setImmediate(done));
+  expect(polling.isIdle(connection)).toBe(false);
+  upload.write('2["tell"]');
+  await new Promise((done) => upload.once("data", done));
+  expect(polling.isIdle(connection)).toBe(true);
+  upload.destroy();
+
+  socket.compress(false).emit("told", Buffer.from([1]));
+  const unsent = polling.takeUnsent(connection);
+  expect(unsent.map(({ type, compress }) => [type, compress])).toEqual([
+    ["message", false],
+    ["message", false],
+  ]);
+  expect(polling.takeUnsent(connection)).toEqual([]);
+
+  const held = ask(`&sid=${sid}`);
+  while (!transport.writable) await new Promise((done) => setImmediate(done));
+  expect(polling.isIdle(connection)).toBe(true);
+  engine.forgetConnection(socket.client);
+  polling.endPolls(connection);
+  engine.endMoved(connection);
+  expect(await held).toBe("6");
+  expect(engine.connectionsOf(io)).toEqual([]);
+
+  const state = {
+    ...STATE,
+    id: sid,
+    url: "/socket.io/?EIO=4&transport=polling",
+    pingInMs: 25_000,
+    pongInMs: undefined,
+  };
+  const raised = await engine.raisePolling(io, state);
+  if (!raised) throw new Error("not raised");
+  polling.putUnsent(raised, unsent);
+  const [text, binary] = (await ask(`&sid=${sid}`)).split("\x1e");
+  expect(text).toMatch(/^451-\["told",{"_placeholder":true,"num":0}/);
+  expect(binary).toBe("bAQ==");
+  expect(raised).toMatchObject({ remoteAddress: "192.0.2.1", server: io.engine, upgraded: false });
+  engine.cut(raised);
+  await io.close();
+});
+
+test("an upgrade is seen from its beginning, and given up only before the client has its answer", async () => {
+  const { io, port, ask } = await pollingServer();
+  const { sid } = JSON.parse((await ask()).slice(1)) as { sid: string };
+  const [connection] = engine.connectionsOf(io);
+  if (!connection) throw new Error("no connection");
+  const raw = connect(port, "127.0.0.1");
+  raw.write(
+    `GET /socket.io/?EIO=4&transport=websocket&sid=${sid} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n` +
+      "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  while (polling.isWithoutProbe(connection)) await new Promise((done) => setImmediate(done));
+  while (!polling.isWithoutProbe(connection)) await new Promise((done) => setTimeout(done, 20));
+  await new Promise((done) => raw.on("data", (chunk: Buffer) => chunk.includes(0x88) && done(undefined)));
+  raw.destroy();
+  engine.cut(connection);
+  await io.close();
+});

@@ -199,6 +199,12 @@ export const METRICS: readonly Metric[] = [
     ["result"],
   ),
   ofRouter(
+    "counter",
+    "holdfast_polling_sessions_moved_total",
+    "Sessions that have moved to other workers between two polls; holdfast_session_moves_total has them as well.",
+    (r) => r.moves.polling,
+  ),
+  ofRouter(
     "gauge",
     "holdfast_session_moves_underway",
     "Sessions that are on their way to another worker.",

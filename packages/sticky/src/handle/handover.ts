@@ -45,7 +45,8 @@ export function toMessage(
   workerId: number,
   ticket: Ticket | undefined,
 ): object {
-  if (moving) return encodeMove({ kind: "moveConnection", move: moving.move, name, peer });
+  if (moving)
+    return encodeMove({ kind: "moveConnection", move: moving.move, name, hasConnection: true, peer });
   const settled = owner !== NO_OWNER && owner !== workerId;
   return encodeToWorker({ kind: "connection", name, head, settled, ticket, peer });
 }

@@ -11,7 +11,7 @@ export class MoveTotals {
     return processWide("move totals", () => new MoveTotals());
   }
 
-  readonly #totals = { moved: 0, lost: 0, closed: 0 };
+  readonly #totals = { moved: 0, polling: 0, lost: 0, closed: 0 };
 
   add(what: keyof Omit<MoveStats, "underway">, sessions = 1): void {
     this.#totals[what] += sessions;

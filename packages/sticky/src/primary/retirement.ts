@@ -13,6 +13,7 @@ import type {
 } from "../moves.js";
 import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import { ALL_SESSIONS, type MoveTask, NEVER } from "../wire/move-messages.js";
+import { NO_OWNER } from "../wire/owner-mark.js";
 import type { Roster } from "./roster.js";
 import type { RoutedWorker } from "./routed-worker.js";
 import type { TaskControl } from "./session-moves.js";
@@ -35,7 +36,8 @@ export async function retire(
   });
   const [source, targets] = partiesOf(roster, worker, successors);
   roster.setRetiring(source.workerId, true);
-  return start(roster, source, { ...task, successors: targets, limit: ALL_SESSIONS }, { onProgress });
+  const [heir = NO_OWNER] = targets;
+  return start(roster, source, { ...task, successors: targets, heir, limit: ALL_SESSIONS }, { onProgress });
 }
 
 export async function moveSessions(
@@ -52,7 +54,7 @@ export async function moveSessions(
     onProgress: options.fn<MoveOptions["onProgress"]>("onProgress", undefined),
   });
   const [source, successors] = partiesOf(roster, worker, successor);
-  const task = { successors, limit, window, drainMs: NEVER, spreadMs: 0 };
+  const task = { successors, heir: NO_OWNER, limit, window, drainMs: NEVER, spreadMs: 0 };
   return start(roster, source, task, control);
 }
 
@@ -63,6 +65,7 @@ export async function rebalance(roster: Roster, input: RebalanceOptions = {}): P
     planOf(roster.ready).map(({ from, to, sessions }) =>
       start(roster, from, {
         successors: [to.workerId],
+        heir: NO_OWNER,
         limit: sessions,
         window,
         drainMs: NEVER,

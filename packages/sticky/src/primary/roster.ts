@@ -73,6 +73,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #slotCounts = SlotCounts.get();
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
+    workers: () => this.ready,
     send: (workerId, message) => this.#sendRaw(workerId, encodeMove(message)),
     onStopped: (workerId) => this.setRetiring(workerId, false),
   });

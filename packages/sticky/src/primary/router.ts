@@ -239,7 +239,8 @@ export class Router extends EventEmitter<PrimaryEvents> {
   #arrival(handle: Handle, bytes: Buffer | undefined, parsed: Head): Arrival {
     const { skip, peer, target } = parsed;
     const sessionId = target === undefined ? undefined : sessionIdOf(target);
-    const owner = sessionId === undefined ? NO_OWNER : decodeMark(this.#roster.tag, sessionId);
+    const marked = sessionId === undefined ? NO_OWNER : decodeMark(this.#roster.tag, sessionId);
+    const owner = marked === NO_OWNER ? NO_OWNER : this.#roster.moves.ownerOf(marked);
     const head = bytes === undefined ? "" : bytes.toString("latin1", skip);
     return new Arrival({ handle, name: this.#options.name, head, peer, owner }, parsed, this.#care);
   }

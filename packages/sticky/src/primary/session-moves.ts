@@ -5,6 +5,7 @@
  *
  * A connection comes first, and is held here; what goes with it follows in parts and is passed on; the connection goes
  * to the other worker last. Whatever happens to the two workers, the copy here decides when the client hears of it.
+ * A session whose client polls has no connection: its requests wait at the worker that it leaves.
  */
 import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";
@@ -12,6 +13,9 @@ import { adoptHandle, type Handle } from "../handle/node-internals.js";
 import type { MoveStats } from "../stats.js";
 import type { Peer } from "../wire/messages.js";
 import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js";
+import { NO_OWNER } from "../wire/owner-mark.js";
+import { Announcements } from "./announcements.js";
+import { Heirs } from "./heirs.js";
 import { MoveTotals } from "./move-totals.js";
 
 /** How long a session on its way may be without progress. */
@@ -32,6 +36,8 @@ export interface MovingWorker {
 
 export interface SessionMovesHooks {
   find(workerId: number): MovingWorker | undefined;
+  /** All workers that can be reached. */
+  workers(): readonly MovingWorker[];
   send(workerId: number, message: MoveMessage): void;
   /** The worker keeps its sessions after all. */
   onStopped(workerId: number): void;
@@ -67,7 +73,8 @@ interface Move {
   /** What the source calls it. */
   readonly sourceId: number;
   readonly target: MovingWorker;
-  readonly handle: Handle;
+  /** Undefined for a session whose client polls. */
+  readonly handle: Handle | undefined;
   readonly name: string;
   readonly peer: Peer | undefined;
   readonly timer: NodeJS.Timeout;
@@ -84,10 +91,18 @@ export class SessionMoves {
   /** By what their sources call them. */
   readonly #bySource = new Map<string, Move>();
   readonly #totals = MoveTotals.get();
+  readonly #heirs = Heirs.get();
+  readonly #announcements: Announcements;
   #lastId = 0;
 
   constructor(hooks: SessionMovesHooks) {
     this.#hooks = hooks;
+    this.#announcements = new Announcements((...message) => hooks.send(...message));
+  }
+
+  /** The worker that requests go to whose session ids name that worker. */
+  ownerOf(worker: number): number {
+    return this.#heirs.of(worker, this.#lives);
   }
 
   stats(): MoveStats {
@@ -121,6 +136,7 @@ export class SessionMoves {
         settle,
       };
       this.#tasks.set(id, entry);
+      if (task.heir !== NO_OWNER) this.#nameHeir(source, task.heir);
       this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
       if (signal?.aborted) onAbort();
       else signal?.addEventListener("abort", onAbort, { once: true });
@@ -137,11 +153,19 @@ export class SessionMoves {
         return this.#onLanded(workerId, message);
       case "moveReport":
         return this.#onReport(workerId, message);
+      case "askSuccessor": {
+        const { worker } = message;
+        const successor = this.#heirs.after(worker, this.#lives);
+        return this.#hooks.send(workerId, { kind: "succeeded", worker, successor });
+      }
+      case "heardOf":
+        return this.#announcements.onHeard(message.worker, workerId);
     }
   }
 
   /** The worker is gone. */
   onGone(workerId: number): void {
+    this.#announcements.onGone(workerId);
     // First of all, or a worker begins with another session when it hears of one that is lost.
     for (const task of [...this.#tasks.values()]) {
       if (task.source === workerId) task.settle("worker-gone");
@@ -160,6 +184,26 @@ export class SessionMoves {
   close(): void {
     for (const move of [...this.#moves.values()]) this.#fail(move);
     for (const task of [...this.#tasks.values()]) task.settle("worker-gone");
+    this.#announcements.close();
+  }
+
+  readonly #lives = (worker: number): boolean => this.#hooks.find(worker)?.isUsable() === true;
+
+  #nameHeir(worker: number, heir: number): void {
+    if (this.#heirs.forget(heir)) {
+      this.#hooks.send(heir, { kind: "succeeded", worker: heir, successor: NO_OWNER });
+    }
+    this.#heirs.name(worker, heir);
+  }
+
+  /** The worker has no session any more. It may end when nobody sends requests there. */
+  async #announce({ source, task, heir }: Task): Promise<void> {
+    if (heir !== NO_OWNER) {
+      this.#heirs.onDone(source);
+      const others = this.#hooks.workers().flatMap(({ workerId }) => (workerId === source ? [] : [workerId]));
+      await this.#announcements.make({ worker: source, successor: heir }, others);
+    }
+    this.#hooks.send(source, { kind: "letGo", task });
   }
 
   /** The worker keeps what has not left, and says when nothing is on its way any more. */
@@ -181,11 +225,12 @@ export class SessionMoves {
 
   #onOffered(
     source: number,
-    { move: sourceId, successor, name, peer }: MoveMessage & { kind: "moveOffered" },
+    { move: sourceId, successor, name, hasConnection, peer }: MoveMessage & { kind: "moveOffered" },
     handle: Handle | undefined,
   ): void {
     const target = this.#hooks.find(successor);
-    if (!handle || !target?.isUsable()) {
+    const isComplete = handle !== undefined || !hasConnection;
+    if (!isComplete || !target?.isUsable()) {
       handle?.close();
       this.#hooks.send(source, { kind: "moveSettled", move: sourceId, isUp: false });
       return this.#onLost(name, source, successor);
@@ -210,6 +255,15 @@ export class SessionMoves {
     this.#hooks.send(target.workerId, { kind: "moveState", move: id, part });
     if (!isLast) return;
     move.state = "landing";
+    if (!handle) {
+      return this.#hooks.send(target.workerId, {
+        kind: "moveConnection",
+        move: id,
+        name,
+        hasConnection: false,
+        peer,
+      });
+    }
     const moving: Moving = { move: id, successor: target.workerId, onReturned: () => this.#fail(move) };
     // It is for nobody else, so the lane gives it to nobody else.
     move.handover = { handle, name, head: "", peer, owner: target.workerId, moving };
@@ -237,16 +291,17 @@ export class SessionMoves {
     if (move?.target.workerId !== workerId) return;
     if (!isUp) return this.#fail(move);
     this.#forget(move);
-    move.handle.close();
+    move.handle?.close();
     this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: true });
     this.#totals.add("moved");
+    if (!move.handle) this.#totals.add("polling");
     if (!channels.landed.hasSubscribers) return;
     const { name, source, startedAt } = move;
     const durationMs = performance.now() - startedAt;
     channels.landed.publish({ name, workerId: source, successor: workerId, durationMs });
   }
 
-  #onReport(workerId: number, { task: id, isOver, ...report }: MoveMessage & { kind: "moveReport" }): void {
+  #onReport(workerId: number, { task: id, state, ...report }: MoveMessage & { kind: "moveReport" }): void {
     const task = this.#tasks.get(id);
     if (task?.source !== workerId) return;
     const { total, moved, lost, closed, left } = report;
@@ -254,7 +309,8 @@ export class SessionMoves {
     task.counts = { total, moved, lost, closed, left };
     task.timer.refresh();
     task.onProgress?.({ moved, total });
-    if (isOver) task.settle(task.outcome);
+    if (state === "empty") void this.#announce(task);
+    else if (state === "over") task.settle(task.outcome);
   }
 
   /** The session is lost: its client hears of it now, and can recover. */
@@ -265,6 +321,7 @@ export class SessionMoves {
     this.#onLost(move.name, move.source, move.target.workerId);
     this.#hooks.send(move.target.workerId, { kind: "moveCancelled", move: move.id });
     this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: false });
+    if (!move.handle) return;
     // A stopped worker may have a copy: the connection has to be ended, not just closed.
     const socket = adoptHandle(move.handle);
     socket.on("error", ignore).end(() => socket.destroy());

@@ -42,7 +42,7 @@ const TO_WORKER: [ToWorker, unknown][] = [
     { kind: "address", name: "default", address: { address: "::", port: 3000, family: "IPv6" } },
     [4, "default", "::", 3000, "IPv6"],
   ],
-  [{ kind: "hosts", name: "a", secret: "s", others: [] }, [6, "a", "s"]],
+  [{ kind: "hosts", name: "a", secret: "s", others: [] }, [8, "a", "s"]],
   [
     {
       kind: "hosts",
@@ -53,7 +53,7 @@ const TO_WORKER: [ToWorker, unknown][] = [
         { name: "c", tag: "uvwxyz", host: "fd00::2", port: 1 },
       ],
     },
-    [6, "a", "s", "b", "Ab3-xY", "10.0.0.2", 7000, "c", "uvwxyz", "fd00::2", 1],
+    [8, "a", "s", "b", "Ab3-xY", "10.0.0.2", 7000, "c", "uvwxyz", "fd00::2", 1],
   ],
 ];
 

@@ -35,15 +35,28 @@ export const Kind = {
   address: 4,
   /** primary → worker: answers `claim`. [ticket, granted] */
   claimed: 5,
+  /**
+   * primary → worker: what had the session ids of that worker is at another one, -1 if it is not. Answers `askSuccessor`,
+   * and comes unasked when a worker has given all away. [worker, successor]
+   */
+  succeeded: 6,
+  /** primary → worker: all have heard of its successor; finish what is in progress. [task] */
+  letGo: 7,
   /** primary → worker: who the other hosts are. [own name, secret, …(name, tag, address, port) of each] */
-  hosts: 6,
-  /** primary → worker: move sessions. [task, at most, at once, close after ms, over ms, …workers that get them in turn] */
+  hosts: 8,
+  /**
+   * primary → worker: move sessions. [task, at most, at once, close after ms, over ms, the worker that gets those that poll
+   * or -1, …workers that get the others in turn]
+   */
   moveSessions: 10,
   /** primary → worker: that task is over; what has not left stays. [task] */
   stopMoves: 11,
   /** primary → worker: a part of what goes with the connection of that move. [move, bytes] */
   moveState: 12,
-  /** primary → worker, with a handle: all of that has come. [move, name, peer address?, peer port?] */
+  /**
+   * primary → worker, with a handle unless the session has no connection: all of that has come.
+   * [move, name, has a connection, peer address?, peer port?]
+   */
   moveConnection: 13,
   /** primary → worker: the connection of that move does not come. [move] */
   moveCancelled: 14,
@@ -65,14 +78,24 @@ export const Kind = {
   trouble: 21,
   /** worker → primary: has that name a router? If so, it gets `welcome` and `address`. [name] */
   lookUp: 22,
-  /** worker → primary, with a handle: a session moves. [move, worker, name, peer address?, peer port?] */
+  /**
+   * worker → primary, with a handle unless the session has no connection: a session moves.
+   * [move, worker, name, has a connection, peer address?, peer port?]
+   */
   moveOffered: 32,
   /** worker → primary: a part of what goes with it. [move, 1 for the last part, bytes] */
   movePart: 33,
   /** worker → primary: the session of a connection that it was given is up, or is not. [move, up] */
   moveLanded: 34,
-  /** worker → primary: how a task goes. [task, over, total, moved, lost, closed, (obstacle, sessions)…] */
+  /**
+   * worker → primary: how a task goes. [task, 0 underway, 1 no session is left, 2 over, total, moved, lost, closed,
+   * (obstacle, sessions)…]
+   */
   moveReport: 35,
+  /** worker → primary: that worker cannot be reached; who has its sessions? [worker] */
+  askSuccessor: 36,
+  /** worker → primary: has heard of that worker's successor. [worker] */
+  heardOf: 37,
 } as const;
 
 /**
@@ -332,7 +355,7 @@ function hostsOf(fields: readonly unknown[]): KnownHost[] | undefined {
   return hosts;
 }
 
-function isOwner(value: unknown): value is number {
+export function isOwner(value: unknown): value is number {
   return value === NO_OWNER || isCount(value);
 }
 

@@ -2,13 +2,15 @@
  * Messages between the primary and the workers about sessions that move while their clients stay connected.
  * Owns: the format; pure. Runs in: primary and workers. The table of kinds is in `messages.ts`.
  */
-import { fieldsOf, isCount, KEY, Kind, type Peer, peerOf } from "./messages.js";
+import { fieldsOf, isCount, isOwner, KEY, Kind, type Peer, peerOf } from "./messages.js";
 
 /** What a worker does with its sessions. */
 export interface MoveTask {
   readonly task: number;
   /** The workers that get them, in turn. */
   readonly successors: readonly number[];
+  /** The worker that gets those whose clients poll: all of them, or, with `NO_OWNER`, none is moved. */
+  readonly heir: number;
   /** How many at most; {@link ALL_SESSIONS} for all. */
   readonly limit: number;
   /** How many at the same time. */
@@ -39,6 +41,10 @@ export function bytesOf(parts: readonly string[]): Buffer {
 
 const PART_BYTES = 192 * 1024;
 
+/** How far a task is; the numbers are part of protocol version 2. */
+const STATES = ["underway", "empty", "over"] as const;
+export type TaskState = (typeof STATES)[number];
+
 /** How a task goes. */
 export interface MoveCounts {
   /** Sessions that were there when it was last tried, and that were moved before. */
@@ -61,6 +67,7 @@ export type MoveMessage =
       readonly kind: "moveConnection";
       readonly move: number;
       readonly name: string;
+      readonly hasConnection: boolean;
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "moveCancelled"; readonly move: number }
@@ -70,11 +77,16 @@ export type MoveMessage =
       readonly move: number;
       readonly successor: number;
       readonly name: string;
+      readonly hasConnection: boolean;
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "movePart"; readonly move: number; readonly isLast: boolean; readonly part: string }
   | { readonly kind: "moveLanded"; readonly move: number; readonly isUp: boolean }
-  | ({ readonly kind: "moveReport"; readonly task: number; readonly isOver: boolean } & MoveCounts);
+  | ({ readonly kind: "moveReport"; readonly task: number; readonly state: TaskState } & MoveCounts)
+  | { readonly kind: "letGo"; readonly task: number }
+  | { readonly kind: "succeeded"; readonly worker: number; readonly successor: number }
+  | { readonly kind: "askSuccessor"; readonly worker: number }
+  | { readonly kind: "heardOf"; readonly worker: number };
 
 export function encodeMove(message: MoveMessage): object {
   return { [KEY]: [Kind[message.kind], ...fieldsFor(message)] };
@@ -83,27 +95,35 @@ export function encodeMove(message: MoveMessage): object {
 function fieldsFor(message: MoveMessage): unknown[] {
   switch (message.kind) {
     case "moveSessions": {
-      const { task, limit, window, drainMs, spreadMs, successors } = message;
-      return [task, limit, window, drainMs, spreadMs, ...successors];
+      const { task, limit, window, drainMs, spreadMs, heir, successors } = message;
+      return [task, limit, window, drainMs, spreadMs, heir, ...successors];
     }
     case "stopMoves":
+    case "letGo":
       return [message.task];
+    case "succeeded":
+      return [message.worker, message.successor];
+    case "askSuccessor":
+    case "heardOf":
+      return [message.worker];
     case "moveState":
       return [message.move, message.part];
     case "movePart":
       return [message.move, message.isLast ? 1 : 0, message.part];
     case "moveConnection":
-      return [message.move, message.name, ...peerFields(message.peer)];
-    case "moveOffered":
-      return [message.move, message.successor, message.name, ...peerFields(message.peer)];
+      return [message.move, message.name, message.hasConnection ? 1 : 0, ...peerFields(message.peer)];
+    case "moveOffered": {
+      const { move, successor, name, hasConnection, peer } = message;
+      return [move, successor, name, hasConnection ? 1 : 0, ...peerFields(peer)];
+    }
     case "moveCancelled":
       return [message.move];
     case "moveSettled":
     case "moveLanded":
       return [message.move, message.isUp ? 1 : 0];
     case "moveReport": {
-      const { task, isOver, total, moved, lost, closed, left } = message;
-      return [task, isOver ? 1 : 0, total, moved, lost, closed, ...Object.entries(left).flat()];
+      const { task, state, total, moved, lost, closed, left } = message;
+      return [task, STATES.indexOf(state), total, moved, lost, closed, ...Object.entries(left).flat()];
     }
   }
 }
@@ -116,13 +136,22 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
   if (!isCount(id)) return undefined;
   switch (kind) {
     case Kind.moveSessions: {
-      const successors = fields.slice(6);
-      if (!isCount(a) || !isCount(b) || !isMs(c) || !isMs(d)) return undefined;
+      const successors = fields.slice(7);
+      if (!isCount(a) || !isCount(b) || !isMs(c) || !isMs(d) || !isOwner(e)) return undefined;
       if (successors.length === 0 || !successors.every(isCount)) return undefined;
-      return { kind: "moveSessions", task: id, limit: a, window: b, drainMs: c, spreadMs: d, successors };
+      const times = { drainMs: c, spreadMs: d };
+      return { kind: "moveSessions", task: id, limit: a, window: b, ...times, heir: e, successors };
     }
     case Kind.stopMoves:
       return { kind: "stopMoves", task: id };
+    case Kind.letGo:
+      return { kind: "letGo", task: id };
+    case Kind.succeeded:
+      return isOwner(a) ? { kind: "succeeded", worker: id, successor: a } : undefined;
+    case Kind.askSuccessor:
+      return { kind: "askSuccessor", worker: id };
+    case Kind.heardOf:
+      return { kind: "heardOf", worker: id };
     case Kind.moveState:
       return typeof a === "string" ? { kind: "moveState", move: id, part: a } : undefined;
     case Kind.movePart: {
@@ -130,13 +159,13 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       return { kind: "movePart", move: id, isLast: a === 1, part: b };
     }
     case Kind.moveConnection: {
-      return typeof a === "string"
-        ? { kind: "moveConnection", move: id, name: a, peer: peerOf(b, c) }
-        : undefined;
+      if (typeof a !== "string") return undefined;
+      return { kind: "moveConnection", move: id, name: a, hasConnection: b === 1, peer: peerOf(c, d) };
     }
     case Kind.moveOffered: {
       if (!isCount(a) || typeof b !== "string") return undefined;
-      return { kind: "moveOffered", move: id, successor: a, name: b, peer: peerOf(c, d) };
+      const peer = peerOf(d, e);
+      return { kind: "moveOffered", move: id, successor: a, name: b, hasConnection: c === 1, peer };
     }
     case Kind.moveCancelled:
       return { kind: "moveCancelled", move: id };
@@ -145,9 +174,10 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
     case Kind.moveLanded:
       return { kind: "moveLanded", move: id, isUp: a === 1 };
     case Kind.moveReport: {
-      if (!isCount(b) || !isCount(c) || !isCount(d) || !isCount(e)) return undefined;
+      const state = isCount(a) ? STATES[a] : undefined;
+      if (!state || !isCount(b) || !isCount(c) || !isCount(d) || !isCount(e)) return undefined;
       const counts = { total: b, moved: c, lost: d, closed: e, left: leftOf(fields.slice(7)) };
-      return { kind: "moveReport", task: id, isOver: a === 1, ...counts };
+      return { kind: "moveReport", task: id, state, ...counts };
     }
     default:
       return undefined;

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { Duplex } from "node:stream";
 import { expect, test } from "vitest";
-import { forwardStrays } from "../../dist/worker/forwarder.js";
+import { type ForwarderHost, forwardStrays } from "../../dist/worker/forwarder.js";
 import { isRelayed, RelayedSocket } from "../../dist/worker/relayed-socket.js";
 
 /** Required, not imported: the compiler may not have built it yet when it checks this file. */
@@ -16,7 +16,7 @@ const carrier = { send: () => {}, sendData: () => {}, mustWait: () => false, for
 const origin = { name: "default", remote: undefined, local: undefined, tls: undefined };
 const STRAY = "/socket.io/?EIO=4&transport=polling&sid=AbAAACxx";
 
-function setUp() {
+function setUp(overrides: Partial<ForwarderHost> = {}) {
   const here: string[] = [];
   const elsewhere: string[] = [];
   let forwardedIn = 0;
@@ -28,11 +28,18 @@ function setUp() {
     request: () => void elsewhere.push("request"),
     upgrade: () => void elsewhere.push("upgrade"),
   };
+  const owner = { number: 2, relay: relay as never, isRouted: true };
   const undo = forwardStrays(engine as never, "default", {
-    ownerElsewhere: () => ({ number: 2, relay: relay as never, isRouted: true }),
+    isHere: () => false,
+    untilSettled: () => undefined,
+    ownerElsewhere: () => owner,
+    heir: () => undefined,
+    ownerAfter: () => Promise.resolve(undefined),
+    onRequest: () => {},
+    ...overrides,
     move: () => false,
     onForwardedIn: () => forwardedIn++,
-    onRequest: () => {},
+    onClientRequest: () => {},
     endPoll: () => {},
   });
   return {

@@ -17,17 +17,27 @@ import type { Engine } from "./session-marks.js";
 
 /** What the forwarder needs of its worker. */
 export interface ForwarderHost {
+  /** Whether the session lives here. */
+  isHere(sessionId: string): boolean;
+  /** Settles when it is known where a session is that is about to move; `undefined` if it is known. */
+  untilSettled(sessionId: string): Promise<void> | undefined;
   /** The worker that owns a session; `undefined` if none does or it is this one. */
   ownerElsewhere(sessionId: string): Owner | undefined;
+  /** The worker that gets this worker's sessions, or has got them; `undefined` if none does. */
+  heir(): Owner | undefined;
+  /** The worker that has the sessions of an owner that is gone; `undefined` if none does or it is this one. */
+  ownerAfter(owner: Owner): Promise<Owner | undefined>;
   /**
    * Moves a connection to the owner's process. `false` if it cannot be moved; then nothing has happened.
    * @param head the bytes that were read of it
    */
   move(socket: Socket, name: string, owner: number, head: string): boolean;
+  /** Called for each request of a session, this worker's or another's, that a client has sent here. */
+  onClientRequest(sessionId: string, request: IncomingMessage, response: ServerResponse): void;
+  /** Called for each request of a session that the engine gets. */
+  onRequest(sessionId: string, response: ServerResponse): void;
   /** Called for each request that another worker has relayed to this one. */
   onForwardedIn(): void;
-  /** Called for each request of a session, this worker's or another's, that a client has sent here. */
-  onRequest(sessionId: string, request: IncomingMessage, response: ServerResponse): void;
   /** Answers the poll of a session that waits, so that its client polls again. */
   endPoll(sessionId: string): void;
 }
@@ -36,41 +46,79 @@ export interface ForwarderHost {
 export function forwardStrays(engine: Engine, name: string, host: ForwarderHost): () => void {
   const { handleRequest, handleUpgrade } = engine;
 
-  /** What was relayed once is answered here, whatever its session id says. */
+  /** What was relayed once goes on only to where this worker's sessions went. */
   const ownerOf = (sessionId: string | undefined, socket: Duplex): Owner | undefined => {
-    if (isRelayed(socket)) {
-      host.onForwardedIn();
-      return undefined;
-    }
-    return sessionId === undefined ? undefined : host.ownerElsewhere(sessionId);
+    if (sessionId === undefined || host.isHere(sessionId)) return undefined;
+    return isRelayed(socket) ? host.heir() : host.ownerElsewhere(sessionId);
   };
 
-  const note = (sessionId: string, request: IncomingMessage, response: ServerResponse): void => {
-    const { socket, method } = request;
-    if (!isRelayed(socket)) return host.onRequest(sessionId, request, response);
-    if (method !== "GET") return;
-    const release = whenLeaving(socket, () => host.endPoll(sessionId));
-    response.once("close", release);
-  };
-
-  engine.handleRequest = (request: IncomingMessage, response: ServerResponse) => {
-    const here = () => handleRequest.call(engine, request, response);
-    const sessionId = sessionIdOf(request.url ?? "");
+  const onRequest = (request: IncomingMessage, response: ServerResponse, sessionId: string | undefined) => {
+    const here = () => {
+      if (sessionId !== undefined) host.onRequest(sessionId, response);
+      handleRequest.call(engine, request, response);
+    };
+    const relay = (owner: Owner) => {
+      owner.relay.request(owner.number, name, request, response, (isWhole) => {
+        if (!isWhole) return here();
+        void host.ownerAfter(owner).then((next) => {
+          if (response.destroyed) return;
+          if (next) relay(next);
+          else here();
+        });
+      });
+    };
     const owner = ownerOf(sessionId, request.socket);
-    if (sessionId !== undefined) note(sessionId, request, response);
-    if (owner) owner.relay.request(owner.number, name, request, response, here);
-    else here();
+    if (owner) return relay(owner);
+    if (sessionId !== undefined && request.method === "GET" && isRelayed(request.socket)) {
+      const release = whenLeaving(request.socket, () => host.endPoll(sessionId));
+      response.once("close", release);
+    }
+    here();
   };
 
-  engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  const onUpgrade = (
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    sessionId: string | undefined,
+  ) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
-    const owner = ownerOf(sessionIdOf(request.url ?? ""), socket);
+    const relay = (owner: Owner) => {
+      owner.relay.upgrade(owner.number, name, request, socket, head, () => {
+        void host.ownerAfter(owner).then((next) => (next ? relay(next) : here()));
+      });
+    };
+    const owner = ownerOf(sessionId, socket);
     if (!owner) return here();
     if (owner.isRouted && socket instanceof Socket && !(socket instanceof TLSSocket)) {
       const text = writeHead(request);
       if (text && host.move(socket, name, owner.number, text + head.toString("latin1"))) return;
     }
-    owner.relay.upgrade(owner.number, name, request, socket, head, here);
+    relay(owner);
+  };
+
+  /** Does it when it is known where the session is. */
+  const whenSettled = (sessionId: string | undefined, answer: Duplex | ServerResponse, run: () => void) => {
+    const settled = sessionId === undefined ? undefined : host.untilSettled(sessionId);
+    if (!settled) return run();
+    answer.on("error", ignore);
+    void settled.then(() => {
+      answer.off("error", ignore);
+      if (!answer.destroyed) whenSettled(sessionId, answer, run);
+    });
+  };
+
+  engine.handleRequest = (request: IncomingMessage, response: ServerResponse) => {
+    const sessionId = sessionIdOf(request.url ?? "");
+    if (isRelayed(request.socket)) host.onForwardedIn();
+    else if (sessionId !== undefined) host.onClientRequest(sessionId, request, response);
+    whenSettled(sessionId, response, () => onRequest(request, response, sessionId));
+  };
+
+  engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const sessionId = sessionIdOf(request.url ?? "");
+    if (isRelayed(socket)) host.onForwardedIn();
+    whenSettled(sessionId, socket, () => onUpgrade(request, socket, head, sessionId));
   };
 
   return () => {
@@ -81,3 +129,5 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     if (engine.handleUpgrade !== handleUpgrade) engine.handleUpgrade = handleUpgrade;
   };
 }
+
+const ignore = () => {};

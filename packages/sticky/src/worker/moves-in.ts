@@ -15,6 +15,8 @@ import type { WorkerServer } from "./worker-server.js";
 export interface Landing {
   readonly mover: Mover;
   readonly routed: WorkerServer;
+  /** Whether no request of a session is underway but a poll that waits. */
+  isAtRest(sessionId: string): boolean;
 }
 
 export interface MovesInHooks {
@@ -44,17 +46,16 @@ export class MovesIn {
     this.#parts.delete(move);
   }
 
-  /** The connection is here. @param handle missing if the client has gone */
+  /** All has come. @param handle missing if the client has gone, or the session has no connection */
   async onConnection(
-    move: number,
-    name: string,
-    peer: Peer | undefined,
+    { move, name, hasConnection, peer }: MoveMessage & { kind: "moveConnection" },
     handle: Handle | undefined,
   ): Promise<void> {
     const parcel = decodeParcel(bytesOf(this.#parts.get(move) ?? []));
     this.#parts.delete(move);
     const landing = this.#hooks.landingOf(name);
-    const isUp = handle && parcel && landing ? await this.#land(landing, parcel, handle, peer) : false;
+    const isComplete = handle !== undefined || !hasConnection;
+    const isUp = isComplete && parcel && landing ? await this.#land(landing, parcel, handle, peer) : false;
     if (handle && !landing) handle.close();
     this.#hooks.send({ kind: "moveLanded", move, isUp });
   }
@@ -62,18 +63,18 @@ export class MovesIn {
   async #land(
     { mover, routed }: Landing,
     { state, unread, unsent }: Parcel,
-    handle: Handle,
+    handle: Handle | undefined,
     peer: Peer | undefined,
   ): Promise<boolean> {
-    const socket = this.#arrivals.carry(routed, handle, peer);
+    const socket = handle && this.#arrivals.carry(routed, handle, peer);
     // What was for the client goes before whatever comes from here.
-    if (unsent.length > 0) socket.write(unsent);
+    if (unsent.length > 0) socket?.write(unsent);
     try {
       if (await mover.land(state, unread, socket)) return true;
     } catch (error) {
       reportFailure("move", "a session could not be brought up", { error: error as Error });
     }
-    socket.destroy();
+    socket?.destroy();
     return false;
   }
 }

@@ -6,9 +6,10 @@ import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
 import type { Handover } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
-import { type MoveMessage, type MoveTask, NEVER, partsOf } from "../wire/move-messages.js";
+import { type MoveMessage, type MoveTask, NEVER, partsOf, type TaskState } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { encodeParcel } from "../wire/parcel.js";
+import type { HeldRequests } from "./held-requests.js";
 
 /** How often it is looked again at what could not be moved. */
 const RETRY_MS = 100;
@@ -16,11 +17,21 @@ const RETRY_MS = 100;
 const BUSY_MS = 2_000;
 /** How often the primary hears how it goes. */
 const REPORT_MS = 250;
+/** How long requests of a session that are underway may take until it is another one's turn. */
+const REST_MS = 1_000;
+/** How often it is looked whether they are done. */
+const LOOK_MS = 5;
+/** How long clients may take to close their connections; then these are cut. */
+const CLOSE_MS = 3_000;
+/** How long the primary may take until all workers have heard of the successor. */
+const LET_GO_MS = 3_000;
 
 export interface NamedSession {
   readonly session: MovableSession;
   /** Of the server that it came to. */
   readonly name: string;
+  /** Whether no request of it is underway but a poll that waits. */
+  isAtRest(): boolean;
 }
 
 export interface MovesOutHooks {
@@ -30,20 +41,25 @@ export interface MovesOutHooks {
   /** Gives a connection to the primary. */
   push(handover: Handover): void;
   send(message: MoveMessage): void;
-  /** What is closed must not come back over the connections that it has. */
+  /** Clients must not come back over the connections that they have. */
   setKeepAlive(isOn: boolean): void;
+  /** Settles when the requests that have come here are answered, and the connections closed, or some seconds later. */
+  requestsDone(): Promise<void>;
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** How a session's turn ended. */
 type Turn = "moved" | "lost" | "stayed";
 
 /**
- * moving: sessions are moved, and looked at again. closing: what is left is closed. over: it is done, or was stopped.
+ * moving: sessions are moved, and looked at again. closing: what is left is closed. empty: there are none. leaving: all
+ * workers know where they are; what is in progress is finished. over: it is done, or was stopped.
  *
- * moving → closing → over; moving and closing → over (stopped)
+ * moving → closing → empty → leaving → over; any → over (stopped)
  */
 interface Task extends MoveTask {
-  state: "moving" | "closing" | "over";
+  state: "moving" | "closing" | "empty" | "leaving" | "over";
   /** Counts the sessions whose turn it was: the successors take turns as well. */
   turns: number;
   total: number;
@@ -53,16 +69,21 @@ interface Task extends MoveTask {
   lost: number;
   closed: number;
   left: Record<string, number>;
+  /** The state has changed from outside. */
+  onChanged(): void;
 }
 
 export class MovesOut {
   readonly #hooks: MovesOutHooks;
+  readonly #held: HeldRequests;
   readonly #tasks = new Map<number, Task>();
   /** By their moves: told when they have landed or are lost. */
   readonly #underway = new Map<number, (isUp: boolean) => void>();
   #lastMove = 0;
 
-  constructor(hooks: MovesOutHooks) {
+  /** @param held where requests wait of sessions that have no connection */
+  constructor(held: HeldRequests, hooks: MovesOutHooks) {
+    this.#held = held;
     this.#hooks = hooks;
   }
 
@@ -77,6 +98,7 @@ export class MovesOut {
       lost: 0,
       closed: 0,
       left: {},
+      onChanged: () => {},
     };
     this.#tasks.set(task.task, task);
     void this.#run(task);
@@ -85,7 +107,17 @@ export class MovesOut {
   /** What has not left stays. */
   stop(id: number): void {
     const task = this.#tasks.get(id);
-    if (task) task.state = "over";
+    if (!task) return;
+    task.state = "over";
+    task.onChanged();
+  }
+
+  /** All workers know where its sessions are. */
+  onLetGo(id: number): void {
+    const task = this.#tasks.get(id);
+    if (task?.state !== "empty") return;
+    task.state = "leaving";
+    task.onChanged();
   }
 
   /** The primary says what came of a move. */
@@ -96,19 +128,22 @@ export class MovesOut {
 
   /** The primary is gone. */
   close(): void {
-    for (const task of this.#tasks.values()) task.state = "over";
+    for (const id of this.#tasks.keys()) this.stop(id);
     for (const move of [...this.#underway.keys()]) this.onSettled(move, false);
   }
 
   async #run(task: Task): Promise<void> {
-    const timer = setInterval(() => this.#report(task, false), REPORT_MS).unref();
+    const timer = setInterval(() => this.#report(task, "underway"), REPORT_MS).unref();
     try {
       await this.#moveAll(task);
-      if (task.drainMs !== NEVER) await this.#closeAll(task);
+      if (task.drainMs !== NEVER) {
+        await this.#closeAll(task);
+        await this.#leave(task);
+      }
     } finally {
       clearInterval(timer);
       this.#tasks.delete(task.task);
-      this.#report(task, true);
+      this.#report(task, "over");
     }
   }
 
@@ -136,7 +171,7 @@ export class MovesOut {
     const take = async () => {
       for (const each of queue) {
         if (task.state === "over" || task.begun >= task.limit) return;
-        const obstacle = obstacleOf(each.session);
+        const obstacle = obstacleOf(each.session, task);
         if (obstacle === undefined) task.begun++;
         const turn = obstacle === undefined ? await this.#move(each, task) : "stayed";
         if (obstacle === undefined && turn === "stayed") task.begun--;
@@ -148,7 +183,11 @@ export class MovesOut {
     task.left = left;
   }
 
-  async #move({ session, name }: NamedSession, task: Task): Promise<Turn> {
+  #move(each: NamedSession, task: Task): Promise<Turn> {
+    return each.session.socket ? this.#moveConnected(each, task) : this.#movePolling(each, task);
+  }
+
+  async #moveConnected({ session, name }: NamedSession, task: Task): Promise<Turn> {
     const { socket } = session;
     const successor = task.successors[task.turns++ % task.successors.length] as number;
     const state = await session.depart(successor);
@@ -163,6 +202,30 @@ export class MovesOut {
     socket.destroy();
     session.onLeft();
     return (await this.#carry(taken, state, { name, successor, peer })) ? "moved" : "lost";
+  }
+
+  /** Between two polls. */
+  async #movePolling(each: NamedSession, task: Task): Promise<Turn> {
+    const release = this.#held.hold(each.session.id);
+    try {
+      const state = (await comesToRest(each)) ? await each.session.depart(task.heir) : undefined;
+      if (!state) return "stayed";
+      each.session.onLeft();
+      return (await this.#send(state, each.name, task.heir)) ? "moved" : "lost";
+    } finally {
+      release();
+    }
+  }
+
+  /** @returns whether the session is up at the other worker */
+  #send(state: Uint8Array, name: string, successor: number): Promise<boolean> {
+    const move = ++this.#lastMove;
+    return new Promise((resolve) => {
+      this.#underway.set(move, resolve);
+      const offer = { move, successor, name, hasConnection: false, peer: undefined };
+      this.#hooks.send({ kind: "moveOffered", ...offer });
+      this.#sendState(move, encodeParcel({ state, unread: NOTHING, unsent: NOTHING }));
+    });
   }
 
   /** @returns whether the session is up at the other worker */
@@ -211,18 +274,44 @@ export class MovesOut {
       session.close();
       task.closed++;
     }
+    const deadline = performance.now() + CLOSE_MS;
+    while (this.#hooks.sessions().length > 0 && performance.now() < deadline) await sleep(LOOK_MS);
+    for (const { session } of this.#hooks.sessions()) session.cut();
+    if ((task.state as Task["state"]) === "closing") task.state = "empty";
+  }
+
+  /** Nothing that has come here is cut off by the end of the process. */
+  async #leave(task: Task): Promise<void> {
+    if (task.state !== "empty") return;
+    const changed = new Promise<void>((resolve) => {
+      task.onChanged = resolve;
+    });
+    this.#report(task, "empty");
+    await Promise.race([changed, sleep(LET_GO_MS)]);
+    if ((task.state as Task["state"]) !== "over") await this.#hooks.requestsDone();
     task.state = "over";
   }
 
-  #report({ task, total, moved, lost, closed, left }: Task, isOver: boolean): void {
-    this.#hooks.send({ kind: "moveReport", task, isOver, total, moved, lost, closed, left });
+  #report({ task, total, moved, lost, closed, left }: Task, state: TaskState): void {
+    this.#hooks.send({ kind: "moveReport", task, state, total, moved, lost, closed, left });
   }
 }
 
 /** Why it stays where it is; undefined if nothing is known that hinders it. */
-function obstacleOf(session: MovableSession): string | undefined {
-  const { obstacle } = session;
-  return obstacle ?? (isCarried(session.socket) ? undefined : "transport");
+function obstacleOf({ obstacle, socket }: MovableSession, { heir }: MoveTask): string | undefined {
+  if (obstacle !== undefined) return obstacle;
+  // Its requests could not follow it: they follow all sessions of a worker, or none.
+  if (!socket) return heir === NO_OWNER ? "polling" : undefined;
+  return isCarried(socket) ? undefined : "transport";
+}
+
+async function comesToRest({ isAtRest }: NamedSession): Promise<boolean> {
+  const deadline = performance.now() + REST_MS;
+  while (!isAtRest()) {
+    if (performance.now() > deadline) return false;
+    await sleep(LOOK_MS);
+  }
+  return true;
 }
 
 function sleep(ms: number): Promise<void> {

@@ -20,6 +20,8 @@ const PRIMARY_PID = process.ppid;
 
 export interface NeighboursHost {
   readonly workerId: number;
+  /** The worker that has the sessions whose ids name that one. */
+  ownerNow(owner: number): number;
   /** The server of this worker that has that name. */
   readonly serverOf: ServerOf;
   /** Called for each request that this worker has relayed. */
@@ -102,7 +104,9 @@ export class Neighbours {
   /** The number of the worker that owns a session; {@link NO_OWNER} if none does or it is this one. */
   ownerElsewhere(sessionId: string): number {
     if (!this.#common) return NO_OWNER;
-    const owner = decodeMark(this.#common.tag, sessionId);
+    const marked = decodeMark(this.#common.tag, sessionId);
+    if (marked === NO_OWNER) return NO_OWNER;
+    const owner = this.#host.ownerNow(marked);
     return owner === this.#number ? NO_OWNER : owner;
   }
 

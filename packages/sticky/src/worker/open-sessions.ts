@@ -1,10 +1,12 @@
 /**
- * The open sessions of an Engine.IO server, to tell their clients of its end.
+ * The open sessions of an Engine.IO server: which there are, which requests of them are underway, and how to tell their
+ * clients of its end.
  * Owns: the list, and its listener on the engine. Runs in: workers, and processes without a cluster.
  *
  * `io.close()` drops a session whose client is between two polls without a word, and the next poll gets an error. Here, it
  * gets what says that the session is closed.
  */
+import type { ServerResponse } from "node:http";
 import type { MovableSession, Mover } from "../moves.js";
 import type { Engine } from "./session-marks.js";
 
@@ -17,12 +19,18 @@ interface Session {
     readonly writable: boolean;
     send(packets: { readonly type: "noop" }[]): void;
   };
-  close(): void;
+  close(discard?: boolean): void;
   once(event: "close", listener: () => void): unknown;
 }
 
+interface OpenSession {
+  readonly session: Session;
+  /** How many requests the engine has that are not answered. */
+  requests: number;
+}
+
 export class OpenSessions {
-  readonly #open = new Map<string, Session>();
+  readonly #open = new Map<string, OpenSession>();
   // open → closing: what is opened then is closed at once
   #state: "open" | "closing" = "open";
   #onEmpty: () => void = () => {};
@@ -30,7 +38,7 @@ export class OpenSessions {
   /** Returns the function that ends it; those that are open are kept until their end. */
   watch(engine: Engine): () => void {
     const onConnection = (session: Session) => {
-      this.#open.set(session.id, session);
+      this.#open.set(session.id, { session, requests: 0 });
       session.once("close", () => {
         this.#open.delete(session.id);
         if (this.#open.size === 0) this.#onEmpty();
@@ -41,16 +49,34 @@ export class OpenSessions {
     return () => void engine.off("connection", onConnection);
   }
 
+  has(sessionId: string): boolean {
+    return this.#open.has(sessionId);
+  }
+
+  /** The engine gets a request of a session. */
+  onRequest(sessionId: string, response: ServerResponse): void {
+    const open = this.#open.get(sessionId);
+    if (!open) return;
+    open.requests++;
+    response.once("close", () => open.requests--);
+  }
+
+  /** Whether the engine has no request of the session but a poll that waits. Middlewares may have some for a while. */
+  isAtRest(sessionId: string): boolean {
+    const open = this.#open.get(sessionId);
+    return open === undefined || open.requests === (open.session.transport.writable ? 1 : 0);
+  }
+
   /** Answers the poll of a session that waits, with nothing, as Engine.IO does before an upgrade. The client polls again. */
   endPoll(sessionId: string): void {
-    const transport = this.#open.get(sessionId)?.transport;
+    const transport = this.#open.get(sessionId)?.session.transport;
     if (transport?.name === "polling" && transport.writable) transport.send([{ type: "noop" }]);
   }
 
   /** In place of the application's mover: nothing moves, but a worker that retires closes its sessions all the same. */
   unmoved(): Mover {
     return {
-      sessions: () => [...this.#open.values()].map(unmovable),
+      sessions: () => [...this.#open.values()].map(({ session }) => unmovable(session)),
       land: () => Promise.resolve(false),
     };
   }
@@ -61,18 +87,20 @@ export class OpenSessions {
     const closed = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    for (const session of [...this.#open.values()]) session.close();
+    for (const { session } of [...this.#open.values()]) session.close();
     if (this.#open.size > 0) await closed;
   }
 }
 
 function unmovable(session: Session): MovableSession {
   return {
+    id: session.id,
     socket: undefined,
     obstacle: "mover",
     depart: () => Promise.resolve(undefined),
     onLeft: () => {},
     onLost: () => {},
     close: () => session.close(),
+    cut: () => session.close(true),
   };
 }

@@ -12,6 +12,7 @@ import { NO_OWNER } from "../wire/owner-mark.js";
 import { Neighbours, type NeighboursHost } from "./neighbours.js";
 import { OtherHosts } from "./other-hosts.js";
 import type { Relay } from "./relay.js";
+import type { Successors } from "./successors.js";
 
 /** Another worker, which owns a session. */
 export interface Owner {
@@ -21,11 +22,13 @@ export interface Owner {
   readonly isRouted: boolean;
 }
 
-export interface OwnersHost extends NeighboursHost {
+export interface OwnersHost extends Omit<NeighboursHost, "ownerNow"> {
   /** This process is a worker of a cluster; otherwise it owns all of its sessions. */
   readonly isWorker: boolean;
   /** Called for each request that this worker has relayed to another host. */
   onRelayedToHost(): void;
+  /** Among the workers of a router. */
+  readonly successors: Successors;
 }
 
 /** Of the parent that has started this process, before it may end and another process takes its children. */
@@ -44,8 +47,8 @@ export class Owners {
 
   constructor(host: OwnersHost) {
     this.#host = host;
-    this.#routed = new Neighbours(host);
-    this.#own = new Neighbours(host);
+    this.#routed = new Neighbours({ ...host, ownerNow: (owner) => host.successors.of(owner) });
+    this.#own = new Neighbours({ ...host, ownerNow: (owner) => owner });
     this.#otherHosts = new OtherHosts({
       onRelayed: () => host.onRelayedToHost(),
       onTrouble: ({ message }) => host.tell({ what: "unreachable", uid: -1, code: "", text: message }),
@@ -85,6 +88,27 @@ export class Owners {
   /** A router tells who the other hosts are. */
   meetHosts(hosts: KnownHosts): void {
     this.#otherHosts.meet(hosts);
+  }
+
+  /** This worker, among those of a router. */
+  get workerId(): number {
+    return this.#host.workerId;
+  }
+
+  /** The worker that gets the sessions of this one, or has got them; `undefined` if none does. */
+  heir(): Owner | undefined {
+    return this.#routedOwner(this.#host.successors.of(this.workerId));
+  }
+
+  /** The worker that has the sessions of an owner that is gone; `undefined` if none does or it is this one. */
+  async after({ number, isRouted }: Owner): Promise<Owner | undefined> {
+    if (!isRouted || !process.connected) return undefined;
+    const successor = await this.#host.successors.after(number);
+    return successor === number ? undefined : this.#routedOwner(successor);
+  }
+
+  #routedOwner(number: number): Owner | undefined {
+    return number === this.workerId ? undefined : { number, relay: this.#routed.relay, isRouted: true };
   }
 
   /** A router tells what its workers have in common. */

@@ -29,12 +29,14 @@ import { NO_OWNER } from "../wire/owner-mark.js";
 import { Arrivals } from "./arrivals.js";
 import { Claims } from "./claims.js";
 import { Counts } from "./counts.js";
+import { HeldRequests } from "./held-requests.js";
 import { type Landing, MovesIn } from "./moves-in.js";
 import { MovesOut } from "./moves-out.js";
 import { Owners } from "./owners.js";
 import { untilPrimaryHasRead } from "./primary-fence.js";
 import { RouterAddresses } from "./router-addresses.js";
 import type { Engine } from "./session-marks.js";
+import { Successors } from "./successors.js";
 import { WorkerServer } from "./worker-server.js";
 
 /** How long the primary may take to say that no more connections come. */
@@ -56,10 +58,15 @@ export class Receiver {
     return processWide("receiver", () => new Receiver());
   }
 
+  readonly held = new HeldRequests();
+  readonly #successors = new Successors((worker) =>
+    this.#sendRaw(encodeMove({ kind: "askSuccessor", worker })),
+  );
   /** Of sessions that are not this worker's. */
   readonly owners = new Owners({
     isWorker: cluster.isWorker,
     workerId: cluster.worker?.id ?? 0,
+    successors: this.#successors,
     serverOf: (name) => this.#servers.get(name)?.server,
     onRelayed: () => this.#counts.add("relayed"),
     onRelayedToHost: () => {
@@ -81,19 +88,23 @@ export class Receiver {
   });
   readonly #arrivals = new Arrivals(this.#counts, (name) => this.#open(name));
   readonly #movers = new Map<string, Landing>();
-  readonly #movesOut = new MovesOut({
+  readonly #movesOut = new MovesOut(this.held, {
     sessions: () =>
-      [...this.#movers].flatMap(([name, { mover }]) =>
-        mover.sessions().map((session) => ({ session, name })),
+      [...this.#movers].flatMap(([name, { mover, isAtRest }]) =>
+        mover.sessions().map((session) => ({ session, name, isAtRest: () => isAtRest(session.id) })),
       ),
     peerOf: (socket) => this.#arrivals.peerOf(socket),
     push: (handover) => this.#arrivals.giveBack(handover),
     setKeepAlive: (isOn) => {
       for (const { routed } of this.#movers.values()) routed.setKeepAlive(isOn);
     },
+    requestsDone: async () => {
+      for (const name of this.#movers.keys()) this.owners.leaveRelays(name);
+      await Promise.all([...this.#movers.values()].map(({ routed }) => routed.connectionsDone()));
+    },
     send: (message) => {
       // Who hears that it is over must not count what has left.
-      if (message.kind === "moveReport" && message.isOver) this.#counts.report();
+      if (message.kind === "moveReport" && message.state === "over") this.#counts.report();
       this.#sendRaw(encodeMove(message));
     },
   });
@@ -334,7 +345,13 @@ export class Receiver {
   #onMoveMessage(message: MoveMessage | undefined, handle: Handle | undefined): void {
     switch (message?.kind) {
       case "moveSessions":
+        if (message.heir !== NO_OWNER) this.#successors.set(this.owners.workerId, message.heir);
         return this.#movesOut.start(message);
+      case "letGo":
+        return this.#movesOut.onLetGo(message.task);
+      case "succeeded":
+        this.#successors.set(message.worker, message.successor);
+        return this.#sendRaw(encodeMove({ kind: "heardOf", worker: message.worker }));
       case "stopMoves":
         return this.#movesOut.stop(message.task);
       case "moveSettled":
@@ -344,7 +361,7 @@ export class Receiver {
       case "moveCancelled":
         return this.#movesIn.onCancelled(message.move);
       case "moveConnection":
-        void this.#movesIn.onConnection(message.move, message.name, message.peer, handle);
+        void this.#movesIn.onConnection(message, handle);
     }
   }
 
@@ -352,6 +369,7 @@ export class Receiver {
   readonly #onDisconnect = (): void => {
     this.#claims.giveUp();
     this.#movesOut.close();
+    this.#successors.close();
     for (const [name, subscription] of this.#subscriptions) {
       if (!this.owners.isRouted) break;
       subscription.routed.leave();

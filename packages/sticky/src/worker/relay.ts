@@ -13,11 +13,15 @@ import { framingOf, writeHead } from "./header-fields.js";
 import type { LinkStreams } from "./link-streams.js";
 import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
 import { type OwnerLink, OwnerLinks, type OwnerLinksHost, type Passenger } from "./owner-link.js";
+import { isRelayed, whenLeaving } from "./relayed-socket.js";
 import { RelayedUpgrade } from "./relayed-upgrade.js";
 import { Upload } from "./upload.js";
 
-/** Lets this worker answer: the owner is gone, and with it the session. Nothing has been answered yet. */
-export type AnswerHere = () => void;
+/**
+ * Lets this worker answer: the owner is gone, and with it the session. Nothing has been answered yet.
+ * @param isWhole nothing of the request was used, so that it can go elsewhere as well
+ */
+export type AnswerHere = (isWhole: boolean) => void;
 
 export class Relay {
   readonly #links: OwnerLinks;
@@ -55,6 +59,13 @@ export class Relay {
     this.#requests.add(relayed);
     response.once("close", () => this.#requests.delete(relayed));
     if (this.#leaving.has(name)) relayed.leave();
+    // The worker that has sent it here may end as well.
+    if (isRelayed(request.socket)) {
+      response.once(
+        "close",
+        whenLeaving(request.socket, () => relayed.leave()),
+      );
+    }
     relayed.start();
   }
 
@@ -65,7 +76,7 @@ export class Relay {
     request: IncomingMessage,
     client: Duplex,
     head: Buffer,
-    here: AnswerHere,
+    here: () => void,
   ): void {
     const link = this.#links.to(owner);
     const onRelayed = () => this.#count(name, owner, "upgrade");
@@ -158,8 +169,9 @@ class RelayedRequest implements Passenger {
   }
 
   onUnreachable(why: "gone" | "busy"): void {
+    const isWhole = this.#isWhole;
     if (!this.#finish()) return;
-    if (why === "gone") this.#here();
+    if (why === "gone") this.#here(isWhole);
     else this.#answer.fail(503);
   }
 
@@ -206,11 +218,16 @@ class RelayedRequest implements Passenger {
       this.#link.board(this);
       return;
     }
+    const isWhole = this.#isWhole;
     this.#finish();
     if (hasBegun || why === "cut") this.#answer.cut();
-    else if (why === "refused") this.#here();
+    else if (why === "refused") this.#here(isWhole);
     // What is lost may have been executed; what was not used has not.
     else this.#answer.fail(why === "unused" ? 503 : 502);
+  }
+
+  get #isWhole(): boolean {
+    return this.#state === "waiting" || !mayHaveBody(this.#request);
   }
 
   readonly #onClientGone = (): void => {

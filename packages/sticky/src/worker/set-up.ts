@@ -11,6 +11,7 @@ import type { DrainOptions, WorkerOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import { beforeEndBySignal } from "../signal-end.js";
 import type { WorkerEvents, WorkerProcessStats } from "../stats.js";
+import { Deadline } from "./deadline.js";
 import { forwardStrays } from "./forwarder.js";
 import { OpenSessions } from "./open-sessions.js";
 import { Pollers } from "./pollers.js";
@@ -95,16 +96,25 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     const onClosed = () => this.undo();
     routed.once("closing", onClosing).once("closed", onClosed);
     this.#releases.push(
-      receiver.addMover(name, { mover: mover ?? this.#sessions.unmoved(), routed }),
+      receiver.addMover(name, {
+        mover: mover ?? this.#sessions.unmoved(),
+        routed,
+        isAtRest: (sessionId) => this.#sessions.isAtRest(sessionId),
+      }),
       () => routed.off("closing", onClosing).off("closed", onClosed),
       routed.attach({ path: io.path(), awaited: () => this.#pollers.awaited() }),
       receiver.watchSessions(engine),
       this.#sessions.watch(engine),
       markSessionIds(engine, () => owners.mark()),
       forwardStrays(engine, name, {
+        isHere: (sessionId) => this.#sessions.has(sessionId),
+        untilSettled: (sessionId) => receiver.held.until(sessionId),
         ownerElsewhere: (sessionId) => owners.elsewhere(sessionId),
+        heir: () => owners.heir(),
+        ownerAfter: (owner) => owners.after(owner),
+        onRequest: (sessionId, response) => this.#sessions.onRequest(sessionId, response),
         onForwardedIn: () => receiver.countForwardedIn(),
-        onRequest: (sessionId, request, response) => this.#pollers.onRequest(sessionId, request, response),
+        onClientRequest: (...request) => this.#pollers.onRequest(...request),
         endPoll: (sessionId) => this.#sessions.endPoll(sessionId),
         move: (socket, ...where) => receiver.move(socket, ...where),
       }),
@@ -247,20 +257,4 @@ function drainBeforeEnd(setup: Setup): () => void {
     gathered.release?.();
     gathered.release = undefined;
   };
-}
-
-/** A moment to come. */
-class Deadline {
-  readonly passed: Promise<void>;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(ms: number) {
-    this.passed = new Promise((resolve) => {
-      this.#timer = setTimeout(resolve, ms);
-    });
-  }
-
-  cancel(): void {
-    clearTimeout(this.#timer);
-  }
 }

@@ -8,6 +8,7 @@ import type { Server as NetServer, Socket } from "node:net";
 import { CarriedSocket } from "../handle/carried-socket.js";
 import { adoptHandle, type Handle, trackHttpConnections } from "../handle/node-internals.js";
 import type { ListenAddress } from "../wire/messages.js";
+import { Deadline } from "./deadline.js";
 import { KeepAlive } from "./keep-alive.js";
 import { Listening } from "./listening.js";
 
@@ -26,6 +27,8 @@ export interface WorkerServerEvents {
 
 /** How long an idle connection of a client that polls has for one more request. */
 const IDLE_MS = 1_000;
+/** How long the connections of a worker that has no sessions any more may take to end. */
+const CONNECTIONS_MS = 3_000;
 
 /** A Socket.IO server on the server. */
 export interface Attached {
@@ -147,6 +150,17 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
       for (const { path } of this.#attached) if (target.startsWith(path)) return false;
       return true;
     });
+  }
+
+  /** Waits until no answer is in progress and no connection is open, or some seconds. */
+  async connectionsDone(): Promise<void> {
+    const deadline = new Deadline(CONNECTIONS_MS);
+    await Promise.race([this.#keepAlive.requestsDone(() => true), deadline.passed]);
+    while (this.#sockets.size > 0 && !deadline.isOver) {
+      const [socket] = this.#sockets;
+      await Promise.race([new Promise((resolve) => socket?.once("close", resolve)), deadline.passed]);
+    }
+    deadline.cancel();
   }
 
   /** Cuts all connections off. */

@@ -1,0 +1,215 @@
+/** Sessions whose clients poll move between two polls; their requests follow them. */
+import { once } from "node:events";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
+import { httpRequest } from "@holdfast/harness";
+import { expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { openPolling, type RawPolling } from "./harness/raw-polling.js";
+import { clientFrame, RawWebSocket } from "./harness/raw-websocket.js";
+
+const start = startsClusters(
+  {
+    workers: 1,
+    moves: true,
+    io: { connectionStateRecovery: {} },
+    setUpWorker: (ctx) => {
+      ctx.io.on("connection", (socket) => {
+        socket.on("echo", (value) => socket.emit("echoed", value, ctx.cluster.worker?.id));
+      });
+    },
+  },
+  (cluster) => cluster.untilJoined(),
+);
+const clients = closedAfterEach(new Clients());
+const agents = closedAfterEach({
+  keepAlive: new Agent({ keepAlive: true }),
+  close() {
+    this.keepAlive.destroy();
+  },
+});
+
+/** Begins to move all sessions of a worker. */
+function retire({ primary }: TestCluster, from: RemoteWorker, to: RemoteWorker) {
+  return primary.run(
+    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }),
+    from.workerId,
+    to.workerId,
+  );
+}
+
+/** Has the primary count the sessions that have moved. */
+async function countMoves({ primary }: TestCluster): Promise<void> {
+  await primary.run(async (ctx) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    ctx.store.landed = 0;
+    subscribe("holdfast:sticky:landed", () => ctx.store.landed++);
+  });
+}
+
+function untilMoved({ primary }: TestCluster, sessions: number): Promise<unknown> {
+  return primary.run((ctx, count) => ctx.until(() => ctx.store.landed >= count), sessions);
+}
+
+/** Polls until something comes that is no "noop" and no ping. */
+async function nextPacket({ poll, post }: RawPolling): Promise<string> {
+  for (;;) {
+    const packets = await poll();
+    if (packets.includes("2")) await post("3");
+    const found = packets.find((packet) => packet !== "6" && packet !== "2");
+    if (found !== undefined) return withoutOffset(found);
+  }
+}
+
+/** A packet as it would be without connection state recovery. */
+function withoutOffset(packet: string): string {
+  return packet.replace(/,"[\w-]{4}0[0-9a-z]{9}"\]$/, "]");
+}
+
+test("requests in progress are finished, what waits goes along, and all that come later follow", async () => {
+  const cluster = await start();
+  const open = () => openPolling(cluster.url);
+  const [waiting, idle, posting, half] = await Promise.all([open(), open(), open(), open()]);
+  const get = { agent: agents.keepAlive };
+  const held = httpRequest(waiting.url, get);
+  await waiting.untilWaiting(cluster.a);
+  await idle.post('42["echo","before"]');
+  await half.post('451-["echo",{"_placeholder":true,"num":0}]');
+  const upload = beginPost(posting, '42["echo",', '"whole"]');
+  await upload.hasBegun(cluster.a);
+
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  await countMoves(cluster);
+  const retired = retire(cluster, cluster.a, successor);
+  const answer = await held;
+  expect([answer.status, answer.text]).toEqual([200, "6"]);
+  await untilMoved(cluster, 3);
+  // Over the connection that it had, which ends at the old worker.
+  const next = httpRequest(waiting.url, get);
+  await waiting.untilWaiting(successor);
+  await waiting.post('42["echo","later"]');
+  const later = await next;
+  expect([withoutOffset(later.text), later.localPort]).toEqual([
+    `42["echoed","later",${successor.workerId}]`,
+    answer.localPort,
+  ]);
+  upload.finish();
+  expect(await upload.answered).toEqual([200, "ok"]);
+  expect(await retired).toMatchObject({ outcome: "done", moved: 4, lost: 0, closed: 0 });
+  // Nothing of it is needed any more.
+  await cluster.a.kill();
+
+  const { workerId } = successor;
+  await half.post("bAQID");
+  expect(await nextPacket(half)).toBe(`451-["echoed",{"_placeholder":true,"num":0},${workerId}]`);
+  expect(await nextPacket(idle)).toBe(`42["echoed","before",${cluster.a.workerId}]`);
+  expect(await nextPacket(posting)).toBe(`42["echoed","whole",${cluster.a.workerId}]`);
+  const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
+  expect(moves).toMatchObject({ moved: 4, polling: 4, lost: 0, closed: 0 });
+});
+
+/** A request with data, of which the end comes later. */
+function beginPost({ url, sid }: RawPolling, before: string, after: string) {
+  const sent: ClientRequest = request(url, {
+    method: "POST",
+    agent: false,
+    headers: { "content-length": before.length + after.length },
+  });
+  sent.write(before);
+  const answered = once(sent, "response").then(async ([response]: IncomingMessage[]) => {
+    const chunks = (await response?.toArray()) as Buffer[];
+    return [response?.statusCode, Buffer.concat(chunks).toString()];
+  });
+  return {
+    answered,
+    hasBegun: (worker: RemoteWorker) =>
+      worker.run(async (ctx, id) => {
+        const all = ctx.io.engine as unknown as {
+          clients: Record<string, { transport: { dataReq?: object } }>;
+        };
+        await ctx.until(() => all.clients[id]?.transport.dataReq !== undefined);
+      }, sid),
+    finish: () => sent.end(after),
+  };
+}
+
+test("an upgrade is dropped before the client has heard that it works, and waited for after that", async () => {
+  const cluster = await start();
+  const [early, late] = await Promise.all([openPolling(cluster.url), openPolling(cluster.url)]);
+  const [silent, answered] = await Promise.all([
+    RawWebSocket.probe(cluster.port, early.sid),
+    RawWebSocket.probe(cluster.port, late.sid),
+  ]);
+  answered.send(clientFrame("2probe"));
+  await answered.untilMessage((message) => message === "3probe");
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  await countMoves(cluster);
+  const retired = retire(cluster, cluster.a, successor);
+  await untilMoved(cluster, 1);
+  expect(await silent.untilClosed()).not.toBe("cut");
+  answered.send(clientFrame("5"));
+  expect(await retired).toMatchObject({ outcome: "done", moved: 2, lost: 0, closed: 0 });
+  answered.send(clientFrame('42["echo",1]'));
+  const echo = `42["echoed",1,${successor.workerId}]`;
+  await answered.untilMessage((message) => withoutOffset(message) === echo);
+  // The other one can try again, now that its session has come to rest.
+  const again = await RawWebSocket.probe(cluster.port, early.sid);
+  again.send(clientFrame("2probe"));
+  await again.untilMessage((message) => message === "3probe");
+  again.send(clientFrame("5"));
+  again.send(clientFrame('42["echo",1]'));
+  await again.untilMessage((message) => withoutOffset(message) === echo);
+  for (const each of [silent, answered, again]) each.close();
+  expect(cluster.output).toBe("");
+});
+
+test("requests find a session that has moved again and again, by whichever worker", async () => {
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
+  const all = await Promise.all(
+    Array.from({ length: 6 }, () =>
+      clients.connect(cluster.url, { transports: ["polling"], agent: agents.keepAlive } as object),
+    ),
+  );
+  const ends: string[] = [];
+  for (const { socket } of all) socket.on("disconnect", (reason) => ends.push(reason));
+  const where = async () => {
+    const answers = all.map((client) => client.next("echoed"));
+    for (const { socket } of all) socket.emit("echo", 1);
+    return new Set((await Promise.all(answers)).map(([, workerId]) => workerId as number));
+  };
+  expect(await where()).toEqual(new Set([a.workerId, b.workerId]));
+  let last = a;
+  for (let i = 0; i < 2; i++) {
+    const successor = await cluster.fork();
+    await cluster.untilJoined();
+    expect(await retire(cluster, last, successor)).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
+    await last.kill();
+    expect(await where()).toEqual(new Set([successor.workerId, b.workerId]));
+    last = successor;
+  }
+  // Its successor has been started after the first had gone.
+  expect(await retire(cluster, b, last)).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
+  await b.kill();
+  expect(await where()).toEqual(new Set([last.workerId]));
+  expect(ends).toEqual([]);
+});
+
+test("where a part of the sessions moves, clients that poll stay", async () => {
+  const cluster = await start();
+  const client = await clients.connect(cluster.url, { transports: ["polling"] });
+  const other = await cluster.fork();
+  await cluster.untilJoined();
+  const result = await cluster.primary.run(
+    (ctx, from, to) => ctx.router.moveSessions({ id: from }, { id: to }),
+    cluster.a.workerId,
+    other.workerId,
+  );
+  expect(result).toMatchObject({ outcome: "done", moved: 0, lost: 0, left: { polling: 1 } });
+  const echoed = client.next("echoed");
+  client.socket.emit("echo", 1);
+  expect(await echoed).toEqual([1, cluster.a.workerId]);
+});
