@@ -15,12 +15,13 @@ afterEach(async () => {
 /** The commands under a heading, each line one. */
 function commandsOf(heading: string): string[] {
   const [, section = ""] = read("README.md").split(new RegExp(`^## ${heading}$`, "m"));
-  return [...(section.split(/^## /m)[0] ?? "").matchAll(/^ {4}(\S.*)$/gm)].map(([, command = ""]) => command);
+  const text = (section.split(/^## /m)[0] ?? "").replaceAll(/\\\n */g, "");
+  return [...text.matchAll(/^ {4}(\S.*)$/gm)].map(([, command = ""]) => command);
 }
 
 test("the packages are built, packed and installed as it says, without a warning", async () => {
   const [published, build, pack, install] = commandsOf("Install");
-  expect(published).toMatch(/^npm install @holdfast\/adapter @holdfast\/sticky socket\.io$/);
+  expect(published).toMatch(/^npm install @holdfast\/cluster socket\.io$/);
   project = await Project.create({ "app/package.json": "{}" });
   const { stdout: files } = await new Project(ROOT).run("git", [
     "ls-files",
@@ -37,6 +38,8 @@ test("the packages are built, packed and installed as it says, without a warning
   expect(stdout).toMatch(/^\s*added \d+ packages/);
   expect(stderr).toBe("");
   const load =
-    'console.log(typeof require("@holdfast/adapter").createAdapter, typeof require("@holdfast/sticky"))';
-  expect((await project.run("sh", ["-ec", `cd app; node -e '${load}'`])).stdout).toBe("function object\n");
+    'for (const name of ["adapter", "sticky", "cluster"]) console.log(typeof require("@holdfast/" + name))';
+  expect((await new Project(join(project.folder, "app")).run("node", ["-e", load])).stdout).toBe(
+    "object\n".repeat(3),
+  );
 });
