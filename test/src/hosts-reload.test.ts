@@ -3,10 +3,18 @@ import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
+import { RoundRobin } from "./harness/round-robin.js";
 import type { Supervised } from "./harness/supervised.js";
 
 const { start } = startsSupervised();
 const clients = closedAfterEach(new RecoveringClients());
+
+const balancers = closedAfterEach({
+  list: [] as RoundRobin[],
+  close() {
+    for (const balancer of this.list.splice(0)) balancer.close();
+  },
+});
 
 /** Keeps what the host's hub complains of. */
 function listen({ primary }: Supervised): Promise<void> {
@@ -21,7 +29,7 @@ const complaints = ({ primary }: Supervised): Promise<string[]> =>
   primary.run(() => (globalThis as unknown as { complaints: string[] }).complaints);
 
 test.skipIf(findRedisServer() === undefined)(
-  "sessions move, what is left behind still answers, and other hosts are not bothered",
+  "sessions move, also those that poll by way of both hosts, what is left behind still answers, and nothing is told",
   async () => {
     const redis = await RedisServer.start();
     try {
@@ -32,6 +40,9 @@ test.skipIf(findRedisServer() === undefined)(
         start({ backplane, options: { workers: 1 }, how: { adapter: { interest: false } } }),
       ]);
       await Promise.all([listen(here), listen(there)]);
+      const balancer = await RoundRobin.open(here.port, there.port);
+      balancers.list.push(balancer);
+      const polling = await clients.connect(balancer.url, { transports: ["polling"] });
       const [moved, other] = await Promise.all([clients.connect(here.url), clients.connect(there.url)]);
       await here.worker(0).run((ctx) => {
         const { sockets } = ctx.io.sockets;
@@ -49,11 +60,12 @@ test.skipIf(findRedisServer() === undefined)(
       const asked = here.worker(0).next("asked");
       const answer = moved.socket.emitWithAck("ask");
       await asked;
-      expect(await here.reload()).toMatchObject({ moved: 1, closed: 0 });
+      expect(await here.reload()).toMatchObject({ moved: 2, closed: 0 });
       await answer;
       await here.worker(0).run((ctx) => void ctx.io.emit("afterwards"));
-      await Promise.all([moved, other].map((client) => client.has("afterwards")));
-      expect(moved.connects).toHaveLength(1);
+      await Promise.all([moved, other, polling].map((client) => client.has("afterwards")));
+      await polling.socket.emitWithAck("join", "tea");
+      expect([moved, polling].map(({ connects }) => connects.length)).toEqual([1, 1]);
       expect(await Promise.all([here, there].map(complaints))).toEqual([[], []]);
     } finally {
       await redis.close();

@@ -14,6 +14,7 @@ import type { HostWayStats } from "../stats.js";
 import { decodeHostAddress, encodeHostAddress } from "../wire/host-address.js";
 import { proofKey } from "../wire/host-proof.js";
 import type { KnownHost } from "../wire/messages.js";
+import { Heirs } from "./heirs.js";
 import type { WorkerDoor } from "./host-link.js";
 import { HostPort } from "./host-port.js";
 import { HostWatch } from "./host-watch.js";
@@ -57,6 +58,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   readonly #address: string;
   readonly #roster: Roster;
   readonly #keeper = RendezvousKeeper.get();
+  readonly #heirs = Heirs.get();
   readonly #where: { readonly host: string; readonly port: number };
   /** `undefined` until this host has joined others: without them, there is nothing to listen for. */
   #port: HostPort | undefined;
@@ -182,9 +184,9 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   };
 
   #doorOf(workerId: number): WorkerDoor | "gone" | "closed" {
-    const worker = cluster.workers?.[workerId];
-    if (!worker || worker.isDead()) return "gone";
-    return this.#keeper.doorOf(workerId) ?? "closed";
+    const lives = (id: number) => cluster.workers?.[id]?.isDead() === false;
+    const owner = this.#heirs.of(workerId, lives);
+    return lives(owner) ? (this.#keeper.doorOf(owner) ?? "closed") : "gone";
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): void {

@@ -41,16 +41,16 @@ const requestOf = (target: number, by = parties, of = key) =>
 
 test("literal messages", () => {
   const hex = (bytes: Buffer) => bytes.toString("hex");
-  expect(hex(encodeGreeting(parties.caller))).toBe(`6866686f02${"01".repeat(32)}0468657265`);
-  expect(hex(encodeVersion())).toBe("02");
+  expect(hex(encodeGreeting(parties.caller))).toBe(`6866686f03${"01".repeat(32)}0468657265`);
+  expect(hex(encodeVersion())).toBe("03");
   const key32 = proofKey("x");
   expect(hex(encodeChallenge(key32, parties))).toBe(
-    `02${"02".repeat(32)}` +
-      "a0a84a32731128b4970de3e7e4c1534ad8a56529f267f0a6f1ae510a8ff19b4c" +
+    `03${"02".repeat(32)}` +
+      "dda1cf9870e1980260ac340eb9c283bdc7d8a93c13b0f7fe02c0cca235aa2cdf" +
       "057468657265",
   );
   expect(hex(encodeRequest(key32, parties, 258))).toBe(
-    "02010000" + "3dcda877ffb5c52432663465fb221fae805167cab86bc14cb1e59a929a03c3dd",
+    "02010000" + "e34e871c2fca077d4c48d4354c491303ae7ac3f4ea2dab4523db4719db41c3ad",
   );
 });
 

@@ -27,7 +27,7 @@ function read(bytes: Buffer, stops: number[] = []): { frames: Frame[]; ok: boole
 
 test("literal frames", () => {
   const hex = (frame: Buffer) => frame.toString("hex");
-  expect(hex(encodeHello("ab"))).toBe("03000001" + "00000000" + "02" + "6162");
+  expect(hex(encodeHello("ab"))).toBe("03000001" + "00000000" + "03" + "6162");
   expect(hex(encodeFrame(FrameType.data, 258, Buffer.from("xyz")))).toBe("03000004" + "02010000" + "78797a");
   expect(hex(encodeFrame(FrameType.end, 0xffff_ffff))).toBe("00000005" + "ffffffff");
   expect(hex(encodeCredit(1, 65_537))).toBe("04000008" + "01000000" + "01000100");
@@ -83,5 +83,5 @@ test("nothing throws, and what is not a frame is refused", () => {
   const long = encodeFrame(FrameType.data, 1);
   long.writeUIntLE(MAX_PAYLOAD_BYTES + 1, 0, 3);
   expect(read(long).ok).toBe(false);
-  for (const type of [0, 10, 255]) expect(read(Buffer.of(0, 0, 0, type, 0, 0, 0, 0)).ok).toBe(false);
+  for (const type of [0, 11, 255]) expect(read(Buffer.of(0, 0, 0, type, 0, 0, 0, 0)).ok).toBe(false);
 });

@@ -9,9 +9,9 @@
  */
 
 /** Version of this format; the greeting carries it. */
-export const LINK_VERSION = 2;
+export const LINK_VERSION = 3;
 
-/** Frame types; the numbers are part of version 2. */
+/** Frame types; the numbers are part of version 3. */
 export const FrameType = {
   /** relay → owner, first on a link: [version (1 byte), the cluster's secret] */
   hello: 1,
@@ -31,6 +31,8 @@ export const FrameType = {
   credit: 8,
   /** relay → owner: the relaying worker ends, so a poll that waits on this stream should be answered. [] */
   leave: 9,
+  /** owner → relay: open no more streams on this link: a new one leads to whoever has the owner's sessions now. [] */
+  goAway: 10,
 } as const;
 
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
@@ -136,7 +138,7 @@ export class LinkFrameReader {
     const first = input.readUInt32LE(0);
     const length = first & 0xff_ffff;
     const type = first >>> 24;
-    if (length > MAX_PAYLOAD_BYTES || type < FrameType.hello || type > FrameType.leave) return -1;
+    if (length > MAX_PAYLOAD_BYTES || type < FrameType.hello || type > FrameType.goAway) return -1;
     const stream = input.readUInt32LE(4);
     if (type === FrameType.data) {
       this.#stream = stream;

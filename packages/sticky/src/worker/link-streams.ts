@@ -149,7 +149,7 @@ export class LinkStreams implements StreamCarrier {
 
   #onFrame(type: FrameType, id: number, payload: Buffer): void {
     if (this.#state === "closed") return;
-    if (type <= FrameType.open) {
+    if (type <= FrameType.open || type === FrameType.goAway) {
       if (!this.#events.onControl(type, id, payload)) this.#socket.destroy();
       return;
     }

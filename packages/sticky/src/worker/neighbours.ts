@@ -110,6 +110,11 @@ export class Neighbours {
     return owner === this.#number ? NO_OWNER : owner;
   }
 
+  /** This worker's sessions are another one's now: those that reach it here ask anew. */
+  goAway(): void {
+    this.#server?.goAway();
+  }
+
   /**
    * Others find this worker no more, and it reaches no others. What is on its way is finished.
    * Settles when the others have the answers that were in progress here.

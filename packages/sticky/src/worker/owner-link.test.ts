@@ -5,8 +5,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { encodeHello } from "../../dist/wire/link-frame.js";
+import { encodeOrigin } from "../../dist/wire/origin.js";
+import type { LinkStreams } from "../../dist/worker/link-streams.js";
 import { type Door, OwnerLink, type OwnerLinkHost } from "../../dist/worker/owner-link.js";
 import { PrivateServer } from "../../dist/worker/private-server.js";
 
@@ -49,8 +51,11 @@ function linkTo(host: Partial<OwnerLinkHost>) {
   return { link, board, troubles, overs: () => overs };
 }
 
-async function listen(path = join(home, "1"), secret = "secret"): Promise<Server> {
-  const server = new PrivateServer(secret, () => undefined);
+async function listen(
+  path = join(home, "1"),
+  secret = "secret",
+  server = new PrivateServer(secret, () => undefined),
+): Promise<Server> {
   const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
   releases.push(() => listener.close());
   await once(listener.listen(path), "listening");
@@ -66,6 +71,30 @@ test("a socket that is missing, or that a dead process has left, means that the 
   const left = linkTo({});
   expect(await left.board().fate).toBe("gone");
   expect([...missing.troubles, ...left.troubles]).toEqual([]);
+});
+
+test("an owner that sends the link away is asked for anew, and what is in progress there goes on", async () => {
+  const former = new PrivateServer("secret", () => createServer());
+  await listen(join(home, "1"), "secret", former);
+  await listen(join(home, "2"));
+  let door = "1";
+  const { link, board, overs } = linkTo({ door: () => ({ path: join(home, door), secret: "secret" }) });
+  const streams = await new Promise<LinkStreams>((resolve) => {
+    link.board({ waitingBytes: 0, onLink: resolve, onUnreachable: () => {} });
+  });
+  const stream = streams.open(
+    encodeOrigin({ name: "/", remote: undefined, local: undefined, tls: undefined }),
+  );
+  door = "2";
+  former.goAway();
+  await vi.waitUntil(() => overs() === 1);
+  const linked = new Promise<LinkStreams>((resolve) => {
+    link.board({ waitingBytes: 0, onLink: resolve, onUnreachable: () => {} });
+  });
+  expect(await linked).not.toBe(streams);
+  expect(stream.ending).toBe("none");
+  expect(await board().fate).toBe("linked");
+  stream.destroy();
 });
 
 test("after sockets were removed, a missing one is waited for", async () => {

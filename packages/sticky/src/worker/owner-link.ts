@@ -71,6 +71,8 @@ export class OwnerLink {
   // any → closed
   #state: "idle" | "connecting" | "pausing" | "open" | "closed" = "idle";
   #streams: LinkStreams | undefined;
+  /** What is finished on connections that the owner wants no more. */
+  readonly #former = new Set<LinkStreams>();
   /** Stops the call of the owner's host. */
   #hangUp: (() => void) | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -112,7 +114,11 @@ export class OwnerLink {
     this.#state = "closed";
     this.#turnAway("gone");
     streams?.drain();
-    if (cutAfterMs !== undefined) setTimeout(() => streams?.destroy(), cutAfterMs).unref();
+    if (cutAfterMs === undefined) return;
+    const cut = () => {
+      for (const each of [streams, ...this.#former]) each?.destroy();
+    };
+    setTimeout(cut, cutAfterMs).unref();
   }
 
   #hasRoom(streams: LinkStreams): boolean {
@@ -146,10 +152,10 @@ export class OwnerLink {
   }
 
   #carry(socket: Socket): LinkStreams {
-    const streams = new LinkStreams(socket, {
-      onControl: (type) => this.#onControl(type),
+    const streams: LinkStreams = new LinkStreams(socket, {
+      onControl: (type) => (type === FrameType.goAway ? this.#onGoAway(streams) : this.#onControl(type)),
       onRoom: () => this.#admit(),
-      onClose: (error) => this.#onClose(error),
+      onClose: (error) => this.#former.delete(streams) || this.#onClose(error),
     });
     this.#streams = streams;
     return streams;
@@ -162,6 +168,18 @@ export class OwnerLink {
     this.#retryMs = FIRST_RETRY_MS;
     this.#troubledSince = undefined;
     this.#admit();
+    return true;
+  }
+
+  /** Somebody else has the owner's sessions: whoever waits, and whoever comes, asks anew where. */
+  #onGoAway(streams: LinkStreams): boolean {
+    if (this.#state === "closed") return true;
+    if (this.#state !== "open" || this.#streams !== streams) return this.#former.has(streams);
+    this.#former.add(streams);
+    this.#streams = undefined;
+    streams.drain();
+    if (this.#waiting.size === 0) this.#becomeIdle();
+    else this.#connect();
     return true;
   }
 

@@ -136,6 +136,11 @@ export class Owners {
     void this.#own.enter();
   }
 
+  /** All sessions of this worker are another one's, and its router says so to whoever asks. */
+  goAway(): void {
+    this.#routed.goAway();
+  }
+
   /** See {@link Neighbours.leave}. */
   async leave(): Promise<void> {
     this.#otherHosts.leave();

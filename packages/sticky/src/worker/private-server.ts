@@ -34,6 +34,8 @@ export class PrivateServer {
   readonly #serverOf: ServerOf;
   readonly #onTrouble: (error: Error) => void;
   readonly #links = new Set<LinkStreams>();
+  /** Those of workers that have shown the secret. */
+  readonly #known = new Set<LinkStreams>();
   /** Called when a stream has closed. */
   readonly #watchers = new Set<() => void>();
   /** HTTP parsers for servers that have none of their own. */
@@ -55,13 +57,16 @@ export class PrivateServer {
         if (isKnown) return this.#onOpen(link, type, stream, payload);
         clearTimeout(deadline);
         isKnown = type === FrameType.hello && isSame(payload, this.#hello);
-        if (isKnown) link.send(encodeFrame(FrameType.welcome, 0));
-        return isKnown;
+        if (!isKnown) return false;
+        this.#known.add(link);
+        link.send(encodeFrame(FrameType.welcome, 0));
+        return true;
       },
       onRoom: () => this.#onRoom(),
       onClose: (error) => {
         clearTimeout(deadline);
         this.#links.delete(link);
+        this.#known.delete(link);
         this.#onRoom();
         // Who does not know the secret may send what he likes.
         if (error && isKnown && !ENDED.has((error as NodeJS.ErrnoException).code ?? ""))
@@ -69,6 +74,11 @@ export class PrivateServer {
       },
     });
     this.#links.add(link);
+  }
+
+  /** Sends those away that have links here: this worker has given its sessions to another one. */
+  goAway(): void {
+    for (const link of this.#known) link.send(encodeFrame(FrameType.goAway, 0));
   }
 
   /** Settles when no stream is open any more and all is written, or after some seconds. */

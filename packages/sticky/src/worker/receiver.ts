@@ -99,6 +99,7 @@ export class Receiver {
       for (const { routed } of this.#movers.values()) routed.setKeepAlive(isOn);
     },
     requestsDone: async () => {
+      this.owners.goAway();
       for (const name of this.#movers.keys()) this.owners.leaveRelays(name);
       await Promise.all([...this.#movers.values()].map(({ routed }) => routed.connectionsDone()));
     },
