@@ -1,0 +1,123 @@
+/** Owners on other hosts: whom a session id names, and what becomes of requests that cannot get there. */
+import { once } from "node:events";
+import { createServer as createHttpServer, type Server as HttpServer, request } from "node:http";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { encodeMark } from "../../dist/wire/owner-mark.js";
+import { OtherHosts } from "../../dist/worker/other-hosts.js";
+
+const TAG = "Ab3-xY";
+const ends: (() => unknown)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0).reverse()) end();
+});
+
+const listening = async (server: Server | HttpServer): Promise<number> => {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  ends.push(() => server.close());
+  return (server.address() as AddressInfo).port;
+};
+
+/** What looks like a host port, and never says anything. */
+async function silentHost(): Promise<{ port: number; sockets: Set<Socket>; taken(): number }> {
+  const sockets = new Set<Socket>();
+  let taken = 0;
+  const server = createServer((socket) => {
+    taken++;
+    sockets.add(socket);
+    socket.on("error", () => {}).resume();
+    socket.once("close", () => sockets.delete(socket));
+  });
+  ends.push(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  return { port: await listening(server), sockets, taken: () => taken };
+}
+
+const told = (port: number, name = "there") => ({
+  name: "here",
+  secret: "secret",
+  others: [{ name, tag: TAG, host: "127.0.0.1", port }],
+});
+
+/** A worker that relays every request to the owner that its path names, or answers 400 itself. */
+async function relaying(hosts: OtherHosts): Promise<(sid: string) => Promise<number>> {
+  const server = createHttpServer((incoming, response) => {
+    const here = () => void response.writeHead(400).end();
+    const owner = hosts.ownerOf(incoming.url?.slice(1) ?? "");
+    if (owner) owner.relay.request(owner.number, "default", incoming, response, here);
+    else here();
+  });
+  const port = await listening(server);
+  return (sid) =>
+    new Promise((resolve, reject) => {
+      const outgoing = request({ port, path: `/${sid}`, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      ends.push(() => outgoing.destroy());
+      outgoing.on("error", reject).end();
+    });
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+test("a session id names a worker of the host with its tag, as long as there is one", () => {
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: () => {} });
+  const sid = `${encodeMark(TAG, 7)}abc`;
+  expect(hosts.ownerOf(sid)).toBeUndefined();
+  hosts.meet(told(1));
+  const owner = hosts.ownerOf(sid);
+  expect(owner).toMatchObject({ number: 7, isRouted: false });
+  for (const other of ["", TAG, `${TAG}A A7abc`, `uvwxyz${sid.slice(6)}`]) {
+    expect(hosts.ownerOf(other)).toBeUndefined();
+  }
+  hosts.meet(told(1));
+  expect(hosts.ownerOf(sid)?.relay).toBe(owner?.relay);
+  // Another process, or another port: nothing of the way before is used again.
+  hosts.meet(told(2));
+  const moved = hosts.ownerOf(sid);
+  expect(moved?.relay).not.toBe(owner?.relay);
+  hosts.meet(told(2, "third"));
+  expect(hosts.ownerOf(sid)?.relay).not.toBe(moved?.relay);
+  hosts.meet({ ...told(2), others: [] });
+  expect(hosts.ownerOf(sid)).toBeUndefined();
+});
+
+test("however many workers are made up, a few calls are made at a time; when the host goes, all are answered", async () => {
+  const host = await silentHost();
+  const troubles: Error[] = [];
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: (error) => troubles.push(error) });
+  hosts.meet(told(host.port));
+  const ask = await relaying(hosts);
+  const answers = Array.from({ length: 20 }, (_, i) => ask(`${encodeMark(TAG, i)}forged`));
+  await until(() => host.taken() >= 4);
+  hosts.meet({ ...told(host.port), others: [] });
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([400]));
+  await until(() => host.sockets.size === 0);
+  expect([host.taken(), troubles]).toEqual([4, []]);
+});
+
+test("a host that does not answer is not gone: after a while, requests are refused, and it is told", {
+  timeout: 60_000,
+}, async () => {
+  const host = await silentHost();
+  const troubles: string[] = [];
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: ({ message }) => troubles.push(message) });
+  hosts.meet(told(host.port));
+  const ask = await relaying(hosts);
+  expect(await ask(`${encodeMark(TAG, 1)}sid`)).toBe(503);
+  expect(troubles[0]).toBe(`host there at 127.0.0.1:${host.port}: it does not answer`);
+});
+
+test("a host where nobody listens is gone", async () => {
+  const { port } = await silentHost();
+  for (const end of ends.splice(0)) end();
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: () => {} });
+  hosts.meet(told(port));
+  const ask = await relaying(hosts);
+  expect(await ask(`${encodeMark(TAG, 1)}sid`)).toBe(400);
+});
