@@ -162,21 +162,16 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     const own = await two.primary.run(async (ctx) => {
       const known = ctx.hub.hosts as HostDirectory;
       await known.ready();
-      known.publish("10.0.0.2:7000");
+      await known.publish("10.0.0.2:7000");
       return { name: known.name, secret: known.secret };
     });
     expect(await seen).toEqual({
       others: [{ name: own.name, address: "10.0.0.2:7000" }],
       secret: own.secret,
     });
-    const tooLong = await two.primary.run((ctx) => {
-      try {
-        (ctx.hub.hosts as HostDirectory).publish("x".repeat(513));
-        return "published";
-      } catch (error) {
-        return (error as { code: string }).code;
-      }
-    });
+    const tooLong = await two.primary.run((ctx) =>
+      (ctx.hub.hosts as HostDirectory).publish("x".repeat(513)).catch(({ code }) => code as string),
+    );
     expect(tooLong).toBe("HOLDFAST_ERR_INVALID_OPTION");
   });
 

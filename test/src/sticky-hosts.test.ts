@@ -314,7 +314,7 @@ describe("the option hosts", () => {
         name: "a",
         secret: "secret",
         others: [],
-        publish: (text: string) => published.push(text),
+        publish: async (text: string) => void published.push(text),
         gone: () => {},
         ready: () => new Promise<void>((resolve) => Object.assign(ctx.store, { known: resolve })),
         on: () => {},

@@ -23,11 +23,12 @@ export interface HostDirectory {
   /** The other hosts. While the backplane is away, those that were there last. */
   readonly others: readonly OtherHost[];
   /**
-   * Tells the other hosts how this one is reached, from now on.
+   * Tells the other hosts how this one is reached, from now on. Settles when the backplane has it, or is away; the others
+   * know it a moment later.
    * @param address what they find as its `address`, as it is; at most 512 characters
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` if it is longer
    */
-  publish(address: string): void;
+  publish(address: string): Promise<void>;
   /**
    * Tells all hosts that the process of another one has ended, before its lease is over. It must be certain: one that
    * lives has to join anew, and its clients may recover elsewhere.

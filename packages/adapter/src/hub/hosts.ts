@@ -123,6 +123,7 @@ export class Hosts {
     this.known = new KnownHosts(this.backplane.host, {
       publish: (address) => {
         this.backplane.tell({ wants: [], drops: [], namespaces: new Map(), left: [], address });
+        return new Promise((resolve) => this.backplane.whenInEffect(resolve));
       },
       evict: (host) => this.backplane.evict(host),
     });

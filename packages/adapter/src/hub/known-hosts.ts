@@ -12,7 +12,8 @@ import type { HostDirectory, OtherHost } from "../host-directory.js";
 const MAX_ADDRESS_LENGTH = 512;
 
 export interface KnownHostsWay {
-  publish(address: string): void;
+  /** Settles when it is in effect, or there is nobody to wait for. */
+  publish(address: string): Promise<void>;
   evict(host: string): void;
 }
 
@@ -46,7 +47,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
     return [...this.#addresses].map(([name, address]) => ({ name, address }));
   }
 
-  publish(address: string): void {
+  async publish(address: string): Promise<void> {
     if (typeof address !== "string" || address.length > MAX_ADDRESS_LENGTH) {
       throw new HoldfastError(
         "HOLDFAST_ERR_INVALID_OPTION",
@@ -54,7 +55,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
       );
     }
     this.#own = address;
-    this.#way?.publish(address);
+    await this.#way?.publish(address);
   }
 
   gone(name: string): void {
@@ -71,7 +72,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
     this.#addresses.clear();
     for (const { host, address } of hosts) this.#addresses.set(host, address);
     // Whoever has joined anew has told nothing yet.
-    if (this.#own !== "") this.#way?.publish(this.#own);
+    if (this.#own !== "") void this.#way?.publish(this.#own);
     this.#setReady();
     this.emit("change");
   }

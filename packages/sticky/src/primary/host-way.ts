@@ -29,7 +29,10 @@ type HostOptions = Pick<ResolvedPrimaryOptions, "hostAddress" | "hostBind" | "ho
 const REPEAT_MS = 60_000;
 
 export interface HostWayEvents {
-  /** It is known which other hosts there are, or that this cannot be found out for now; the workers know it. */
+  /**
+   * It is known which other hosts there are, and the workers know it; and these were told of this one. Or that cannot be
+   * for now.
+   */
   known: [];
   /** Something is wrong that the application should hear. */
   trouble: [warning: HoldfastError];
@@ -64,6 +67,9 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   #port: HostPort | undefined;
   /** Of the host port, while it is open. */
   #listening: number | undefined;
+  /** Settles when the other hosts were told where this one is reached, or cannot be for now. */
+  readonly #told: Promise<void>;
+  #setTold: () => void = () => {};
   #identity: HostIdentity | undefined;
   #secret: string | undefined;
   #others: readonly KnownHost[] = [];
@@ -79,15 +85,14 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     this.#hosts = hosts;
     this.#address = options.hostAddress ?? ownAddress();
     this.#roster = roster;
+    this.#told = new Promise((resolve) => {
+      this.#setTold = resolve;
+    });
     this.#where = { host: options.hostBind ?? this.#address, port: options.hostPort };
     hosts.on("change", this.#onChange);
     roster.on("unreachable", this.#onUnreachable);
     this.#onChange();
-    void hosts.ready().then(() => {
-      if (this.#state !== "unknown") return;
-      this.#state = "known";
-      this.emit("known");
-    });
+    void this.#waitUntilKnown();
   }
 
   /** Whether the workers know which other hosts there are, as far as that can be known. */
@@ -110,8 +115,17 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     this.#roster.off("unreachable", this.#onUnreachable);
     this.#watchNobody();
     if (!this.#port) return;
-    this.#hosts.publish("");
+    void this.#hosts.publish("");
     this.#port.close();
+  }
+
+  /** Sessions of this host must be found by the others, and theirs by this one. */
+  async #waitUntilKnown(): Promise<void> {
+    await this.#hosts.ready();
+    if (this.#port) await this.#told;
+    if (this.#state !== "unknown") return;
+    this.#state = "known";
+    this.emit("known");
   }
 
   readonly #onChange = (): void => {
@@ -162,10 +176,12 @@ export class HostWay extends EventEmitter<HostWayEvents> {
 
   #onListening(port: number): void {
     this.#listening = port;
-    this.#hosts.publish(encodeHostAddress({ tag: this.#roster.tag, host: this.#address, port }));
+    const address = encodeHostAddress({ tag: this.#roster.tag, host: this.#address, port });
+    void this.#hosts.publish(address).finally(this.#setTold);
   }
 
   #onPortError(error: NodeJS.ErrnoException): void {
+    this.#setTold();
     this.#say(
       "HOLDFAST_ERR_HOST_PORT",
       error.code ?? "",
