@@ -7,11 +7,19 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findProgram, freePort, Program, untilListening, within } from "@holdfast/harness";
+import {
+  findProgram,
+  findRedisServer,
+  freePort,
+  Program,
+  RedisServer,
+  untilListening,
+  within,
+} from "@holdfast/harness";
 import { io as connectClient, type Socket } from "socket.io-client";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
-import type { TestCluster } from "./harness/cluster.js";
+import { type TestCluster, untilServers } from "./harness/cluster.js";
 
 const CLIENTS = 100;
 const NGINX = findProgram({
@@ -39,10 +47,19 @@ const start = startsClusters({
 });
 
 /** The documented file, with the ports and, for nginx, the places of its files that the test needs. */
-function configure(file: string, directory: string, port: number, cluster: TestCluster): string {
+function configure(file: string, directory: string, port: number, hosts: readonly TestCluster[]): string {
+  const servers = (line: (port: number, i: number) => string) =>
+    hosts.map((host, i) => line(host.port, i)).join("\n");
   const path = fileURLToPath(new URL(`../../docs/proxies/${file}`, import.meta.url));
   const text = readFileSync(path, "utf8")
-    .replace("127.0.0.1:3000", `127.0.0.1:${cluster.port}`)
+    .replace(
+      "server 127.0.0.1:3000;",
+      servers((own) => `server 127.0.0.1:${own};`),
+    )
+    .replace(
+      "server node 127.0.0.1:3000",
+      servers((own, i) => `server node${i} 127.0.0.1:${own}`),
+    )
     .replace("listen 8080;", `listen 127.0.0.1:${port};`)
     .replace("bind :8080", `bind 127.0.0.1:${port}`)
     .replace(
@@ -61,10 +78,10 @@ function isNginx(file: string): boolean {
 let proxy: Program | undefined;
 afterEach(() => proxy?.close());
 
-async function startProxy(file: string, cluster: TestCluster): Promise<number> {
-  const { directory } = cluster;
+async function startProxy(file: string, ...hosts: [TestCluster, ...TestCluster[]]): Promise<number> {
+  const [{ directory }] = hosts;
   const port = await freePort();
-  const config = configure(file, directory, port, cluster);
+  const config = configure(file, directory, port, hosts);
   const foreground = ["-e", "stderr", "-g", "daemon off; master_process off;"];
   proxy = isNginx(file)
     ? new Program(String(NGINX), ["-c", config, "-p", directory, ...foreground])
@@ -119,9 +136,9 @@ async function visit(port: number, transports: string[], localAddress: string): 
 
 const TRANSPORTS = [["polling"], ["websocket"], ["polling", "websocket"]];
 
-async function visitAll(port: number): Promise<[string, Identity][]> {
+async function visitAll(port: number, count = CLIENTS): Promise<[string, Identity][]> {
   return Promise.all(
-    Array.from({ length: CLIENTS }, async (_, i): Promise<[string, Identity]> => {
+    Array.from({ length: count }, async (_, i): Promise<[string, Identity]> => {
       const localAddress = `127.0.0.${2 + i}`;
       return [localAddress, await visit(port, TRANSPORTS[i % 3] ?? [], localAddress)];
     }),
@@ -152,3 +169,43 @@ for (const loadBalancingMethod of ["least-connection", "hash"]) {
     expect(new Set(seen.map(([, { workerId }]) => workerId)).size).toBe(3);
   });
 }
+
+/** Requests that a host's workers have relayed to the other one. */
+async function relayedBy({ workers }: TestCluster): Promise<number> {
+  const counts = workers.map((worker) => worker.run((ctx) => ctx.sticky.stats().relayedToHosts as number));
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
+describe.skipIf(!findRedisServer() || !NGINX || !HAPROXY)("two hosts by turns", () => {
+  test("clients through nginx.conf and haproxy-http.cfg, which know no affinity", {
+    timeout: 180_000,
+  }, async () => {
+    const redis = await RedisServer.start();
+    const host = {
+      workers: 2,
+      adapter: "@holdfast/adapter",
+      joinsHosts: true,
+      backplane: { url: redis.url, app: "test" },
+      stickyOptions: { hostAddress: "127.0.0.1", trustedProxies: ["127.0.0.1"] },
+    } as const;
+    try {
+      const [one, two] = await Promise.all([start(host), start(host)]);
+      await untilServers([...one.workers, ...two.workers], 4);
+      for (const each of [one, two]) {
+        await each.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 1));
+      }
+      for (const file of ["nginx.conf", "haproxy-http.cfg"]) {
+        const before = await Promise.all([relayedBy(one), relayedBy(two)]);
+        const port = await startProxy(file, one, two);
+        const seen = await visitAll(port, 30);
+        for (const [localAddress, { forwarded }] of seen) expect(forwarded).toBe(localAddress);
+        for (const [i, each] of [one, two].entries()) {
+          expect(await relayedBy(each)).toBeGreaterThan(before[i] ?? 0);
+        }
+        await proxy?.close();
+      }
+    } finally {
+      await redis.close();
+    }
+  });
+});
