@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
-import { findProgram, freePort, Program, RawSocket, within } from "@holdfast/harness";
+import { findProgram, findRedisServer, freePort, Program, RawSocket, within } from "@holdfast/harness";
 import { io } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
 import { connectAcross, everyoneTalks } from "./harness/conversation.js";
@@ -105,6 +105,19 @@ describe("examples/cluster", () => {
     await everyoneTalks(clients, "alone");
     expectNoComplaint();
   });
+});
+
+describe("examples/many-hosts", () => {
+  it.skipIf(!findRedisServer())(
+    "serves clients from two hosts, whichever a request reaches, and ends",
+    async () => {
+      example = await Example.start({ script: "many-hosts/server.js" }, 4);
+      const clients = await connectAcross(example);
+      await everyoneTalks(clients, "across hosts");
+      example.signal("SIGTERM");
+      expect(await example.end()).toEqual({ code: 0, signal: null });
+    },
+  );
 });
 
 describe("examples/recluster", () => {
