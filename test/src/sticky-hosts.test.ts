@@ -317,7 +317,7 @@ describe("the option hosts", () => {
         publish: async (text: string) => void published.push(text),
         gone: () => {},
         ready: () => new Promise<void>((resolve) => Object.assign(ctx.store, { known: resolve })),
-        on: () => {},
+        on: (_: string, change: () => void) => Object.assign(ctx.store, { change }),
         off: () => {},
       };
       const server = createServer();
@@ -329,7 +329,7 @@ describe("the option hosts", () => {
     });
   }
 
-  test("connections wait until the workers know who the other hosts are", async () => {
+  test("connections wait until the workers know the other hosts, and one that makes no sense is told of", async () => {
     const host = await start();
     const port = await startsUnknowing(host);
     const answer = httpRequest(`http://127.0.0.1:${port}${PATH}`);
@@ -337,7 +337,23 @@ describe("the option hosts", () => {
     await host.primary.run((ctx) => ctx.store.known());
     expect((await answer).status).toBe(200);
     await host.primary.run(async (ctx) => {
-      await ctx.store.router.ready();
+      const { createServer } = await ctx.import("node:net");
+      const { hosts, router, server } = ctx.store;
+      await router.ready();
+      const other = createServer((socket) => void socket.on("error", () => {}).end("nonsense"));
+      await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+      const address = `Nobody 127.0.0.1:${(other.address() as { port: number }).port}`;
+      router.on("warning", ({ code }: { code: string }) => ctx.emit("warning", code));
+      hosts.others = [{ name: "b", address }];
+      ctx.store.change();
+      Object.assign(ctx.store, { server: { close: () => void [server, other].map((each) => each.close()) } });
+    });
+    const warning = host.primary.next("warning");
+    const stray = new RawSocket(port);
+    stray.write(`GET ${PATH}&sid=NobodyAAABsid HTTP/1.1\r\nHost: x\r\n\r\n`);
+    expect(await warning).toBe("HOLDFAST_ERR_HOST_UNREACHABLE");
+    stray.close();
+    await host.primary.run(async (ctx) => {
       ctx.store.server.close();
       await ctx.store.router.close();
     });

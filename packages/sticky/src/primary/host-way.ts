@@ -1,7 +1,7 @@
 /**
  * The way between hosts: lets others reach the workers of this host, and tells its workers how to reach theirs.
- * Owns: the host port, what is published of it, the watch over the others, what the workers were told. Runs in: primary, one for all routers of the
- * process.
+ * Owns: the host port, what is published of it, the watch over the others, what the workers were told.
+ * Runs in: primary, one for all routers of the process.
  */
 import cluster from "node:cluster";
 import { EventEmitter } from "node:events";

@@ -96,6 +96,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
     { kind: "trouble", what: "denied", uid: 1000, code: "EACCES", text: "listen EACCES" },
     [21, 2, 1000, "EACCES", "listen EACCES"],
   ],
+  [{ kind: "trouble", what: "unreachable", uid: -1, code: "", text: "host b" }, [21, 4, -1, "", "host b"]],
 ];
 
 test("literal messages", () => {

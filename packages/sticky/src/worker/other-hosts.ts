@@ -74,12 +74,20 @@ export class OtherHosts {
   }
 }
 
+type CallDone = (result: Socket | HostCallError) => void;
+
+/** A call that waits for others to end. */
+interface Turn {
+  start(): void;
+  done: CallDone;
+}
+
 class OtherHost {
   readonly relay: Relay;
   readonly #known: KnownHost;
   readonly #identity: () => HostIdentity | undefined;
   /** Calls that wait for others to end. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<Turn>();
   #calls = 0;
   // there → gone
   #state: "there" | "gone" = "there";
@@ -115,30 +123,41 @@ class OtherHost {
   }
 
   /** Calls, when it is its turn. Returns the function that ends it. */
-  #open(owner: number, done: (result: Socket | HostCallError) => void): () => void {
+  #open(owner: number, done: CallDone): () => void {
     let call: HostCall | undefined;
     const end = () => {
-      if (this.#waiting.delete(start) || !call) return;
+      if (this.#waiting.delete(turn) || !call) return;
       call = undefined;
       this.#calls--;
       const [next] = this.#waiting;
-      if (next) next();
+      next?.start();
     };
-    const start = () => {
-      const identity = this.#identity();
-      this.#waiting.delete(start);
-      if (!identity) return done(new HostCallError("busy", "this host has not joined the others"));
-      this.#calls++;
-      call = new HostCall(identity, this.#known, owner, (result) => {
-        end();
-        done(result);
-      });
+    const turn: Turn = {
+      start: () => {
+        const identity = this.#identity();
+        this.#waiting.delete(turn);
+        if (!identity) return done(new HostCallError("busy", "this host has not joined the others"));
+        this.#calls++;
+        call = new HostCall(identity, this.#known, owner, (result) => {
+          // Those that wait would find the same, each in its turn.
+          if (result instanceof HostCallError && result.why === "trouble") this.#turnAway(result);
+          end();
+          done(result);
+        });
+      },
+      done,
     };
-    if (this.#calls < MAX_CALLS) start();
-    else this.#waiting.add(start);
+    if (this.#calls < MAX_CALLS) turn.start();
+    else this.#waiting.add(turn);
     return () => {
       call?.abort();
       end();
     };
+  }
+
+  #turnAway(error: HostCallError): void {
+    const turns = [...this.#waiting];
+    this.#waiting.clear();
+    for (const turn of turns) turn.done(error);
   }
 }

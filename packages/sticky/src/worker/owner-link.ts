@@ -44,7 +44,10 @@ export interface PrivateDoor {
 
 /** An owner on another host, which lets nobody in who has not proven who he is. */
 export interface HostDoor {
-  /** Gives a paused connection on which the owner speaks first, or why there is none. Returns the function that stops it. */
+  /**
+   * Gives a paused connection on which the owner speaks first, or why there is none.
+   * @returns the function that stops it
+   */
   open(done: (result: Socket | HostCallError) => void): () => void;
 }
 
@@ -105,7 +108,10 @@ export class OwnerLink {
     if (this.#waiting.size === 0 && this.#state === "pausing") this.#becomeIdle();
   }
 
-  /** Lets what is on its way be finished; takes nothing more. @param cutAfterMs for how long; without it, as long as it takes */
+  /**
+   * Lets what is on its way be finished; takes nothing more.
+   * @param cutAfterMs for how long; without it, as long as it takes
+   */
   close(cutAfterMs?: number): void {
     if (this.#state === "closed") return;
     clearTimeout(this.#retry);
@@ -288,7 +294,10 @@ export class OwnerLinks {
     return link;
   }
 
-  /** Lets what is on its way be finished. Links that are opened later are new ones. @param cutAfterMs see {@link OwnerLink.close} */
+  /**
+   * Lets what is on its way be finished. Links that are opened later are new ones.
+   * @param cutAfterMs see {@link OwnerLink.close}
+   */
   close(cutAfterMs?: number): void {
     const links = [...this.#links.values()];
     this.#links.clear();
