@@ -300,6 +300,8 @@ export class ValueWriter {
 
   #enter(size: number, list: readonly unknown[], object: Fields, names?: Names, isUnnumbered = false): void {
     if (size === 0) return;
+    // Each item takes a byte at least; a list with nothing in it may be as long as it likes.
+    if (size > this.#maxBytes - this.#out.length) throw this.#out.tooLarge();
     if (this.#depth === MAX_DEPTH) throw new RangeError(`it is nested more than ${MAX_DEPTH} deep`);
     this.#open[this.#depth] ??= new Open();
     const open = this.#open[this.#depth++] as Open;

@@ -377,6 +377,11 @@ describe("what cannot be sent", () => {
     const sparse: unknown[] = [];
     sparse[4_000_000_000] = 1;
     expect(codeOf(() => packValue(sparse, 1_000_000))).toBe("HOLDFAST_ERR_MESSAGE_TOO_LARGE");
+    let looks = 0;
+    const get = (_: unknown, key: string | symbol) => (key === "length" ? 1_000_001 : ++looks);
+    const long = new Proxy([], { get });
+    expect(codeOf(() => packValue(long, 1_000_000))).toBe("HOLDFAST_ERR_MESSAGE_TOO_LARGE");
+    expect(looks).toBe(0);
     expect(sent("next")).toBe("next");
   });
 
