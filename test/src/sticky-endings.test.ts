@@ -1,8 +1,8 @@
 /** How workers end: what they have begun is finished, nothing new comes, and nothing holds the process. */
 import { once } from "node:events";
-import { Agent, get, type IncomingMessage } from "node:http";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
-import { get as getSecure, Agent as SecureAgent } from "node:https";
+import { request as requestSecure, Agent as SecureAgent } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { RawSocket, within } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
@@ -59,7 +59,7 @@ interface Answer {
   readonly socket: Socket;
 }
 
-function ask(port: number, path: string, agent: Agent | false = false): Promise<Answer> {
+function ask(port: number, path: string, agent: Agent | false = false, body?: string): Promise<Answer> {
   const answer = new Promise<Answer>((resolve, reject) => {
     const receive = (response: IncomingMessage) => {
       const { socket, statusCode: status } = response;
@@ -71,8 +71,10 @@ function ask(port: number, path: string, agent: Agent | false = false): Promise<
       response.on("error", reject);
     };
     const isSecure = agent instanceof SecureAgent;
-    const options = { host: "127.0.0.1", port, path, agent, rejectUnauthorized: false };
-    (isSecure ? getSecure(options, receive) : get(options, receive)).on("error", reject);
+    const method = body === undefined ? "GET" : "POST";
+    const options = { host: "127.0.0.1", port, path, agent, method, rejectUnauthorized: false };
+    const outgoing = isSecure ? requestSecure(options, receive) : request(options, receive);
+    outgoing.on("error", reject).end(body);
   });
   return within(answer, `answer to ${path}`);
 }
@@ -354,7 +356,7 @@ describe("drain()", () => {
     },
   );
 
-  test("leaves those idle connections open for a moment over which a client's next poll is to come", async () => {
+  test("leaves those idle connections open for a moment over which a client's next request is to come", async () => {
     const cluster = await start();
     const [draining, other] = cluster.workers as [RemoteWorker, RemoteWorker];
     const openSession = async (worker: RemoteWorker) => {
@@ -365,17 +367,19 @@ describe("drain()", () => {
     const [own, strays] = [await openSession(draining), await openSession(other)];
     const [stray] = await connectionTo(cluster, draining);
     const [idle] = await connectionTo(cluster, draining);
+    const [sending] = await connectionTo(cluster, draining);
     await sendToAll(draining, "x");
     await sendToAll(other, "x");
     await draining.run((ctx) => {
       ctx.store.sockets = [];
       ctx.httpServer.prependListener("request", ({ socket }) => void ctx.store.sockets.push(socket));
     });
-    // One session of its own, and one that it relays for; and no session at all.
+    // A session of its own, one that it relays for, and what is sent; and no session at all.
     await ask(cluster.port, "/", idle);
     const polls = [
       ask(cluster.port, `${PATH}&sid=${own.sid}`, own.agent),
       ask(cluster.port, `${PATH}&sid=${strays.sid}`, stray),
+      ask(cluster.port, `${PATH}&sid=${own.sid}`, sending, "40"),
     ];
     await Promise.all(polls);
     const closed = await draining.run((ctx) => {
@@ -385,7 +389,7 @@ describe("drain()", () => {
         idleSocket?.once("close", () => resolve(polling.map(({ destroyed }) => destroyed)));
       });
     });
-    expect(closed).toEqual([false, false]);
+    expect(closed).toEqual([false, false, false]);
   });
 
   test("cuts at its timeout what does not end", async () => {

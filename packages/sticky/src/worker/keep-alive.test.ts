@@ -43,15 +43,18 @@ test("an idle connection is closed at once", async () => {
 test("an idle connection that has time brings one more request, and is closed when that is over", async () => {
   const { socket } = await ask();
   keepAlive.end(() => true, AN_HOUR_MS);
+  const over = keepAlive.idleOver();
   const last = await ask();
   expect(last.socket).toBe(socket);
   expect(last.connection).toBe("close");
+  await over;
   const { socket: idle } = await ask();
   expect(idle).not.toBe(socket);
   keepAlive.resume();
   const { socket: late } = await ask();
   keepAlive.end(() => true, 1);
-  await once(late, "close");
+  await Promise.all([once(late, "close"), keepAlive.idleOver()]);
+  await keepAlive.idleOver();
 });
 
 test("connections that come back into use are kept", async () => {

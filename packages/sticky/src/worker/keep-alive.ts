@@ -20,8 +20,11 @@ export class KeepAlive {
   readonly #sessions = new Set<ServerHttp2Session>();
   /** With their request targets. */
   readonly #streams = new Map<ServerHttp2Stream, string>();
-  /** Until idle connections are closed. */
+  /** Idle connections that have time for one more request. */
+  readonly #waiting = new Set<Socket>();
+  /** Until they are closed. */
   #timer: NodeJS.Timeout | undefined;
+  readonly #onIdleOver: (() => void)[] = [];
   // on ⇄ ending; on, ending → released
   #state: "on" | "ending" | "released" = "on";
 
@@ -44,8 +47,11 @@ export class KeepAlive {
     }
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
-    this.#closeIdle(mayWait);
-    this.#timer = setTimeout(() => this.#closeIdle(() => false), idleMs).unref();
+    for (const connection of idleConnections(this.#server)) {
+      if (mayWait(connection)) this.#wait(connection);
+      else connection.destroy();
+    }
+    this.#timer = setTimeout(() => this.#closeIdle(), idleMs).unref();
   }
 
   /** Undoes {@link end} for the requests to come. */
@@ -53,6 +59,7 @@ export class KeepAlive {
     if (this.#state !== "ending") return;
     this.#state = "on";
     clearTimeout(this.#timer);
+    this.#endIdle();
     for (const event of REQUEST_EVENTS) this.#server.off(event, this.#onLastRequest);
   }
 
@@ -70,10 +77,27 @@ export class KeepAlive {
     this.#server.off("session", this.#onSession);
   }
 
-  #closeIdle(mayWait: (connection: Socket) => boolean): void {
-    for (const connection of idleConnections(this.#server)) {
-      if (!mayWait(connection)) connection.destroy();
-    }
+  /** Waits until the idle connections that had time have brought their request and are closed, or the time is over. */
+  async idleOver(): Promise<void> {
+    if (this.#waiting.size === 0) return;
+    await new Promise<void>((resolve) => void this.#onIdleOver.push(resolve));
+  }
+
+  #wait(connection: Socket): void {
+    this.#waiting.add(connection);
+    connection.once("close", () => {
+      if (this.#waiting.delete(connection) && this.#waiting.size === 0) this.#endIdle();
+    });
+  }
+
+  #closeIdle(): void {
+    for (const connection of idleConnections(this.#server)) connection.destroy();
+    this.#endIdle();
+  }
+
+  #endIdle(): void {
+    this.#waiting.clear();
+    for (const resolve of this.#onIdleOver.splice(0)) resolve();
   }
 
   #find(counts: (target: string) => boolean): NodeJS.EventEmitter | undefined {

@@ -1,4 +1,4 @@
-/** Which connections are about to bring a poll. */
+/** Which connections are about to bring a request. */
 import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -24,8 +24,9 @@ function request(sessionId: string, socket: Socket, method = "GET", httpVersionM
 test("those of a client between two polls are, until it takes too long", () => {
   const [one, other] = [connect(), connect()];
   request("a", other, "POST")();
-  expect(pollers.awaited()).toEqual(new Set());
+  vi.advanceTimersByTime(1_001);
   const answer = request("a", one);
+  vi.advanceTimersByTime(20_000);
   expect(pollers.awaited()).toEqual(new Set());
   answer();
   expect(pollers.awaited()).toEqual(new Set([one, other]));
@@ -36,11 +37,23 @@ test("those of a client between two polls are, until it takes too long", () => {
   expect(pollers.awaited()).toEqual(new Set());
 });
 
+test("those over which a client has just sent something are, while it polls", () => {
+  const [polling, sending] = [connect(), connect()];
+  request("a", polling);
+  vi.advanceTimersByTime(20_000);
+  request("a", sending, "POST")();
+  vi.advanceTimersByTime(1_000);
+  expect(pollers.awaited()).toEqual(new Set([sending]));
+  vi.advanceTimersByTime(1);
+  expect(pollers.awaited()).toEqual(new Set());
+});
+
 test("one that has carried another client's request since is that one's", () => {
   const [one, other] = [connect(), connect()];
   request("a", one)();
   request("a", other)();
   const answer = request("b", other);
+  vi.advanceTimersByTime(1_001);
   expect(pollers.awaited()).toEqual(new Set([one]));
   answer();
   expect(pollers.awaited()).toEqual(new Set([one, other]));

@@ -1,6 +1,6 @@
 /**
- * Clients between two polls: over which connections their next poll is to be expected. It would fail on one that was
- * just being closed.
+ * Clients at work over long polling: over which connections their next request is to be expected. It would fail on one
+ * that was just being closed.
  * Owns: what it knows of connections that are open. Runs in: workers, and processes without a cluster.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -9,11 +9,13 @@ import { monotonicMs } from "../clock.js";
 
 /** A client that has not polled for so long has gone, or uses another transport now. */
 const NEXT_POLL_MS = 5_000;
+/** A client that has sent something sends more in so long, or has nothing to send for now. */
+const NEXT_REQUEST_MS = 1_000;
 
 /** A client, as its session's requests show it. */
 interface Poller {
-  /** Which carried its latest requests, and nothing else since. A client may take several by turns. */
-  readonly connections: Set<Socket>;
+  /** Which carried its latest requests, and nothing else since, with when that was. It may take several by turns. */
+  readonly connections: Map<Socket, number>;
   /** How many polls wait for their answer. */
   waiting: number;
   /** When the last one was answered. */
@@ -26,25 +28,34 @@ export class Pollers {
   readonly #sessionOn = new Map<Socket, string>();
 
   /** A request of that session has come. */
-  onRequest(sessionId: string, request: IncomingMessage, response: ServerResponse): void {
+  onRequest(
+    sessionId: string,
+    { method, socket, httpVersionMajor }: IncomingMessage,
+    response: ServerResponse,
+  ): void {
     // An HTTP/2 connection ends with a word of its own, and has another socket for each request.
-    if (request.httpVersionMajor > 1) return;
-    const poller = this.#assign(request.socket, sessionId);
-    if (request.method !== "GET") return;
-    poller.waiting++;
+    if (httpVersionMajor > 1) return;
+    const poller = this.#assign(socket, sessionId);
+    const isPoll = method === "GET";
+    if (isPoll) poller.waiting++;
     response.once("close", () => {
+      const now = monotonicMs();
+      if (poller.connections.has(socket)) poller.connections.set(socket, now);
+      if (!isPoll) return;
       poller.waiting--;
-      poller.answeredAt = monotonicMs();
+      poller.answeredAt = now;
     });
   }
 
-  /** Connections over which a poll may come at any moment. */
+  /** Connections over which a request may come at any moment. */
   awaited(): Set<Socket> {
-    const since = monotonicMs() - NEXT_POLL_MS;
+    const now = monotonicMs();
     const awaited = new Set<Socket>();
     for (const { connections, waiting, answeredAt } of this.#bySession.values()) {
-      if (waiting > 0 || answeredAt < since) continue;
-      for (const connection of connections) awaited.add(connection);
+      const isBetweenPolls = waiting === 0 && now - answeredAt <= NEXT_POLL_MS;
+      for (const [connection, usedAt] of connections) {
+        if (isBetweenPolls || now - usedAt <= NEXT_REQUEST_MS) awaited.add(connection);
+      }
     }
     return awaited;
   }
@@ -56,10 +67,10 @@ export class Pollers {
     this.#sessionOn.set(socket, sessionId);
     let poller = this.#bySession.get(sessionId);
     if (!poller) {
-      poller = { connections: new Set(), waiting: 0, answeredAt: Number.NEGATIVE_INFINITY };
+      poller = { connections: new Map(), waiting: 0, answeredAt: Number.NEGATIVE_INFINITY };
       this.#bySession.set(sessionId, poller);
     }
-    poller.connections.add(socket);
+    poller.connections.set(socket, monotonicMs());
     return poller;
   }
 

@@ -166,13 +166,9 @@ export class Receiver {
   /**
    * Undoes one {@link open}. With the last one, connections of that name go elsewhere: those that are on
    * their way are given back.
-   * @param leave how the server takes leave then
+   * @param idleMs see {@link WorkerServer.leave}
    */
-  async close(
-    name: string,
-    routed: WorkerServer,
-    leave: "leave" | "leaveAfterPolls" = "leave",
-  ): Promise<void> {
+  async close(name: string, routed: WorkerServer, idleMs: number): Promise<void> {
     const subscription = this.#subscriptions.get(name);
     if (subscription?.routed !== routed || --subscription.users > 0) return;
     if (this.owners.mayBeRouted) await this.#leave(name, subscription);
@@ -181,7 +177,7 @@ export class Receiver {
       (other) => other.routed === routed && other.state === "open",
     );
     if (isInUse) return;
-    routed[leave]();
+    routed.leave(idleMs);
     // A connection that node:cluster has on its way here would be lost if this process ended before it goes elsewhere.
     if (cluster.isWorker && !this.owners.isRouted) await untilPrimaryHasRead();
   }

@@ -44,6 +44,12 @@ export interface StickyWorker extends EventEmitter<WorkerEvents> {
   drain(options?: DrainOptions): Promise<void>;
 }
 
+/**
+ * The part of its time that a drain gives to idle connections of clients that poll. It is short: over such a connection
+ * a new session may come as well, whose client must hear of its end in the rest of the time.
+ */
+const IDLE_SHARE = 0.1;
+const MAX_IDLE_MS = 1_000;
 /** The part of its time that a drain gives to requests, before it closes the clients. */
 const REQUESTS_SHARE = 0.8;
 /** When the clients must have heard of the end. */
@@ -136,7 +142,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   }
 
   close(): Promise<void> {
-    return this.#close("leave");
+    return this.#close(0);
   }
 
   drain(options?: DrainOptions): Promise<void> {
@@ -145,8 +151,8 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     return this.#drained;
   }
 
-  #close(leave: "leave" | "leaveAfterPolls"): Promise<void> {
-    this.#closed ??= this.#receiver.close(this.#name, this.#routed, leave);
+  #close(idleMs: number): Promise<void> {
+    this.#closed ??= this.#receiver.close(this.#name, this.#routed, idleMs);
     return this.#closed;
   }
 
@@ -156,10 +162,12 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
     const allTime = new Deadline(timeoutMs);
     void allTime.passed.then(() => this.#routed.cut());
     try {
-      await this.#close("leaveAfterPolls");
+      await this.#close(Math.min(IDLE_SHARE * timeoutMs, MAX_IDLE_MS));
       // Requests may have something to tell the clients yet.
       await Promise.race([this.#routed.requestsDone(), requestsTime.passed]);
       this.#receiver.owners.leaveRelays(this.#name);
+      // Clients may be about to send something, also those of other workers' sessions through this one.
+      await Promise.race([this.#routed.idleOver(), requestsTime.passed]);
       const pollTime = new Deadline(NEXT_POLL_MS);
       await Promise.race([this.#sessions.close(), pollTime.passed, clientsTime.passed]);
       pollTime.cancel();

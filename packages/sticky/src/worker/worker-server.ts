@@ -34,7 +34,7 @@ const CONNECTIONS_MS = 3_000;
 export interface Attached {
   /** Requests whose target starts with it are Socket.IO's. */
   readonly path: string;
-  /** Connections that are about to bring a client's next poll. */
+  /** Connections that are about to bring a client's next request. */
   awaited(): ReadonlySet<unknown>;
 }
 
@@ -113,17 +113,14 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     this.#listening.onRouter(address);
   }
 
-  /** It gets no more connections: those that are idle are closed, the others after their answers. */
-  leave(): void {
+  /**
+   * It gets no more connections: those that are idle are closed, the others after their answers.
+   * @param idleMs how long those have that are about to bring a client's next request
+   */
+  leave(idleMs = 0): void {
     this.#listening.retire();
-    this.#keepAlive.end(() => false, IDLE_MS);
-  }
-
-  /** The same, but what is about to bring a client's next poll has time for it. */
-  leaveAfterPolls(): void {
-    this.#listening.retire();
-    const awaited = new Set([...this.#attached].flatMap((each) => [...each.awaited()]));
-    this.#keepAlive.end((connection) => awaited.has(connection), IDLE_MS);
+    const awaited = new Set(idleMs > 0 ? [...this.#attached].flatMap((each) => [...each.awaited()]) : []);
+    this.#keepAlive.end((connection) => awaited.has(connection), idleMs);
   }
 
   /** Whether clients come back over the connections that they have: to a worker whose sessions are being closed, no. */
@@ -161,6 +158,11 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
       await Promise.race([new Promise((resolve) => socket?.once("close", resolve)), deadline.passed]);
     }
     deadline.cancel();
+  }
+
+  /** Waits until no idle connection has time left. */
+  idleOver(): Promise<void> {
+    return this.#keepAlive.idleOver();
   }
 
   /** Cuts all connections off. */
