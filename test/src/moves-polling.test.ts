@@ -25,8 +25,10 @@ const start = startsClusters(
 const clients = closedAfterEach(new Clients());
 const agents = closedAfterEach({
   keepAlive: new Agent({ keepAlive: true }),
+  other: new Agent({ keepAlive: true }),
   close() {
     this.keepAlive.destroy();
+    this.other.destroy();
   },
 });
 
@@ -74,7 +76,8 @@ test("requests in progress are finished, what waits goes along, and all that com
   const get = { agent: agents.keepAlive };
   const held = httpRequest(waiting.url, get);
   await waiting.untilWaiting(cluster.a);
-  await idle.post('42["echo","before"]');
+  const post = { method: "POST", agent: agents.other };
+  const sent = await httpRequest(idle.url, post, '42["echo","before"]');
   await half.post('451-["echo",{"_placeholder":true,"num":0}]');
   const upload = beginPost(posting, '42["echo",', '"whole"]');
   await upload.hasBegun(cluster.a);
@@ -102,7 +105,8 @@ test("requests in progress are finished, what waits goes along, and all that com
   await cluster.a.kill();
 
   const { workerId } = successor;
-  await half.post("bAQID");
+  // Over a connection that was idle: it has moved as well.
+  expect((await httpRequest(half.url, post, "bAQID")).localPort).toBe(sent.localPort);
   expect(await nextPacket(half)).toBe(`451-["echoed",{"_placeholder":true,"num":0},${workerId}]`);
   expect(await nextPacket(idle)).toBe(`42["echoed","before",${cluster.a.workerId}]`);
   expect(await nextPacket(posting)).toBe(`42["echoed","whole",${cluster.a.workerId}]`);

@@ -1,4 +1,5 @@
 /** Live sessions that move to another worker while their clients stay connected. */
+import { Agent } from "node:http";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
@@ -168,12 +169,20 @@ test("what a client sends may be cut anywhere", async () => {
   expect(cluster.output).toBe("");
 });
 
+/** Clients that poll share connections, which end at whichever worker. */
+const pool = closedAfterEach({
+  agent: new Agent({ keepAlive: true }),
+  close() {
+    this.agent.destroy();
+  },
+});
+
 test.each([
-  ["WebSocket", "websocket"],
-  ["long-polling", "polling"],
+  ["WebSocket", { transports: ["websocket"] }],
+  ["long-polling", { transports: ["polling"], agent: pool.agent }],
 ])(
   "with traffic both ways over %s nothing is lost, doubled or reordered, and every acknowledgement comes",
-  async (_, transport) => {
+  async (_, options) => {
     const cluster = await start({
       workers: 2,
       setUpWorker: (ctx) => {
@@ -205,7 +214,7 @@ test.each([
     });
     const { a, b } = cluster;
     const all = await Promise.all(
-      Array.from({ length: 24 }, () => clients.connect(cluster.url, { transports: [transport] })),
+      Array.from({ length: 24 }, () => clients.connect(cluster.url, options as object)),
     );
     const disconnects = all.flatMap(disconnectsOf);
     await b.run((ctx) => {

@@ -26,6 +26,7 @@ import {
   removeStandIn,
   serveHttp,
   standInForListening,
+  stopParsing,
   trackHttpConnections,
 } from "../../dist/handle/node-internals.js";
 
@@ -341,4 +342,45 @@ test("a server without a parser for HTTP/1 serves no stream", () => {
   for (const server of [createNetServer(), createSecureServer()]) {
     expect(serveHttp(server, new Duplex())).toBe(false);
   }
+});
+
+test("an idle connection goes from one HTTP server to another, and its client notices nothing", async () => {
+  const [first, second] = ["first", "second"].map((name) =>
+    http.createServer((request, response) => {
+      if (request.url === "/slow") setTimeout(() => response.end(name), 50);
+      else response.end(name);
+    }),
+  ) as [http.Server, http.Server];
+  await new Promise<void>((done) => first.listen(0, done));
+  const { port } = first.address() as AddressInfo;
+  const agent = new http.Agent({ keepAlive: true });
+  const get = async (path = "/") => {
+    const [answer] = (await once(http.get({ port, path, agent }), "response")) as [IncomingMessage];
+    const { localPort } = answer.socket;
+    return { text: Buffer.concat(await answer.toArray()).toString(), localPort };
+  };
+  const before = await get();
+  // The agent has it back a moment later.
+  await new Promise((done) => setImmediate(done));
+  const half = connect(port);
+  half.write("GET / HTTP/1.1\r\n");
+  await once(first, "connection");
+  const [idle, ...others] = idleConnections(first);
+  if (!idle) throw new Error("no idle connection");
+  expect(others).toEqual([]);
+  stopParsing(idle);
+  const detached = detachHandle(idle);
+  if (!detached) throw new Error("not detached");
+  idle.destroy();
+  const later = get("/slow");
+  second.emit("connection", adoptHandle(detached.handle, second));
+  await once(second, "request");
+  expect(idleConnections(second)).toEqual([]);
+  expect([before.text, (await later).text]).toEqual(["first", "second"]);
+  expect((await later).localPort).toBe(before.localPort);
+  expect((await get()).localPort).toBe(before.localPort);
+  half.destroy();
+  agent.destroy();
+  for (const server of [first, second]) server.closeAllConnections();
+  first.close();
 });

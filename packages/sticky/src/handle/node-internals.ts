@@ -155,6 +155,14 @@ export function detachHandle(socket: Socket): { handle: Handle; buffered: Buffer
   return { handle, buffered: chunks.length === 0 ? undefined : Buffer.concat(chunks) };
 }
 
+/**
+ * Has the HTTP parser read no longer from the handle of a connection, so that it can be detached.
+ * Fields: `socket.parser`, `parser.unconsume()`, as Node.js calls it when somebody else wants to read.
+ */
+export function stopParsing(socket: Socket): void {
+  (socket as Socket & { parser?: { unconsume?(): void } | null }).parser?.unconsume?.();
+}
+
 /** The handle beneath a socket, for reading it in place. */
 export function handleOf(socket: Socket): Handle | null {
   return (socket as unknown as WithHandle)._handle;
@@ -347,9 +355,16 @@ function connectionsOf(server: NetServer): ConnectionsList | undefined {
   return symbol && (server as unknown as Record<symbol, ConnectionsList>)[symbol];
 }
 
+/** Whether nothing of an answer is left on an idle connection. */
+export function isQuiet(socket: Socket): boolean {
+  return !socket.destroyed && socket.writableLength === 0 && !(socket as WithAnswer)._httpMessage;
+}
+
 /** Field: `socket._httpMessage`. */
+type WithAnswer = Socket & { readonly _httpMessage?: http.ServerResponse | null };
+
 function answerOn(socket: Socket): http.ServerResponse | undefined {
-  const { _httpMessage: answer } = socket as unknown as { _httpMessage?: http.ServerResponse | null };
+  const { _httpMessage: answer } = socket as WithAnswer;
   return answer && !answer.writableFinished && !answer.destroyed ? answer : undefined;
 }
 

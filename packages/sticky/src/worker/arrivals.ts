@@ -5,7 +5,7 @@
 import type { Socket } from "node:net";
 import { channels } from "../diagnostics.js";
 import type { Handover } from "../handle/handover.js";
-import { detachHandle, type Handle, overridePeerName } from "../handle/node-internals.js";
+import { detachHandle, type Handle, overridePeerName, stopParsing } from "../handle/node-internals.js";
 import type { Peer, ToWorker } from "../wire/messages.js";
 import type { Counts } from "./counts.js";
 import { WayBack } from "./way-back.js";
@@ -13,6 +13,9 @@ import type { WorkerServer } from "./worker-server.js";
 
 /** How many connections may be on their way back to the primary; what is beyond is relayed. */
 const MAX_MOVING = 256;
+/** How long the primary may take for them, and how often it is looked whether it has. */
+const GIVEN_BACK_MS = 2_000;
+const LOOK_MS = 5;
 
 /** What the router says of a connection that it sends. */
 export type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled" | "peer">;
@@ -75,13 +78,36 @@ export class Arrivals {
     if (!process.connected || this.#settled.has(socket)) return false;
     // Relaying takes no descriptor; a connection that waits here keeps one.
     if (this.#wayBack.length >= MAX_MOVING) return false;
+    if (!this.#send(socket, name, owner, head)) return false;
+    this.#counts.add("moved");
+    if (channels.move.hasSubscribers) channels.move.publish({ name, owner });
+    return true;
+  }
+
+  /**
+   * Gives a connection over which nothing is coming or going to another worker's HTTP server.
+   * @returns whether it is on its way; if not, nothing has happened
+   */
+  passOn(socket: Socket, name: string, worker: number): boolean {
+    if (!process.connected || this.#wayBack.length >= MAX_MOVING) return false;
+    stopParsing(socket);
+    return this.#send(socket, name, worker, "");
+  }
+
+  /** Settles when the primary has all that were given to it, or after some seconds. */
+  async allGivenBack(): Promise<void> {
+    const deadline = performance.now() + GIVEN_BACK_MS;
+    while (this.#wayBack.length > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  #send(socket: Socket, name: string, owner: number, head: string): boolean {
     const detached = detachHandle(socket);
     if (!detached) return false;
     const { handle, buffered } = detached;
     const peer = this.#peers.get(socket);
     socket.destroy();
-    this.#counts.add("moved");
-    if (channels.move.hasSubscribers) channels.move.publish({ name, owner });
     const read = head + (buffered?.toString("latin1") ?? "");
     this.#wayBack.push({ handle, name, head: read, peer, owner });
     return true;

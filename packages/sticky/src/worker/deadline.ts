@@ -1,15 +1,11 @@
 /** A moment to come. Owns: its timer, until it has passed or is cancelled. Runs in: workers. */
 export class Deadline {
   readonly passed: Promise<void>;
-  isOver = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(ms: number) {
     this.passed = new Promise((resolve) => {
-      this.#timer = setTimeout(() => {
-        this.isOver = true;
-        resolve();
-      }, ms);
+      this.#timer = setTimeout(resolve, ms);
     });
   }
 

@@ -41,10 +41,15 @@ export interface MovesOutHooks {
   /** Gives a connection to the primary. */
   push(handover: Handover): void;
   send(message: MoveMessage): void;
-  /** Clients must not come back over the connections that they have. */
-  setKeepAlive(isOn: boolean): void;
-  /** Settles when the requests that have come here are answered, and the connections closed, or some seconds later. */
-  requestsDone(): Promise<void>;
+  /** Clients must not come back over the connections that they have: those that are idle go to that worker. */
+  endKeepAlive(heir: number): void;
+  /** They may. */
+  resumeKeepAlive(): void;
+  /**
+   * Settles when the requests that have come here are answered, and the connections closed or given to that worker, or
+   * some seconds later.
+   */
+  requestsDone(heir: number): Promise<void>;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -266,11 +271,11 @@ export class MovesOut {
   async #closeAll(task: Task): Promise<void> {
     if (task.state === "over") return;
     task.state = "closing";
-    this.#hooks.setKeepAlive(false);
+    this.#hooks.endKeepAlive(task.heir);
     const sessions = this.#hooks.sessions();
     for (const { session } of sessions) {
       if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
-      if ((task.state as Task["state"]) === "over") return this.#hooks.setKeepAlive(true);
+      if ((task.state as Task["state"]) === "over") return this.#hooks.resumeKeepAlive();
       session.close();
       task.closed++;
     }
@@ -288,7 +293,7 @@ export class MovesOut {
     });
     this.#report(task, "empty");
     await Promise.race([changed, sleep(LET_GO_MS)]);
-    if ((task.state as Task["state"]) !== "over") await this.#hooks.requestsDone();
+    if ((task.state as Task["state"]) !== "over") await this.#hooks.requestsDone(task.heir);
     task.state = "over";
   }
 

@@ -95,13 +95,20 @@ export class Receiver {
       ),
     peerOf: (socket) => this.#arrivals.peerOf(socket),
     push: (handover) => this.#arrivals.giveBack(handover),
-    setKeepAlive: (isOn) => {
-      for (const { routed } of this.#movers.values()) routed.setKeepAlive(isOn);
+    endKeepAlive: (heir) => {
+      for (const [name, { routed }] of this.#movers) routed.endKeepAlive(this.#passOn(name, heir));
     },
-    requestsDone: async () => {
+    resumeKeepAlive: () => {
+      for (const { routed } of this.#movers.values()) routed.resumeKeepAlive();
+    },
+    requestsDone: async (heir) => {
       this.owners.goAway();
       for (const name of this.#movers.keys()) this.owners.leaveRelays(name);
-      await Promise.all([...this.#movers.values()].map(({ routed }) => routed.connectionsDone()));
+      const ends = [...this.#movers].map(([name, { routed }]) =>
+        routed.connectionsDone(this.#passOn(name, heir)),
+      );
+      await Promise.all(ends);
+      await this.#arrivals.allGivenBack();
     },
     send: (message) => {
       // Who hears that it is over must not count what has left.
@@ -188,6 +195,10 @@ export class Receiver {
     return () => {
       if (this.#movers.get(name) === landing) this.#movers.delete(name);
     };
+  }
+
+  #passOn(name: string, worker: number): (socket: Socket) => void {
+    return (socket) => void this.#arrivals.passOn(socket, name, worker);
   }
 
   /** See {@link Arrivals.move}. */

@@ -6,9 +6,15 @@
 import { EventEmitter } from "node:events";
 import type { Server as NetServer, Socket } from "node:net";
 import { CarriedSocket } from "../handle/carried-socket.js";
-import { adoptHandle, type Handle, trackHttpConnections } from "../handle/node-internals.js";
+import {
+  adoptHandle,
+  answersInProgress,
+  type Handle,
+  idleConnections,
+  isQuiet,
+  trackHttpConnections,
+} from "../handle/node-internals.js";
 import type { ListenAddress } from "../wire/messages.js";
-import { Deadline } from "./deadline.js";
 import { KeepAlive } from "./keep-alive.js";
 import { Listening } from "./listening.js";
 
@@ -29,6 +35,8 @@ export interface WorkerServerEvents {
 const IDLE_MS = 1_000;
 /** How long the connections of a worker that has no sessions any more may take to end. */
 const CONNECTIONS_MS = 3_000;
+/** How often it is looked whether they have. */
+const LOOK_MS = 5;
 
 /** A Socket.IO server on the server. */
 export interface Attached {
@@ -123,10 +131,21 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     this.#keepAlive.end((connection) => awaited.has(connection), idleMs);
   }
 
-  /** Whether clients come back over the connections that they have: to a worker whose sessions are being closed, no. */
-  setKeepAlive(isOn: boolean): void {
-    if (isOn) this.#keepAlive.resume();
-    else this.#keepAlive.end(() => true, IDLE_MS);
+  /**
+   * Clients do not come back over the connections that they have.
+   * @param passOn gives an idle connection to another worker: it cannot be closed while a client may just be sending a
+   *   request over it
+   */
+  endKeepAlive(passOn: (socket: Socket) => void): void {
+    this.#keepAlive.end(() => true, IDLE_MS);
+    for (const socket of idleConnections(this.server)) {
+      if (this.#brought.has(socket) && isQuiet(socket)) passOn(socket);
+    }
+  }
+
+  /** They may. */
+  resumeKeepAlive(): void {
+    this.#keepAlive.resume();
   }
 
   /** It gets connections again. */
@@ -149,15 +168,17 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     });
   }
 
-  /** Waits until no answer is in progress and no connection is open, or some seconds. */
-  async connectionsDone(): Promise<void> {
-    const deadline = new Deadline(CONNECTIONS_MS);
-    await Promise.race([this.#keepAlive.requestsDone(() => true), deadline.passed]);
-    while (this.#sockets.size > 0 && !deadline.isOver) {
-      const [socket] = this.#sockets;
-      await Promise.race([new Promise((resolve) => socket?.once("close", resolve)), deadline.passed]);
+  /**
+   * Waits until no answer is in progress and no connection is open, or some seconds.
+   * @param passOn as for {@link endKeepAlive}
+   */
+  async connectionsDone(passOn: (socket: Socket) => void): Promise<void> {
+    const deadline = performance.now() + CONNECTIONS_MS;
+    const isDone = () => this.#sockets.size === 0 && answersInProgress(this.server).length === 0;
+    while (!isDone() && performance.now() < deadline) {
+      this.endKeepAlive(passOn);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
-    deadline.cancel();
   }
 
   /** Waits until no idle connection has time left. */
