@@ -87,3 +87,83 @@ test("both copies of this package know what was relayed", () => {
   expect([isRelayed(socket), isRelayedInCommonJs(socket)]).toEqual([true, true]);
   expect([isRelayed(new Duplex()), isRelayedInCommonJs(new Duplex())]).toEqual([false, false]);
 });
+
+test("a session that lives here is served here, whichever worker its id names", () => {
+  const { engine, here, elsewhere } = setUp({ isHere: () => true });
+  engine.handleRequest(requestOn(new Duplex()), response);
+  engine.handleUpgrade(requestOn(new RelayedSocket(1, carrier, origin)), new Duplex(), Buffer.alloc(0));
+  expect({ here, elsewhere }).toEqual({ here: ["request", "upgrade"], elsewhere: [] });
+});
+
+test("what was relayed here goes on to the worker that has got this one's sessions", () => {
+  const passed: string[] = [];
+  const relay = {
+    request: (owner: number) => void passed.push(`request ${owner}`),
+    upgrade: (owner: number) => void passed.push(`upgrade ${owner}`),
+  };
+  const { engine, here, elsewhere } = setUp({
+    heir: () => ({ number: 3, relay: relay as never, isRouted: true }),
+  });
+  const socket = new RelayedSocket(1, carrier, origin);
+  engine.handleRequest(requestOn(socket), response);
+  engine.handleUpgrade(requestOn(socket), socket, Buffer.alloc(0));
+  expect({ here, elsewhere, passed }).toEqual({
+    here: [],
+    elsewhere: [],
+    passed: ["request 3", "upgrade 3"],
+  });
+});
+
+test("requests of a session that is about to move wait, unless their clients go", async () => {
+  let settle = () => {};
+  const settled = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  let isMoving = true;
+  const { engine, here, elsewhere } = setUp({
+    isHere: () => true,
+    untilSettled: () => (isMoving ? settled : undefined),
+  });
+  const [waiting, gone] = [new Duplex(), new Duplex()];
+  engine.handleUpgrade(requestOn(waiting), waiting, Buffer.alloc(0));
+  engine.handleUpgrade(requestOn(gone), gone, Buffer.alloc(0));
+  gone.destroy(new Error("reset"));
+  await new Promise((done) => setImmediate(done));
+  expect(here).toEqual([]);
+  isMoving = false;
+  settle();
+  await settled;
+  await new Promise((done) => setImmediate(done));
+  expect({ here, elsewhere }).toEqual({ here: ["upgrade"], elsewhere: [] });
+});
+
+test("an owner that is gone is asked after; without a successor, the answer is given here", async () => {
+  const asked: number[] = [];
+  const relays: number[] = [];
+  const owner = (number: number) => ({
+    number,
+    isRouted: true,
+    relay: {
+      request: (
+        to: number,
+        _: string,
+        _request: unknown,
+        _response: unknown,
+        gone: (isWhole: boolean) => void,
+      ) => {
+        relays.push(to);
+        gone(true);
+      },
+    } as never,
+  });
+  const { engine, here } = setUp({
+    ownerElsewhere: () => owner(2),
+    ownerAfter: async ({ number }) => {
+      asked.push(number);
+      return number === 2 ? owner(3) : undefined;
+    },
+  });
+  engine.handleRequest(requestOn(new Duplex()), response);
+  await new Promise((done) => setImmediate(done));
+  expect({ asked, relays, here }).toEqual({ asked: [2, 3], relays: [2, 3], here: ["request"] });
+});
