@@ -3,10 +3,10 @@ import { fileURLToPath } from "node:url";
 import { Changes, httpRequest, within } from "@holdfast/harness";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, describe, expect, test } from "vitest";
-import { connectAcross, everyoneTalks } from "./harness/conversation.js";
-import { Example, type ExampleClient } from "./harness/example.js";
+import { connectAcross, everyoneTalks } from "../harness/conversation.js";
+import { Example, type ExampleClient } from "../harness/example.js";
 
-const app = (path: string) => fileURLToPath(new URL(`../../examples/${path}`, import.meta.url));
+const app = (path: string) => fileURLToPath(new URL(`../../../examples/${path}`, import.meta.url));
 
 let example: Example | undefined;
 let admins: Socket[] = [];

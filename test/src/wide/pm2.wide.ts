@@ -4,14 +4,14 @@ import { Agent } from "node:http";
 import { fileURLToPath } from "node:url";
 import { skipsWithout } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
-import { closedAfterEach } from "./harness/after-each.js";
-import { Pm2 } from "./harness/pm2.js";
-import { TRACKED_KINDS, TrackedClient } from "./harness/tracked-client.js";
+import { closedAfterEach } from "../harness/after-each.js";
+import { Pm2 } from "../harness/pm2.js";
+import { TRACKED_KINDS, TrackedClient } from "../harness/tracked-client.js";
 
 const HAS_PROC = existsSync("/proc/self/cmdline");
 skipsWithout(HAS_PROC, "The hub's process is looked for in /proc, which only Linux has.");
 
-const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
+const EXAMPLES = fileURLToPath(new URL("../../../examples/", import.meta.url));
 const APP = `${EXAMPLES}pm2/app.js`;
 const LONG_MS = 300_000;
 
