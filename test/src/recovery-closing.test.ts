@@ -2,9 +2,9 @@
  * With connection state recovery, what was emitted before a connection is closed by its server arrives, as it does
  * with Socket.IO alone, and arrives once, also when the client comes back.
  */
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
-import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
 import { openRaw } from "./harness/raw-client.js";
 import { Manager, RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
@@ -79,10 +79,13 @@ const WAYS: Record<string, Way> = {
   },
 };
 
-const start = startsClusters({ sticky: false, io: { connectionStateRecovery: {} } }, (cluster) =>
-  cluster.untilJoined(),
-);
-const startPlain = startsClusters({ sticky: false, adapter: false, hub: false, workers: 1 });
+/** These leave no server for the next one. */
+const ENDS_SERVER = new Set(["io.engine.close()", "io.close()"]);
+
+const HOLDFAST = { sticky: false, workers: 2, io: { connectionStateRecovery: {} } } as const;
+const PLAIN = { sticky: false, adapter: false, hub: false, workers: 1 } as const;
+const start = startsClusters(HOLDFAST, (cluster) => cluster.untilJoined());
+const startPlain = startsClusters(PLAIN);
 const clients = closedAfterEach(new RecoveringClients());
 
 const OFFSET = /^[\w-]{4}0[0-9a-z]{9}$/;
@@ -117,10 +120,22 @@ async function hear(worker: RemoteWorker, transport: string, way: Way): Promise<
   return heard;
 }
 
-describe.each(["websocket", "polling"])("over %s", (transport) => {
-  test.each(Object.keys(WAYS))("%s comes after the same events as with Socket.IO alone", async (name) => {
+describe("beside Socket.IO alone", () => {
+  let shared: readonly [holdfast: TestCluster, plain: TestCluster];
+  beforeAll(async () => {
+    shared = await Promise.all([TestCluster.start(HOLDFAST), TestCluster.start(PLAIN)]);
+    await shared[0].untilJoined();
+  });
+  afterAll(() => Promise.all(shared.map((cluster) => cluster.close())));
+
+  test.each(
+    ["websocket", "polling"].flatMap((transport) =>
+      Object.keys(WAYS).map((name) => [name, transport] as const),
+    ),
+  )("%s over %s comes after the same events", async (name, transport) => {
     const way = WAYS[name] as Way;
-    const [holdfast, plain] = await Promise.all([start(), startPlain()]);
+    const clusters = ENDS_SERVER.has(name) ? await Promise.all([start(), startPlain()]) : shared;
+    const [holdfast, plain] = clusters;
     const expected = await hear(plain.a, transport, way);
     expect(expected.length).toBeGreaterThan(0);
     // A poll that is answered takes one event of Socket.IO alone along; here it may take both.
@@ -128,7 +143,9 @@ describe.each(["websocket", "polling"])("over %s", (transport) => {
     expect(heard.slice(0, expected.length)).toEqual(expected);
     expect(heard.flat()).not.toContain("too late");
   });
+});
 
+describe.each(["websocket", "polling"])("over %s", (transport) => {
   test.each(["conn.close()", "disconnect()"])(
     "%s in the connection handler comes after them, too",
     async (how) => {
