@@ -3,7 +3,7 @@
  * Owns: nothing. Runs in: workers.
  */
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -14,7 +14,8 @@ export function hubProgram(): string | undefined {
   const beside = join(dirname(ownFile()), PROGRAM);
   if (existsSync(beside)) return beside;
   try {
-    const { resolve } = createRequire(process.argv[1] ?? join(process.cwd(), "index.js"));
+    // By this name alone: whoever bundles for ES modules often declares a `createRequire` in front of everything.
+    const { resolve } = nodeModule.createRequire(process.argv[1] ?? join(process.cwd(), "index.js"));
     return join(dirname(resolve("@holdfast/adapter/package.json")), "dist", "bundle", PROGRAM);
   } catch {
     return undefined;
