@@ -6,6 +6,8 @@
  * A connection comes first, and is held here; what goes with it follows in parts and is passed on; the connection goes
  * to the other worker last. Whatever happens to the two workers, the copy here decides when the client hears of it.
  * A session whose client polls has no connection: its requests wait at the worker that it leaves.
+ *
+ * Longer than other files: a task and a move can each be stopped by the other, and their steps are read together.
  */
 import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";

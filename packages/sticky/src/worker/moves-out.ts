@@ -1,6 +1,8 @@
 /**
  * Sessions of this worker that move to another one.
  * Owns: the tasks that the primary has set, and what is on its way. Runs in: workers.
+ *
+ * Longer than other files: the steps of a task, from its first session to the last connection, are read together.
  */
 import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
 import type { Handover } from "../handle/handover.js";
