@@ -7,6 +7,9 @@ import { Outbox } from "../../packages/adapter/dist/link/outbox.js";
 import { PreparedPacket } from "../../packages/adapter/dist/socketio/prepared-packet.js";
 import { FrameKind } from "../../packages/adapter/dist/wire/frame.js";
 import { NamespaceKeys } from "../../packages/adapter/dist/wire/room-key.js";
+import { Kind as ClusterKind } from "../../packages/cluster/dist/wire/worker-messages.js";
+import { FrameType } from "../../packages/sticky/dist/wire/link-frame.js";
+import { Kind as StickyKind } from "../../packages/sticky/dist/wire/messages.js";
 import { anchorsOf, linksOf, pages, ROOT, read, tableFaults, withoutCode } from "./harness/markdown.js";
 
 /** Written by the bench. */
@@ -115,11 +118,17 @@ test("CI runs on the oldest Node.js that is supported", () => {
 describe("docs/protocol.md", () => {
   const page = read("docs/protocol.md");
 
-  test("has every frame kind with its number", () => {
-    const chapter = page.slice(page.indexOf("### Frame kinds"), page.indexOf("### Flags"));
+  test.each([
+    ["### Frame kinds", FrameKind],
+    ["## The messages of `@holdfast/sticky`", StickyKind],
+    ["### Links between workers", FrameType],
+    ["## The messages of `@holdfast/cluster`", ClusterKind],
+  ])("has everything of %s with its number", (heading, kinds) => {
+    const [, after = ""] = page.split(`${heading}\n`);
+    const [chapter = ""] = after.split(/^#+ /m);
     const entries = [...chapter.matchAll(/^- \*\*`(\w+)`, (\d+)\*\*/gm)];
     expect(Object.fromEntries(entries.map(([, kind, number]) => [kind, Number(number)]))).toEqual({
-      ...FrameKind,
+      ...kinds,
     });
   });
 

@@ -13,7 +13,7 @@ const KEY = "holdfast:cluster";
 const SAMPLE_FIELDS = 6;
 
 /** Message kinds; the numbers are part of protocol version 1. */
-const Kind = {
+export const Kind = {
   /** primary → worker: answers `join`. [version, milliseconds between beats, milliseconds that a drain may take] */
   welcome: 1,
   /** primary → worker: finish, and say `drained`. [milliseconds] */

@@ -41,7 +41,7 @@ export function bytesOf(parts: readonly string[]): Buffer {
 
 const PART_BYTES = 192 * 1024;
 
-/** How far a task is; the numbers are part of protocol version 2. */
+/** How far a task is; the numbers are part of protocol version 3. */
 const STATES = ["underway", "empty", "over"] as const;
 export type TaskState = (typeof STATES)[number];
 
