@@ -56,6 +56,8 @@ export interface TaskControl {
 
 interface Task extends MoveTask {
   readonly source: number;
+  /** moving → empty: the worker has no session any more, and it does not matter what becomes of its successors. */
+  state: "moving" | "empty";
   readonly onProgress: TaskControl["onProgress"];
   /** What it ends with when the worker says that it is over. */
   outcome: MoveOutcome;
@@ -132,6 +134,7 @@ export class SessionMoves {
         task: id,
         source,
         onProgress,
+        state: "moving",
         outcome: "done",
         counts: NOTHING,
         timer: setTimeout(() => this.#giveUp(entry), SILENT_MS).unref(),
@@ -210,7 +213,7 @@ export class SessionMoves {
 
   /** The worker keeps what has not left, and says when nothing is on its way any more. */
   #stop(task: Task, outcome: MoveOutcome): void {
-    if (task.outcome !== "done") return;
+    if (task.outcome !== "done" || task.state === "empty") return;
     task.outcome = outcome;
     this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
     this.#hooks.onStopped(task.source);
@@ -220,8 +223,10 @@ export class SessionMoves {
 
   /** The worker says nothing. */
   #giveUp(task: Task): void {
-    this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
-    this.#hooks.onStopped(task.source);
+    if (task.state === "moving") {
+      this.#hooks.send(task.source, { kind: "stopMoves", task: task.task });
+      this.#hooks.onStopped(task.source);
+    }
     task.settle("worker-silent");
   }
 
@@ -311,8 +316,10 @@ export class SessionMoves {
     task.counts = { total, moved, lost, closed, left };
     task.timer.refresh();
     task.onProgress?.({ moved, total });
-    if (state === "empty") void this.#announce(task);
-    else if (state === "over") task.settle(task.outcome);
+    if (state === "empty" && task.outcome === "done") {
+      task.state = "empty";
+      void this.#announce(task);
+    } else if (state === "over") task.settle(task.outcome);
   }
 
   /** The session is lost: its client hears of it now, and can recover. */

@@ -277,14 +277,17 @@ export class MovesOut {
     const sessions = this.#hooks.sessions();
     for (const { session } of sessions) {
       if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
-      if ((task.state as Task["state"]) === "over") return this.#hooks.resumeKeepAlive();
+      if (isOver(task)) return this.#hooks.resumeKeepAlive();
       session.close();
       task.closed++;
     }
     const deadline = performance.now() + CLOSE_MS;
-    while (this.#hooks.sessions().length > 0 && performance.now() < deadline) await sleep(LOOK_MS);
+    while (this.#hooks.sessions().length > 0 && performance.now() < deadline) {
+      await sleep(LOOK_MS);
+      if (isOver(task)) return this.#hooks.resumeKeepAlive();
+    }
     for (const { session } of this.#hooks.sessions()) session.cut();
-    if ((task.state as Task["state"]) === "closing") task.state = "empty";
+    task.state = "empty";
   }
 
   /** Nothing that has come here is cut off by the end of the process. */
@@ -295,7 +298,8 @@ export class MovesOut {
     });
     this.#report(task, "empty");
     await Promise.race([changed, sleep(LET_GO_MS)]);
-    if ((task.state as Task["state"]) !== "over") await this.#hooks.requestsDone(task.heir);
+    if (isOver(task)) return this.#hooks.resumeKeepAlive();
+    await this.#hooks.requestsDone(task.heir);
     task.state = "over";
   }
 
@@ -319,6 +323,11 @@ async function comesToRest({ isAtRest }: NamedSession): Promise<boolean> {
     await sleep(LOOK_MS);
   }
   return true;
+}
+
+/** It may have been stopped while something was waited for. */
+function isOver({ state }: Task): boolean {
+  return state === "over";
 }
 
 function sleep(ms: number): Promise<void> {
