@@ -15,7 +15,7 @@ import { InterestModel, type ModelClient } from "./harness/interest-model.js";
 const WORKERS = 4;
 const MAX_CLIENTS = 10;
 const ROOMS = ["a", "b", "c", "d"];
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 30);
+const RUNS = Number(process.env.HOLDFAST_RUNS ?? (process.env.HOLDFAST_WIDE === "1" ? 30 : 12));
 const SEED = Number(process.env.HOLDFAST_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const TIME_LIMIT_MS = 60_000 + RUNS * 10_000;
 
