@@ -8,7 +8,7 @@ import { type Arguments, readArguments, USAGE } from "./lib/arguments.js";
 import { type Bench, type CaseResult, compare } from "./lib/bench.js";
 import { presence } from "./lib/contestants.js";
 import { Lab } from "./lib/lab.js";
-import { machine } from "./lib/machine.js";
+import { describe, machine } from "./lib/machine.js";
 import { writeReport } from "./lib/report.js";
 import { summary } from "./lib/summary.js";
 import { fatal } from "./lib/verdicts.js";
@@ -22,7 +22,7 @@ if (options.help) {
   );
 } else {
   const results = await measure(options);
-  console.log(summary(results));
+  console.log(`${describe(machine())}\n\n${summary(results)}`);
   if (isWhole(options)) {
     const { runs, full } = options;
     await writeReport(DOCS, { results, machine: machine(), runs, full, date: new Date() });

@@ -9,6 +9,11 @@ export interface Machine {
   readonly node: string;
 }
 
+/** In one line. */
+export function describe({ cores, cpu, memoryGB, os, node }: Machine): string {
+  return `${cores} cores of ${cpu}, ${memoryGB} GB, ${os}, Node.js ${node}`;
+}
+
 export function machine(): Machine {
   const all = cpus();
   return {

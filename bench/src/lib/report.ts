@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import type { Bench, CaseResult } from "./bench.js";
 import { LEGEND } from "./contestants.js";
-import type { Machine } from "./machine.js";
+import { describe, type Machine } from "./machine.js";
 import { spread } from "./stats.js";
 import { barChart } from "./svg.js";
 import { markdownTable, range } from "./table.js";
@@ -36,7 +36,7 @@ function imageOf(bench: Bench): string {
 function head({ machine, runs, full, date }: Run): string {
   return `# Benchmarks
 
-Written by \`npm run bench\`${full ? " (`--full`)" : ""} on ${date.toISOString().slice(0, 10)}: ${machine.cores} cores of ${machine.cpu}, ${machine.memoryGB} GB, ${machine.os}, Node.js ${machine.node}.
+Written by \`npm run bench\`${full ? " (`--full`)" : ""} on ${date.toISOString().slice(0, 10)}: ${describe(machine)}.
 \`node bench/dist/index.js --help\` tells how to run a part of it.
 
 ## Method
