@@ -336,10 +336,18 @@ export function answersInProgress(server: NetServer): http.ServerResponse[] {
   return answers;
 }
 
-/** Those connections of an `http.Server` that `closeIdleConnections()` closes: they are kept alive and bring nothing. */
+/**
+ * Those connections of an `http.Server` that are kept alive after a request, and bring nothing now. From Node.js 26 on, the
+ * list has those as well that have brought nothing yet: what comes over them is still to be answered.
+ */
 export function idleConnections(server: NetServer): Socket[] {
   const idle = connectionsOf(server)?.idle() ?? [];
-  return idle.flatMap(({ socket }) => (socket && !answerOn(socket) ? [socket] : []));
+  return idle.flatMap(({ socket }) => (socket && !answerOn(socket) && isUsed(socket) ? [socket] : []));
+}
+
+/** The head of the first request may have come with the connection, so that nothing was read; its answer was written. */
+function isUsed({ bytesRead, bytesWritten }: Socket): boolean {
+  return bytesRead + bytesWritten > 0;
 }
 
 interface ConnectionsList {
