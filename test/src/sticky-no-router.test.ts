@@ -266,3 +266,19 @@ test("arguments of listen() that are wrong are told by the server", async () => 
   });
   expect(code).toBe("ERR_SOCKET_BAD_PORT");
 });
+
+test("servers of several workers that close at the same time do no harm to the primary", async () => {
+  const cluster = await start({ workers: 2 });
+  await Promise.all(
+    cluster.workers.map((worker) =>
+      worker.run(async (ctx) => {
+        const { createServer } = await ctx.import("node:http");
+        const { Server } = await ctx.import("socket.io");
+        const { setupWorker } = await ctx.import("@holdfast/sticky");
+        const all = ["a", "b", "c"].map((name) => setupWorker(new Server(createServer()), { name }));
+        await Promise.all(all.map((sticky) => sticky.close()));
+      }),
+    ),
+  );
+  expect(await cluster.primary.run(() => "alive")).toBe("alive");
+});

@@ -3,11 +3,13 @@
  * Owns: a server, until it is known. Runs in: workers.
  *
  * node:cluster's primary answers a `listen()` after all messages before it, whether or not it has loaded anything of ours:
- * here for a place where nobody can listen, so nothing else comes of it.
+ * here for a place where nobody can listen, so nothing else comes of it. Each question has a place of its own: when
+ * workers share one that fails, the second answer throws in node:cluster, and ends the primary.
  */
 import { createServer } from "node:net";
 
 const NOWHERE = "/dev/null/holdfast";
+let questions = 0;
 
 /** Settles at once when the primary is gone. */
 export function untilPrimaryHasRead(): Promise<void> {
@@ -21,6 +23,6 @@ export function untilPrimaryHasRead(): Promise<void> {
     };
     process.once("disconnect", finish);
     question.once("error", finish).once("listening", finish);
-    question.listen({ path: NOWHERE });
+    question.listen({ path: `${NOWHERE}-${process.pid}-${++questions}` });
   });
 }
