@@ -1,7 +1,7 @@
 /**
  * A connection that can be taken out of this process in the middle of what is read and written, and brought up in
  * another one with every byte. With `node-internals.ts`, the place for undocumented parts of Node.js;
- * `carried-socket.test.ts` fails when one moves. Tried with Node.js 20, 22 and 24.
+ * `carried-socket.test.ts` fails when one moves. Tried with Node.js 20, 22, 24 and 26.
  * Owns: nothing but what it was told to write last. Runs in: workers.
  */
 import { Socket } from "node:net";

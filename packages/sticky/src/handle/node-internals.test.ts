@@ -1,5 +1,6 @@
 /** What this package uses of Node.js, Engine.IO and Socket.IO undocumented: fails when one of them moves. */
 import { fork } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import http, { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createSecureServer } from "node:http2";
@@ -26,7 +27,9 @@ import {
   removeStandIn,
   serveHttp,
   standInForListening,
+  startReading,
   stopParsing,
+  stopReading,
   trackHttpConnections,
 } from "../../dist/handle/node-internals.js";
 
@@ -46,15 +49,14 @@ test("a connection is taken before a net.Socket is built, read at the handle, an
   client.write("first");
   const handle = await accepted;
   expect(addressOf(handle)).toBe("127.0.0.1");
-  const chunk = new Promise<ArrayBuffer | undefined>((resolve) => {
-    handle.onread = (bytes) => {
-      expect(handle.readStop()).toBe(0);
+  const chunk = new Promise<Buffer | undefined>((resolve) => {
+    const isRead = startReading(handle, (bytes) => {
+      stopReading(handle);
       resolve(bytes);
-    };
+    });
+    expect(isRead).toBe(true);
   });
-  expect(handle.readStart()).toBe(0);
-  // Exactly what was read: no offset, no rest of a pool.
-  expect(Buffer.from((await chunk) as ArrayBuffer).toString()).toBe("first");
+  expect(String(await chunk)).toBe("first");
   client.write("second");
   const socket = adoptHandle(handle, server);
   expect(String((await once(socket, "data"))[0])).toBe("second");
@@ -71,12 +73,28 @@ test("at the end of the stream a handle reads nothing", async () => {
   const accepted = new Promise<Handle>((resolve) => void interceptAccept(server, resolve, () => true));
   connect(port, "127.0.0.1").end();
   const handle = await accepted;
-  const read = new Promise((resolve) => {
-    handle.onread = resolve;
-  });
-  handle.readStart();
+  const read = new Promise((resolve) => void startReading(handle, resolve));
   expect(await read).toBeUndefined();
   handle.close();
+  server.close();
+});
+
+test("what is read is exactly what came, however much of the memory for it that fills", async () => {
+  const server = createNetServer();
+  const port = await listen(server);
+  for (const length of [1, 40_000, 65_000, 65_535, 65_536, 65_537]) {
+    const accepted = new Promise<Handle>((resolve) => void interceptAccept(server, resolve, () => true));
+    const sent = randomBytes(length);
+    const client = connect(port, "127.0.0.1");
+    client.end(sent);
+    const handle = await accepted;
+    const chunks: Buffer[] = [];
+    await new Promise<void>((resolve) => {
+      startReading(handle, (bytes) => (bytes ? chunks.push(bytes) : resolve()));
+    });
+    expect(Buffer.concat(chunks).equals(sent), `${length} bytes`).toBe(true);
+    handle.close();
+  }
   server.close();
 });
 

@@ -4,7 +4,7 @@
  *
  * A `net.Socket` costs the primary more than all the rest of a handover, and cannot be sent to another
  * process without losing bytes (see {@link detachHandle}), so the router works on the handle beneath it.
- * `node-internals.test.ts` fails when one of these moves. Tried with Node.js 20, 22 and 24.
+ * `node-internals.test.ts` fails when one of these moves. Tried with Node.js 20, 22, 24 and 26.
  *
  * Longer than other files: when Node.js changes, there is one place to look at.
  */
@@ -16,8 +16,10 @@ import type { ListenAddress } from "../wire/messages.js";
 
 /** The object beneath a `net.Socket`: Node's binding to libuv (`TCP` or `Pipe`). */
 export interface Handle {
-  /** Called with what was read, with nothing at the end of the stream and on errors. */
-  onread: (chunk?: ArrayBuffer) => void;
+  /** Called with the memory that was read into, with nothing at the end of the stream and on errors. */
+  onread: (memory?: ArrayBuffer) => void;
+  /** How many bytes were read since it was opened. */
+  readonly bytesRead: number;
   /** Whether a `net.Socket` believes that it is being read. */
   reading?: boolean;
   readStart(): number;
@@ -66,6 +68,29 @@ interface ListenHandle {
 }
 
 const ignore = () => {};
+
+/**
+ * Reads from a handle. What `read` gets is `undefined` at the end of the stream and on errors.
+ * From Node.js 26 on, the memory that was read into may be longer than what was read, and the rest holds anything.
+ *
+ * Fields: `handle.onread(memory)`, `handle.bytesRead`.
+ * @returns `false` if nothing can be read from it
+ */
+export function startReading(handle: Handle, read: (bytes: Buffer | undefined) => void): boolean {
+  let readBefore = handle.bytesRead;
+  handle.onread = (memory) => {
+    const length = handle.bytesRead - readBefore;
+    readBefore = handle.bytesRead;
+    read(memory && Buffer.from(memory, 0, length));
+  };
+  return handle.readStart() === 0;
+}
+
+/** Stops it in this very turn: what comes later is for whoever reads next. */
+export function stopReading(handle: Handle): void {
+  handle.readStop();
+  handle.onread = ignore;
+}
 
 /**
  * Takes connections of a listening server before Node.js builds a `net.Socket` for them.
@@ -133,8 +158,7 @@ export function detachHandle(socket: Socket): { handle: Handle; buffered: Buffer
   const owner = socket as unknown as WithHandle & { _server?: ServerFields | null };
   const handle = owner._handle;
   if (!handle || socket.destroyed) return undefined;
-  handle.readStop();
-  handle.onread = ignore;
+  stopReading(handle);
   const chunks: Buffer[] = [];
   for (;;) {
     const chunk = socket.read() as Buffer | null;

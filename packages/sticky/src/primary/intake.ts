@@ -4,7 +4,7 @@
  * Knows nothing of HTTP or workers; callers pass in `read`, which says when there is enough.
  */
 import { monotonicMs } from "../clock.js";
-import type { Handle } from "../handle/node-internals.js";
+import { type Handle, startReading, stopReading } from "../handle/node-internals.js";
 
 /** Why a connection did not get through. */
 export type IntakeFailure = "client-closed" | "evicted" | "silent" | "timeout" | "too-long";
@@ -30,7 +30,6 @@ interface Entry {
 }
 
 const NOTHING = Buffer.alloc(0);
-const ignore = () => {};
 
 export class Intake<Result> {
   readonly #limits: IntakeLimits;
@@ -53,14 +52,14 @@ export class Intake<Result> {
   add(handle: Handle, buffered?: Buffer): void {
     const entry: Entry = { handle, deadline: monotonicMs() + this.#limits.headTimeoutMs, head: undefined };
     this.#entries.add(entry);
-    handle.onread = (chunk) => {
-      if (chunk === undefined) this.#fail(entry, "client-closed");
-      else this.#onBytes(entry, Buffer.from(chunk));
-    };
     if (buffered) this.#onBytes(entry, buffered);
     if (!this.#entries.has(entry)) return;
-    if (handle.readStart() !== 0) this.#fail(entry, "client-closed");
-    else this.#watch();
+    const isRead = startReading(handle, (bytes) => {
+      if (bytes === undefined) this.#fail(entry, "client-closed");
+      else this.#onBytes(entry, bytes);
+    });
+    if (isRead) this.#watch();
+    else this.#fail(entry, "client-closed");
   }
 
   /** Gives up the connection that has been read from longest. */
@@ -99,11 +98,9 @@ export class Intake<Result> {
     this.#hooks.failed(entry.handle, why);
   }
 
-  /** Stops reading in this very turn: what comes later must be read by the worker. */
   #release(entry: Entry): void {
     this.#entries.delete(entry);
-    entry.handle.readStop();
-    entry.handle.onread = ignore;
+    stopReading(entry.handle);
   }
 
   /** One timer for the earliest deadline: arming one for each connection would cost more than its head. */

@@ -8,13 +8,14 @@ import { WaitingRoom } from "../../dist/primary/waiting-room.js";
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "hrtime", "Date"] }));
 afterEach(() => void vi.useRealTimers());
 
-type FakeHandle = Handle & { isReading: boolean; isReset: boolean };
+type FakeHandle = Handle & { isReading: boolean; isReset: boolean; bytesRead: number };
 
 function createHandle(): FakeHandle {
   const handle: FakeHandle = {
     isReading: false,
     isReset: false,
     onread: () => {},
+    bytesRead: 0,
     readStart() {
       handle.isReading = true;
       return 0;
@@ -48,7 +49,10 @@ function createRoom(maxHeadBytes = 16) {
   return { room, told };
 }
 
-const bytes = (text: string) => new Uint8Array(Buffer.from(text)).buffer as ArrayBuffer;
+function bring(handle: FakeHandle, text: string): void {
+  handle.bytesRead += text.length;
+  handle.onread(new Uint8Array(Buffer.from(text)).buffer as ArrayBuffer);
+}
 
 test("each comes to its deadline, whatever the order", () => {
   const { room, told } = createRoom();
@@ -78,9 +82,9 @@ test("what is read meanwhile goes along, up to the limit", () => {
   const { room } = createRoom(8);
   const arrival = createArrival();
   room.add(arrival, monotonicMs() + 1_000);
-  arrival.handle.onread(bytes(" /"));
+  bring(arrival.handle, " /");
   expect([arrival.head, arrival.handle.isReading]).toEqual(["GET /", true]);
-  arrival.handle.onread(bytes(" HTTP/1.1"));
+  bring(arrival.handle, " HTTP/1.1");
   expect([arrival.head, arrival.handle.isReading]).toEqual(["GET / HTTP/1.1", false]);
   expect([room.take(arrival), room.take(arrival), room.size]).toEqual([true, false, 0]);
   room.add(arrival, monotonicMs() + 1_000);

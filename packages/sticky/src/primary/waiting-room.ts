@@ -6,15 +6,13 @@
  * rest of the head. A client that ends its side may still want an answer, so it stays for a moment.
  */
 import { monotonicMs } from "../clock.js";
-import { addressOf } from "../handle/node-internals.js";
+import { addressOf, startReading, stopReading } from "../handle/node-internals.js";
 import type { Arrival } from "./arrival.js";
 
 /** How long a connection whose client has ended its side may wait. */
 const ENDED_MS = 2_000;
 /** Deadlines are looked after no more often than this: it means looking at all that wait. */
 const SWEEP_MS = 20;
-
-const ignore = () => {};
 
 export interface WaitingRoomHooks {
   onTimeout(arrival: Arrival): void;
@@ -54,8 +52,7 @@ export class WaitingRoom {
   /** Takes a connection out; nobody reads from it then. */
   take(arrival: Arrival): boolean {
     if (!this.#entries.delete(arrival)) return false;
-    arrival.handle.readStop();
-    arrival.handle.onread = ignore;
+    stopReading(arrival.handle);
     return true;
   }
 
@@ -81,21 +78,21 @@ export class WaitingRoom {
   #read(arrival: Arrival): void {
     const { handle } = arrival;
     if (arrival.head.length >= this.#maxHeadBytes) return;
-    handle.onread = (chunk) => {
-      if (chunk === undefined) this.#onEnd(arrival);
-      else this.#onBytes(arrival, chunk);
-    };
-    if (handle.readStart() !== 0) this.#leave(arrival);
+    const isRead = startReading(handle, (bytes) => {
+      if (bytes === undefined) this.#onEnd(arrival);
+      else this.#onBytes(arrival, bytes);
+    });
+    if (!isRead) this.#leave(arrival);
   }
 
-  #onBytes(arrival: Arrival, chunk: ArrayBuffer): void {
-    arrival.head += Buffer.from(chunk).toString("latin1");
-    if (arrival.head.length >= this.#maxHeadBytes) arrival.handle.readStop();
+  #onBytes(arrival: Arrival, bytes: Buffer): void {
+    arrival.head += bytes.toString("latin1");
+    if (arrival.head.length >= this.#maxHeadBytes) stopReading(arrival.handle);
   }
 
   #onEnd(arrival: Arrival): void {
     const { handle } = arrival;
-    handle.readStop();
+    stopReading(handle);
     // Without a peer the connection is reset; with one, its client has just no more to say.
     if (handle.getpeername && addressOf(handle) === undefined) return this.#leave(arrival);
     arrival.endedAt ??= monotonicMs();
