@@ -22,19 +22,16 @@ const start = startsClusters({
   },
 });
 
-function send(
-  cluster: TestCluster,
-  path: string,
-  options: RequestOptions = {},
-  body = "",
-): Promise<HttpAnswer> {
+type Place = Pick<TestCluster, "port" | "url">;
+
+function send(cluster: Place, path: string, options: RequestOptions = {}, body = ""): Promise<HttpAnswer> {
   return httpRequest(cluster.url + path, options, body);
 }
 
 const PATH = "/socket.io/?EIO=4&transport=polling";
 
 /** Opens a polling session, with the connection that brings it to a worker by turns. */
-async function open(cluster: TestCluster, options: RequestOptions = {}): Promise<string> {
+async function open(cluster: Place, options: RequestOptions = {}): Promise<string> {
   const { text } = await send(cluster, PATH, options);
   const { sid } = JSON.parse(text.slice(1)) as { sid: string };
   await post(cluster, sid, "40", options);
@@ -43,12 +40,7 @@ async function open(cluster: TestCluster, options: RequestOptions = {}): Promise
   return sid;
 }
 
-async function post(
-  cluster: TestCluster,
-  sid: string,
-  body: string,
-  options: RequestOptions = {},
-): Promise<void> {
+async function post(cluster: Place, sid: string, body: string, options: RequestOptions = {}): Promise<void> {
   const { text } = await send(cluster, `${PATH}&sid=${sid}`, { ...options, method: "POST" }, body);
   expect(text).toBe("ok");
 }
@@ -127,6 +119,46 @@ test("a WebSocket upgrade at the wrong worker moves to the owner, with what the 
     expect(messages).toContain(`431["y",${owner.get(sid)}]`);
     socket.terminate();
     agent.destroy();
+  }
+});
+
+test("a client that ends its side after a request gets what a single process would answer", async () => {
+  /** Status and body of the answers on a connection whose last request comes with its end. */
+  const ask = async (cluster: Place, request: string) => {
+    const raw = new RawSocket(cluster.port);
+    raw.write("GET /plain HTTP/1.1\r\nHost: x\r\n\r\n");
+    await raw.until("plain");
+    raw.end(request);
+    const answers = (await raw.whole()).split(/(?=HTTP\/1\.1 )/).slice(1);
+    return answers.map((answer) => [answer.slice(0, 12), answer.split("\r\n\r\n")[1]]);
+  };
+  const get = (sid: string) => `GET ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const post = (sid: string, body: string) =>
+    `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const single = await start({ single: true, sticky: false });
+  const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
+  for (const each of [single.worker(0), ...Array<Place>(4).fill(cluster)]) {
+    const sid = await open(each);
+    for (const headers of ["", "Connection: close\r\n"]) {
+      const withFields = (request: string) => request.replace("Host: x\r\n", `Host: x\r\n${headers}`);
+      const value = `"${"x".repeat(100_000)}"`;
+      expect(await ask(each, withFields(post(sid, `420["echo",${value}]`)))).toEqual([
+        ["HTTP/1.1 200", "ok"],
+      ]);
+      const [answer] = await ask(each, withFields(get(sid)));
+      expect(answer?.[0]).toBe("HTTP/1.1 200");
+      expect(answer?.[1]).toContain(`430[${value}`);
+      const [refusal] = await ask(each, withFields(post("unknown", "3")));
+      expect(refusal?.[0]).toBe("HTTP/1.1 400");
+    }
+    // Nothing waits for it: the connection ends, and the session with its poll.
+    expect(await ask(each, get(sid))).toEqual([]);
+    await within(
+      (async () => {
+        while ((await send(each, `${PATH}&sid=${sid}`, { method: "POST" }, "3")).status !== 400);
+      })(),
+      "end of the session",
+    );
   }
 });
 

@@ -10,6 +10,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { sessionIdOf } from "../wire/session-id.js";
+import { holdEnd } from "./client-end.js";
 import { writeHead } from "./header-fields.js";
 import type { Owner } from "./owners.js";
 import { isRelayed, whenLeaving } from "./relayed-socket.js";
@@ -60,10 +61,12 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     const relay = (owner: Owner) => {
       owner.relay.request(owner.number, name, request, response, (isWhole) => {
         if (!isWhole) return here();
+        const release = holdUntilClosed(request, response);
         void host.ownerAfter(owner).then((next) => {
           if (response.destroyed) return;
           if (next) relay(next);
           else here();
+          release();
         });
       });
     };
@@ -112,7 +115,14 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     const sessionId = sessionIdOf(request.url ?? "");
     if (isRelayed(request.socket)) host.onForwardedIn();
     else if (sessionId !== undefined) host.onClientRequest(sessionId, request, response);
-    whenSettled(sessionId, response, () => onRequest(request, response, sessionId));
+    if (sessionId === undefined || !host.untilSettled(sessionId)) {
+      return onRequest(request, response, sessionId);
+    }
+    const release = holdUntilClosed(request, response);
+    whenSettled(sessionId, response, () => {
+      onRequest(request, response, sessionId);
+      release();
+    });
   };
 
   engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -128,6 +138,14 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     if (engine.handleRequest !== handleRequest) engine.handleRequest = handleRequest;
     if (engine.handleUpgrade !== handleUpgrade) engine.handleUpgrade = handleUpgrade;
   };
+}
+
+/** See {@link holdEnd}; over HTTP/2, the end of a connection ends no stream. */
+function holdUntilClosed(request: IncomingMessage, response: ServerResponse): () => void {
+  if (request.httpVersionMajor > 1) return ignore;
+  const release = holdEnd(request.socket);
+  response.once("close", release);
+  return release;
 }
 
 const ignore = () => {};

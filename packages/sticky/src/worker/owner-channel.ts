@@ -64,6 +64,11 @@ export class OwnerChannel {
     return this.#stream.write(part);
   }
 
+  /** Nothing is written any more: to the owner's application, the client ends its side. */
+  end(): void {
+    this.#stream.end();
+  }
+
   /** Tells the owner that this worker ends. */
   leave(): void {
     this.#stream.leave();

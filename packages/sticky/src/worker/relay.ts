@@ -8,6 +8,7 @@ import { channels, reportFailure } from "../diagnostics.js";
 import { encodeOrigin } from "../wire/origin.js";
 import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
+import { holdEnd } from "./client-end.js";
 import { originOf } from "./client-origin.js";
 import { framingOf, writeHead } from "./header-fields.js";
 import type { LinkStreams } from "./link-streams.js";
@@ -119,6 +120,7 @@ class RelayedRequest implements Passenger {
   #channel: OwnerChannel | undefined;
   #upload: Upload | undefined;
   #isLeaving = false;
+  #releaseEnd: (() => void) | undefined;
   // waiting → sent → sent anew (once) → over; any → over
   #state: "waiting" | "sent" | "sent anew" | "over" = "waiting";
   waitingBytes = 0;
@@ -151,7 +153,10 @@ class RelayedRequest implements Passenger {
     if (this.#channels?.begin() === false) return this.#answer.fail(503);
     this.#response.on("error", ignore);
     this.#response.once("close", this.#onClientGone);
-    this.#upload = new Upload(request, head, isUnframed ? "chunked" : framingOf(request.rawHeaders));
+    const upload = new Upload(request, head, isUnframed ? "chunked" : framingOf(request.rawHeaders));
+    this.#upload = upload;
+    // Over HTTP/2, the end of a connection ends no stream.
+    if (!isHttp2) this.#holdEnd(upload);
     this.waitingBytes = head.length;
     const channel = this.#channels?.take(this.#link);
     if (channel) this.#send(channel);
@@ -172,8 +177,18 @@ class RelayedRequest implements Passenger {
   onUnreachable(why: "gone" | "busy"): void {
     const isWhole = this.#isWhole;
     if (!this.#finish()) return;
-    if (why === "gone") this.#here(isWhole);
+    if (why === "gone") this.#answerHere(isWhole);
     else this.#answer.fail(503);
+  }
+
+  #holdEnd(upload: Upload): void {
+    this.#releaseEnd = holdEnd(this.#request.socket, () => upload.end());
+    this.#response.once("close", this.#releaseEnd);
+  }
+
+  #answerHere(isWhole: boolean): void {
+    this.#here(isWhole);
+    this.#releaseEnd?.();
   }
 
   #send(channel: OwnerChannel): void {
@@ -222,7 +237,7 @@ class RelayedRequest implements Passenger {
     const isWhole = this.#isWhole;
     this.#finish();
     if (hasBegun || why === "cut") this.#answer.cut();
-    else if (why === "refused") this.#here(isWhole);
+    else if (why === "refused") this.#answerHere(isWhole);
     // What is lost may have been executed; what was not used has not.
     else this.#answer.fail(why === "unused" ? 503 : 502);
   }

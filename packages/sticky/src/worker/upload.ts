@@ -18,6 +18,8 @@ export class Upload {
   #channel: OwnerChannel | undefined;
   /** The head and what came of the body with it; kept while nothing else was sent. */
   #opening: Buffer = NOTHING;
+  /** Nothing follows the request. */
+  #isLast = false;
   // waiting → head → body → sent; waiting, head, body → stopped
   // (head: nothing has left yet, since it leaves together with the first part of the body if that is there)
   #state: "waiting" | "head" | "body" | "sent" | "stopped" = "waiting";
@@ -33,12 +35,14 @@ export class Upload {
     this.#channel = channel;
     if (this.#state !== "waiting") {
       if (this.#opening.length > 0) channel.write(this.#opening);
+      this.#endIfLast();
       this.#request.resume();
       return;
     }
     if (this.#framing === "none") {
       this.#state = "sent";
       this.#open(NOTHING);
+      this.#endIfLast();
       this.#request.resume();
       return;
     }
@@ -62,14 +66,20 @@ export class Upload {
     return true;
   }
 
+  /** The client has ended its side: so does the channel, after the request. */
+  end(): void {
+    this.#isLast = true;
+    this.#endIfLast();
+  }
+
   /** The channel has taken what was sent. */
   resume(): void {
     if (this.#state === "body") this.#request.resume();
   }
 
-  /** Sends no more; tells whether all was sent. What still comes of a body that was begun is read and dropped. */
+  /** Sends no more; tells whether all was sent, and more can follow. What still comes of a body that was begun is read and dropped. */
   stop(): boolean {
-    if (this.#state === "sent") return true;
+    if (this.#state === "sent") return !this.#isLast;
     if (this.#state === "head" || this.#state === "body") {
       this.#request.off("data", this.#onData);
       this.#request.off("end", this.#onEnd);
@@ -93,7 +103,12 @@ export class Upload {
     if (this.#state === "head") this.#open(last);
     else if (last.length > 0) this.#write(last);
     this.#state = "sent";
+    this.#endIfLast();
   };
+
+  #endIfLast(): void {
+    if (this.#isLast && this.#state === "sent") this.#channel?.end();
+  }
 
   #open(part: Buffer): void {
     if (this.#state === "head") this.#state = "body";
