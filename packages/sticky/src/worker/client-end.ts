@@ -44,16 +44,14 @@ class HeldEnd {
     };
   }
 
+  /** The first call after the client's end is the server's because of it; others have their own reasons. */
   #end(args: unknown[]): Duplex {
-    // Somebody has more to say: that is no client's end.
-    if (args.length > 0) {
+    if (this.#state !== "open" || !this.#connection.readableEnded) {
       this.#release();
       return this.#connection.end(...(args as []));
     }
-    if (this.#state === "open") {
-      this.#state = "ended";
-      for (const holder of [...this.#holders]) holder();
-    }
+    this.#state = "ended";
+    for (const holder of [...this.#holders]) holder();
     return this.#connection;
   }
 
