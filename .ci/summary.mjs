@@ -6,6 +6,9 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 
+const MAX_REASON_LINES = 12;
+const MAX_LINE_LENGTH = 300;
+
 const [, , exitCode, ...paths] = process.argv;
 const faults = [];
 let passed = 0;
@@ -17,7 +20,8 @@ for (const path of paths) {
       faults.push(`FAILED ${run}: ${name}: ${message}`);
     for (const test of assertionResults) {
       if (test.status === "passed") passed++;
-      else faults.push(`${test.status === "failed" ? "FAILED" : "SKIPPED"} ${run}: ${test.fullName}`);
+      else if (test.status === "failed") faults.push(`FAILED ${run}: ${test.fullName}\n${reasonOf(test)}`);
+      else faults.push(`SKIPPED ${run}: ${test.fullName}`);
     }
   }
 }
@@ -28,6 +32,15 @@ if (faults.length === 0 && passed === 0) faults.push("FAILED no test has run");
 for (const fault of faults) console.log(fault);
 console.log(`${passed} passed, ${faults.length} failed`);
 process.exitCode = faults.length === 0 ? 0 : 1;
+
+/** Where a long log is cut, the reason of a failure would be lost with the middle of it. */
+function reasonOf({ failureMessages }) {
+  const lines = failureMessages.join("\n").split("\n");
+  return lines
+    .slice(0, MAX_REASON_LINES)
+    .map((line) => `    ${line.slice(0, MAX_LINE_LENGTH)}`)
+    .join("\n");
+}
 
 /** No report means that the build or the linter stopped the run before its tests. */
 function readReport(path) {
