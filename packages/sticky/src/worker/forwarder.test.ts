@@ -32,6 +32,7 @@ function setUp(overrides: Partial<ForwarderHost> = {}) {
   const undo = forwardStrays(engine as never, "default", {
     isHere: () => false,
     untilSettled: () => undefined,
+    untilKnown: () => undefined,
     ownerElsewhere: () => owner,
     heir: () => undefined,
     ownerAfter: () => Promise.resolve(undefined),
@@ -135,6 +136,22 @@ test("requests of a session that is about to move wait, unless their clients go"
   await settled;
   await new Promise((done) => setImmediate(done));
   expect({ here, elsewhere }).toEqual({ here: ["upgrade"], elsewhere: [] });
+});
+
+test("a session of a host that is not known yet waits for the news, once", async () => {
+  let tell = () => {};
+  const told = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const { engine, here, elsewhere } = setUp({ untilKnown: () => told });
+  engine.handleRequest(requestOn(new Duplex()), response);
+  // From another worker it comes, which has waited.
+  engine.handleRequest(requestOn(new RelayedSocket(1, carrier, origin)), response);
+  await new Promise((done) => setImmediate(done));
+  expect({ here, elsewhere }).toEqual({ here: ["request"], elsewhere: [] });
+  tell();
+  await new Promise((done) => setImmediate(done));
+  expect({ here, elsewhere }).toEqual({ here: ["request"], elsewhere: ["request"] });
 });
 
 test("an owner that is gone is asked after; without a successor, the answer is given here", async () => {

@@ -22,6 +22,8 @@ export interface ForwarderHost {
   isHere(sessionId: string): boolean;
   /** Settles when it is known where a session is that is about to move; `undefined` if it is known. */
   untilSettled(sessionId: string): Promise<void> | undefined;
+  /** Settles when it is known whether another host has the session; `undefined` if it is. */
+  untilKnown(sessionId: string): Promise<void> | undefined;
   /** The worker that owns a session; `undefined` if none does or it is this one. */
   ownerElsewhere(sessionId: string): Owner | undefined;
   /** The worker that gets this worker's sessions, or has got them; `undefined` if none does. */
@@ -100,14 +102,28 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     relay(owner);
   };
 
-  /** Does it when it is known where the session is. */
-  const whenSettled = (sessionId: string | undefined, answer: Duplex | ServerResponse, run: () => void) => {
-    const settled = sessionId === undefined ? undefined : host.untilSettled(sessionId);
-    if (!settled) return run();
+  /** Settles when it is known where the session is; `undefined` if it is. */
+  const untilFound = (sessionId: string | undefined, socket: Duplex): Promise<void> | undefined => {
+    if (sessionId === undefined) return undefined;
+    const settled = host.untilSettled(sessionId);
+    if (settled || host.isHere(sessionId) || isRelayed(socket)) return settled;
+    return host.untilKnown(sessionId);
+  };
+
+  const after = (
+    found: Promise<void>,
+    sessionId: string,
+    answer: Duplex | ServerResponse,
+    run: () => void,
+  ) => {
     answer.on("error", ignore);
-    void settled.then(() => {
+    void found.then(() => {
       answer.off("error", ignore);
-      if (!answer.destroyed) whenSettled(sessionId, answer, run);
+      if (answer.destroyed) return;
+      // It may be about to move again.
+      const settled = host.untilSettled(sessionId);
+      if (settled) after(settled, sessionId, answer, run);
+      else run();
     });
   };
 
@@ -115,11 +131,10 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     const sessionId = sessionIdOf(request.url ?? "");
     if (isRelayed(request.socket)) host.onForwardedIn();
     else if (sessionId !== undefined) host.onClientRequest(sessionId, request, response);
-    if (sessionId === undefined || !host.untilSettled(sessionId)) {
-      return onRequest(request, response, sessionId);
-    }
+    const found = untilFound(sessionId, request.socket);
+    if (!found || sessionId === undefined) return onRequest(request, response, sessionId);
     const release = holdUntilClosed(request, response);
-    whenSettled(sessionId, response, () => {
+    after(found, sessionId, response, () => {
       onRequest(request, response, sessionId);
       release();
     });
@@ -128,7 +143,9 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
   engine.handleUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const sessionId = sessionIdOf(request.url ?? "");
     if (isRelayed(socket)) host.onForwardedIn();
-    whenSettled(sessionId, socket, () => onUpgrade(request, socket, head, sessionId));
+    const found = untilFound(sessionId, socket);
+    if (!found || sessionId === undefined) return onUpgrade(request, socket, head, sessionId);
+    after(found, sessionId, socket, () => onUpgrade(request, socket, head, sessionId));
   };
 
   return () => {

@@ -8,7 +8,7 @@ import { HoldfastError } from "../errors.js";
 import type { Application } from "../rendezvous/application.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
-import { decodeMark, encodeMark, NO_OWNER } from "../wire/owner-mark.js";
+import { decodeMark, encodeMark, NO_OWNER, tagOf } from "../wire/owner-mark.js";
 import { ApplicationRendezvous } from "./application-rendezvous.js";
 import type { Door } from "./owner-link.js";
 import { PrivateServer, type ServerOf } from "./private-server.js";
@@ -108,6 +108,11 @@ export class Neighbours {
     if (marked === NO_OWNER) return NO_OWNER;
     const owner = this.#host.ownerNow(marked);
     return owner === this.#number ? NO_OWNER : owner;
+  }
+
+  /** Whether the session id is one of this cluster. */
+  isMarked(sessionId: string): boolean {
+    return this.#common !== undefined && tagOf(sessionId) === this.#common.tag;
   }
 
   /** This worker's sessions are another one's now: those that reach it here ask anew. */

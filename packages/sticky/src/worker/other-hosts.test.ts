@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer as createHttpServer, type Server as HttpServer, request } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { encodeMark } from "../../dist/wire/owner-mark.js";
 import { OtherHosts } from "../../dist/worker/other-hosts.js";
 
@@ -85,6 +85,34 @@ test("a session id names a worker of the host with its tag, as long as there is 
   expect(hosts.ownerOf(sid)?.relay).not.toBe(moved?.relay);
   hosts.meet({ ...told(2), others: [] });
   expect(hosts.ownerOf(sid)).toBeUndefined();
+});
+
+test("a host of which nobody has told yet is waited for, not for long, and not for any number of them", async () => {
+  vi.useFakeTimers();
+  ends.push(() => vi.useRealTimers());
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: () => {} });
+  const sid = `${encodeMark(TAG, 7)}abc`;
+  // Without other hosts, there is nobody to wait for.
+  expect(hosts.untilKnown(sid)).toBeUndefined();
+  hosts.meet({ ...told(1), others: [] });
+  for (const other of ["", TAG, `no tag${sid.slice(6)}`]) expect(hosts.untilKnown(other)).toBeUndefined();
+  const first = hosts.untilKnown(sid);
+  hosts.meet(told(1));
+  await first;
+  expect(hosts.ownerOf(sid)?.number).toBe(7);
+  expect([hosts.untilKnown(sid), vi.getTimerCount()]).toEqual([undefined, 0]);
+  const made = Array.from({ length: 1_000 }, (_, i) =>
+    hosts.untilKnown(`x${String(i).padStart(5, "0")}AAAAsid`),
+  );
+  expect(made.filter((each) => each !== undefined)).toHaveLength(256);
+  expect(hosts.untilKnown("x00000AAAAother")).toBe(made[0]);
+  await vi.advanceTimersByTimeAsync(500);
+  await Promise.all(made);
+  expect(vi.getTimerCount()).toBe(0);
+  const last = hosts.untilKnown("x00000AAAAsid");
+  hosts.leave();
+  await last;
+  expect(vi.getTimerCount()).toBe(0);
 });
 
 test("however many workers are made up, a few calls are made at a time; when the host goes, all are answered", async () => {

@@ -1,6 +1,7 @@
 /**
  * The other hosts, as this worker reaches the owners of sessions there.
- * Owns: a relay for each of them, and the calls that are on their way. Runs in: workers.
+ * Owns: a relay for each of them, the calls that are on their way, and requests that wait for news of a host.
+ * Runs in: workers.
  *
  * The primary tells who they are. When it is gone, what it told last holds.
  */
@@ -8,10 +9,11 @@ import type { Socket } from "node:net";
 import { HostCall, HostCallError, type HostIdentity } from "../hosts/host-call.js";
 import { proofKey } from "../wire/host-proof.js";
 import type { KnownHost, KnownHosts } from "../wire/messages.js";
-import { decodeMark, NO_OWNER, tagOf } from "../wire/owner-mark.js";
+import { decodeMark, isTag, NO_OWNER, tagOf } from "../wire/owner-mark.js";
 import type { Door } from "./owner-link.js";
 import type { Owner } from "./owners.js";
 import { Relay } from "./relay.js";
+import { UnknownHosts } from "./unknown-hosts.js";
 
 /**
  * How many calls of one host are on their way at a time. Anybody can write a session id, and each that names another worker
@@ -33,6 +35,7 @@ export class OtherHosts {
   #identity: HostIdentity | undefined;
   #secret = "";
   readonly #byTag = new Map<string, OtherHost>();
+  readonly #unknown = new UnknownHosts();
 
   constructor(host: OtherHostsHost) {
     this.#host = host;
@@ -52,6 +55,14 @@ export class OtherHosts {
       if (this.#byTag.has(tag)) continue;
       this.#byTag.set(tag, new OtherHost(other, () => this.#identity, this.#host));
     }
+    this.#unknown.onKnown(tags.keys());
+  }
+
+  /** Settles when it is known whether another host has the session; `undefined` if it is. */
+  untilKnown(sessionId: string): Promise<void> | undefined {
+    const tag = tagOf(sessionId);
+    if (!this.#identity || tag === undefined || this.#byTag.has(tag) || !isTag(tag)) return undefined;
+    return this.#unknown.untilKnown(tag);
   }
 
   /** The worker of another host that owns a session; `undefined` if none does. */
@@ -70,6 +81,7 @@ export class OtherHosts {
 
   /** This worker reaches no others any more. What is on its way is finished. */
   leave(): void {
+    this.#unknown.close();
     for (const { relay } of this.#byTag.values()) relay.close();
   }
 }

@@ -85,6 +85,12 @@ export class Owners {
     return this.#otherHosts.ownerOf(sessionId);
   }
 
+  /** Settles when it is known who owns the session; `undefined` if it is, as far as it will be. */
+  untilKnown(sessionId: string): Promise<void> | undefined {
+    if (this.#routed.isMarked(sessionId) || this.#own.isMarked(sessionId)) return undefined;
+    return this.#otherHosts.untilKnown(sessionId);
+  }
+
   /** A router tells who the other hosts are. */
   meetHosts(hosts: KnownHosts): void {
     this.#otherHosts.meet(hosts);

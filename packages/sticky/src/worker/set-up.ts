@@ -115,6 +115,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
       forwardStrays(engine, name, {
         isHere: (sessionId) => this.#sessions.has(sessionId),
         untilSettled: (sessionId) => receiver.held.until(sessionId),
+        untilKnown: (sessionId) => owners.untilKnown(sessionId),
         ownerElsewhere: (sessionId) => owners.elsewhere(sessionId),
         heir: () => owners.heir(),
         ownerAfter: (owner) => owners.after(owner),
