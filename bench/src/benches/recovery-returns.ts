@@ -41,7 +41,7 @@ class Returning {
     const program = await lab.start("nodes/cluster", config, 4);
     const load = await lab.start("nodes/load", {}, 1);
     const session = new Returning(program, load);
-    await session.#clients.call("arrive", session.first.port, clients);
+    await session.#clients.call("bringIn", session.first.port, clients);
     await session.sender.call("tell", 1, 1);
     await session.#clients.call("haveAll", 1);
     await session.sender.call("tellOthers", others);

@@ -91,7 +91,7 @@ export function returners(): Commands {
   });
   return {
     /** Connects so many clients for the first time. */
-    arrive: async (port: number, count: number) => {
+    bringIn: async (port: number, count: number) => {
       clients = Array.from({ length: count }, () => new Returner());
       for (let at = 0; at < count; at += AT_ONCE) {
         await Promise.all(clients.slice(at, at + AT_ONCE).map((client) => client.connect(port)));
