@@ -19,8 +19,9 @@ export default defineConfig({
     include: wide
       ? ["test/src/wide/**/*.wide.ts", "test/src/adapter-{backpressure,failure,flow}.test.ts"]
       : ["packages/*/src/**/*.test.ts", "test/src/**/*.test.ts", ...long],
-    // Cluster tests fork four workers each: more than two files at once would only measure the scheduler.
-    maxWorkers: 2,
+    // Cluster tests wait more than they compute, and fork four workers each: three files at once keep two cores busy, and
+    // more would only measure the scheduler.
+    maxWorkers: 3,
     pool: "forks",
     testTimeout: timeout,
     hookTimeout: timeout,

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
 
-const CONNECTIONS = 100_000;
+const CONNECTIONS = 30_000;
 const AT_ONCE = 400;
 
 const start = startsClusters({ workers: 3, adapter: false });
