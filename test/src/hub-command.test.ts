@@ -82,6 +82,9 @@ describe("the command line", () => {
     ],
     [["--path", "/tmp/x", "--journal-bytes", "1"], "journalBytes"],
     [["--path", "/tmp/x", "--exit-when-idle", "-1"], "exit-when-idle"],
+    [["--path", "/tmp/x", "--app", "a"], "--redis-url, or HOLDFAST_REDIS_URL"],
+    [["--path", "/tmp/x", "--redis-url", "redis://127.0.0.1"], "--redis-url needs --app"],
+    [["--path", "/tmp/x", "--redis-url", "redis://127.0.0.1", "--app", "a", "--redis-lease", "1"], "lease"],
   ])("%j is refused with exit code 2 and a line that says why", async (args, text) => {
     const { code, stdout, stderr } = await run(...args);
     expect([code, stdout]).toEqual([2, ""]);

@@ -42,8 +42,10 @@ export interface AdapterOptions {
    */
   hub?: "auto" | { readonly path: string };
   /**
-   * Joins this process with those of other hosts, if it has its hub within itself: what `redisStreams()` of
-   * `@holdfast/adapter/redis-streams` returns. Where there is a primary, `setupPrimary()` has this option.
+   * Joins this process with those of other hosts, if it has its hub within itself, or in a process that the first worker
+   * starts: what `redisStreams()` of `@holdfast/adapter/redis-streams` returns; for a process of its own, with a `url`.
+   * Where there is a primary that has called `setupPrimary()`, that has this option, and for a hub that you run yourself,
+   * `holdfast-hub` has others.
    * @default none
    */
   backplane?: BackplaneOption;
@@ -105,6 +107,8 @@ export interface PrimaryOptions {
 
 /** What joins hosts; made by `redisStreams()`. */
 export interface BackplaneOption {
+  /** Equal for hosts that are one cluster. */
+  readonly name: string;
   open(limits: never, events: never): unknown;
 }
 

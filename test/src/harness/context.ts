@@ -98,6 +98,8 @@ export interface ClusterConfig {
   readonly hubOptions?: object;
   /** Options of `redisStreams()`: the hub is one of several. */
   readonly backplane?: object;
+  /** Options of `redisStreams()`, for the workers' `createAdapter()`. */
+  readonly workerBackplane?: object;
   /** Whether the router knows the other hosts, from the hub. @default false */
   readonly joinsHosts?: boolean;
   /** Options of the router's `setupPrimary()`. */

@@ -1,6 +1,6 @@
 /** Joins the hubs of several hosts over Redis 7 or Valkey. Runs in: where the hub is. */
 import type { BackplaneFactory } from "../hub/backplane.js";
-import { type RedisStreamsOptions, resolveStreamsOptions } from "./redis-streams/options.js";
+import { type RedisStreamsOptions, recipeOf, resolveStreamsOptions } from "./redis-streams/options.js";
 import { RedisStreams } from "./redis-streams/streams.js";
 
 /**
@@ -10,5 +10,9 @@ import { RedisStreams } from "./redis-streams/streams.js";
  */
 export function redisStreams(options: RedisStreamsOptions): BackplaneFactory {
   const resolved = resolveStreamsOptions(options);
-  return { open: (limits, events) => new RedisStreams(resolved, limits, events) };
+  return {
+    name: `redis-streams ${resolved.app}`,
+    recipe: recipeOf(options),
+    open: (limits, events) => new RedisStreams(resolved, limits, events),
+  };
 }

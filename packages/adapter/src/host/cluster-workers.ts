@@ -202,11 +202,11 @@ class ClusterWorker {
   }
 
   #welcome({ id }: HubMember): void {
-    const { limits, roomSeed } = this.#hub;
+    const { limits, roomSeed, backplane } = this.#hub;
     const link = this.#ipcLink
       ? ({ kind: "ipc", binary: this.#ipcLink.binary } as const)
       : ({ kind: "pipe", fds: this.#pipes as PipeFds } as const);
-    this.#send({ [MESSAGE_KEY]: "welcome", member: id, link, ...limits, roomSeed });
+    this.#send({ [MESSAGE_KEY]: "welcome", member: id, link, ...limits, roomSeed, backplane });
   }
 
   #makeLink(binary: boolean, events: LinkEvents): Link {

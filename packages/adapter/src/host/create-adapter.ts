@@ -2,6 +2,7 @@
 import cluster from "node:cluster";
 import type { Namespace } from "socket.io";
 import { HoldfastError } from "../errors.js";
+import type { BackplaneFactory } from "../hub/backplane.js";
 import { Member } from "../member/member.js";
 import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
@@ -14,6 +15,8 @@ import { mainThreadOnly } from "./main-thread.js";
 import { SocketConnector } from "./socket-connector.js";
 import { checkLength } from "./socket-path.js";
 import { WorkerConnector } from "./worker-connector.js";
+
+const OPERATORS_WAY = "npx holdfast-hub has the options --redis-url and --app";
 
 /**
  * Makes the adapter for `io.adapter()`. Call it in each process that has a Socket.IO server: in the workers of a
@@ -44,22 +47,42 @@ export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => Hol
 function memberOf({ hub, backplane }: ResolvedAdapterOptions): Member {
   const workerId = cluster.worker?.id ?? NO_WORKER_ID;
   const isInProcess = hub === "auto" && (!cluster.isWorker || !process.send);
-  if (backplane && !isInProcess) {
-    throw new HoldfastError(
-      "HOLDFAST_ERR_INVALID_OPTION",
-      'The option "backplane" of createAdapter() is for a process that has its hub within itself. Give it to ' +
-        "setupPrimary() in the primary.",
-    );
-  }
-  if (backplane) inProcess().use(backplane);
   if (hub !== "auto") {
+    if (backplane) throw misplaced(`The hub at "${hub.path}" is run by an operator: ${OPERATORS_WAY}`);
     checkLength(hub.path);
     const connect = { path: hub.path, workerId, starts: false };
     return processWide(`member ${hub.path}`, () => new Member(new SocketConnector(connect), batchWrites));
   }
-  if (isInProcess) return inProcess().member;
-  return processWide("member", () => {
-    const hubProcess = { path: rendezvousSocket(), workerId, starts: true };
-    return new Member(new WorkerConnector(new SocketConnector(hubProcess)), batchWrites);
+  if (isInProcess) {
+    if (backplane) inProcess().use(backplane);
+    return inProcess().member;
+  }
+  return workersMember(workerId, backplane as BackplaneFactory | undefined);
+}
+
+/** The member that finds its hub at the parent, or in a process that one of the workers starts. */
+function workersMember(workerId: number, backplane: BackplaneFactory | undefined): Member {
+  if (backplane && !backplane.recipe) {
+    throw misplaced(
+      "The hub of a worker is in another process, where a client cannot go: give it a url instead",
+    );
+  }
+  const found = processWide("member", () => {
+    const hubProcess = { path: rendezvousSocket(), workerId, starts: true, backplane };
+    const connector = new WorkerConnector(new SocketConnector(hubProcess), backplane?.name);
+    return { member: new Member(connector, batchWrites), backplane: backplane?.name };
   });
+  if (backplane && backplane.name !== found.backplane) {
+    throw misplaced(
+      "It came too late, or twice: all servers of a process share one hub. Give it to the first one",
+    );
+  }
+  return found.member;
+}
+
+function misplaced(text: string): HoldfastError {
+  return new HoldfastError(
+    "HOLDFAST_ERR_INVALID_OPTION",
+    `The option "backplane" of createAdapter() cannot be used here. ${text}.`,
+  );
 }

@@ -28,7 +28,7 @@ function main(args: readonly string[]): void {
 
 function commandOf(args: readonly string[]): Command | undefined {
   try {
-    return readCommandLine(args);
+    return readCommandLine(args, process.env);
   } catch (error) {
     console.error(`holdfast-hub: ${(error as Error).message}`);
     process.exitCode = MISUSED;

@@ -131,17 +131,21 @@ export class HubServer {
     this.#pairs.set(greeting.token, pair);
     if (greeting[MESSAGE_KEY] === "join") pair.join = { greeting, connection };
     else pair.listen = connection;
-    if (!pair.join || !pair.listen) return;
-    this.#pairs.delete(greeting.token);
-    for (const each of [pair.join.connection, pair.listen]) this.#release(each);
-    this.#admit(pair.join.greeting, pair.join.connection, pair.listen);
+    if (pair.join && pair.listen) this.#hub.whenReady(() => this.#onPair(greeting.token, pair));
+  }
+
+  /** They are dropped if one of them has ended meanwhile, or the time of their handshake has. */
+  #onPair(token: string, { join, listen }: Pair): void {
+    if (!join || !listen || !this.#pairs.delete(token)) return;
+    for (const each of [join.connection, listen]) this.#release(each);
+    this.#admit(join.greeting, join.connection, listen);
   }
 
   #admit({ workerId, pid, processMark: mark }: Join, from: UnixConnection, to: UnixConnection): void {
     const { id } = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
     this.#marks.set(id, mark);
-    const { limits, roomSeed } = this.#hub;
-    const welcome = { member: id, link: { kind: "unix" }, ...limits, roomSeed } as const;
+    const { limits, roomSeed, backplane } = this.#hub;
+    const welcome = { member: id, link: { kind: "unix" }, ...limits, roomSeed, backplane } as const;
     to.socket.write(encodeSocketMessage({ [MESSAGE_KEY]: "welcome", ...welcome }));
   }
 

@@ -12,6 +12,7 @@ import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from "
 import type { Socket } from "node:net";
 import { dirname, parse } from "node:path";
 import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
+import type { BackplaneRecipe } from "../hub/backplane.js";
 import { startMarker } from "./application.js";
 import { READY_WORD } from "./hub-command-line.js";
 import { hubProgram } from "./own-folder.js";
@@ -36,13 +37,20 @@ const KEPT_VARIABLES = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "XDG_RUNTIM
 
 export class HubStarter {
   readonly #path: string;
+  readonly #backplane: BackplaneRecipe | undefined;
   readonly #marker: string;
   readonly #onFailure: (error: HoldfastError) => void;
   #state: "idle" | "starting" = "idle";
   #notBefore = 0;
 
-  constructor(path: string, onFailure: (error: HoldfastError) => void) {
+  /** @param backplane what the hub is to have */
+  constructor(
+    path: string,
+    backplane: BackplaneRecipe | undefined,
+    onFailure: (error: HoldfastError) => void,
+  ) {
     this.#path = path;
+    this.#backplane = backplane;
     this.#marker = startMarker(path);
     this.#onFailure = onFailure;
   }
@@ -82,12 +90,14 @@ export class HubStarter {
       String(IDLE_MS),
       "--ready-fd",
       `${READY_FD}`,
+      ...(this.#backplane?.args ?? []),
     ];
+    const kept = Object.fromEntries(KEPT_VARIABLES.map((name) => [name, process.env[name]]));
     const child = spawn(process.execPath, ["-e", GO_BETWEEN, program, ...args], {
       // Not the worker's: nobody could unmount or remove it.
       cwd: parse(process.execPath).root,
       detached: true,
-      env: Object.fromEntries(KEPT_VARIABLES.map((name) => [name, process.env[name]])),
+      env: { ...kept, ...this.#backplane?.env },
       stdio: ["ignore", "ignore", "ignore", "pipe"],
     });
     child.unref();

@@ -6,10 +6,12 @@
 import { dirname } from "node:path";
 import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
+import type { BackplaneFactory } from "../hub/backplane.js";
 import type { Connector, Member } from "../member/member.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import type { Refusal } from "../wire/handshake.js";
+import { checkBackplane } from "./expected-backplane.js";
 import { HubCall } from "./hub-call.js";
 import { HubStarter } from "./hub-starter.js";
 import { checkLength, checkPrivateDirectory, lookAtSocket } from "./socket-path.js";
@@ -29,6 +31,8 @@ export interface SocketConnectorOptions {
   readonly workerId: number;
   /** Whether to start the application's hub process where none is. */
   readonly starts: boolean;
+  /** What the hub is to have. */
+  readonly backplane?: BackplaneFactory | undefined;
 }
 
 export class SocketConnector implements Connector {
@@ -46,7 +50,8 @@ export class SocketConnector implements Connector {
 
   constructor(options: SocketConnectorOptions) {
     this.#options = options;
-    if (options.starts) this.#starter = new HubStarter(options.path, (error) => this.#tell(error));
+    if (!options.starts) return;
+    this.#starter = new HubStarter(options.path, options.backplane?.recipe, (error) => this.#tell(error));
   }
 
   /** A hub that is gone is replaced; whoever loses it hears of that once. */
@@ -90,7 +95,9 @@ export class SocketConnector implements Connector {
     const call = new HubCall(path, workerId, {
       onWelcome: (welcome, makeLink) => {
         this.#onCallEnd();
-        this.#member?.join(welcome, makeLink);
+        if (!this.#member) return;
+        this.#member.join(welcome, makeLink);
+        checkBackplane(this.#member, welcome, this.#options.backplane?.name);
       },
       onRefusal: (refusal) => this.#onRefusal(refusal),
       onFailure: (code) => this.#onFailure(code),

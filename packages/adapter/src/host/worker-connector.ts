@@ -12,6 +12,7 @@ import type { Connector, Member } from "../member/member.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } from "../wire/handshake.js";
+import { checkBackplane } from "./expected-backplane.js";
 import { parentHasSign } from "./hub-sign.js";
 
 /** A hub answers at once; this is for a primary that is still starting. */
@@ -28,6 +29,7 @@ type Where = "parent" | "elsewhere";
 
 export class WorkerConnector implements Connector {
   readonly #elsewhere: Connector;
+  readonly #backplane: string | undefined;
   #member: Member | undefined;
   #where: Where = "parent";
   /** Whether the parent has, or had, a hub: then there is no other. */
@@ -35,9 +37,13 @@ export class WorkerConnector implements Connector {
   #ipcLink: IpcLink | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param elsewhere finds the hub if the parent has none */
-  constructor(elsewhere: Connector) {
+  /**
+   * @param elsewhere finds the hub if the parent has none
+   * @param backplane the name of what the hub is to have
+   */
+  constructor(elsewhere: Connector, backplane: string | undefined) {
     this.#elsewhere = elsewhere;
+    this.#backplane = backplane;
   }
 
   connect(member: Member): boolean {
@@ -156,9 +162,15 @@ export class WorkerConnector implements Connector {
 
   #onWelcome(welcome: Welcome): void {
     clearTimeout(this.#timer);
+    if (!this.#member) return;
+    this.#joinBy(this.#member, welcome);
+    checkBackplane(this.#member, welcome, this.#backplane);
+  }
+
+  #joinBy(member: Member, welcome: Welcome): void {
     if (welcome.link.kind === "ipc") {
       const { binary } = welcome.link;
-      this.#member?.join(welcome, (events) => {
+      member.join(welcome, (events) => {
         this.#ipcLink = new IpcLink(
           (message, done) => process.send?.(message, undefined, undefined, done) ?? false,
           binary,
@@ -169,7 +181,7 @@ export class WorkerConnector implements Connector {
       return;
     }
     const fds = welcome.link.kind === "pipe" ? welcome.link.fds : undefined;
-    if (fds && arePipes(fds)) this.#member?.join(welcome, (events) => pipeToHub(fds, events));
+    if (fds && arePipes(fds)) member.join(welcome, (events) => pipeToHub(fds, events));
     // The hub invites again, and names the IPC channel with the next welcome.
     else this.#send({ [MESSAGE_KEY]: "no-pipe", member: welcome.member });
   }

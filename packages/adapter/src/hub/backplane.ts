@@ -133,8 +133,18 @@ export interface Backplane {
   close(): Promise<void>;
 }
 
+/** Arguments and environment of a hub process that is to have the backplane. */
+export interface BackplaneRecipe {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** What users pass as the option `backplane`. */
 export interface BackplaneFactory {
+  /** Equal for hosts that are one cluster. */
+  readonly name: string;
+  /** What another process makes the same of; undefined where that cannot be. */
+  readonly recipe: BackplaneRecipe | undefined;
   open(limits: BackplaneLimits, events: BackplaneEvents): Backplane;
 }
 

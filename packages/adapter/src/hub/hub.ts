@@ -71,6 +71,8 @@ export interface HubOptions {
 
 export class Hub {
   readonly host: string;
+  /** Names what joins it with those of other hosts; "" if nothing does. */
+  readonly backplane: string;
   /** The other hosts, for those who reach them on ways of their own. */
   readonly knownHosts: KnownHosts;
   readonly #limits: HubLimits;
@@ -97,6 +99,7 @@ export class Hub {
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
     this.#limits = limits;
     this.#events = events;
+    this.backplane = options.backplane?.name ?? "";
     this.#startsAlone = options.startsAlone ?? true;
     this.#wiring = options.backplane && new HostWiring(options.backplane, limits, this.#parts());
     this.#hosts = this.#wiring?.hosts;

@@ -192,6 +192,11 @@ export class Member implements PortHost {
     this.#onNoHub();
   }
 
+  /** Called by the connector: there is a hub, but not as this process wants it. */
+  warn(error: HoldfastError): void {
+    this.#report(error);
+  }
+
   /** The link is gone: with the primary, or because the hub has cut this member off. */
   loseLink(): void {
     if (this.#state !== "joined") return;

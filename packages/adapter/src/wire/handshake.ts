@@ -36,6 +36,8 @@ export interface Welcome {
   readonly maxBacklogBytes: number;
   /** The hub's secret: what room keys are made with, and clients must not know. */
   readonly roomSeed: string;
+  /** Names what joins the hub with those of other hosts; "" if nothing does. */
+  readonly backplane: string;
 }
 
 export interface Refusal {
@@ -114,11 +116,11 @@ export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
 }
 
 function readWelcome(fields: Fields): Welcome | undefined {
-  const { member, maxMessageBytes, maxBacklogBytes, roomSeed } = fields;
+  const { member, maxMessageBytes, maxBacklogBytes, roomSeed, backplane } = fields;
   const link = readLink(fields.link);
   if (!link || !isCount(member) || !isCount(maxMessageBytes) || !isCount(maxBacklogBytes)) return undefined;
-  if (typeof roomSeed !== "string") return undefined;
-  return { [MESSAGE_KEY]: "welcome", member, link, maxMessageBytes, maxBacklogBytes, roomSeed };
+  if (typeof roomSeed !== "string" || typeof backplane !== "string") return undefined;
+  return { [MESSAGE_KEY]: "welcome", member, link, maxMessageBytes, maxBacklogBytes, roomSeed, backplane };
 }
 
 function readLink(raw: unknown): Welcome["link"] | undefined {

@@ -1,5 +1,6 @@
 /** Options of `redisStreams()`, as given and as resolved; each is checked here, once. Runs in: where the hub is. */
 import { HoldfastError } from "../../errors.js";
+import type { BackplaneRecipe } from "../../hub/backplane.js";
 import { MAX_TIMER_MS, OptionReader } from "../../option-reader.js";
 import {
   type IoRedisClient,
@@ -96,6 +97,31 @@ export function resolveStreamsOptions(input: RedisStreamsOptions): ResolvedStrea
     inboxBytes: fields.integer("inboxBytes", 64 * MIB, MIB, MAX_BYTES),
     makeClient: async () => client ?? clientOf(url as string),
   });
+}
+
+/** The environment variable with the URL: what is on a command line, every user of the machine can read. */
+export const URL_VARIABLE = "HOLDFAST_REDIS_URL";
+
+/** Options of `redisStreams()` as options of `holdfast-hub`. */
+export const FLAGS = {
+  app: "app",
+  lease: "redis-lease",
+  timeout: "redis-timeout",
+  journalTime: "redis-journal-time",
+  journalBytes: "redis-journal-bytes",
+  inboxBytes: "redis-inbox-bytes",
+} as const satisfies Partial<Record<keyof RedisStreamsOptions, string>>;
+
+/** How a hub process gets the same; undefined with a client, which is an object of this process. */
+export function recipeOf(options: RedisStreamsOptions): BackplaneRecipe | undefined {
+  const { url } = options;
+  if (url === undefined) return undefined;
+  const names = Object.keys(FLAGS) as (keyof typeof FLAGS)[];
+  const given = names.filter((name) => options[name] !== undefined);
+  return {
+    args: given.flatMap((name) => [`--${FLAGS[name]}`, String(options[name])]),
+    env: { [URL_VARIABLE]: url },
+  };
 }
 
 async function clientOf(url: string): Promise<RedisClient> {

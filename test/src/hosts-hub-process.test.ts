@@ -1,0 +1,146 @@
+/** Hosts whose hub is not in a primary: started by a worker, run by an operator, or in the one process that there is. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findRedisServer, Program, RedisServer } from "@holdfast/harness";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { Clients } from "./harness/clients.js";
+import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
+import type { WorkerContext } from "./harness/context.js";
+import { endHubProcesses, hubProcesses } from "./harness/hub-processes.js";
+
+const hasRedis = findRedisServer() !== undefined;
+const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
+const HUB_PROGRAM = fileURLToPath(
+  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
+);
+
+type Streams = typeof import("@holdfast/adapter/redis-streams");
+
+let redis: RedisServer;
+let directories: string[] = [];
+const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors }, ({ directory }) => {
+  directories.push(directory);
+});
+const clients = closedAfterEach(new Clients());
+
+afterEach(() => {
+  for (const directory of directories) endHubProcesses(directory);
+  directories = [];
+});
+
+/** What `onError` has by default: warnings of the process. */
+function keepErrors({ store }: WorkerContext): void {
+  store.errors = [];
+  process.on("warning", (warning) => {
+    const { code } = warning as { code?: string };
+    store.errors.push([code, warning.message]);
+  });
+}
+
+const errorsOf = (worker: RemoteWorker) => worker.run((ctx) => ctx.store.errors as [string, string][]);
+
+/** A broadcast of each reaches the clients of all. */
+async function expectOneCluster(workers: readonly RemoteWorker[]): Promise<void> {
+  await untilServers(workers, workers.length);
+  const all = await Promise.all(workers.map((worker) => clients.connectTo(worker)));
+  for (const [number, worker] of workers.entries()) {
+    const got = all.map((client) => client.next("hello"));
+    await worker.run((ctx, n) => void ctx.io.emit("hello", n), number);
+    expect(await Promise.all(got)).toEqual(all.map(() => [number]));
+  }
+}
+
+describe.skipIf(!hasRedis)("over Redis", () => {
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+  });
+  afterAll(() => redis?.close());
+
+  const backplane = (app: string) => ({ url: redis.url, app, lease: 1_000 });
+
+  test("hub processes that workers have started are one cluster with a single process", async () => {
+    const workerBackplane = backplane("started");
+    const [one, two, three] = await Promise.all([
+      start({ workerBackplane }),
+      start({ workerBackplane }),
+      start({ workerBackplane, single: true }),
+    ]);
+    const workers = [...one.workers, ...two.workers, ...three.workers];
+    await expectOneCluster(workers);
+    // The password of Redis would be on its command line.
+    const [hub] = hubProcesses(one.directory);
+    expect(readFileSync(`/proc/${hub?.pid}/cmdline`, "utf8")).not.toContain("redis://");
+    // Another one takes its place, and joins the other hosts again.
+    process.kill(hub?.pid ?? 0, "SIGKILL");
+    await one.until("another hub", () => hubProcesses(one.directory).some(({ pid }) => pid !== hub?.pid));
+    await expectOneCluster(workers);
+    const expected = [["HOLDFAST_ERR_LINK_LOST"], ["HOLDFAST_ERR_LINK_LOST"], [], [], []];
+    const errors = await Promise.all(workers.map(errorsOf));
+    expect(errors.map((each) => each.map(([code]) => code))).toEqual(expected);
+  });
+
+  test("hubs that an operator runs are one cluster", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "hf-"));
+    const paths = ["one", "two"].map((name) => join(directory, `${name}.sock`));
+    const env = { ...process.env, HOLDFAST_REDIS_URL: redis.url };
+    const hubs = paths.map((path) => Program.node([HUB_PROGRAM, "--path", path, "--app", "run"], { env }));
+    try {
+      const hosts = await Promise.all(paths.map((path) => start({ adapterOptions: { hub: { path } } })));
+      await expectOneCluster(hosts.flatMap(({ workers }) => workers));
+      const [hub] = hubs;
+      hub?.signal("SIGTERM");
+      expect(await hub?.exited).toEqual({ code: 0, signal: null });
+      // Its goodbye is heard at once: its members are none of the others' any more.
+      await untilServers((hosts[1] as TestCluster).workers, 2);
+    } finally {
+      await Promise.all(hubs.map((hub) => hub.close()));
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  test("a hub that has no backplane, or another one, is told of", async () => {
+    const workerBackplane = backplane("mine");
+    const { a } = await start({ hub: true, workerBackplane });
+    const [error] = await a.run(async (ctx) => {
+      await ctx.until(() => ctx.store.errors.length > 0);
+      return ctx.store.errors as [string, string][];
+    });
+    expect(error?.[0]).toBe("HOLDFAST_ERR_INVALID_OPTION");
+    expect(error?.[1]).toContain(
+      'was given the backplane "redis-streams mine", but the hub of this process has none',
+    );
+  });
+});
+
+test("what cannot have a backplane says so at once", async () => {
+  const cluster = await start({ workers: 1 });
+  const texts = await cluster.a.run(async (ctx) => {
+    const { createAdapter } = await ctx.import("@holdfast/adapter");
+    const { redisStreams } = (await ctx.import("@holdfast/adapter/redis-streams")) as Streams;
+    const { createClient } = (await ctx.import("redis")) as typeof import("redis");
+    const url = "redis://127.0.0.1:1";
+    const attempt = (options: object): string => {
+      try {
+        createAdapter(options);
+        return "";
+      } catch (error) {
+        const { code, message } = error as { code: string; message: string };
+        return `${code} ${message}`;
+      }
+    };
+    return [
+      attempt({ backplane: redisStreams({ app: "a", client: createClient({ url }) }) }),
+      attempt({ backplane: redisStreams({ app: "a", url }), hub: { path: "/tmp/x" } }),
+      // This process has joined without.
+      attempt({ backplane: redisStreams({ app: "a", url }) }),
+    ];
+  });
+  expect(texts).toEqual([
+    expect.stringMatching(/^HOLDFAST_ERR_INVALID_OPTION .*give it a url instead/),
+    expect.stringMatching(/^HOLDFAST_ERR_INVALID_OPTION .*--redis-url and --app/),
+    expect.stringMatching(/^HOLDFAST_ERR_INVALID_OPTION .*too late, or twice/),
+  ]);
+});
