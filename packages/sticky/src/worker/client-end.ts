@@ -1,6 +1,6 @@
 /**
  * The end of what a client sends, put off.
- * Owns: `end()` of connections, while somebody holds them. Runs in: workers.
+ * Owns: `end()` of connections that somebody has held. Runs in: workers.
  *
  * When a client ends its side, `http.Server` ends the connection, and with it each answer that is not written by then. In a
  * single process, an answer of Engine.IO's is written in the turn of its request; one that takes a way through other
@@ -8,13 +8,17 @@
  */
 import type { Duplex } from "node:stream";
 
+type End = (this: Duplex, ...args: unknown[]) => Duplex;
+
 const held = new WeakMap<Duplex, HeldEnd>();
 
+/** Stays with the connection: to take `end()` back each time would make it a slow object. */
 class HeldEnd {
   readonly #connection: Duplex;
+  readonly #end: End;
   readonly #holders = new Set<() => void>();
-  // open → ended (by its client) → released; open → released
-  #state: "open" | "ended" | "released" = "open";
+  /** The client has ended its side while somebody held it. */
+  #isDue = false;
 
   static of(connection: Duplex): HeldEnd {
     let end = held.get(connection);
@@ -27,41 +31,33 @@ class HeldEnd {
 
   private constructor(connection: Duplex) {
     this.#connection = connection;
-    Object.defineProperty(connection, "end", {
-      configurable: true,
-      writable: true,
-      value: (...args: unknown[]) => this.#end(args),
-    });
+    this.#end = connection.end as End;
+    connection.end = (...args: unknown[]) => this.#onEnd(args);
   }
 
   hold(onEnd: () => void): () => void {
     // Each holder is one of its own, whatever function it brings.
     const holder = () => onEnd();
     this.#holders.add(holder);
-    if (this.#state === "ended") holder();
+    if (this.#isDue) holder();
     return () => {
-      if (this.#holders.delete(holder) && this.#holders.size === 0) this.#release();
+      if (this.#holders.delete(holder) && this.#holders.size === 0) this.#onFree();
     };
   }
 
   /** The first call after the client's end is the server's because of it; others have their own reasons. */
-  #end(args: unknown[]): Duplex {
-    if (this.#state !== "open" || !this.#connection.readableEnded) {
-      this.#release();
-      return this.#connection.end(...(args as []));
-    }
-    this.#state = "ended";
+  #onEnd(args: unknown[]): Duplex {
+    const isClients = this.#connection.readableEnded && !this.#isDue;
+    if (this.#holders.size === 0 || !isClients) return this.#end.apply(this.#connection, args);
+    this.#isDue = true;
     for (const holder of [...this.#holders]) holder();
     return this.#connection;
   }
 
-  #release(): void {
-    if (this.#state === "released") return;
-    const wasEnded = this.#state === "ended";
-    this.#state = "released";
-    held.delete(this.#connection);
-    Reflect.deleteProperty(this.#connection, "end");
-    if (wasEnded) this.#connection.end();
+  #onFree(): void {
+    if (!this.#isDue) return;
+    this.#isDue = false;
+    this.#end.call(this.#connection);
   }
 }
 
