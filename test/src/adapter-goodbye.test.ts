@@ -122,10 +122,12 @@ for (const link of ["pipe", "ipc"] as const) {
           ctx.store.gone = new Promise((resolve) => process.once("disconnect", () => resolve(undefined)));
         });
       }
+      await b.run((ctx) => void ctx.io.once("never", () => ctx.emit("asked")));
+      const asked = b.next("asked");
       const request = a
         .run((ctx) => ctx.io.serverSideEmitWithAck("never"))
         .catch((error: { code: string }) => error.code);
-      await b.run((ctx) => new Promise<void>((resolve) => ctx.io.once("never", () => resolve())));
+      await asked;
       await cluster.primary.kill("SIGKILL");
       for (const worker of [a, b]) await worker.run((ctx) => ctx.store.gone);
       expect(await within(request, "end of the request")).toBe("HOLDFAST_ERR_LINK_LOST");

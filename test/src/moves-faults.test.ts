@@ -207,6 +207,36 @@ test("what cannot move is counted by its reason, and closed when its time is ove
   expect(moving.socket.connected).toBe(true);
 });
 
+test("what one client has sent, or one session's listener throws, stops no other session", async () => {
+  const { cluster, successor } = await startWithSuccessor(10);
+  const [deep, thrown] = returning.sockets as [Socket, Socket];
+  // The attachment never comes. Values can be read that are nested too deep to be written.
+  deep.io.engine.write(`51-["e",{"_placeholder":true,"num":0},${"[".repeat(20_000)}${"]".repeat(20_000)}]`);
+  await cluster.a.run(
+    (ctx, ...ids) => {
+      const [deepId, id] = ids as [string, string];
+      ctx.io.sockets.sockets.get(id)?.once("handover", () => {
+        throw new Error("of the application");
+      });
+      ctx.store.uncaught = [];
+      process.on("uncaughtException", ({ message }) => ctx.store.uncaught.push(message));
+      const { client } = ctx.io.sockets.sockets.get(deepId) as unknown as {
+        client: { decoder: { reconstructor?: object } };
+      };
+      return ctx.until(
+        () => client.decoder.reconstructor !== undefined && client.decoder.reconstructor !== null,
+      );
+    },
+    deep.id ?? "",
+    thrown.id ?? "",
+  );
+  const { moved, ...result } = await retire(cluster, successor, { drainTimeout: 200, spread: 1 });
+  expect([moved, result]).toMatchObject([9, { outcome: "done", lost: 0, closed: 1, left: { data: 1 } }]);
+  expect(await cluster.a.run((ctx) => ctx.store.uncaught)).toEqual(["of the application"]);
+  await returning.untilReached(successor);
+  expect(returning.fresh).toEqual(new Array(10).fill(1));
+});
+
 test("without recovery nothing moves, and nothing is lost by trying", async () => {
   const cluster = await start({ io: {} });
   const client = await clients.connect(cluster.url);

@@ -1,7 +1,7 @@
 /** Sessions whose clients poll move between two polls; their requests follow them. */
 import { once } from "node:events";
 import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
-import { httpRequest } from "@holdfast/harness";
+import { httpRequest, RawSocket } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -216,4 +216,54 @@ test("where a part of the sessions moves, clients that poll stay", async () => {
   const echoed = client.next("echoed");
   client.socket.emit("echo", 1);
   expect(await echoed).toEqual([1, cluster.a.workerId]);
+});
+
+test("a worker that has retired gets sessions back, and all workers know", async () => {
+  const cluster = await start({ workers: 3, stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const { a, b } = cluster;
+  const all = await Promise.all(
+    Array.from({ length: 6 }, () =>
+      clients.connect(cluster.url, { transports: ["polling"], agent: agents.keepAlive } as object),
+    ),
+  );
+  const ends: string[] = [];
+  for (const { socket } of all) socket.on("disconnect", (reason) => ends.push(reason));
+  expect(await retire(cluster, a, b)).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
+  expect(await retire(cluster, b, a)).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
+  const answers = all.map((client) => client.next("echoed"));
+  for (const { socket } of all) socket.emit("echo", 1);
+  const at = (await Promise.all(answers)).map(([, workerId]) => workerId as number);
+  expect(new Set(at)).toEqual(new Set([a.workerId, cluster.c.workerId]));
+  expect(ends).toEqual([]);
+});
+
+test("connections that are idle go to the successor, however many there are", async () => {
+  const count = 400;
+  const cluster = await start({
+    setUpWorker: (ctx) => {
+      ctx.httpServer.keepAliveTimeout = 60_000;
+      ctx.httpServer.on("request", (req, res) => {
+        if (req.url === "/where") res.end(`worker ${ctx.cluster.worker?.id}.`);
+      });
+    },
+  });
+  const idle = await Promise.all(Array.from({ length: count }, () => RawSocket.open(cluster.port)));
+  const ask = () =>
+    Promise.all(
+      idle.map(async (raw) => {
+        const before = raw.text.length;
+        raw.write("GET /where HTTP/1.1\r\nHost: x\r\n\r\n");
+        const text = await raw.until((received) => received.slice(before).includes("worker"));
+        return text.slice(before).match(/worker \d+/)?.[0];
+      }),
+    );
+  try {
+    expect(new Set(await ask())).toEqual(new Set([`worker ${cluster.a.workerId}`]));
+    const successor = await cluster.fork();
+    await cluster.untilJoined();
+    expect(await retire(cluster, cluster.a, successor)).toMatchObject({ outcome: "done" });
+    expect(new Set(await ask())).toEqual(new Set([`worker ${successor.workerId}`]));
+  } finally {
+    for (const raw of idle) raw.close();
+  }
 });

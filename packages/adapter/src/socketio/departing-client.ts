@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { Server, Socket } from "socket.io";
+import { runApplication } from "../faults.js";
 import { packValue } from "../wire/values.js";
 import { HoldfastAdapter } from "./adapter.js";
 import { encodeClient, plainHandshake, type SocketState } from "./client-state.js";
@@ -60,7 +61,7 @@ export class DepartingClient implements MovableSession {
     if (this.#transport.obstacle) return this.#transport.obstacle;
     const sockets = this.#sockets;
     if (!sockets.every((socket) => canRecover(socket) && movesOf(socket))) return "recovery";
-    return sockets.every(isEncodable) ? undefined : "data";
+    return sockets.every(isEncodable) && this.#hasWritableHalf() ? undefined : "data";
   }
 
   async depart(workerId: number): Promise<Uint8Array | undefined> {
@@ -86,9 +87,9 @@ export class DepartingClient implements MovableSession {
   }
 
   onLeft(): void {
-    for (const socket of this.#sockets) emitLocally(socket, "handover");
+    for (const socket of this.#sockets) runApplication(() => emitLocally(socket, "handover"));
     this.#transport?.onLeft();
-    endMoved(this.#connection);
+    runApplication(() => endMoved(this.#connection));
   }
 
   onLost(): void {
@@ -130,6 +131,16 @@ export class DepartingClient implements MovableSession {
       await nextTurn();
     }
     return false;
+  }
+
+  /** A client may nest values so deep that they can be read, and not be written. */
+  #hasWritableHalf(): boolean {
+    try {
+      if (this.#client) halfPacketOf(this.#client);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #pack(client: Client, transport: ClientTransport, sockets: readonly Socket[]): Uint8Array | undefined {

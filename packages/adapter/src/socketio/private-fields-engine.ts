@@ -209,6 +209,7 @@ export function takeConnectionState(
 /**
  * The parts of a binary packet of which not all have come, as the client has sent them; empty if there is none.
  * Other parsers than Socket.IO's own have no such thing.
+ * @throws {RangeError} if it is nested too deep to be written
  */
 export function halfPacketOf(client: Client): (string | Buffer)[] {
   const { reconstructor } = (client as unknown as ClientFields).decoder;

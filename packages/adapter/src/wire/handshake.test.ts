@@ -10,6 +10,7 @@ const welcome = {
   maxMessageBytes: 1,
   maxBacklogBytes: 1,
   roomSeed: "00",
+  backplane: "",
 };
 const hello = { [MESSAGE_KEY]: "hello", protocol: 1, version: "1.0.0", probe: new Uint8Array(1) };
 

@@ -20,6 +20,7 @@ const welcome = {
   maxMessageBytes: 1,
   maxBacklogBytes: 1,
   roomSeed: "00",
+  backplane: "",
 } as const;
 const refusal = { [MESSAGE_KEY]: "refusal", protocol: 2, version: "2.0.0" } as const;
 

@@ -196,7 +196,9 @@ export class SessionMoves {
 
   #nameHeir(worker: number, heir: number): void {
     if (this.#heirs.forget(heir)) {
-      this.#hooks.send(heir, { kind: "succeeded", worker: heir, successor: NO_OWNER });
+      for (const { workerId } of this.#hooks.workers()) {
+        this.#hooks.send(workerId, { kind: "succeeded", worker: heir, successor: NO_OWNER });
+      }
     }
     this.#heirs.name(worker, heir);
   }

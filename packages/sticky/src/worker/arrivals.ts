@@ -89,7 +89,7 @@ export class Arrivals {
    * @returns whether it is on its way; if not, nothing has happened
    */
   passOn(socket: Socket, name: string, worker: number): boolean {
-    if (!process.connected || this.#wayBack.length >= MAX_MOVING) return false;
+    if (!process.connected) return false;
     stopParsing(socket);
     return this.#send(socket, name, worker, "");
   }

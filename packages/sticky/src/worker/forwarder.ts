@@ -45,6 +45,9 @@ export interface ForwarderHost {
   endPoll(sessionId: string): void;
 }
 
+/** How many owners are tried: each is the heir of the one before, and may have ended meanwhile. */
+const MAX_HOPS = 8;
+
 /** @returns the function that undoes it */
 export function forwardStrays(engine: Engine, name: string, host: ForwarderHost): () => void {
   const { handleRequest, handleUpgrade } = engine;
@@ -60,13 +63,13 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
       if (sessionId !== undefined) host.onRequest(sessionId, response);
       handleRequest.call(engine, request, response);
     };
-    const relay = (owner: Owner) => {
+    const relay = (owner: Owner, hops = 1) => {
       owner.relay.request(owner.number, name, request, response, (isWhole) => {
-        if (!isWhole) return here();
+        if (!isWhole || hops === MAX_HOPS) return here();
         const release = holdUntilClosed(request, response);
         void host.ownerAfter(owner).then((next) => {
           if (response.destroyed) return;
-          if (next) relay(next);
+          if (next) relay(next, hops + 1);
           else here();
           release();
         });
@@ -88,9 +91,10 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     sessionId: string | undefined,
   ) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
-    const relay = (owner: Owner) => {
+    const relay = (owner: Owner, hops = 1) => {
       owner.relay.upgrade(owner.number, name, request, socket, head, () => {
-        void host.ownerAfter(owner).then((next) => (next ? relay(next) : here()));
+        if (hops === MAX_HOPS) return here();
+        void host.ownerAfter(owner).then((next) => (next ? relay(next, hops + 1) : here()));
       });
     };
     const owner = ownerOf(sessionId, socket);

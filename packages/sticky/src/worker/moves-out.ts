@@ -4,6 +4,7 @@
  *
  * Longer than other files: the steps of a task, from its first session to the last connection, are read together.
  */
+import { reportFailure } from "../diagnostics.js";
 import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
 import type { Handover } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
@@ -19,8 +20,8 @@ const RETRY_MS = 100;
 const BUSY_MS = 2_000;
 /** How often the primary hears how it goes. */
 const REPORT_MS = 250;
-/** How long requests of a session that are underway may take until it is another one's turn. */
-const REST_MS = 1_000;
+/** How long requests of a session that are underway may take until it is another one's turn; then it is looked at again. */
+const REST_MS = 50;
 /** How often it is looked whether they are done. */
 const LOOK_MS = 5;
 /** How long clients may take to close their connections; then these are cut. */
@@ -76,6 +77,8 @@ interface Task extends MoveTask {
   lost: number;
   closed: number;
   left: Record<string, number>;
+  /** Until when sessions that cannot move yet are waited for, by `performance.now()`. */
+  readonly deadline: number;
   /** The state has changed from outside. */
   onChanged(): void;
 }
@@ -105,6 +108,7 @@ export class MovesOut {
       lost: 0,
       closed: 0,
       left: {},
+      deadline: performance.now() + (order.drainMs === NEVER ? BUSY_MS : order.drainMs),
       onChanged: () => {},
     };
     this.#tasks.set(task.task, task);
@@ -157,9 +161,8 @@ export class MovesOut {
   /** What cannot be moved may end by itself, or become such that it can. */
   async #moveAll(task: Task): Promise<void> {
     await this.#pass(task);
-    const deadline = performance.now() + (task.drainMs === NEVER ? BUSY_MS : task.drainMs);
-    while (task.state === "moving" && this.#hasMore(task) && performance.now() < deadline) {
-      await sleep(Math.min(RETRY_MS, Math.max(1, deadline - performance.now())));
+    while (task.state === "moving" && this.#hasMore(task) && performance.now() < task.deadline) {
+      await sleep(Math.min(RETRY_MS, Math.max(1, task.deadline - performance.now())));
       await this.#pass(task);
     }
   }
@@ -180,7 +183,7 @@ export class MovesOut {
         if (task.state === "over" || task.begun >= task.limit) return;
         const obstacle = obstacleOf(each.session, task);
         if (obstacle === undefined) task.begun++;
-        const turn = obstacle === undefined ? await this.#move(each, task) : "stayed";
+        const turn = obstacle === undefined ? await this.#turnOf(each, task) : "stayed";
         if (obstacle === undefined && turn === "stayed") task.begun--;
         if (turn === "stayed") left[obstacle ?? "busy"] = (left[obstacle ?? "busy"] ?? 0) + 1;
         else task[turn]++;
@@ -188,6 +191,18 @@ export class MovesOut {
     };
     await Promise.all(Array.from({ length: task.window }, take));
     task.left = left;
+  }
+
+  /** Whatever is wrong with one session, the others go on. */
+  async #turnOf(each: NamedSession, task: Task): Promise<Turn> {
+    try {
+      return await this.#move(each, task);
+    } catch (error) {
+      reportFailure("move", `a session: ${error}`);
+      each.session.onLost();
+      each.session.cut();
+      return "lost";
+    }
   }
 
   #move(each: NamedSession, task: Task): Promise<Turn> {
@@ -215,7 +230,9 @@ export class MovesOut {
   async #movePolling(each: NamedSession, task: Task): Promise<Turn> {
     const release = this.#held.hold(each.session.id);
     try {
-      const state = (await comesToRest(each)) ? await each.session.depart(task.heir) : undefined;
+      const state = (await comesToRest(each, task.deadline))
+        ? await each.session.depart(task.heir)
+        : undefined;
       if (!state) return "stayed";
       each.session.onLeft();
       return (await this.#send(state, each.name, task.heir)) ? "moved" : "lost";
@@ -293,11 +310,15 @@ export class MovesOut {
   /** Nothing that has come here is cut off by the end of the process. */
   async #leave(task: Task): Promise<void> {
     if (task.state !== "empty") return;
-    const changed = new Promise<void>((resolve) => {
-      task.onChanged = resolve;
+    const letGo = new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, LET_GO_MS);
+      task.onChanged = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
     this.#report(task, "empty");
-    await Promise.race([changed, sleep(LET_GO_MS)]);
+    await letGo;
     if (isOver(task)) return this.#hooks.resumeKeepAlive();
     await this.#hooks.requestsDone(task.heir);
     task.state = "over";
@@ -316,8 +337,8 @@ function obstacleOf({ obstacle, socket }: MovableSession, { heir }: MoveTask): s
   return isCarried(socket) ? undefined : "transport";
 }
 
-async function comesToRest({ isAtRest }: NamedSession): Promise<boolean> {
-  const deadline = performance.now() + REST_MS;
+async function comesToRest({ isAtRest }: NamedSession, latest: number): Promise<boolean> {
+  const deadline = Math.min(performance.now() + REST_MS, latest);
   while (!isAtRest()) {
     if (performance.now() > deadline) return false;
     await sleep(LOOK_MS);

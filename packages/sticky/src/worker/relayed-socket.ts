@@ -122,6 +122,14 @@ export class RelayedSocket extends LinkStream {
     super.onData(bytes);
   }
 
+  /**
+   * As on a client's own connection, the end comes after what came before: the answers that the application gives at once
+   * are written by then.
+   */
+  override onEnd(): void {
+    setImmediate(() => super.onEnd());
+  }
+
   /** The client is gone: nobody is left to be answered. */
   override onClosed(why: "reset" | "refused" | "lost", usedByPeerBytes?: number): void {
     super.onClosed(why, usedByPeerBytes);

@@ -1,0 +1,75 @@
+/** How long a worker that gives its sessions away takes over those that cannot go, with a clock that the test moves. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { MoveMessage, MoveTask } from "../../dist/wire/move-messages.js";
+import { HeldRequests } from "../../dist/worker/held-requests.js";
+import { MovesOut, type NamedSession } from "../../dist/worker/moves-out.js";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+});
+afterEach(() => void vi.useRealTimers());
+
+type Report = MoveMessage & { kind: "moveReport" };
+
+/** A session of a client that polls. */
+function session(id: string, overrides: Partial<NamedSession> & { depart?: () => Promise<undefined> } = {}) {
+  const calls: string[] = [];
+  const { depart = async () => undefined, ...rest } = overrides;
+  const named: NamedSession = {
+    session: {
+      id,
+      socket: undefined,
+      obstacle: undefined,
+      depart,
+      onLeft: () => void calls.push("left"),
+      onLost: () => void calls.push("lost"),
+      close: () => void calls.push("close"),
+      cut: () => void calls.push("cut"),
+    },
+    name: "default",
+    isAtRest: () => true,
+    ...rest,
+  };
+  return { named, calls };
+}
+
+/** Starts a task over the sessions; those that were closed or cut are gone. */
+function begin(all: ReturnType<typeof session>[], drainMs: number) {
+  const reports: Report[] = [];
+  const held = new HeldRequests();
+  const moves = new MovesOut(held, {
+    sessions: () =>
+      all.filter(({ calls }) => !calls.includes("close") && !calls.includes("cut")).map(({ named }) => named),
+    peerOf: () => undefined,
+    push: () => {},
+    send: (message) => {
+      if (message.kind !== "moveReport") return;
+      reports.push(message);
+      if (message.state === "empty") moves.onLetGo(message.task);
+    },
+    endKeepAlive: () => {},
+    resumeKeepAlive: () => {},
+    requestsDone: async () => {},
+  });
+  const task: MoveTask = { task: 1, limit: 1e9, window: 4, drainMs, spreadMs: 0, heir: 2, successors: [2] };
+  moves.start(task);
+  return { held, last: () => reports.at(-1) };
+}
+
+test("requests that do not end are waited for no longer than the whole may take, however many there are", async () => {
+  const all = Array.from({ length: 400 }, (_, i) => session(`busy ${i}`, { isAtRest: () => false }));
+  const { last, held } = begin(all, 500);
+  await vi.advanceTimersByTimeAsync(1_500);
+  expect(last()).toMatchObject({ state: "over", moved: 0, lost: 0, closed: 400, left: { busy: 400 } });
+  expect(held.until("busy 0")).toBeUndefined();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a session whose departure fails is lost, and stops no other", async () => {
+  const broken = session("broken", { depart: () => Promise.reject(new RangeError("too deep")) });
+  const others = Array.from({ length: 3 }, (_, i) => session(`${i}`));
+  const { last } = begin([broken, ...others], 100);
+  await vi.advanceTimersByTimeAsync(200);
+  expect(last()).toMatchObject({ state: "over", lost: 1, closed: 3 });
+  expect(broken.calls).toEqual(["lost", "cut"]);
+});
