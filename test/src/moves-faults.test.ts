@@ -196,15 +196,28 @@ test("what cannot move is counted by its reason, and closed when its time is ove
   });
   const moving = await clients.connect(cluster.url);
   const bad = await clients.connect(cluster.url, { query: { data: "bad" } });
+  const silent = await RawWebSocket.open(cluster.port);
+  silent.pause();
+  // More than the system takes, and than a move takes along.
+  await cluster.a.run(
+    (ctx, ...known) => {
+      const [id = ""] = [...ctx.io.sockets.sockets.keys()].filter((each) => !known.includes(each));
+      for (let i = 0; i < 40; i++) ctx.io.local.to(id).emit("much", Buffer.alloc(2 ** 20));
+    },
+    moving.id,
+    bad.id,
+  );
   const successor = await cluster.fork();
   await cluster.untilJoined();
   const end = new Promise((resolve) => bad.socket.once("disconnect", resolve));
   const result = await retire(cluster, successor, { drainTimeout: 200, spread: 10 });
-  expect(result).toMatchObject({ outcome: "done", moved: 1, lost: 0, closed: 1, left: { data: 1 } });
+  const left = { data: 1, backlog: 1 };
+  expect(result).toMatchObject({ outcome: "done", moved: 1, lost: 0, closed: 2, left });
   const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
-  expect(moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 1 });
+  expect(moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 2 });
   expect(await end).toBe("transport close");
   expect(moving.socket.connected).toBe(true);
+  silent.close();
 });
 
 test("what one client has sent, or one session's listener throws, stops no other session", async () => {

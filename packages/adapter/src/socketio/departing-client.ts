@@ -24,10 +24,13 @@ import {
   sessionIdOf,
   socketsOf,
   takeConnectionState,
+  unsentBytesOf,
 } from "./private-fields-engine.js";
 
 /** How long a client may take to come to rest: a message is being inflated, or a namespace connected. */
 const QUIET_MS = 1_000;
+/** What is unsent goes through the primary. */
+const MAX_UNSENT_BYTES = 16 * 2 ** 20;
 /** "Service Restart" (IANA's registry of WebSocket close codes). */
 const SERVICE_RESTART = 1012;
 
@@ -59,6 +62,7 @@ export class DepartingClient implements MovableSession {
   get obstacle(): MoveObstacle | undefined {
     if (!this.#transport) return "transport";
     if (this.#transport.obstacle) return this.#transport.obstacle;
+    if (unsentBytesOf(this.#connection) > MAX_UNSENT_BYTES) return "backlog";
     const sockets = this.#sockets;
     if (!sockets.every((socket) => canRecover(socket) && movesOf(socket))) return "recovery";
     return sockets.every(isEncodable) && this.#hasWritableHalf() ? undefined : "data";

@@ -36,7 +36,9 @@ export type MoveObstacle =
   /** `socket.data` or the handshake has no encoded form. */
   | "data"
   /** The client compresses with what it has sent before. */
-  | "compression";
+  | "compression"
+  /** The client has not read for a while: more than 16 MiB wait for it, which would hold up the moves of others. */
+  | "backlog";
 
 /** A session that lives in this worker. */
 export interface MovableSession {

@@ -11,7 +11,7 @@ import { Socket as NetSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Namespace, Server, Socket } from "socket.io";
 import { remainingMs } from "../link/node-internals.js";
-import type { Connection, Packet } from "./private-fields.js";
+import { type Connection, type Packet, rawSocketOf } from "./private-fields.js";
 import {
   type DeflateParams,
   isWebSocket,
@@ -169,6 +169,15 @@ export function pushOut(connection: Connection): void {
     fields.transport.writable = true;
     fields.flush();
   }
+}
+
+/** How much waits for the client, in the engine and in its socket. Texts count as one byte a character. */
+export function unsentBytesOf(connection: Connection): number {
+  let bytes = rawSocketOf(connection)?.writableLength ?? 0;
+  for (const { data } of fieldsOf(connection).writeBuffer as { readonly data?: string | ArrayBufferView }[]) {
+    if (data !== undefined) bytes += typeof data === "string" ? data.length : data.byteLength;
+  }
+  return bytes;
 }
 
 /** What is left of pings that another process has begun: sooner than the engine's own timers. */

@@ -74,7 +74,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
     workers: () => this.ready,
-    send: (workerId, message) => this.#sendRaw(workerId, encodeMove(message)),
+    send: (workerId, message, sent) => this.#sendRaw(workerId, encodeMove(message), sent),
     onStopped: (workerId) => this.setRetiring(workerId, false),
   });
   /** For workers whose processes are gone and whose channels may not be, and for those that are expected. */
@@ -272,11 +272,13 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#sendRaw(worker.id, encodeToWorker(message));
   }
 
-  #sendRaw(workerId: number, message: object): void {
+  /** @param sent called when it has left */
+  #sendRaw(workerId: number, message: object, sent?: () => void): void {
     const worker = cluster.workers?.[workerId];
     if (!worker?.isConnected()) return;
     worker.process.send?.(message, (error: Error | null) => {
       if (error) reportFailure("channel", "a worker cannot be reached", { workerId, error });
+      else sent?.();
     });
   }
 

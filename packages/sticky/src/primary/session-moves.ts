@@ -40,7 +40,8 @@ export interface SessionMovesHooks {
   find(workerId: number): MovingWorker | undefined;
   /** All workers that can be reached. */
   workers(): readonly MovingWorker[];
-  send(workerId: number, message: MoveMessage): void;
+  /** @param sent called when it has left */
+  send(workerId: number, message: MoveMessage, sent?: () => void): void;
   /** The worker keeps its sessions after all. */
   onStopped(workerId: number): void;
 }
@@ -261,7 +262,8 @@ export class SessionMoves {
     if (move?.state !== "coming") return;
     move.timer.refresh();
     const { id, target, handle, name, peer } = move;
-    this.#hooks.send(target.workerId, { kind: "moveState", move: id, part });
+    const nextPart = () => this.#hooks.send(source, { kind: "nextPart", move: sourceId });
+    this.#hooks.send(target.workerId, { kind: "moveState", move: id, part }, isLast ? undefined : nextPart);
     if (!isLast) return;
     move.state = "landing";
     if (!handle) {

@@ -44,6 +44,8 @@ export const Kind = {
   letGo: 7,
   /** primary → worker: who the other hosts are. [own name, secret, …(name, tag, address, port) of each] */
   hosts: 8,
+  /** primary → the worker that a move comes from: a part has gone on to the other worker; it may send the next. [move] */
+  nextPart: 9,
   /**
    * primary → worker: move sessions. [task, at most, at once, close after ms, over ms, the worker that gets those that poll
    * or -1, …workers that get the others in turn]

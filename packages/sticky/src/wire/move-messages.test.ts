@@ -18,6 +18,7 @@ const messages: MoveMessage[] = [
   },
   { kind: "moveSessions", task: 1, successors: [2], limit: 3, window: 8, drainMs: 5, spreadMs: 0, heir: -1 },
   { kind: "letGo", task: 1 },
+  { kind: "nextPart", move: 1 },
   { kind: "succeeded", worker: 1, successor: 2 },
   { kind: "succeeded", worker: 1, successor: -1 },
   { kind: "askSuccessor", worker: 1 },

@@ -70,6 +70,7 @@ export type MoveMessage =
       readonly hasConnection: boolean;
       readonly peer: Peer | undefined;
     }
+  | { readonly kind: "nextPart"; readonly move: number }
   | { readonly kind: "moveCancelled"; readonly move: number }
   | { readonly kind: "moveSettled"; readonly move: number; readonly isUp: boolean }
   | {
@@ -116,6 +117,7 @@ function fieldsFor(message: MoveMessage): unknown[] {
       const { move, successor, name, hasConnection, peer } = message;
       return [move, successor, name, hasConnection ? 1 : 0, ...peerFields(peer)];
     }
+    case "nextPart":
     case "moveCancelled":
       return [message.move];
     case "moveSettled":
@@ -167,6 +169,8 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       const peer = peerOf(d, e);
       return { kind: "moveOffered", move: id, successor: a, name: b, hasConnection: c === 1, peer };
     }
+    case Kind.nextPart:
+      return { kind: "nextPart", move: id };
     case Kind.moveCancelled:
       return { kind: "moveCancelled", move: id };
     case Kind.moveSettled:

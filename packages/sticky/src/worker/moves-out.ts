@@ -89,6 +89,8 @@ export class MovesOut {
   readonly #tasks = new Map<number, Task>();
   /** By their moves: told when they have landed or are lost. */
   readonly #underway = new Map<number, (isUp: boolean) => void>();
+  /** By their moves: sends what comes next of them. */
+  readonly #nextParts = new Map<number, () => void>();
   #lastMove = 0;
 
   /** @param held where requests wait of sessions that have no connection */
@@ -131,8 +133,14 @@ export class MovesOut {
     task.onChanged();
   }
 
+  /** The other worker has what was sent. */
+  onNextPart(move: number): void {
+    this.#nextParts.get(move)?.();
+  }
+
   /** The primary says what came of a move. */
   onSettled(move: number, isUp: boolean): void {
+    this.#nextParts.delete(move);
     this.#underway.get(move)?.(isUp);
     this.#underway.delete(move);
   }
@@ -279,11 +287,19 @@ export class MovesOut {
     });
   }
 
+  /** One part after another: new connections and the moves of others have the same channels. */
   #sendState(move: number, bytes: Buffer): void {
     const parts = partsOf(bytes);
-    parts.forEach((part, i) => {
-      this.#hooks.send({ kind: "movePart", move, isLast: i === parts.length - 1, part });
-    });
+    let sent = 0;
+    const sendNext = () => {
+      const part = parts[sent++];
+      if (part === undefined) return;
+      const isLast = sent === parts.length;
+      if (isLast) this.#nextParts.delete(move);
+      else this.#nextParts.set(move, sendNext);
+      this.#hooks.send({ kind: "movePart", move, isLast, part });
+    };
+    sendNext();
   }
 
   /** One by one, so that the clients do not all come back at the same time. */

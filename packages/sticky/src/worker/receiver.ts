@@ -362,6 +362,8 @@ export class Receiver {
         return this.#sendRaw(encodeMove({ kind: "heardOf", worker: message.worker }));
       case "stopMoves":
         return this.#movesOut.stop(message.task);
+      case "nextPart":
+        return this.#movesOut.onNextPart(message.move);
       case "moveSettled":
         return this.#movesOut.onSettled(message.move, message.isUp);
       case "moveState":
