@@ -72,6 +72,7 @@ const BASES = [
   "",
   "test/src",
   "examples/cluster",
+  "examples/nestjs",
   "bench/src",
   ...PACKAGES.map((name) => `packages/${name}/src`),
 ];
