@@ -22,7 +22,7 @@ export class HostWatch {
   #retryMs = FIRST_RETRY_MS;
   /** Whether it has been there: a port that was never open may be closed by a firewall. */
   #wasThere = false;
-  // calling ⇄ watching; calling → pausing → calling; any → closed
+  // calling ⇄ watching; calling, watching → pausing → calling; any → closed
   #state: "calling" | "pausing" | "watching" | "closed" = "calling";
 
   /** @param onEnded called once, when it is certain that the process has ended */
@@ -55,9 +55,13 @@ export class HostWatch {
       this.#onEnded();
       return;
     }
+    this.#pause();
+    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+  }
+
+  #pause(): void {
     this.#state = "pausing";
     this.#retry = setTimeout(() => this.#dial(), this.#retryMs).unref();
-    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
   }
 
   #watch(socket: Socket): void {
@@ -66,8 +70,7 @@ export class HostWatch {
     this.#retryMs = FIRST_RETRY_MS;
     this.#socket = socket;
     socket.on("data", ([word]) => {
-      // It lives on without its port, and says so to all when it has another one.
-      if (word === HostAnswer.leaving) this.close();
+      if (word === HostAnswer.leaving) this.#onLeaving(socket);
     });
     socket.on("error", () => {});
     socket.once("close", () => {
@@ -75,5 +78,13 @@ export class HostWatch {
       if (this.#state === "watching") this.#dial();
     });
     socket.resume();
+  }
+
+  /** It lives on without its port. It may open the same one again, which nobody would tell. */
+  #onLeaving(socket: Socket): void {
+    this.#wasThere = false;
+    this.#retryMs = LAST_RETRY_MS;
+    this.#pause();
+    socket.destroy();
   }
 }
