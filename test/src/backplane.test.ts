@@ -195,6 +195,19 @@ describe.skipIf(!hasRedis)("hosts", () => {
     expect(a.heard.indexOf("gone b")).toBeLessThan(a.heard.lastIndexOf("host b"));
   });
 
+  test("a host whose lease has ended is silent for the others, and joins anew", async () => {
+    redis = await RedisServer.start();
+    // It renews its lease too seldom to mend it, the other one often.
+    const [b] = (await startHosts("b", { lease: 60_000 })) as [BackplaneHost];
+    const [a] = (await startHosts("a", { lease: 1_000 })) as [BackplaneHost];
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    await client.hSet(`hf:{test}:h:${b.host}`, "lease", "1");
+    await a.hears("silent b");
+    b.send([a], "b still speaks");
+    await a.hears("host b");
+  });
+
   test("who sends without the newest interest sends to all", async () => {
     redis = await RedisServer.start();
     const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];
@@ -317,13 +330,15 @@ describe.skipIf(!hasRedis)("when Redis fails", () => {
     a.record("before");
     // Whoever has not read its own packet cannot know that it had a place, and sends it again.
     await Promise.all(all.map((host) => host.hears("1 a / before")));
-    const before = a.epoch;
+    const { epoch: before, secret } = a;
     await redis.kill();
     a.record("meanwhile");
     await redis.start();
     await Promise.all(all.map((host) => host.hears("1 a / meanwhile")));
     expect(a.epoch).not.toBe(before);
     expect([b.epoch, b.seed]).toEqual([a.epoch, a.seed]);
+    // Those who are not back yet know no other one.
+    expect([a.secret, b.secret]).toEqual([secret, secret]);
   });
 
   test("silent for too long: each goes on alone, and is one of them again afterwards", async () => {

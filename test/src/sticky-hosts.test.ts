@@ -24,6 +24,8 @@ const hasIpv6 = Object.values(networkInterfaces()).some((each) =>
   each?.some(({ address }) => address === "::1"),
 );
 const PATH = "/socket.io/?EIO=4&transport=polling";
+/** Of the loopback interface. */
+const NOBODYS_PORT = 1;
 const UNKNOWN = { status: 400, text: '{"code":1,"message":"Session ID unknown"}' };
 const clients = closedAfterEach(new Clients());
 /** Each request takes a connection of its own. */
@@ -34,12 +36,14 @@ let redis: RedisServer;
 let one: TestCluster;
 let two: TestCluster;
 let balancer: RoundRobin;
+/** The way of host two to Redis. */
+let gate: RoundRobin;
 
-async function startHost(hostAddress: string): Promise<TestCluster> {
+async function startHost(hostAddress: string, url: string): Promise<TestCluster> {
   return TestCluster.start({
     joinsHosts: true,
     // Only the end of its process can tell that a host is gone.
-    backplane: { url: redis.url, app: "test", lease: 60_000 },
+    backplane: { url, app: "test", lease: 60_000 },
     stickyOptions: { hostAddress, loadBalancingMethod: "round-robin" },
     io: { pingInterval: 5_000 },
     setUpWorker: ({ io }) => {
@@ -90,6 +94,12 @@ async function poll(host: TestCluster, sid: string): Promise<{ status: number; t
   return { status, text };
 }
 
+/** Sends a message that nobody listens to. @returns the status */
+async function send(host: TestCluster, sid: string): Promise<number> {
+  const { status } = await httpRequest(`${host.url}${PATH}&sid=${sid}`, { method: "POST" }, '42["unheard"]');
+  return status;
+}
+
 async function echoes(client: TestClient, value: string | Buffer): Promise<void> {
   const answer: unknown = await within(client.socket.emitWithAck("echo", value), "echo");
   // Not `toEqual`, which looks at each byte of a large Buffer by itself.
@@ -99,8 +109,12 @@ async function echoes(client: TestClient, value: string | Buffer): Promise<void>
 
 /** Starts both hosts, each with two workers, and waits until all know of all. */
 async function startHosts(): Promise<void> {
-  redis = await RedisServer.start();
-  [one, two] = await Promise.all([startHost("127.0.0.1"), startHost(hasIpv6 ? "::1" : "127.0.0.1")]);
+  redis = await RedisServer.start({ keepsData: false });
+  gate = await RoundRobin.open(redis.port);
+  [one, two] = await Promise.all([
+    startHost("127.0.0.1", redis.url),
+    startHost(hasIpv6 ? "::1" : "127.0.0.1", gate.url.replace("http:", "redis:")),
+  ]);
   const workers = [...one.workers, ...two.workers];
   await untilServers(workers, workers.length);
   for (const host of [one, two]) {
@@ -114,6 +128,7 @@ describe.skipIf(!hasRedis)("two hosts", () => {
   afterAll(async () => {
     balancer?.close();
     await Promise.all([one?.close(), two?.close()]);
+    gate?.close();
     await redis?.close();
   });
 
@@ -254,6 +269,32 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     } finally {
       redis.resume();
     }
+    await untilServers([...one.workers, ...two.workers], one.workers.length + two.workers.length);
+  });
+
+  test("Redis restarts without its data: sessions are reached, whichever host is back first", async () => {
+    const [sidOfOne, sidOfTwo] = await Promise.all([open(one), open(two)]);
+    const joined = (host: TestCluster, count: number) =>
+      host.primary.run(
+        (ctx, n) =>
+          ctx.until(() => {
+            const { state, others } = ctx.hub.stats().hosts;
+            return state === "joined" && others.length === n;
+          }),
+        count,
+      );
+    const statuses = () => Promise.all([send(two, sidOfOne), send(one, sidOfTwo)]);
+    gate.ports = [NOBODYS_PORT];
+    await redis.kill();
+    await redis.start();
+    try {
+      await joined(one, 0);
+      expect(await statuses()).toEqual([200, 200]);
+    } finally {
+      gate.ports = [redis.port];
+    }
+    await Promise.all([joined(one, 1), joined(two, 1)]);
+    expect(await statuses()).toEqual([200, 200]);
     await untilServers([...one.workers, ...two.workers], one.workers.length + two.workers.length);
   });
 

@@ -17,10 +17,13 @@ export interface HostDirectory {
   readonly name: string;
   /**
    * What all hosts of the application know, and nobody else: they prove with it who they are. It is drawn by the first of
-   * them. `undefined` as long as this host has not joined the others.
+   * them, and stays when the backplane loses its data. `undefined` as long as this host has not joined the others.
    */
   readonly secret: string | undefined;
-  /** The other hosts. While the backplane is away, those that were there last. */
+  /**
+   * The other hosts. While the backplane is away, those that were there last; when it is back, also those that may still
+   * come back to it.
+   */
   readonly others: readonly OtherHost[];
   /**
    * Tells the other hosts how this one is reached, from now on. Settles when the backplane has it, or is away; the others

@@ -36,13 +36,14 @@ export class BackplaneHost {
             (sum, byte) => sum + byte.toString(2).replaceAll("0", "").length,
             0,
           );
-          return `${this.#name(host)}:${bits}:${[...namespaces].join()}${address && `@${address}`}`;
+          return `${this.#name(host)}:${bits}:${[...namespaces].join()}${address ? `@${address}` : ""}`;
         });
         this.#hear(`joined ${others.sort().join(" ")}`.trim());
       },
+      onBack: () => {},
       onAlone: ({ code }) => this.#hear(`alone ${code}`),
       onHost: (host) => this.#hear(`host ${this.#name(host)}`),
-      onHostGone: (host) => this.#hear(`gone ${this.#name(host)}`),
+      onHostGone: (host, why) => this.#hear(`${why === "ended" ? "gone" : why} ${this.#name(host)}`),
       onChange: (host, { wants, drops, namespaces, left, address }) => {
         const words = [`+${wants}`, `-${drops}`, `n${[...namespaces].join()}`, `l${left}`];
         if (address !== undefined) words.push(`@ ${address}`);

@@ -31,8 +31,8 @@ export interface HostState {
   /** A bit for each bucket, the highest of a byte first; bytes at the end may be missing. */
   readonly buckets: Buffer;
   readonly namespaces: ReadonlyMap<string, string>;
-  /** How it is reached besides, or "". */
-  readonly address: string;
+  /** How it is reached besides; undefined if it has told nothing of that since it joined. */
+  readonly address: string | undefined;
 }
 
 /** What is true when a host has joined. Only what comes after it is told. */
@@ -74,12 +74,20 @@ export interface BackplaneEvents {
    * any more; with the same one, the order goes on where it was. What was known of other hosts is void.
    */
   onJoined(joined: Joined): void;
+  /**
+   * The backplane was away for a moment, and this host is the member that it was: it has missed nothing. Otherwise
+   * `onJoined` says that it is back.
+   */
+  onBack(): void;
   /** The other hosts cannot be reached, and have not been for a while. `onJoined` may follow. */
   onAlone(error: HoldfastError): void;
   /** A host has joined. It may have been one of them before; what was known of it is void. */
   onHost(host: string): void;
-  /** The host is gone and sends nothing more. */
-  onHostGone(host: string): void;
+  /**
+   * The host is gone and sends nothing more.
+   * @param why ended: it has said goodbye, or somebody knows that its process has ended; silent: its lease has ended
+   */
+  onHostGone(host: string, why: "ended" | "silent"): void;
   onChange(host: string, change: HostChange): void;
   /** @param namespace its name: the frame's header has no id of this hub */
   onFrame(host: string, namespace: string, ...frame: Frame): void;
@@ -105,6 +113,8 @@ export interface Backplane {
   /** This host's name. */
   readonly host: string;
   readonly stats: BackplaneStats;
+  /** How long after this host others that live come back, at most, when the backplane was away. Milliseconds. */
+  readonly returnMs: number;
   /**
    * Sends a frame to hosts that want it as far as this host knows. If that is not the latest, all get it.
    * @param namespace its name

@@ -89,6 +89,7 @@ export class Hosts {
         this.#tellAll();
         this.known.onJoined(secret, hosts);
       },
+      onBack: () => this.known.onBack(),
       onAlone: (error) => {
         this.#forgetAll();
         events.onAlone(error);
@@ -97,11 +98,11 @@ export class Hosts {
       onHost: (host) => {
         this.#remove(host);
         this.#add(host);
-        this.known.onAddress(host, "");
+        this.known.onHost(host);
       },
-      onHostGone: (host) => {
+      onHostGone: (host, why) => {
         this.#remove(host);
-        this.known.onGone(host);
+        this.known.onGone(host, why);
       },
       onChange: (host, change) => this.#onChange(host, change),
       onFrame: (...frame) => events.onFrame(...frame),
@@ -121,6 +122,7 @@ export class Hosts {
       onError: (error) => events.onError(error),
     });
     this.known = new KnownHosts(this.backplane.host, {
+      returnMs: this.backplane.returnMs,
       publish: (address) => {
         this.backplane.tell({ wants: [], drops: [], namespaces: new Map(), left: [], address });
         return new Promise((resolve) => this.backplane.whenInEffect(resolve));
@@ -275,6 +277,7 @@ export class Hosts {
   async close(): Promise<void> {
     clearImmediate(this.#flush);
     await this.backplane.close();
+    this.known.close();
   }
 
   #noteWildcards(name: string, keys: NamespaceKeys, has: boolean): void {

@@ -1,31 +1,48 @@
 /**
  * The other hosts as everybody but the hub knows them: who they are, where they are reached, and the secret that all
  * hosts share.
- * Owns: what was last known of them. Runs in: where the hub is.
+ * Owns: what was last known of them, and the time for which that holds. Runs in: where the hub is.
  *
- * While the backplane is away, what was known stays: who is reached on another way may still be there.
+ * What reaches a host on another way does not end with the backplane, nor with a membership there. So while the backplane
+ * is away, what was known stays; and when it is back, it stays until the hosts have had the time to come back, too.
  */
 import { EventEmitter } from "node:events";
 import { HoldfastError } from "../errors.js";
 import type { HostDirectory, OtherHost } from "../host-directory.js";
+import type { HostState } from "./backplane.js";
 
 const MAX_ADDRESS_LENGTH = 512;
 
 export interface KnownHostsWay {
+  /** How long after this host other hosts that live come back to the backplane, at most. Milliseconds. */
+  readonly returnMs: number;
   /** Settles when it is in effect, or there is nobody to wait for. */
   publish(address: string): Promise<void>;
   evict(host: string): void;
 }
 
+interface KnownHost {
+  /** What it has told last: it tells it anew when it has joined anew. */
+  readonly address: string;
+  /**
+   * joined: it is one of the hosts. missing: it was, and has not come back since the backplane was away.
+   *
+   * joined ⇄ missing
+   */
+  readonly state: "joined" | "missing";
+}
+
 export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDirectory {
   readonly name: string;
   readonly #way: KnownHostsWay | undefined;
-  readonly #addresses = new Map<string, string>();
+  readonly #hosts = new Map<string, KnownHost>();
   readonly #ready: Promise<void>;
   #setReady: () => void = () => {};
   #secret: string | undefined;
-  /** What this host has published. */
-  #own = "";
+  /** What this host has published, if it has. */
+  #own: string | undefined;
+  /** While the hosts come back to the backplane. */
+  #returning: NodeJS.Timeout | undefined;
 
   /** @param way to the other hosts; without it there are none */
   constructor(name: string, way?: KnownHostsWay) {
@@ -44,7 +61,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
   }
 
   get others(): readonly OtherHost[] {
-    return [...this.#addresses].map(([name, address]) => ({ name, address }));
+    return [...this.#hosts].map(([name, { address }]) => ({ name, address }));
   }
 
   async publish(address: string): Promise<void> {
@@ -59,7 +76,10 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
   }
 
   gone(name: string): void {
-    if (this.#addresses.has(name)) this.#way?.evict(name);
+    if (!this.#hosts.has(name)) return;
+    this.#way?.evict(name);
+    // The backplane does not say it of a host that it does not have, nor while it is away.
+    this.#forget(name);
   }
 
   ready(): Promise<void> {
@@ -67,28 +87,74 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
   }
 
   /** This host is one of several. */
-  onJoined(secret: string, hosts: readonly { readonly host: string; readonly address: string }[]): void {
+  onJoined(secret: string, hosts: readonly Pick<HostState, "host" | "address">[]): void {
+    const isBack = this.#secret !== undefined;
     this.#secret = secret;
-    this.#addresses.clear();
-    for (const { host, address } of hosts) this.#addresses.set(host, address);
-    // Whoever has joined anew has told nothing yet.
-    if (this.#own !== "") void this.#way?.publish(this.#own);
+    for (const [name, { address }] of this.#hosts) this.#hosts.set(name, { address, state: "missing" });
+    for (const { host, address } of hosts) {
+      this.#hosts.set(host, { address: address ?? this.#addressOf(host), state: "joined" });
+    }
+    // Whoever has joined anew has told nothing yet; what others know of it may be what it has taken back since.
+    if (this.#own !== undefined) void this.#way?.publish(this.#own);
+    if (isBack) this.onBack();
     this.#setReady();
     this.emit("change");
+  }
+
+  /** The backplane was away and is back; others may need longer to find that out. */
+  onBack(): void {
+    clearTimeout(this.#returning);
+    this.#returning = setTimeout(() => this.#onReturned(), this.#way?.returnMs).unref();
   }
 
   /** The others cannot be reached over the backplane. */
   onAlone(): void {
+    this.#stopReturning();
     this.#setReady();
   }
 
-  onAddress(host: string, address: string): void {
-    if (this.#addresses.get(host) === address) return;
-    this.#addresses.set(host, address);
-    this.emit("change");
+  /** A host has joined, perhaps anew. */
+  onHost(host: string): void {
+    this.#note(host, this.#addressOf(host));
   }
 
-  onGone(host: string): void {
-    if (this.#addresses.delete(host)) this.emit("change");
+  onAddress(host: string, address: string): void {
+    this.#note(host, address);
+  }
+
+  /** @param why `silent`: its lease has ended, as all do while the backplane is away; `ended`: it is gone for certain */
+  onGone(host: string, why: "ended" | "silent"): void {
+    const known = this.#hosts.get(host);
+    if (known && why === "silent" && this.#returning) this.#hosts.set(host, { ...known, state: "missing" });
+    else this.#forget(host);
+  }
+
+  close(): void {
+    this.#stopReturning();
+  }
+
+  #addressOf(host: string): string {
+    return this.#hosts.get(host)?.address ?? "";
+  }
+
+  #note(host: string, address: string): void {
+    const before = this.#hosts.get(host);
+    this.#hosts.set(host, { address, state: "joined" });
+    if (before?.address !== address) this.emit("change");
+  }
+
+  #forget(host: string): void {
+    if (this.#hosts.delete(host)) this.emit("change");
+  }
+
+  #stopReturning(): void {
+    clearTimeout(this.#returning);
+    this.#returning = undefined;
+  }
+
+  /** Whoever is still missing is gone. */
+  #onReturned(): void {
+    this.#returning = undefined;
+    for (const [name, { state }] of this.#hosts) if (state === "missing") this.#forget(name);
   }
 }

@@ -102,7 +102,8 @@ export class Incoming {
     if (host === this.#host) return;
     const type = textOf(fields.get("t"));
     if (type === "host") this.#events.onHost(host);
-    else if (type === "gone") this.#events.onHostGone(host);
+    else if (type === "gone")
+      this.#events.onHostGone(host, textOf(fields.get("r")) === "silent" ? "silent" : "ended");
     else this.#events.onChange(host, readChange(fields));
   }
 

@@ -58,7 +58,12 @@ export function readJoin(reply: readonly unknown[]): JoinReply {
       const [host, address, buckets, namespaces] = listOf(each);
       const named = new Map<string, string>();
       for (const [name, value] of pairsOf(namespaces)) named.set(name, textOf(value));
-      return { host: textOf(host), address: textOf(address), buckets: bytesOf(buckets), namespaces: named };
+      return {
+        host: textOf(host),
+        address: address === null ? undefined : textOf(address),
+        buckets: bytesOf(buckets),
+        namespaces: named,
+      };
     }),
   };
 }

@@ -45,17 +45,17 @@ local function tell(n, ...)
   call('HSET', state, 'cv', n)
 end
 
-local function evict(host)
+local function evict(host, reason)
   if call('SREM', prefix .. 'hosts', host) == 0 then return end
   call('DEL', prefix .. 'h:' .. host, prefix .. 'in:' .. host, prefix .. 'i:' .. host, prefix .. 'ns:' .. host)
-  tell(nextNumber(), 'h', host, 't', 'gone')
+  tell(nextNumber(), 'h', host, 't', 'gone', 'r', reason)
 end
 
 local function evictExpired(except)
   for _, host in ipairs(call('SMEMBERS', prefix .. 'hosts')) do
     if host ~= except then
       local lease = call('HGET', prefix .. 'h:' .. host, 'lease')
-      if not lease or tonumber(lease) < now then evict(host) end
+      if not lease or tonumber(lease) < now then evict(host, 'silent') end
     end
   end
 end
@@ -80,7 +80,7 @@ function script(body: string): Script {
  * ARGV: prefix, host, its generation ('' if none), the next one, protocol, ms of lease, epoch known ('' if none), number
  * seen, new epoch, new seed, new secret.
  * @returns OK, 'new' or 'same', epoch, seed, secret, number, change, last batch, then for each other host
- * name, address, bits, namespaces; or PROTOCOL, theirs
+ * name, address (none if it has told none), bits, namespaces; or PROTOCOL, theirs
  */
 export const JOIN = script(`
 local host, generation, fresh, protocol = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -122,7 +122,7 @@ local answer = {'OK', 'new', epoch, shared[1], shared[2], n, n, call('GET', pref
 for _, other in ipairs(others) do
   if other ~= host then
     table.insert(answer, {
-      other, call('HGET', prefix .. 'h:' .. other, 'a') or '', call('GET', prefix .. 'i:' .. other) or '',
+      other, call('HGET', prefix .. 'h:' .. other, 'a'), call('GET', prefix .. 'i:' .. other) or '',
       call('HGETALL', prefix .. 'ns:' .. other)
     })
   end
@@ -291,7 +291,7 @@ return {'OK'}
  */
 export const GONE = script(`
 local generation = call('HGET', prefix .. 'h:' .. ARGV[2], 'g')
-if generation and (ARGV[3] == '' or ARGV[3] == generation) then evict(ARGV[2]) end
+if generation and (ARGV[3] == '' or ARGV[3] == generation) then evict(ARGV[2], 'ended') end
 return {'OK'}
 `);
 

@@ -73,6 +73,8 @@ export class RedisStreams implements Backplane {
   /** A new one for each membership that others see. */
   #generation = "";
   #epoch = "";
+  /** Outlives the data in Redis: hosts that find them lost still have to prove to each other who they are. */
+  #secret = "";
   #roundTripMs = 0;
   #hasChecked = false;
   /** The reader of this membership or the one before. */
@@ -108,6 +110,11 @@ export class RedisStreams implements Backplane {
     const away = this.#isAlone ? "alone" : "waiting";
     const state = this.#membership ? "joined" : away;
     return { state, roundTripMs: this.#roundTripMs, backlogBytes, ...counts };
+  }
+
+  /** A host that lives has tried by then, and is taken for gone when it is silent from then on. */
+  get returnMs(): number {
+    return LAST_RETRY_MS + this.#options.lease;
   }
 
   send(hosts: readonly string[], namespace: string, ...frame: Frame): void {
@@ -301,7 +308,7 @@ export class RedisStreams implements Backplane {
       String(this.#incoming.seen),
       newEpoch(),
       randomBytes(16).toString("hex"),
-      randomBytes(32).toString("hex"),
+      this.#secret || randomBytes(32).toString("hex"),
     ]);
   }
 
@@ -329,6 +336,7 @@ export class RedisStreams implements Backplane {
       this.#sender.dropChanges();
     }
     this.#epoch = epoch;
+    this.#secret = secret;
     const cursors: Record<Stream, number> = {
       journal: isNewOrder ? 0 : (old?.cursor("journal") ?? 0),
       inbox: isSame ? (old?.cursor("inbox") ?? number) : number,
@@ -350,7 +358,8 @@ export class RedisStreams implements Backplane {
       isSame ? "same" : "new",
       hosts.length,
     );
-    if (!isSame) this.#events.onJoined({ epoch, seed, secret, hosts });
+    if (isSame) this.#events.onBack();
+    else this.#events.onJoined({ epoch, seed, secret, hosts });
     this.#sender.start(lastBatch);
     return membership;
   }
