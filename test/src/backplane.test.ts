@@ -330,6 +330,8 @@ describe.skipIf(!hasRedis)("when Redis fails", () => {
     a.record("before");
     // Whoever has not read its own packet cannot know that it had a place, and sends it again.
     await Promise.all(all.map((host) => host.hears("1 a / before")));
+    // Nor can it as long as the call has no answer, which comes over another connection.
+    await a.inEffect();
     const { epoch: before, secret } = a;
     await redis.kill();
     a.record("meanwhile");
