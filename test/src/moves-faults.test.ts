@@ -127,6 +127,28 @@ test.each(["the old worker", "the successor"])(
   },
 );
 
+test("when the first of several successors is killed, clients that poll stay, and nobody is closed", async () => {
+  const { cluster, successor } = await startWithSuccessor(20, "polling");
+  const other = await cluster.fork();
+  await cluster.untilJoined();
+  const retired = cluster.primary.run(
+    (ctx, from, ...to) =>
+      ctx.router.retire(
+        { id: from },
+        to.map((id) => ({ id })),
+        { window: 1, drainTimeout: 300, spread: 10 },
+      ),
+    cluster.a.workerId,
+    successor.workerId,
+    other.workerId,
+  );
+  await successor.kill();
+  expect(await retired).toMatchObject({ outcome: "successor-gone", closed: 0 });
+  // Those that had moved come back to either of the two.
+  await cluster.a.run((ctx) => ctx.until(async () => (await ctx.io.fetchSockets()).length === 20));
+  expect(returning.fresh).toEqual(new Array(20).fill(1));
+});
+
 test("when the successor stops in the middle, the rest stays, and whoever was on the way comes back", async () => {
   const { cluster, successor } = await startWithSuccessor(40);
   const begun = cluster.primary.next("landed");

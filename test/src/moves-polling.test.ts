@@ -218,25 +218,6 @@ test("where a part of the sessions moves, clients that poll stay", async () => {
   expect(await echoed).toEqual([1, cluster.a.workerId]);
 });
 
-test("a worker that has retired gets sessions back, and all workers know", async () => {
-  const cluster = await start({ workers: 3, stickyOptions: { loadBalancingMethod: "round-robin" } });
-  const { a, b } = cluster;
-  const all = await Promise.all(
-    Array.from({ length: 6 }, () =>
-      clients.connect(cluster.url, { transports: ["polling"], agent: agents.keepAlive } as object),
-    ),
-  );
-  const ends: string[] = [];
-  for (const { socket } of all) socket.on("disconnect", (reason) => ends.push(reason));
-  expect(await retire(cluster, a, b)).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
-  expect(await retire(cluster, b, a)).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
-  const answers = all.map((client) => client.next("echoed"));
-  for (const { socket } of all) socket.emit("echo", 1);
-  const at = (await Promise.all(answers)).map(([, workerId]) => workerId as number);
-  expect(new Set(at)).toEqual(new Set([a.workerId, cluster.c.workerId]));
-  expect(ends).toEqual([]);
-});
-
 test("connections that are idle go to the successor, however many there are", async () => {
   const count = 400;
   const cluster = await start({

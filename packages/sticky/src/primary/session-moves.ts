@@ -175,7 +175,8 @@ export class SessionMoves {
     // First of all, or a worker begins with another session when it hears of one that is lost.
     for (const task of [...this.#tasks.values()]) {
       if (task.source === workerId) task.settle("worker-gone");
-      else if (!task.successors.some((id) => this.#hooks.find(id)?.isUsable())) {
+      else if (task.heir === workerId || !task.successors.some(this.#lives)) {
+        // Those that poll have nowhere else to go: requests follow all of a worker's sessions to one.
         this.#stop(task, "successor-gone");
       }
     }
@@ -197,9 +198,7 @@ export class SessionMoves {
 
   #nameHeir(worker: number, heir: number): void {
     if (this.#heirs.forget(heir)) {
-      for (const { workerId } of this.#hooks.workers()) {
-        this.#hooks.send(workerId, { kind: "succeeded", worker: heir, successor: NO_OWNER });
-      }
+      this.#hooks.send(heir, { kind: "succeeded", worker: heir, successor: NO_OWNER });
     }
     this.#heirs.name(worker, heir);
   }
