@@ -69,7 +69,8 @@ describe.skipIf(!hasRedis)("over Redis", () => {
   });
   afterAll(() => redis?.close());
 
-  const backplane = (app: string) => ({ url: redis.url, app, lease: 1_000 });
+  // Nobody shall be taken for gone, or Redis for away, because the machine is busy.
+  const backplane = (app: string) => ({ url: redis.url, app, lease: 5_000, timeout: 20_000 });
 
   test("hub processes that workers have started are one cluster with a single process", async () => {
     const workerBackplane = backplane("started");
