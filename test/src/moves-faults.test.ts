@@ -265,8 +265,11 @@ test("what one client has sent, or one session's listener throws, stops no other
     deep.id ?? "",
     thrown.id ?? "",
   );
-  const { moved, ...result } = await retire(cluster, successor, { drainTimeout: 200, spread: 1 });
-  expect([moved, result]).toMatchObject([9, { outcome: "done", lost: 0, closed: 1, left: { data: 1 } }]);
+  const { moved, closed, ...result } = await retire(cluster, successor, { drainTimeout: 200, spread: 1 });
+  expect(result).toMatchObject({ outcome: "done", lost: 0, left: closed === 0 ? {} : { data: 1 } });
+  // Newer versions of V8 write whatever they can read, and then that one moves as well.
+  expect([10, 9]).toContain(moved);
+  expect(moved + closed).toBe(10);
   expect(await cluster.a.run((ctx) => ctx.store.uncaught)).toEqual(["of the application"]);
   await returning.untilReached(successor);
   expect(returning.fresh).toEqual(new Array(10).fill(1));
