@@ -17,7 +17,11 @@ export default defineConfig({
       ...(report ? [["json", { outputFile: report }] as [string, object]] : []),
     ],
     include: wide
-      ? ["test/src/wide/**/*.wide.ts", "test/src/adapter-{backpressure,failure,flow}.test.ts"]
+      ? [
+          "test/src/wide/**/*.wide.ts",
+          "test/src/adapter-{backpressure,failure,flow}.test.ts",
+          "test/src/sticky-storm.test.ts",
+        ]
       : ["packages/*/src/**/*.test.ts", "test/src/**/*.test.ts", ...long],
     // Cluster tests wait more than they compute, and fork four workers each: three files at once keep two cores busy, and
     // more would only measure the scheduler.

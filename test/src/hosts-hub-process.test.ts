@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findRedisServer, Program, RedisServer, within } from "@holdfast/harness";
+import { findRedisServer, Program, RedisServer } from "@holdfast/harness";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
-import type { WorkerContext } from "./harness/context.js";
-import { endHubProcesses, hubProcesses } from "./harness/hub-processes.js";
+import { endHubProcesses, hubProcesses, untilFound } from "./harness/hub-processes.js";
+import { keepTold, told } from "./harness/told.js";
 
 const hasRedis = findRedisServer() !== undefined;
 const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
@@ -21,7 +21,7 @@ type Streams = typeof import("@holdfast/adapter/redis-streams");
 
 let redis: RedisServer;
 let directories: string[] = [];
-const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors }, ({ directory }) => {
+const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepTold }, ({ directory }) => {
   directories.push(directory);
 });
 const clients = closedAfterEach(new Clients());
@@ -30,27 +30,6 @@ afterEach(() => {
   for (const directory of directories) endHubProcesses(directory);
   directories = [];
 });
-
-/** What `onError` has by default: warnings of the process. */
-function keepErrors({ store }: WorkerContext): void {
-  store.errors = [];
-  process.on("warning", (warning) => {
-    const { code } = warning as { code?: string };
-    store.errors.push([code, warning.message]);
-  });
-}
-
-const errorsOf = (worker: RemoteWorker) => worker.run((ctx) => ctx.store.errors as [string, string][]);
-
-/** Waits for another hub process than the one with that number; that has no event. */
-async function untilHub({ directory }: TestCluster, than: number | undefined): Promise<void> {
-  const looking = async () => {
-    while (!hubProcesses(directory).some(({ pid }) => pid !== than)) {
-      await new Promise((done) => setTimeout(done, 10));
-    }
-  };
-  await within(looking(), "another hub process");
-}
 
 /** A broadcast of each reaches the clients of all. */
 async function expectOneCluster(workers: readonly RemoteWorker[]): Promise<void> {
@@ -86,13 +65,15 @@ describe.skipIf(!hasRedis)("over Redis", () => {
     expect(readFileSync(`/proc/${hub?.pid}/cmdline`, "utf8")).not.toContain("redis://");
     // Another one takes its place, and joins the other hosts again.
     process.kill(hub?.pid ?? 0, "SIGKILL");
-    await untilHub(one, hub?.pid);
+    await untilFound("another hub process", () =>
+      hubProcesses(one.directory).some(({ pid }) => pid !== hub?.pid),
+    );
     await expectOneCluster(workers);
     // The loss of a link is told a moment later, if the process is still there then.
-    for (const worker of one.workers) await worker.run((ctx) => ctx.until(() => ctx.store.errors.length > 0));
+    for (const worker of one.workers) await worker.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
     const lost = ["HOLDFAST_ERR_LINK_LOST"];
-    const errors = await Promise.all(workers.map(errorsOf));
-    expect(errors.map((each) => each.map(([code]) => code))).toEqual([lost, lost, [], [], []]);
+    const errors = await Promise.all(workers.map(told));
+    expect(errors.map((each) => each.map(({ code }) => code))).toEqual([lost, lost, [], [], []]);
   });
 
   test("hubs that an operator runs are one cluster", async () => {
@@ -117,12 +98,10 @@ describe.skipIf(!hasRedis)("over Redis", () => {
   test("a hub that has no backplane, or another one, is told of", async () => {
     const workerBackplane = backplane("mine");
     const { a } = await start({ hub: true, workerBackplane });
-    const [error] = await a.run(async (ctx) => {
-      await ctx.until(() => ctx.store.errors.length > 0);
-      return ctx.store.errors as [string, string][];
-    });
-    expect(error?.[0]).toBe("HOLDFAST_ERR_INVALID_OPTION");
-    expect(error?.[1]).toContain(
+    await a.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
+    const [error] = await told(a);
+    expect(error?.code).toBe("HOLDFAST_ERR_INVALID_OPTION");
+    expect(error?.message).toContain(
       'was given the backplane "redis-streams mine", but the hub of this process has none',
     );
   });

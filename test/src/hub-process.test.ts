@@ -1,11 +1,10 @@
 /** Workers whose parent has no hub: they meet in a hub process that one of them starts. */
-import { within } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
-import { endHubProcesses, hubProcesses, rendezvousFiles } from "./harness/hub-processes.js";
+import { endHubProcesses, hubProcesses, rendezvousFiles, untilFound } from "./harness/hub-processes.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
 
 let directories: string[] = [];
@@ -39,18 +38,6 @@ async function start(config: Parameters<typeof open>[0] = {}): Promise<TestClust
 
 const errorsOf = (cluster: TestCluster) =>
   Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.store.errors as [string, string][])));
-
-/** Waits for a state of processes or files, which has no event. */
-async function until<T>(what: string, find: () => T | false | undefined): Promise<T> {
-  const looking = (async () => {
-    for (;;) {
-      const found = find();
-      if (found) return found;
-      await new Promise((done) => setTimeout(done, 10));
-    }
-  })();
-  return within(looking, what);
-}
 
 function hubOf({ directory }: TestCluster) {
   const [hub, ...others] = hubProcesses(directory);
@@ -91,7 +78,7 @@ test("it outlives every worker, and ends by itself some time after the last, wit
   await untilServers(fresh, 2);
   expect(hubOf(cluster).pid).toBe(pid);
   for (const worker of fresh) await worker.kill();
-  await until("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
+  await untilFound("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
   expect(rendezvousFiles(cluster.directory)).toEqual([]);
 });
 
@@ -113,7 +100,7 @@ test("when it is killed, a new one takes its place: told once, requests end, cli
   process.kill(pid, "SIGKILL");
   expect(await asked).toBe("HOLDFAST_ERR_LINK_LOST");
   await c.resume();
-  await until("a new hub process", () => hubProcesses(cluster.directory).some((hub) => hub.pid !== pid));
+  await untilFound("a new hub process", () => hubProcesses(cluster.directory).some((hub) => hub.pid !== pid));
   await untilServers(cluster.workers, 3);
   // What is sent from now on arrives, and whoever comes back begins anew: the journal is gone.
   const { id } = client;
@@ -147,7 +134,7 @@ test("a hub that the parent opens late invites the workers, and wins", async () 
   const got = client.next("late");
   await b.run((ctx) => void ctx.io.emit("late"));
   await got;
-  await until("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
+  await untilFound("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
   expect(await errorsOf(cluster)).toEqual([[], []]);
 });
 

@@ -1,6 +1,7 @@
 /** The hub processes that workers start by themselves, as a test finds them: by the directory in which they listen. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { within } from "@holdfast/harness";
 
 export interface Listed {
   readonly pid: number;
@@ -9,6 +10,8 @@ export interface Listed {
 }
 
 const PROGRAM = "hub-command.js";
+/** How often it is looked again. */
+const LOOK_MS = 10;
 
 /** Those whose socket is below `directory`. */
 export function hubProcesses(directory: string): Listed[] {
@@ -29,6 +32,18 @@ export function rendezvousFiles(directory: string): string[] {
   return readdirSync(directory)
     .filter((name) => name.startsWith("holdfast-"))
     .flatMap((name) => [name, ...readdirSync(join(directory, name)).map((file) => join(name, file))]);
+}
+
+/** Waits for a state of processes or files, which has no event. */
+export async function untilFound<T>(what: string, find: () => T | false | undefined): Promise<T> {
+  const looking = (async () => {
+    for (;;) {
+      const found = find();
+      if (found) return found;
+      await new Promise((done) => setTimeout(done, LOOK_MS));
+    }
+  })();
+  return within(looking, what);
 }
 
 function isHubIn(directory: string, pid: number): boolean {

@@ -1,3 +1,4 @@
+/** What is known of the other hosts while the backplane goes and comes back, with a clock that the test moves. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { KnownHosts } from "../../dist/hub/known-hosts.js";
 

@@ -6,6 +6,7 @@
  * single process, an answer of Engine.IO's is written in the turn of its request; one that takes a way through other
  * processes must have the time that this takes.
  */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
 type End = (this: Duplex, ...args: unknown[]) => Duplex;
@@ -61,11 +62,17 @@ class HeldEnd {
   }
 }
 
+const ignore = () => {};
+
 /**
- * Keeps a connection open for an answer when its client ends its side.
- * @param onEnd called when it does, or has done so
- * @returns the function that lets it be ended
+ * Keeps the connection of a request open for its answer when the client ends its side. Over HTTP/2, the end of a connection
+ * ends no stream.
+ * @param onEnd called when the client does, or has done so
+ * @returns the function that lets it be ended before the answer is closed
  */
-export function holdEnd(connection: Duplex, onEnd: () => void = () => {}): () => void {
-  return HeldEnd.of(connection).hold(onEnd);
+export function holdEnd(request: IncomingMessage, response: ServerResponse, onEnd = ignore): () => void {
+  if (request.httpVersionMajor > 1) return ignore;
+  const release = HeldEnd.of(request.socket).hold(onEnd);
+  response.once("close", release);
+  return release;
 }

@@ -66,7 +66,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     const relay = (owner: Owner, hops = 1) => {
       owner.relay.request(owner.number, name, request, response, (isWhole) => {
         if (!isWhole || hops === MAX_HOPS) return here();
-        const release = holdUntilClosed(request, response);
+        const release = holdEnd(request, response);
         void host.ownerAfter(owner).then((next) => {
           if (response.destroyed) return;
           if (next) relay(next, hops + 1);
@@ -137,7 +137,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     else if (sessionId !== undefined) host.onClientRequest(sessionId, request, response);
     const found = untilFound(sessionId, request.socket);
     if (!found || sessionId === undefined) return onRequest(request, response, sessionId);
-    const release = holdUntilClosed(request, response);
+    const release = holdEnd(request, response);
     after(found, sessionId, response, () => {
       onRequest(request, response, sessionId);
       release();
@@ -159,14 +159,6 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     if (engine.handleRequest !== handleRequest) engine.handleRequest = handleRequest;
     if (engine.handleUpgrade !== handleUpgrade) engine.handleUpgrade = handleUpgrade;
   };
-}
-
-/** See {@link holdEnd}; over HTTP/2, the end of a connection ends no stream. */
-function holdUntilClosed(request: IncomingMessage, response: ServerResponse): () => void {
-  if (request.httpVersionMajor > 1) return ignore;
-  const release = holdEnd(request.socket);
-  response.once("close", release);
-  return release;
 }
 
 const ignore = () => {};

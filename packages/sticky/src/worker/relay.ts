@@ -155,8 +155,7 @@ class RelayedRequest implements Passenger {
     this.#response.once("close", this.#onClientGone);
     const upload = new Upload(request, head, isUnframed ? "chunked" : framingOf(request.rawHeaders));
     this.#upload = upload;
-    // Over HTTP/2, the end of a connection ends no stream.
-    if (!isHttp2) this.#holdEnd(upload);
+    this.#releaseEnd = holdEnd(request, this.#response, () => upload.end());
     this.waitingBytes = head.length;
     const channel = this.#channels?.take(this.#link);
     if (channel) this.#send(channel);
@@ -179,11 +178,6 @@ class RelayedRequest implements Passenger {
     if (!this.#finish()) return;
     if (why === "gone") this.#answerHere(isWhole);
     else this.#answer.fail(503);
-  }
-
-  #holdEnd(upload: Upload): void {
-    this.#releaseEnd = holdEnd(this.#request.socket, () => upload.end());
-    this.#response.once("close", this.#releaseEnd);
   }
 
   #answerHere(isWhole: boolean): void {

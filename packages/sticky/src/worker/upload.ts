@@ -77,7 +77,10 @@ export class Upload {
     if (this.#state === "body") this.#request.resume();
   }
 
-  /** Sends no more; tells whether all was sent, and more can follow. What still comes of a body that was begun is read and dropped. */
+  /**
+   * Sends no more; tells whether all was sent, and more can follow. What still comes of a body that was begun is read and
+   * dropped.
+   */
   stop(): boolean {
     if (this.#state === "sent") return !this.#isLast;
     if (this.#state === "head" || this.#state === "body") {
