@@ -326,6 +326,33 @@ test("retire() refuses workers that are not ready", async () => {
   expect(await code(a.workerId, 99)).toBe("HOLDFAST_ERR_NO_WORKER");
 });
 
+test("retire() refuses workers that are retiring, and successors that have retired", async () => {
+  const { cluster, successor } = await startWithSuccessor(4);
+  const third = await cluster.fork();
+  await cluster.untilJoined();
+  const codes = await cluster.primary.run(
+    async (ctx, one, other, another) => {
+      const first = ctx.router.retire({ id: one }, { id: other });
+      const refused = await Promise.all(
+        [
+          [one, another],
+          [other, one],
+        ].map(([from, to]) =>
+          ctx.router.retire({ id: from }, { id: to }).catch((error: { code: string }) => error.code),
+        ),
+      );
+      const { outcome } = await first;
+      const back = ctx.router.retire({ id: other }, { id: one });
+      return [...refused, outcome, await back.catch((error: { code: string }) => error.code)];
+    },
+    cluster.a.workerId,
+    successor.workerId,
+    third.workerId,
+  );
+  const refused = "HOLDFAST_ERR_NO_WORKER";
+  expect(codes).toEqual([refused, refused, "done", refused]);
+});
+
 test("rebalance() levels workers, and nobody is disconnected", async () => {
   const cluster = await start();
   const all = await Promise.all(Array.from({ length: 20 }, () => clients.connect(cluster.url)));

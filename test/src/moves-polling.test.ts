@@ -32,6 +32,9 @@ const agents = closedAfterEach({
   },
 });
 
+/** Over connections that are kept, to whichever worker. */
+const POST = { method: "POST", agent: agents.other };
+
 /** Begins to move all sessions of a worker. */
 function retire({ primary }: TestCluster, from: RemoteWorker, to: RemoteWorker) {
   return primary.run(
@@ -201,6 +204,45 @@ test("requests find a session that has moved again and again, by whichever worke
   expect(await where()).toEqual(new Set([last.workerId]));
   expect(ends).toEqual([]);
 });
+
+test.each(["has got the rest", "gets them back"])(
+  "what a successor has got before it stood still is found after another one %s",
+  async (what) => {
+    const cluster = await start();
+    const { a } = cluster;
+    const all = await Promise.all(Array.from({ length: 8 }, () => openPolling(cluster.url)));
+    const [first, other] = [await cluster.fork(), await cluster.fork()];
+    await cluster.untilJoined();
+    await countMoves(cluster);
+    const stopped = cluster.primary.run(
+      (ctx, one, two) => ctx.router.retire({ id: one }, { id: two }, { window: 1 }),
+      a.workerId,
+      first.workerId,
+    );
+    await untilMoved(cluster, 2);
+    await first.stop();
+    const { outcome, moved, lost } = (await stopped) as { outcome: string; moved: number; lost: number };
+    expect(outcome).toBe("successor-silent");
+    expect(moved).toBeLessThan(8);
+    await first.resume();
+    const found = async () => {
+      const statuses = await Promise.all(
+        all.map(async ({ url }) => (await httpRequest(url, POST, '42["echo",1]')).status),
+      );
+      return statuses.filter((status) => status === 200).length;
+    };
+    // The one on its way was given up, and may have come up all the same.
+    const kept = await found();
+    expect(kept).toBeGreaterThanOrEqual(8 - lost);
+    const [from, to] = what === "has got the rest" ? [a, other] : [first, a];
+    const again = retire(cluster, from, to);
+    expect(await found()).toBe(kept);
+    expect(await again).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
+    expect(await found()).toBe(kept);
+    await from.kill();
+    expect(await found()).toBe(kept);
+  },
+);
 
 test("where a part of the sessions moves, clients that poll stay", async () => {
   const cluster = await start();

@@ -16,6 +16,8 @@ import { encodeMark, tagOf } from "../../packages/sticky/dist/wire/owner-mark.js
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { type ClientOptions, Clients, type TestClient } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
+import { openPolling } from "./harness/raw-polling.js";
+import { clientFrame, RawWebSocket } from "./harness/raw-websocket.js";
 import { RoundRobin } from "./harness/round-robin.js";
 import { TRACKED_KINDS, TrackedClient } from "./harness/tracked-client.js";
 
@@ -318,6 +320,39 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     const sid = await open(two);
     expect((await poll(one, sid)).status).toBe(200);
     expect(await hubOf()).toBe(1);
+  });
+
+  test("a WebSocket that came by the wrong host counts among those that a worker that retires has to close", async () => {
+    const three = await TestCluster.start({
+      workers: 1,
+      moves: true,
+      joinsHosts: true,
+      backplane: { url: redis.url, app: "test", lease: 60_000 },
+      stickyOptions: { hostAddress: "127.0.0.1" },
+      io: { connectionStateRecovery: {} },
+    });
+    try {
+      await three.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 2));
+      const { sid } = await openPolling(one.url);
+      const socket = await RawWebSocket.probe(three.port, sid);
+      socket.send(clientFrame("2probe"));
+      await socket.untilMessage((message) => message === "3probe");
+      socket.send(clientFrame("5"));
+      const successor = await three.fork();
+      await three.primary.run((ctx) => ctx.until(() => ctx.router.stats().workers.length === 2));
+      const result = await three.primary.run(
+        (ctx, from, to) => ctx.router.retire({ id: from }, { id: to }, { drainTimeout: 200, spread: 0 }),
+        three.a.workerId,
+        successor.workerId,
+      );
+      expect(result).toMatchObject({ outcome: "done", left: { relayed: 1 }, closed: 1 });
+      expect(await socket.untilClosed()).toBe("cut");
+    } finally {
+      await three.close();
+      for (const host of [one, two]) {
+        await host.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 1));
+      }
+    }
   });
 
   test("a host is killed: it is gone for all at once, and its clients go on elsewhere", async () => {

@@ -56,8 +56,9 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_SET_UP"
   /**
-   * Rejection of `retire()` and `moveSessions()`: a worker that they name is not ready, or is its own successor. Wait
-   * for the event `worker:ready` of the successor first.
+   * Rejection of `retire()` and `moveSessions()`: a worker that they name is not ready, is its own successor, or retires
+   * or has retired and should get sessions. Wait for the event `worker:ready` of the successor first, and for the end of
+   * another `retire()`.
    */
   | "HOLDFAST_ERR_NO_WORKER"
   /**

@@ -139,7 +139,8 @@ export interface MoveResult {
   readonly closed: number;
   /**
    * Sessions that could not be moved when it was last tried, by what hindered them: `obstacle` of the mover, `"mover"` if
-   * there is none, `"polling"` of clients that poll where only a part of the sessions moves, or `"busy"`.
+   * there is none, `"polling"` of clients that poll where only a part of the sessions moves, `"relayed"` of WebSockets
+   * that came here and whose sessions are other workers', or `"busy"`.
    */
   readonly left: Readonly<Record<string, number>>;
 }

@@ -1,10 +1,10 @@
 /**
- * Telling all workers who has the sessions of one that has retired, and hearing that they know.
+ * Telling workers who gets or has the sessions of one that retires, and hearing that they know.
  * Owns: who has not said so yet, and one timer for each announcement. Runs in: primary.
  */
 import type { MoveMessage } from "../wire/move-messages.js";
 
-/** How long is waited for a worker that is busy: it asks if it cannot reach the one that has retired. */
+/** How long is waited for a worker that is busy: it asks if it cannot reach the one that it knows of. */
 const HEARD_MS = 1_000;
 
 interface Announcement {
@@ -14,7 +14,7 @@ interface Announcement {
 
 export class Announcements {
   readonly #send: (workerId: number, message: MoveMessage) => void;
-  /** By the workers that they are about. */
+  /** By the workers that give their sessions away. */
   readonly #underway = new Map<number, Announcement>();
 
   constructor(send: (workerId: number, message: MoveMessage) => void) {
@@ -22,31 +22,28 @@ export class Announcements {
   }
 
   /** Settles when all of `workerIds` have heard, or have had the time to. */
-  make(
-    news: { readonly worker: number; readonly successor: number },
-    workerIds: readonly number[],
-  ): Promise<void> {
+  make(news: MoveMessage & { kind: "giving" | "given" }, workerIds: readonly number[]): Promise<void> {
     if (workerIds.length === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const settle = () => {
         clearTimeout(timer);
-        this.#underway.delete(news.worker);
+        this.#underway.delete(news.giver);
         resolve();
       };
       const timer = setTimeout(settle, HEARD_MS).unref();
-      this.#underway.set(news.worker, { missing: new Set(workerIds), settle });
-      for (const workerId of workerIds) this.#send(workerId, { kind: "succeeded", ...news });
+      this.#underway.set(news.giver, { missing: new Set(workerIds), settle });
+      for (const workerId of workerIds) this.#send(workerId, news);
     });
   }
 
-  onHeard(worker: number, workerId: number): void {
-    const announcement = this.#underway.get(worker);
+  onHeard(giver: number, workerId: number): void {
+    const announcement = this.#underway.get(giver);
     if (announcement?.missing.delete(workerId) && announcement.missing.size === 0) announcement.settle();
   }
 
   /** The worker hears nothing any more. */
   onGone(workerId: number): void {
-    for (const worker of [...this.#underway.keys()]) this.onHeard(worker, workerId);
+    for (const giver of [...this.#underway.keys()]) this.onHeard(giver, workerId);
   }
 
   close(): void {

@@ -14,7 +14,6 @@ import type { HostWayStats } from "../stats.js";
 import { decodeHostAddress, encodeHostAddress } from "../wire/host-address.js";
 import { proofKey } from "../wire/host-proof.js";
 import type { KnownHost } from "../wire/messages.js";
-import { Heirs } from "./heirs.js";
 import type { WorkerDoor } from "./host-link.js";
 import { HostPort } from "./host-port.js";
 import { HostWatch } from "./host-watch.js";
@@ -22,6 +21,7 @@ import { ownAddress } from "./own-address.js";
 import { RendezvousKeeper } from "./rendezvous-keeper.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import type { Roster } from "./roster.js";
+import { sessionHolders } from "./session-holders.js";
 
 type HostOptions = Pick<ResolvedPrimaryOptions, "hostAddress" | "hostBind" | "hostPort">;
 
@@ -61,7 +61,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   readonly #address: string;
   readonly #roster: Roster;
   readonly #keeper = RendezvousKeeper.get();
-  readonly #heirs = Heirs.get();
+  readonly #holders = sessionHolders();
   readonly #where: { readonly host: string; readonly port: number };
   /** `undefined` until this host has joined others: without them, there is nothing to listen for. */
   #port: HostPort | undefined;
@@ -201,8 +201,8 @@ export class HostWay extends EventEmitter<HostWayEvents> {
 
   #doorOf(workerId: number): WorkerDoor | "gone" | "closed" {
     const lives = (id: number) => cluster.workers?.[id]?.isDead() === false;
-    const owner = this.#heirs.of(workerId, lives);
-    return lives(owner) ? (this.#keeper.doorOf(owner) ?? "closed") : "gone";
+    const owner = this.#holders.of(workerId).find(lives);
+    return owner === undefined ? "gone" : (this.#keeper.doorOf(owner) ?? "closed");
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): void {

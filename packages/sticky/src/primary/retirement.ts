@@ -35,8 +35,11 @@ export async function retire(
     onProgress: options.fn<RetireOptions["onProgress"]>("onProgress", undefined),
   });
   const [source, targets] = partiesOf(roster, worker, successors);
-  roster.setRetiring(source.workerId, true);
   const [heir = NO_OWNER] = targets;
+  if (roster.moves.isGiving(source.workerId)) {
+    throw noWorker(`Worker ${source.workerId} is retiring already. Wait until that is over.`);
+  }
+  roster.setRetiring(source.workerId, true);
   return start(roster, source, { ...task, successors: targets, heir, limit: ALL_SESSIONS }, { onProgress });
 }
 
@@ -130,6 +133,12 @@ function partiesOf(roster: Roster, worker: WorkerLike, successors: Successors): 
   if (ids.length === 0) throw noWorker(`Worker ${source.workerId} has no successor. Name at least one.`);
   if (ids.includes(source.workerId)) {
     throw noWorker(`Worker ${source.workerId} cannot be its own successor.`);
+  }
+  const leaving = ids.find((id) => roster.moves.isGiving(id) || roster.moves.hasGiven(id));
+  if (leaving !== undefined) {
+    throw noWorker(
+      `Worker ${leaving} retires, or has retired, and gets no sessions any more. Name another one.`,
+    );
   }
   return [source, ids];
 }

@@ -12,13 +12,14 @@
 import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
+import type { Holders } from "../holders.js";
 import type { MoveStats } from "../stats.js";
 import type { Peer } from "../wire/messages.js";
 import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Announcements } from "./announcements.js";
-import { Heirs } from "./heirs.js";
 import { MoveTotals } from "./move-totals.js";
+import { sessionHolders } from "./session-holders.js";
 
 /** How long a session on its way may be without progress. */
 const MOVE_MS = 10_000;
@@ -96,7 +97,7 @@ export class SessionMoves {
   /** By what their sources call them. */
   readonly #bySource = new Map<string, Move>();
   readonly #totals = MoveTotals.get();
-  readonly #heirs = Heirs.get();
+  readonly #holders: Holders = sessionHolders();
   readonly #announcements: Announcements;
   #lastId = 0;
 
@@ -105,9 +106,21 @@ export class SessionMoves {
     this.#announcements = new Announcements((...message) => hooks.send(...message));
   }
 
-  /** The worker that requests go to whose session ids name that worker. */
+  /** The worker that requests go to whose session ids name that worker: the first that lives of those that may have them. */
   ownerOf(worker: number): number {
-    return this.#heirs.of(worker, this.#lives);
+    return this.#holders.of(worker).find(this.#lives) ?? worker;
+  }
+
+  /** Whether a worker is giving its sessions to one that their requests follow. */
+  isGiving(worker: number): boolean {
+    for (const { source, heir } of this.#tasks.values())
+      if (source === worker && heir !== NO_OWNER) return true;
+    return false;
+  }
+
+  /** Whether a worker has given all its sessions away. */
+  hasGiven(worker: number): boolean {
+    return this.#holders.hasGiven(worker);
   }
 
   stats(): MoveStats {
@@ -142,10 +155,13 @@ export class SessionMoves {
         settle,
       };
       this.#tasks.set(id, entry);
-      if (task.heir !== NO_OWNER) this.#nameHeir(source, task.heir);
-      this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
-      if (signal?.aborted) onAbort();
-      else signal?.addEventListener("abort", onAbort, { once: true });
+      void this.#begin(entry).then(() => {
+        if (!this.#tasks.has(id)) return;
+        if (entry.outcome !== "done") return settle(entry.outcome);
+        this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
+        if (signal?.aborted) onAbort();
+        else signal?.addEventListener("abort", onAbort, { once: true });
+      });
     });
   }
 
@@ -159,13 +175,10 @@ export class SessionMoves {
         return this.#onLanded(workerId, message);
       case "moveReport":
         return this.#onReport(workerId, message);
-      case "askSuccessor": {
-        const { worker } = message;
-        const successor = this.#heirs.after(worker, this.#lives);
-        return this.#hooks.send(workerId, { kind: "succeeded", worker, successor });
-      }
+      case "askHolders":
+        return this.#tellHolders(workerId, message.worker, this.#holders.of(message.worker));
       case "heardOf":
-        return this.#announcements.onHeard(message.worker, workerId);
+        return this.#announcements.onHeard(message.giver, workerId);
     }
   }
 
@@ -196,19 +209,27 @@ export class SessionMoves {
 
   readonly #lives = (worker: number): boolean => this.#hooks.find(worker)?.isUsable() === true;
 
-  #nameHeir(worker: number, heir: number): void {
-    if (this.#heirs.forget(heir)) {
-      this.#hooks.send(heir, { kind: "succeeded", worker: heir, successor: NO_OWNER });
+  /** The worker that gets the sessions of clients that poll knows of it before their requests come. */
+  async #begin({ source, heir }: Task): Promise<void> {
+    if (heir === NO_OWNER) return;
+    this.#holders.onGiving(source, heir);
+    // Where others have got some before, it is the one that passes requests on to them.
+    for (const [worker, holders] of this.#holders.with(source)) {
+      if (holders.length > 2) this.#tellHolders(heir, worker, holders);
     }
-    this.#heirs.name(worker, heir);
+    await this.#announcements.make({ kind: "giving", giver: source, heir }, [heir]);
+  }
+
+  #tellHolders(workerId: number, worker: number, holders: readonly number[]): void {
+    this.#hooks.send(workerId, { kind: "holders", worker, holders });
   }
 
   /** The worker has no session any more. It may end when nobody sends requests there. */
   async #announce({ source, task, heir }: Task): Promise<void> {
     if (heir !== NO_OWNER) {
-      this.#heirs.onDone(source);
-      const others = this.#hooks.workers().flatMap(({ workerId }) => (workerId === source ? [] : [workerId]));
-      await this.#announcements.make({ worker: source, successor: heir }, others);
+      this.#holders.onGiven(source, heir);
+      const all = this.#hooks.workers().map(({ workerId }) => workerId);
+      await this.#announcements.make({ kind: "given", giver: source, heir }, all);
     }
     this.#hooks.send(source, { kind: "letGo", task });
   }

@@ -35,12 +35,9 @@ export const Kind = {
   address: 4,
   /** primary → worker: answers `claim`. [ticket, granted] */
   claimed: 5,
-  /**
-   * primary → worker: what had the session ids of that worker is at another one, -1 if it is not. Answers `askSuccessor`,
-   * and comes unasked when a worker has given all away. [worker, successor]
-   */
-  succeeded: 6,
-  /** primary → worker: all have heard of its successor; finish what is in progress. [task] */
+  /** primary → worker: a worker has given all its sessions to another one. [giver, heir] */
+  given: 6,
+  /** primary → worker: all have heard who has its sessions; finish what is in progress. [task] */
   letGo: 7,
   /** primary → worker: who the other hosts are. [own name, secret, …(name, tag, address, port) of each] */
   hosts: 8,
@@ -80,6 +77,10 @@ export const Kind = {
   trouble: 21,
   /** worker → primary: has that name a router? If so, it gets `welcome` and `address`. [name] */
   lookUp: 22,
+  /** primary → the worker that gets sessions: that worker is about to give them to it. [giver, heir] */
+  giving: 23,
+  /** primary → worker: the workers that may have the sessions whose ids name that one. [worker, …those] */
+  holders: 24,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
    * [move, worker, name, has a connection, peer address?, peer port?]
@@ -94,9 +95,9 @@ export const Kind = {
    * (obstacle, sessions)…]
    */
   moveReport: 35,
-  /** worker → primary: that worker cannot be reached; who has its sessions? [worker] */
-  askSuccessor: 36,
-  /** worker → primary: has heard of that worker's successor. [worker] */
+  /** worker → primary: who may have the sessions whose ids name that worker? It gets `holders`. [worker] */
+  askHolders: 36,
+  /** worker → primary: has heard `giving` or `given` of that worker. [giver] */
   heardOf: 37,
 } as const;
 

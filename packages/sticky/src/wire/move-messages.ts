@@ -85,9 +85,10 @@ export type MoveMessage =
   | { readonly kind: "moveLanded"; readonly move: number; readonly isUp: boolean }
   | ({ readonly kind: "moveReport"; readonly task: number; readonly state: TaskState } & MoveCounts)
   | { readonly kind: "letGo"; readonly task: number }
-  | { readonly kind: "succeeded"; readonly worker: number; readonly successor: number }
-  | { readonly kind: "askSuccessor"; readonly worker: number }
-  | { readonly kind: "heardOf"; readonly worker: number };
+  | { readonly kind: "giving" | "given"; readonly giver: number; readonly heir: number }
+  | { readonly kind: "holders"; readonly worker: number; readonly holders: readonly number[] }
+  | { readonly kind: "askHolders"; readonly worker: number }
+  | { readonly kind: "heardOf"; readonly giver: number };
 
 export function encodeMove(message: MoveMessage): object {
   return { [KEY]: [Kind[message.kind], ...fieldsFor(message)] };
@@ -102,11 +103,15 @@ function fieldsFor(message: MoveMessage): unknown[] {
     case "stopMoves":
     case "letGo":
       return [message.task];
-    case "succeeded":
-      return [message.worker, message.successor];
-    case "askSuccessor":
-    case "heardOf":
+    case "giving":
+    case "given":
+      return [message.giver, message.heir];
+    case "holders":
+      return [message.worker, ...message.holders];
+    case "askHolders":
       return [message.worker];
+    case "heardOf":
+      return [message.giver];
     case "moveState":
       return [message.move, message.part];
     case "movePart":
@@ -148,12 +153,18 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       return { kind: "stopMoves", task: id };
     case Kind.letGo:
       return { kind: "letGo", task: id };
-    case Kind.succeeded:
-      return isOwner(a) ? { kind: "succeeded", worker: id, successor: a } : undefined;
-    case Kind.askSuccessor:
-      return { kind: "askSuccessor", worker: id };
+    case Kind.giving:
+      return isCount(a) ? { kind: "giving", giver: id, heir: a } : undefined;
+    case Kind.given:
+      return isCount(a) ? { kind: "given", giver: id, heir: a } : undefined;
+    case Kind.holders: {
+      const holders = fields.slice(2);
+      return holders.every(isCount) ? { kind: "holders", worker: id, holders } : undefined;
+    }
+    case Kind.askHolders:
+      return { kind: "askHolders", worker: id };
     case Kind.heardOf:
-      return { kind: "heardOf", worker: id };
+      return { kind: "heardOf", giver: id };
     case Kind.moveState:
       return typeof a === "string" ? { kind: "moveState", move: id, part: a } : undefined;
     case Kind.movePart: {

@@ -24,6 +24,7 @@ const origin: fc.Arbitrary<Origin> = fc.record({
   remote: fc.option(endpoint, { nil: undefined }),
   local: fc.option(endpoint, { nil: undefined }),
   tls: fc.option(tls, { nil: undefined }),
+  passes: fc.nat(),
 });
 
 test("what is written is read back", () => {
@@ -51,6 +52,7 @@ test("it always fits into a frame: the client's own certificate stays, its issue
       isSessionReused: false,
       certificates,
     },
+    passes: 0,
   };
   const payload = encodeOrigin(written);
   expect(payload.length).toBeLessThanOrEqual(MAX_PAYLOAD_BYTES);

@@ -3,6 +3,7 @@
  * Owns: the format, the payload of an `open` frame; pure. Runs in: workers.
  */
 import { MAX_PAYLOAD_BYTES } from "./link-frame.js";
+import { isCount } from "./messages.js";
 
 /** One end of a connection; `undefined` in place of it on a Unix socket. */
 export interface Endpoint {
@@ -32,6 +33,8 @@ export interface Origin {
   readonly local: Endpoint | undefined;
   /** `undefined` if the client's connection is not encrypted. */
   readonly tls: TlsOrigin | undefined;
+  /** How many workers have passed it on before. */
+  readonly passes: number;
 }
 
 /** At most {@link MAX_PAYLOAD_BYTES}: the certificates of issuers stay behind if there is no room for them. */
@@ -52,8 +55,14 @@ export function decodeOrigin(payload: Buffer): Origin | undefined {
     return undefined;
   }
   if (!isRecord(value) || typeof value.name !== "string") return undefined;
-  const { name } = value;
-  return { name, remote: endpointOf(value.remote), local: endpointOf(value.local), tls: tlsOf(value.tls) };
+  const { name, passes } = value;
+  return {
+    name,
+    remote: endpointOf(value.remote),
+    local: endpointOf(value.local),
+    tls: tlsOf(value.tls),
+    passes: isCount(passes) ? passes : 0,
+  };
 }
 
 function endpointOf(value: unknown): Endpoint | undefined {

@@ -6,6 +6,7 @@ import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Endpoint, Origin, TlsOrigin } from "../wire/origin.js";
+import { passesOf } from "./relayed-socket.js";
 
 /** No chain of a real client is longer. */
 const MAX_CERTIFICATES = 8;
@@ -17,6 +18,7 @@ export function originOf(name: string, socket: Socket): Origin {
     remote: endpoint(socket.remoteAddress, socket.remotePort, socket.remoteFamily),
     local: endpoint(socket.localAddress, socket.localPort, socket.localFamily),
     tls: (socket as Partial<TLSSocket>).encrypted === true ? tlsOf(socket as TLSSocket) : undefined,
+    passes: passesOf(socket),
   };
 }
 

@@ -13,7 +13,7 @@ const { isRelayed: isRelayedInCommonJs }: { isRelayed: typeof isRelayed } = crea
 );
 
 const carrier = { send: () => {}, sendData: () => {}, mustWait: () => false, forget: () => {} };
-const origin = { name: "default", remote: undefined, local: undefined, tls: undefined };
+const origin = { name: "default", remote: undefined, local: undefined, tls: undefined, passes: 0 };
 const STRAY = "/socket.io/?EIO=4&transport=polling&sid=AbAAACxx";
 
 function setUp(overrides: Partial<ForwarderHost> = {}) {
@@ -28,13 +28,12 @@ function setUp(overrides: Partial<ForwarderHost> = {}) {
     request: () => void elsewhere.push("request"),
     upgrade: () => void elsewhere.push("upgrade"),
   };
-  const owner = { number: 2, relay: relay as never, isRouted: true };
+  const owner = { number: 2, marked: 2, relay: relay as never, isRouted: true };
   const undo = forwardStrays(engine as never, "default", {
     isHere: () => false,
     untilSettled: () => undefined,
     untilKnown: () => undefined,
-    ownerElsewhere: () => owner,
-    heir: () => undefined,
+    ownerElsewhere: (_, isRelayed) => (isRelayed ? undefined : owner),
     ownerAfter: () => Promise.resolve(undefined),
     onRequest: () => {},
     ...overrides,
@@ -103,7 +102,7 @@ test("what was relayed here goes on to the worker that has got this one's sessio
     upgrade: (owner: number) => void passed.push(`upgrade ${owner}`),
   };
   const { engine, here, elsewhere } = setUp({
-    heir: () => ({ number: 3, relay: relay as never, isRouted: true }),
+    ownerElsewhere: () => ({ number: 3, marked: 1, relay: relay as never, isRouted: true }),
   });
   const socket = new RelayedSocket(1, carrier, origin);
   engine.handleRequest(requestOn(socket), response);
@@ -159,6 +158,7 @@ test("an owner that is gone is asked after; without a successor, the answer is g
   const relays: number[] = [];
   const owner = (number: number) => ({
     number,
+    marked: 2,
     isRouted: true,
     relay: {
       request: (

@@ -13,7 +13,7 @@ import { sessionIdOf } from "../wire/session-id.js";
 import { holdEnd } from "./client-end.js";
 import { writeHead } from "./header-fields.js";
 import type { Owner } from "./owners.js";
-import { isRelayed, whenLeaving } from "./relayed-socket.js";
+import { isRelayed, passesOf, whenLeaving } from "./relayed-socket.js";
 import type { Engine } from "./session-marks.js";
 
 /** What the forwarder needs of its worker. */
@@ -24,12 +24,13 @@ export interface ForwarderHost {
   untilSettled(sessionId: string): Promise<void> | undefined;
   /** Settles when it is known whether another host has the session; `undefined` if it is. */
   untilKnown(sessionId: string): Promise<void> | undefined;
-  /** The worker that owns a session; `undefined` if none does or it is this one. */
-  ownerElsewhere(sessionId: string): Owner | undefined;
-  /** The worker that gets this worker's sessions, or has got them; `undefined` if none does. */
-  heir(): Owner | undefined;
-  /** The worker that has the sessions of an owner that is gone; `undefined` if none does or it is this one. */
-  ownerAfter(owner: Owner): Promise<Owner | undefined>;
+  /**
+   * The worker to ask for a session that is not here; `undefined` if there is none.
+   * @param isRelayed another worker has asked
+   */
+  ownerElsewhere(sessionId: string, isRelayed: boolean): Owner | undefined;
+  /** The worker to ask after one that is gone; `undefined` if there is none. @param tried all that are gone */
+  ownerAfter(owner: Owner, isRelayed: boolean, tried: ReadonlySet<number>): Promise<Owner | undefined>;
   /**
    * Moves a connection to the owner's process. `false` if it cannot be moved; then nothing has happened.
    * @param head the bytes that were read of it
@@ -45,8 +46,10 @@ export interface ForwarderHost {
   endPoll(sessionId: string): void;
 }
 
-/** How many owners are tried: each is the heir of the one before, and may have ended meanwhile. */
-const MAX_HOPS = 8;
+/** How many workers are tried for a session: each may have got those of the one before, and have ended meanwhile. */
+const MAX_TRIED = 8;
+/** How many workers may have passed a request on: no chain of moves that are underway at the same time is as long. */
+const MAX_PASSES = 8;
 
 /** @returns the function that undoes it */
 export function forwardStrays(engine: Engine, name: string, host: ForwarderHost): () => void {
@@ -54,8 +57,8 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
 
   /** What was relayed once goes on only to where this worker's sessions went. */
   const ownerOf = (sessionId: string | undefined, socket: Duplex): Owner | undefined => {
-    if (sessionId === undefined || host.isHere(sessionId)) return undefined;
-    return isRelayed(socket) ? host.heir() : host.ownerElsewhere(sessionId);
+    if (sessionId === undefined || host.isHere(sessionId) || passesOf(socket) >= MAX_PASSES) return undefined;
+    return host.ownerElsewhere(sessionId, isRelayed(socket));
   };
 
   const onRequest = (request: IncomingMessage, response: ServerResponse, sessionId: string | undefined) => {
@@ -63,13 +66,15 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
       if (sessionId !== undefined) host.onRequest(sessionId, response);
       handleRequest.call(engine, request, response);
     };
-    const relay = (owner: Owner, hops = 1) => {
+    const tried = new Set<number>();
+    const relay = (owner: Owner) => {
       owner.relay.request(owner.number, name, request, response, (isWhole) => {
-        if (!isWhole || hops === MAX_HOPS) return here();
+        tried.add(owner.number);
+        if (!isWhole || tried.size === MAX_TRIED) return here();
         const release = holdEnd(request, response);
-        void host.ownerAfter(owner).then((next) => {
+        void host.ownerAfter(owner, isRelayed(request.socket), tried).then((next) => {
           if (response.destroyed) return;
-          if (next) relay(next, hops + 1);
+          if (next) relay(next);
           else here();
           release();
         });
@@ -91,10 +96,12 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     sessionId: string | undefined,
   ) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
-    const relay = (owner: Owner, hops = 1) => {
+    const tried = new Set<number>();
+    const relay = (owner: Owner) => {
       owner.relay.upgrade(owner.number, name, request, socket, head, () => {
-        if (hops === MAX_HOPS) return here();
-        void host.ownerAfter(owner).then((next) => (next ? relay(next, hops + 1) : here()));
+        tried.add(owner.number);
+        if (tried.size === MAX_TRIED) return here();
+        void host.ownerAfter(owner, isRelayed(socket), tried).then((next) => (next ? relay(next) : here()));
       });
     };
     const owner = ownerOf(sessionId, socket);

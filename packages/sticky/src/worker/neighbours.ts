@@ -20,8 +20,6 @@ const PRIMARY_PID = process.ppid;
 
 export interface NeighboursHost {
   readonly workerId: number;
-  /** The worker that has the sessions whose ids name that one. */
-  ownerNow(owner: number): number;
   /** The server of this worker that has that name. */
   readonly serverOf: ServerOf;
   /** Called for each request that this worker has relayed. */
@@ -58,7 +56,7 @@ export class Neighbours {
 
   /** This worker's mark in session ids; `undefined` until it has met the others. */
   get mark(): string | undefined {
-    const number = this.#number;
+    const { number } = this;
     return this.#common && number !== undefined ? encodeMark(this.#common.tag, number) : undefined;
   }
 
@@ -101,13 +99,9 @@ export class Neighbours {
     await this.#rendezvous.enter();
   }
 
-  /** The number of the worker that owns a session; {@link NO_OWNER} if none does or it is this one. */
-  ownerElsewhere(sessionId: string): number {
-    if (!this.#common) return NO_OWNER;
-    const marked = decodeMark(this.#common.tag, sessionId);
-    if (marked === NO_OWNER) return NO_OWNER;
-    const owner = this.#host.ownerNow(marked);
-    return owner === this.#number ? NO_OWNER : owner;
+  /** The number of the worker that a session id names; {@link NO_OWNER} if none of these is named. */
+  markedBy(sessionId: string): number {
+    return this.#common ? decodeMark(this.#common.tag, sessionId) : NO_OWNER;
   }
 
   /** Whether the session id is one of this cluster. */
@@ -131,7 +125,8 @@ export class Neighbours {
     await this.#server?.answered();
   }
 
-  get #number(): number | undefined {
+  /** The number of this worker, as session ids have it. */
+  get number(): number | undefined {
     const rendezvous = this.#rendezvous;
     return rendezvous instanceof ApplicationRendezvous ? rendezvous.number : this.#host.workerId;
   }

@@ -7,8 +7,9 @@
  * gets what says that the session is closed.
  */
 import type { ServerResponse } from "node:http";
-import type { MovableSession, Mover } from "../moves.js";
+import type { Mover } from "../moves.js";
 import type { Engine } from "./session-marks.js";
+import { unmovable } from "./unmovable.js";
 
 /** What is needed of an Engine.IO session. */
 interface Session {
@@ -76,7 +77,15 @@ export class OpenSessions {
   /** In place of the application's mover: nothing moves, but a worker that retires closes its sessions all the same. */
   unmoved(): Mover {
     return {
-      sessions: () => [...this.#open.values()].map(({ session }) => unmovable(session)),
+      sessions: () =>
+        [...this.#open.values()].map(({ session }) =>
+          unmovable(
+            session.id,
+            "mover",
+            () => session.close(),
+            () => session.close(true),
+          ),
+        ),
       land: () => Promise.resolve(false),
     };
   }
@@ -90,17 +99,4 @@ export class OpenSessions {
     for (const { session } of [...this.#open.values()]) session.close();
     if (this.#open.size > 0) await closed;
   }
-}
-
-function unmovable(session: Session): MovableSession {
-  return {
-    id: session.id,
-    socket: undefined,
-    obstacle: "mover",
-    depart: () => Promise.resolve(undefined),
-    onLeft: () => {},
-    onLost: () => {},
-    close: () => session.close(),
-    cut: () => session.close(true),
-  };
 }

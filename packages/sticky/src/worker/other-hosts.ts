@@ -71,12 +71,11 @@ export class OtherHosts {
     const host = tag === undefined ? undefined : this.#byTag.get(tag);
     if (tag === undefined || !host) return undefined;
     const number = decodeMark(tag, sessionId);
-    return number === NO_OWNER ? undefined : { number, relay: host.relay, isRouted: false };
+    return number === NO_OWNER ? undefined : { number, marked: number, relay: host.relay, isRouted: false };
   }
 
-  /** See {@link Relay.leave}. */
-  leaveRelays(name: string): void {
-    for (const { relay } of this.#byTag.values()) relay.leave(name);
+  relays(): Relay[] {
+    return [...this.#byTag.values()].map(({ relay }) => relay);
   }
 
   /** This worker reaches no others any more. What is on its way is finished. */

@@ -83,7 +83,7 @@ test("an owner that sends the link away is asked for anew, and what is in progre
     link.board({ waitingBytes: 0, onLink: resolve, onUnreachable: () => {} });
   });
   const stream = streams.open(
-    encodeOrigin({ name: "/", remote: undefined, local: undefined, tls: undefined }),
+    encodeOrigin({ name: "/", remote: undefined, local: undefined, tls: undefined, passes: 0 }),
   );
   door = "2";
   former.goAway();

@@ -5,6 +5,7 @@
  * A router says who the workers are. Where there is none, they find each other as processes of one application. When a
  * router is set up after that, sessions of both kinds live side by side.
  */
+import type { MovableSession } from "../moves.js";
 import { ownApplication } from "../rendezvous/application.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { KnownHosts } from "../wire/messages.js";
@@ -17,12 +18,14 @@ import type { Successors } from "./successors.js";
 /** Another worker, which owns a session. */
 export interface Owner {
   readonly number: number;
+  /** The number in the session's id. */
+  readonly marked: number;
   readonly relay: Relay;
   /** The router knows it: connections can go there. */
   readonly isRouted: boolean;
 }
 
-export interface OwnersHost extends Omit<NeighboursHost, "ownerNow"> {
+export interface OwnersHost extends NeighboursHost {
   /** This process is a worker of a cluster; otherwise it owns all of its sessions. */
   readonly isWorker: boolean;
   /** Called for each request that this worker has relayed to another host. */
@@ -33,6 +36,8 @@ export interface OwnersHost extends Omit<NeighboursHost, "ownerNow"> {
 
 /** Of the parent that has started this process, before it may end and another process takes its children. */
 const application = ownApplication();
+
+const NONE: ReadonlySet<number> = new Set();
 
 export class Owners {
   readonly #host: OwnersHost;
@@ -47,8 +52,8 @@ export class Owners {
 
   constructor(host: OwnersHost) {
     this.#host = host;
-    this.#routed = new Neighbours({ ...host, ownerNow: (owner) => host.successors.of(owner) });
-    this.#own = new Neighbours({ ...host, ownerNow: (owner) => owner });
+    this.#routed = new Neighbours(host);
+    this.#own = new Neighbours(host);
     this.#otherHosts = new OtherHosts({
       onRelayed: () => host.onRelayedToHost(),
       onTrouble: ({ message }) => host.tell({ what: "unreachable", uid: -1, code: "", text: message }),
@@ -76,13 +81,20 @@ export class Owners {
     return this.#marked.then(() => this.mark());
   }
 
-  /** The worker that owns a session; `undefined` if none does or it is this one. */
-  elsewhere(sessionId: string): Owner | undefined {
-    const routed = this.#routed.ownerElsewhere(sessionId);
-    if (routed !== NO_OWNER) return { number: routed, relay: this.#routed.relay, isRouted: true };
-    const own = this.#own.ownerElsewhere(sessionId);
-    if (own !== NO_OWNER) return { number: own, relay: this.#own.relay, isRouted: false };
-    return this.#otherHosts.ownerOf(sessionId);
+  /**
+   * The worker to ask for a session that is not here; `undefined` if there is none.
+   * @param isRelayed another worker has asked: it goes on only to where this worker's sessions went
+   */
+  elsewhere(sessionId: string, isRelayed: boolean): Owner | undefined {
+    const marked = this.#routed.markedBy(sessionId);
+    if (marked !== NO_OWNER) {
+      return this.#routedOwner(marked, this.#host.successors.next({ marked, isRelayed, tried: NONE }));
+    }
+    if (isRelayed) return undefined;
+    const own = this.#own.markedBy(sessionId);
+    if (own === NO_OWNER) return this.#otherHosts.ownerOf(sessionId);
+    if (own === this.#own.number) return undefined;
+    return { number: own, marked: own, relay: this.#own.relay, isRouted: false };
   }
 
   /** Settles when it is known who owns the session; `undefined` if it is, as far as it will be. */
@@ -101,20 +113,21 @@ export class Owners {
     return this.#host.workerId;
   }
 
-  /** The worker that gets the sessions of this one, or has got them; `undefined` if none does. */
-  heir(): Owner | undefined {
-    return this.#routedOwner(this.#host.successors.of(this.workerId));
-  }
-
-  /** The worker that has the sessions of an owner that is gone; `undefined` if none does or it is this one. */
-  async after({ number, isRouted }: Owner): Promise<Owner | undefined> {
+  /**
+   * The worker to ask after one that is gone; `undefined` if there is none.
+   * @param tried all that could not be reached
+   */
+  async after(
+    { marked, isRouted }: Owner,
+    isRelayed: boolean,
+    tried: ReadonlySet<number>,
+  ): Promise<Owner | undefined> {
     if (!isRouted || !process.connected) return undefined;
-    const successor = await this.#host.successors.after(number);
-    return successor === number ? undefined : this.#routedOwner(successor);
+    return this.#routedOwner(marked, await this.#host.successors.after({ marked, isRelayed, tried }));
   }
 
-  #routedOwner(number: number): Owner | undefined {
-    return number === this.workerId ? undefined : { number, relay: this.#routed.relay, isRouted: true };
+  #routedOwner(marked: number, number: number): Owner | undefined {
+    return number === NO_OWNER ? undefined : { number, marked, relay: this.#routed.relay, isRouted: true };
   }
 
   /** A router tells what its workers have in common. */
@@ -153,11 +166,18 @@ export class Owners {
     await Promise.all([this.#routed.leave(), this.#own.leave()]);
   }
 
+  /** See {@link Relay.carried}. */
+  carried(name: string): MovableSession[] {
+    return this.#relays().flatMap((relay) => relay.carried(name));
+  }
+
   /** See {@link Relay.leave}. */
   leaveRelays(name: string): void {
-    this.#routed.relay.leave(name);
-    this.#own.relay.leave(name);
-    this.#otherHosts.leaveRelays(name);
+    for (const relay of this.#relays()) relay.leave(name);
+  }
+
+  #relays(): Relay[] {
+    return [this.#routed.relay, this.#own.relay, ...this.#otherHosts.relays()];
   }
 
   #become(state: "gathered" | "routed"): void {

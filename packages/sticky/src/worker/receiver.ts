@@ -59,8 +59,8 @@ export class Receiver {
   }
 
   readonly held = new HeldRequests();
-  readonly #successors = new Successors((worker) =>
-    this.#sendRaw(encodeMove({ kind: "askSuccessor", worker })),
+  readonly #successors = new Successors(cluster.worker?.id ?? 0, (worker) =>
+    this.#sendRaw(encodeMove({ kind: "askHolders", worker })),
   );
   /** Of sessions that are not this worker's. */
   readonly owners = new Owners({
@@ -91,7 +91,11 @@ export class Receiver {
   readonly #movesOut = new MovesOut(this.held, {
     sessions: () =>
       [...this.#movers].flatMap(([name, { mover, isAtRest }]) =>
-        mover.sessions().map((session) => ({ session, name, isAtRest: () => isAtRest(session.id) })),
+        [...mover.sessions(), ...this.owners.carried(name)].map((session) => ({
+          session,
+          name,
+          isAtRest: () => isAtRest(session.id),
+        })),
       ),
     peerOf: (socket) => this.#arrivals.peerOf(socket),
     push: (handover) => this.#arrivals.giveBack(handover),
@@ -353,13 +357,18 @@ export class Receiver {
   #onMoveMessage(message: MoveMessage | undefined, handle: Handle | undefined): void {
     switch (message?.kind) {
       case "moveSessions":
-        if (message.heir !== NO_OWNER) this.#successors.set(this.owners.workerId, message.heir);
+        if (message.heir !== NO_OWNER) this.#successors.onGiving(this.owners.workerId, message.heir);
         return this.#movesOut.start(message);
       case "letGo":
         return this.#movesOut.onLetGo(message.task);
-      case "succeeded":
-        this.#successors.set(message.worker, message.successor);
-        return this.#sendRaw(encodeMove({ kind: "heardOf", worker: message.worker }));
+      case "giving":
+        this.#successors.onGiving(message.giver, message.heir);
+        return this.#sendRaw(encodeMove({ kind: "heardOf", giver: message.giver }));
+      case "given":
+        this.#successors.onGiven(message.giver, message.heir);
+        return this.#sendRaw(encodeMove({ kind: "heardOf", giver: message.giver }));
+      case "holders":
+        return this.#successors.onHolders(message.worker, message.holders);
       case "stopMoves":
         return this.#movesOut.stop(message.task);
       case "nextPart":

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { channels, reportFailure } from "../diagnostics.js";
+import type { MovableSession } from "../moves.js";
 import { encodeOrigin } from "../wire/origin.js";
 import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
@@ -17,6 +18,7 @@ import type { OwnerLink, Passenger } from "./owner-link.js";
 import { OwnerLinks, type OwnerLinksHost } from "./owner-links.js";
 import { isRelayed, whenLeaving } from "./relayed-socket.js";
 import { RelayedUpgrade } from "./relayed-upgrade.js";
+import { unmovable } from "./unmovable.js";
 import { Upload } from "./upload.js";
 
 /**
@@ -86,6 +88,20 @@ export class Relay {
     this.#upgrades.add(relayed);
     client.once("close", () => this.#upgrades.delete(relayed));
     relayed.start();
+  }
+
+  /** Connections of that name that lead to sessions of other workers: for those clients, they are their sessions. */
+  carried(name: string): MovableSession[] {
+    return [...this.#upgrades]
+      .filter((upgrade) => upgrade.name === name && upgrade.isJoined)
+      .map((upgrade) =>
+        unmovable(
+          "",
+          "relayed",
+          () => upgrade.leave(),
+          () => upgrade.leave(),
+        ),
+      );
   }
 
   /** A server of this worker ends: its clients have to reach the owners of their sessions by another worker. */

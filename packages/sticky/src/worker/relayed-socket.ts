@@ -26,6 +26,11 @@ export class RelayedSocket extends LinkStream {
   /** The worker that has the connection ends. */
   isLeaving = false;
 
+  /** How many workers have passed it on, until it came here. */
+  get passes(): number {
+    return this.#origin.passes + 1;
+  }
+
   constructor(id: number, carrier: StreamCarrier, origin: Origin) {
     super(id, carrier);
     this.#origin = origin;
@@ -217,6 +222,11 @@ function readCertificate(base64: string): X509Certificate | undefined {
 /** Whether a request came from another worker. */
 export function isRelayed(socket: object): boolean {
   return relayed.has(socket);
+}
+
+/** How many workers have passed a client's request on, until it came here: none, if the connection is the client's own. */
+export function passesOf(socket: object): number {
+  return relayed.has(socket) ? (socket as RelayedSocket).passes : 0;
 }
 
 /** Calls back when the worker that has the client's connection ends. Returns the function that stops it. */

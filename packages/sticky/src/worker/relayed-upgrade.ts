@@ -72,6 +72,11 @@ export class RelayedUpgrade implements Passenger {
     this.#join(stream);
   }
 
+  /** The owner has its bytes, and it is not over. */
+  get isJoined(): boolean {
+    return this.#state === "joined";
+  }
+
   /** Ends what is carried: this worker ends, and the client comes back by another one. */
   leave(): void {
     if (this.#state === "joined") closeSoon(this.#client);

@@ -1,39 +1,55 @@
-/** What a worker knows of who has got the sessions of others. */
+/** Where requests go from a worker whose session is not there. */
 import { expect, test } from "vitest";
 import { Successors } from "../../dist/worker/successors.js";
 
-test("what it was told leads from one to the next", () => {
-  const successors = new Successors(() => {});
-  successors.set(1, 2);
-  successors.set(2, 3);
-  expect([successors.of(1), successors.of(2), successors.of(3)]).toEqual([3, 3, 3]);
-  successors.set(2, -1);
-  expect(successors.of(1)).toBe(2);
+const NONE: ReadonlySet<number> = new Set();
+const direct = (marked: number, tried = NONE) => ({ marked, isRelayed: false, tried });
+const relayed = (marked: number, tried = NONE) => ({ marked, isRelayed: true, tried });
+
+test("a client's request goes to the first that may have its session, and is no circle", () => {
+  const successors = new Successors(3, () => {});
+  expect([successors.next(direct(1)), successors.next(direct(3))]).toEqual([1, -1]);
+  successors.onGiving(1, 2);
+  expect([successors.next(direct(1)), successors.next(direct(1, new Set([1])))]).toEqual([1, 2]);
+  successors.onGiven(1, 2);
+  expect(successors.next(direct(1))).toBe(2);
 });
 
-test("what leads around in circles ends", () => {
-  const successors = new Successors(() => {});
-  successors.set(1, 2);
-  successors.set(2, 1);
-  expect([1, 2]).toContain(successors.of(1));
+test("what was relayed here goes on to those behind this worker, and nowhere else", () => {
+  const giver = new Successors(1, () => {});
+  expect([giver.next(relayed(1)), giver.next(relayed(2))]).toEqual([-1, -1]);
+  giver.onGiving(1, 2);
+  expect([giver.next(relayed(1)), giver.next(direct(1))]).toEqual([2, 2]);
+  const heir = new Successors(2, () => {});
+  heir.onGiving(1, 2);
+  expect([heir.next(relayed(1)), heir.next(direct(1))]).toEqual([-1, 1]);
+});
+
+test("a worker that has given all away passes on what others send there yet", () => {
+  const successors = new Successors(1, () => {});
+  successors.onGiven(1, 2);
+  expect(successors.next(relayed(1))).toBe(2);
+  successors.onGiving(2, 1);
+  expect([successors.next(relayed(1)), successors.next(direct(1))]).toEqual([-1, 2]);
 });
 
 test("it asks once however many want to know, and again if there was no answer", async () => {
   const asked: number[] = [];
-  const successors = new Successors((worker) => void asked.push(worker));
-  const answers = Promise.all([successors.after(1), successors.after(1)]);
-  successors.set(1, -1);
-  expect(await answers).toEqual([1, 1]);
-  const later = successors.after(1);
-  successors.set(1, 2);
+  const successors = new Successors(3, (worker) => void asked.push(worker));
+  const gone = new Set([1]);
+  const answers = Promise.all([successors.after(direct(1, gone)), successors.after(direct(1, gone))]);
+  successors.onHolders(1, [1]);
+  expect(await answers).toEqual([-1, -1]);
+  const later = successors.after(direct(1, gone));
+  successors.onHolders(1, [2]);
   expect(await later).toBe(2);
-  expect(await successors.after(1)).toBe(2);
+  expect(await successors.after(direct(1, gone))).toBe(2);
   expect(asked).toEqual([1, 1]);
 });
 
 test("without a primary nobody waits", async () => {
-  const successors = new Successors(() => {});
-  const answer = successors.after(1);
+  const successors = new Successors(3, () => {});
+  const answer = successors.after(direct(1, new Set([1])));
   successors.close();
-  expect(await answer).toBe(1);
+  expect(await answer).toBe(-1);
 });

@@ -1,12 +1,23 @@
 /**
- * Which workers have got the sessions of others: session ids keep the mark of the worker that made them.
- * Owns: what this worker has heard of it, and its questions to the primary. Runs in: workers, one for all servers of the
- * process.
+ * Where requests of this router's sessions go from here: session ids keep the mark of the worker that made them.
+ * Owns: what this worker has heard of moves, and its questions to the primary. Runs in: workers, one for all servers of
+ * the process.
  */
+import { Holders } from "../holders.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 
 /** How long the primary may take to answer. */
 const ANSWER_MS = 2_000;
+
+/** A request on its way to its session. */
+export interface Search {
+  /** The worker that its session id names. */
+  readonly marked: number;
+  /** Another worker has sent it here. */
+  readonly isRelayed: boolean;
+  /** Workers that it could not reach. */
+  readonly tried: ReadonlySet<number>;
+}
 
 interface Question {
   readonly answer: Promise<void>;
@@ -14,43 +25,60 @@ interface Question {
 }
 
 export class Successors {
+  readonly #workerId: number;
   readonly #ask: (worker: number) => void;
-  readonly #successors = new Map<number, number>();
+  readonly #holders = new Holders();
   readonly #questions = new Map<number, Question>();
 
-  /** @param ask asks the primary, which answers with {@link set} */
-  constructor(ask: (worker: number) => void) {
+  /** @param ask asks the primary, which answers with {@link onHolders} */
+  constructor(workerId: number, ask: (worker: number) => void) {
+    this.#workerId = workerId;
     this.#ask = ask;
   }
 
-  /** @param successor `NO_OWNER` if there is none */
-  set(worker: number, successor: number): void {
-    if (successor === NO_OWNER) this.#successors.delete(worker);
-    else this.#successors.set(worker, successor);
+  onGiving(giver: number, heir: number): void {
+    this.#holders.onGiving(giver, heir);
+  }
+
+  onGiven(giver: number, heir: number): void {
+    this.#holders.onGiven(giver, heir);
+  }
+
+  onHolders(worker: number, holders: readonly number[]): void {
+    this.#holders.set(worker, holders);
     this.#questions.get(worker)?.settle();
   }
 
-  /** The worker that has the sessions of `worker`, as far as it is known here: most often itself. */
-  of(worker: number): number {
-    let found = worker;
-    // Whoever gets sessions has no successor at that time, so this comes to an end; two primaries may have said otherwise.
-    for (let hops = this.#successors.size; hops > 0; hops--) {
-      const next = this.#successors.get(found);
-      if (next === undefined) break;
-      found = next;
-    }
-    return found;
+  /**
+   * The worker that a request goes to whose session is not here, as far as it is known; `NO_OWNER` if there is none.
+   *
+   * What was relayed only goes down the list, so that workers that know the same never send it around in circles.
+   */
+  next({ marked, isRelayed, tried }: Search): number {
+    const holders = this.#holders.of(marked);
+    const from = isRelayed ? this.#placeAfterThis(holders) : 0;
+    const next = holders.find((each, place) => place >= from && each !== this.#workerId && !tried.has(each));
+    return next ?? NO_OWNER;
   }
 
-  /** The worker that has the sessions of one that is gone; itself if none has. */
-  async after(worker: number): Promise<number> {
-    if (!this.#successors.has(worker)) await this.#questionOf(worker).answer;
-    return this.of(worker);
+  /** The same, after a worker could not be reached: the primary is asked if need be. */
+  async after(search: Search): Promise<number> {
+    const next = this.next(search);
+    if (next !== NO_OWNER) return next;
+    await this.#questionOf(search.marked).answer;
+    return this.next(search);
   }
 
   /** The primary is gone. */
   close(): void {
     for (const question of this.#questions.values()) question.settle();
+  }
+
+  #placeAfterThis(holders: readonly number[]): number {
+    const place = holders.indexOf(this.#workerId);
+    if (place !== -1) return place + 1;
+    // Whoever sent it here may not have heard yet that all have left; otherwise they are nowhere else.
+    return this.#holders.hasGiven(this.#workerId) ? 0 : holders.length;
   }
 
   #questionOf(worker: number): Question {
