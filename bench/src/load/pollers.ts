@@ -100,9 +100,11 @@ class Poller {
   }
 }
 
-/** Which worker has the session, as `@holdfast/sticky` writes it into its id. */
+/** The part of a session id that tells which worker has it: see `docs/protocol.md`. */
+const MARK_LENGTH = 10;
+
 function markOf({ sid }: Poller): string {
-  return sid.slice(0, 6);
+  return sid.slice(0, MARK_LENGTH);
 }
 
 export function pollers(): Commands {
