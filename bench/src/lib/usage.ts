@@ -1,5 +1,4 @@
 /** What a process uses, as it says itself when it is asked. Runs in: the bench and the processes under test. */
-import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Commands, RemoteProcess } from "@holdfast/harness";
 
 /** What a process has used since it started. */
@@ -14,21 +13,51 @@ export interface Usage {
   readonly external: number;
 }
 
-const loop = monitorEventLoopDelay({ resolution: 1 });
+/** How long the event loop has stood still at most, milliseconds. */
+export interface Standstill {
+  /** By the clock: the process may have waited for a processor meanwhile. */
+  readonly wall: number;
+  /** What the process itself has computed between two looks. */
+  readonly cpu: number;
+}
+
+const LOOK_MS = 2;
+
+/** Looks at the event loop again and again, and remembers the longest gap. */
+class LoopWatch {
+  #timer: NodeJS.Timeout | undefined;
+  #wall = 0;
+  #cpu = 0;
+
+  start(): void {
+    let [at, used] = [performance.now(), process.cpuUsage()];
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      const { user, system } = process.cpuUsage(used);
+      this.#wall = Math.max(this.#wall, now - at - LOOK_MS);
+      this.#cpu = Math.max(this.#cpu, (user + system) / 1000);
+      [at, used] = [now, process.cpuUsage()];
+    }, LOOK_MS);
+  }
+
+  stop(): Standstill {
+    clearInterval(this.#timer);
+    return { wall: this.#wall, cpu: this.#cpu };
+  }
+}
+
+let watch: LoopWatch | undefined;
 
 /** What every process of a bench is asked for. */
 export const USAGE_COMMANDS: Commands = {
   usage,
   gc: () => globalThis.gc?.(),
   watchLoop: () => {
-    loop.reset();
-    loop.enable();
+    watch = new LoopWatch();
+    watch.start();
   },
-  /** Milliseconds that the event loop stood still at most since `watchLoop`. */
-  longestBlock: () => {
-    loop.disable();
-    return loop.max / 1e6;
-  },
+  /** Since `watchLoop`. */
+  longestStandstill: () => watch?.stop(),
 };
 
 function usage(): Usage {

@@ -13,7 +13,6 @@ import type { NamespaceKeys } from "../wire/room-key.js";
 import { fieldsOf } from "./frame-fields.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
-import { MissedPackets } from "./missed-packets.js";
 import { type RestoreLimits, RestoreRequests } from "./restore-requests.js";
 import type { Session } from "./session.js";
 import { FIRST_HANDLE, writeArriving, writeCut } from "./session-moves.js";
@@ -48,7 +47,7 @@ export class HubRecovery {
   /** Namespaces with recovery, by id, and the keys of their rooms. */
   readonly #namespaces = new Map<number, NamespaceKeys>();
   /** Keys of rooms that their holders are taken to be in, while they make the sockets. */
-  readonly #claims = new Map<Session<HubMember>, number[]>();
+  readonly #claims = new Map<Session<HubMember>, readonly number[]>();
   readonly #shared: SharedSessions | undefined;
   /** By the handle that the member has for the session. */
   readonly #searches = new Map<HubMember, Map<number, Search>>();
@@ -72,8 +71,8 @@ export class HubRecovery {
       passOver: (session) => this.#suspend(session),
       reserve: (session) => this.#sessions.reserve(session),
       giveUp: (session) => session.state === "restoring" && this.#sessions.suspend(session),
-      onGiven: (session, to, handle) => {
-        this.#claim(session, to, handle);
+      onGiven: (session, to, handle, keys) => {
+        this.#claim(session, to, handle, keys);
         this.#shared?.keep(session, this.#durationOf(session));
       },
     });
@@ -310,9 +309,8 @@ export class HubRecovery {
     session: Session<HubMember> | undefined,
     offset: string,
   ): void {
-    // A holder is not fenced for a session that the asker would not get.
-    if (session && this.#hasAllSince(offset, session)) this.#requests.add(from, handle, session, offset);
-    else this.#requests.decline({ from, handle }, namespaceId, session ? "cut" : "unknown");
+    if (session) this.#requests.add(from, handle, session, offset);
+    else this.#requests.decline({ from, handle }, namespaceId, "unknown");
   }
 
   /**
@@ -333,7 +331,7 @@ export class HubRecovery {
     const { lastOffset } = this.#journal;
     if (!writeArriving(to, session, handle, lastOffset, this.#maxMessageBytes)) return false;
     this.#moves = (this.#moves + 1) % FIRST_HANDLE;
-    this.#claim(session, to, handle);
+    this.#claim(session, to, handle, this.#keysOf(session));
     return true;
   }
 
@@ -342,12 +340,6 @@ export class HubRecovery {
     this.#namespaces.delete(namespaceId);
     this.#sessions.forgetNamespace(namespaceId);
     this.#journal.forgetNamespace(namespaceId);
-  }
-
-  #hasAllSince(offset: string, session: Session): boolean {
-    const { namespaceId, rooms } = session;
-    const audience = { namespaceId, rooms, keys: this.#keysOf(session) };
-    return MissedPackets.since(offset, this.#journal, audience) !== undefined;
   }
 
   /** Nobody has the session's socket; whoever waits for it gets it. */
@@ -359,8 +351,7 @@ export class HubRecovery {
   }
 
   /** A member has what there is of the session, and makes its socket. */
-  #claim(session: Session<HubMember>, to: HubMember, handle: number): void {
-    const keys = this.#keysOf(session);
+  #claim(session: Session<HubMember>, to: HubMember, handle: number, keys: readonly number[]): void {
     this.#sessions.claim(session, to, handle);
     this.#claims.set(session, keys);
     to.hold(session.namespaceId, keys);
@@ -399,11 +390,11 @@ export class HubRecovery {
     }
   }
 
+  /** One for each room, though two may have the same. */
   #keysOf({ namespaceId, rooms }: Session): number[] {
-    const keys = new Set<number>();
     const ofNamespace = this.#namespaces.get(namespaceId);
-    if (ofNamespace) for (const room of rooms) keys.add(ofNamespace.of(room));
-    return [...keys];
+    // Names may be of any type.
+    return ofNamespace ? Array.from(ofNamespace.ofAll(Array.from(rooms, String))) : [];
   }
 }
 

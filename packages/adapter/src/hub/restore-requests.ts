@@ -40,6 +40,8 @@ interface RestoreRequest extends Asker {
   readonly offset: string;
   state: RequestState;
   missed: MissedPackets | undefined;
+  /** Of the session's rooms; known with `missed`. */
+  keys: readonly number[];
   /** Packets that it has been sent. */
   packets: number;
 }
@@ -78,7 +80,7 @@ export interface RestoreEvents {
   /** Nobody asks for the session any more. */
   giveUp(session: Session<HubMember>): void;
   /** The member has been sent the session. */
-  onGiven(session: Session<HubMember>, to: HubMember, handle: number): void;
+  onGiven(session: Session<HubMember>, to: HubMember, handle: number, keys: readonly number[]): void;
 }
 
 export class RestoreRequests {
@@ -126,6 +128,7 @@ export class RestoreRequests {
       offset,
       state: "queued",
       missed: undefined,
+      keys: [],
       packets: 0,
     };
     wanted.requests.push(request);
@@ -225,18 +228,26 @@ export class RestoreRequests {
 
   /** Answers a request, or sends a part of the answer, or has its session set free. */
   #answer(request: RestoreRequest): void {
-    const { wanted, offset } = request;
-    const { session } = wanted;
-    if (session.holder) return this.#fence(request);
-    if (!request.missed) {
-      const { namespaceId, rooms } = session;
-      const audience = { namespaceId, rooms, keys: this.#events.keysOf(session) };
-      request.missed = MissedPackets.since(offset, this.#journal, audience);
+    const { session } = request.wanted;
+    request.missed ??= this.#look(request);
+    // Not fenced is the holder of a session that the asker would not get.
+    if (!request.missed) return this.#decline(request, "cut");
+    if (session.holder) {
+      // It may be in other rooms when it lets go.
+      request.missed = undefined;
+      return this.#fence(request);
     }
-    const portion = request.missed?.take(PORTION_BYTES);
+    const portion = request.missed.take(PORTION_BYTES);
     if (!portion) return this.#decline(request, "cut");
     if (!portion.isLast) this.#sendPart(request, portion.packets);
     else if (!this.#sendAll(request, portion.packets)) this.#decline(request, "too-large");
+  }
+
+  /** What is missing of the session, if all of that is there. */
+  #look(request: RestoreRequest): MissedPackets | undefined {
+    const { namespaceId, rooms } = request.wanted.session;
+    request.keys = this.#events.keysOf(request.wanted.session);
+    return MissedPackets.since(request.offset, this.#journal, { namespaceId, rooms, keys: request.keys });
   }
 
   #fence(request: RestoreRequest): void {
@@ -263,7 +274,7 @@ export class RestoreRequests {
     this.#forget(request);
     this.#wanted.delete(session);
     for (const other of [...wanted.requests]) this.#decline(other, "overtaken");
-    this.#events.onGiven(session, from, handle);
+    this.#events.onGiven(session, from, handle, request.keys);
     const sent = request.packets + packets.length;
     this.#restored++;
     this.#resent += sent;
