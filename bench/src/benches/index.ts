@@ -12,6 +12,7 @@ import { adapterPayload } from "./adapter-payload.js";
 import { adapterRooms } from "./adapter-rooms.js";
 import { recovery } from "./recovery.js";
 import { recoveryReturns } from "./recovery-returns.js";
+import { reload } from "./reload.js";
 import { stickyConnect } from "./sticky-connect.js";
 import { stickyGet } from "./sticky-get.js";
 import { stickyMemory } from "./sticky-memory.js";
@@ -31,6 +32,7 @@ export const BENCHES: readonly Bench[] = [
   adapterLatency,
   recovery,
   recoveryReturns,
+  reload,
   stickyConnect,
   stickyPolling,
   stickyRelay,

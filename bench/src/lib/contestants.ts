@@ -107,6 +107,7 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
     '`@socket.io/cluster-adapter` 0.3.0 or `@socket.io/sticky` 2.0.1, default options (the latter works only with `serialization: "advanced"`, so it has that)',
   ],
   ["peer-advanced", 'the same adapter with `cluster.setupPrimary({ serialization: "advanced" })`'],
+  ["by-hand", "workers that are replaced one by one, with the official packages"],
   ["holdfast-recovery", "the same with `connectionStateRecovery`"],
   [
     "redis-streams",

@@ -1,0 +1,116 @@
+/**
+ * Question: what do clients notice when all workers are replaced?
+ * 4 workers, 2,000 WebSocket clients (10,000 with --full), 20 events a second to each (5 with --full).
+ */
+import type { RemoteProgram } from "@holdfast/harness";
+import type { Bench, Case, Sample, Session } from "../lib/bench.js";
+import type { Lab } from "../lib/lab.js";
+import { treeCpu } from "../lib/process-tree.js";
+import { ascending, quantile } from "../lib/stats.js";
+import type { CrowdReport } from "../load/crowd.js";
+import type { Reloaded, ReloadedConfig } from "../nodes/reloaded.js";
+
+const WORKERS = 4;
+/** How long is looked what the events alone cost. */
+const IDLE_MS = 2_000;
+
+class ReloadSession implements Session {
+  readonly #program: RemoteProgram;
+  readonly #load: RemoteProgram;
+  readonly #everyMs: number;
+
+  private constructor(program: RemoteProgram, load: RemoteProgram, everyMs: number) {
+    this.#program = program;
+    this.#load = load;
+    this.#everyMs = everyMs;
+  }
+
+  static async open(lab: Lab, way: ReloadedConfig["way"], clients: number, everyMs: number) {
+    const config: ReloadedConfig = { way, workers: WORKERS, everyMs };
+    const program = await lab.start("nodes/reloaded", config, WORKERS + 1);
+    const load = await lab.start("nodes/load", {}, 1);
+    const session = new ReloadSession(program, load, everyMs);
+    await load.worker(0).call("crowdIn", session.#primary.port, clients);
+    return session;
+  }
+
+  get #primary() {
+    const { primary } = this.#program;
+    if (!primary) throw new Error("a cluster has a primary");
+    return primary;
+  }
+
+  async sample(): Promise<Sample> {
+    const guests = this.#load.worker(0);
+    const cpu = () => treeCpu(this.#primary.pid);
+    const idleFrom = cpu();
+    await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+    const perMs = (cpu() - idleFrom) / IDLE_MS;
+    await guests.call("startCrowdWindow");
+    const [start, from] = [performance.now(), cpu()];
+    const { seconds, freezes } = await this.#primary.call<Reloaded>("reload");
+    await guests.call("crowdSettled");
+    // The last ones have to hear something, too.
+    await new Promise((resolve) => setTimeout(resolve, 2 * this.#everyMs));
+    const used = cpu() - from - perMs * (performance.now() - start);
+    const { disconnects, p50, p99, max } = await guests.call<CrowdReport>("crowdReport");
+    const moved = ascending(freezes);
+    return {
+      failures: [],
+      values: {
+        ...{ disconnects, p50, p99, max, seconds },
+        cpu: used / 1e6,
+        ...(moved.length > 0 && {
+          freezeP50: quantile(moved, 0.5),
+          freezeP99: quantile(moved, 0.99),
+          moves: moved.length,
+        }),
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#program.close(), this.#load.close()]);
+  }
+}
+
+function reloading(title: string, clients: number, everyMs: number): Case {
+  return {
+    title,
+    contestants: ["holdfast", "by-hand"],
+    comparisons: [
+      { of: "holdfast", to: "by-hand", measure: "max" },
+      { of: "holdfast", to: "by-hand", measure: "cpu" },
+      { of: "holdfast", to: "by-hand", measure: "seconds" },
+    ],
+    open: (lab, contestant) => ReloadSession.open(lab, contestant as ReloadedConfig["way"], clients, everyMs),
+  };
+}
+
+export const reload: Bench = {
+  name: "reload",
+  title: "All workers are replaced",
+  question: "What do clients notice when all workers are replaced?",
+  method: [
+    "4 workers, 2,000 WebSocket clients in a process that is not counted. Each worker emits to its own clients 20 times a second. With `--full`: 10,000 clients, 5 times a second.",
+    "`holdfast` is `reload()` of `@holdfast/cluster`. `by-hand` starts a new worker with the official packages, ends an old one with `io.close()` when that is up, and goes on to the next; clients come back after 0.5 to 1.5 s, as socket.io-client does.",
+    "A client's pause is the longest time between two of its events during the reload, which is 50 ms (200 ms) when nothing happens.",
+    "The CPU time is that of all processes, those that have ended among them, above what the events alone cost in the same time.",
+    "How long a session that moves has no worker is told by the router.",
+  ],
+  measures: [
+    { key: "disconnects", title: "clients that were cut off", unit: "", better: "lower" },
+    { key: "p50", title: "longest pause of a client, median of the clients", unit: "ms", better: "lower" },
+    { key: "p99", title: "longest pause of a client, 99th percentile", unit: "ms", better: "lower" },
+    { key: "max", title: "longest pause of all", unit: "ms", better: "lower" },
+    { key: "cpu", title: "CPU of the whole cluster for a reload", unit: "s", better: "lower" },
+    { key: "seconds", title: "time of a reload", unit: "s", better: "lower" },
+    { key: "freezeP50", title: "time that a session has no worker, p50", unit: "ms", better: "lower" },
+    { key: "freezeP99", title: "time that a session has no worker, p99", unit: "ms", better: "lower" },
+    { key: "moves", title: "sessions that moved", unit: "", better: "higher" },
+  ],
+  chart: "max",
+  runsAtMost: 3,
+  cases: ({ full }) =>
+    full ? [reloading("10,000 clients", 10_000, 200)] : [reloading("2,000 clients", 2_000, 50)],
+};
