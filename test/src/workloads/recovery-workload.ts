@@ -2,12 +2,11 @@
  * The recovery workload: workers send numbered messages to rooms while clients lose their connections and workers
  * are killed, or replaced while their sessions move. Records what every client got; {@link check} of the harness judges. Runs in: tests.
  */
-import { within } from "@holdfast/harness";
 import type { Sending } from "../fixtures/recovery-node.js";
 import { type RemoteWorker, TestCluster } from "../harness/cluster.js";
 import { CutOff } from "../harness/cut-off.js";
-import type { ClientHistory, Connect, Message } from "../harness/history-check.js";
-import { RecoveringClient } from "../harness/recovering-client.js";
+import type { ClientHistory } from "../harness/history-check.js";
+import { openSubjects, pick, type Subject, sleep, stopAll, until } from "./subjects.js";
 
 export interface WorkloadOptions {
   readonly seconds: number;
@@ -52,46 +51,10 @@ interface Moves {
   closed: number;
 }
 
-const ROOMS_PER_CLIENT = 4;
-const SETTLE_MS = 60_000;
 const CUT_OFF_MS = 300;
 /** How long a client on long-polling may stay with a worker that is replaced. */
 const STAY_MS = 500;
 const SPREAD_MS = 100;
-/** Of the clients, in turn. */
-export const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
-const EPOCH_CHARS = 4;
-
-/** One client with its history. */
-class Subject {
-  readonly client: RecoveringClient;
-  readonly history: { client: string; rooms: string[]; events: (Message | Connect)[] };
-  /** Senders whose last message has arrived. */
-  readonly ended = new Set<string>();
-
-  constructor(url: string, name: string, rooms: string[], transports: string[]) {
-    this.history = { client: name, rooms: [`@${name}`, ...rooms], events: [] };
-    this.client = new RecoveringClient(url, {
-      transports,
-      auth: { name, rooms },
-      reconnectionDelay: 5,
-      reconnectionDelayMax: 200,
-    });
-    const { socket } = this.client;
-    socket.on("connect", () => this.history.events.push({ type: "connect", recovered: socket.recovered }));
-    // Before the client's own bookkeeping, which cuts the offset off.
-    socket.on("m", (sender: string, number: number, room: string | null, offset: string) => {
-      if (room === null) this.ended.add(sender);
-      const place = Number.parseInt(offset.slice(EPOCH_CHARS), 36);
-      this.history.events.push({ type: "message", sender, number, room: room ?? undefined, place });
-    });
-  }
-}
-
-function isUpgraded({ client }: Subject, number: number): boolean {
-  const last = TRANSPORTS[number % TRANSPORTS.length]?.at(-1);
-  return client.socket.io.engine.transport.name === last;
-}
 
 export async function runWorkload(options: WorkloadOptions): Promise<WorkloadResult> {
   const { workers, rate, clients, rooms: roomCount } = options;
@@ -108,33 +71,15 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   const subjects: Subject[] = [];
   try {
     for (const worker of cluster.workers) worker.on("fault", (fault) => faults.push(fault));
-    for (let i = 0; i < clients; i++) {
-      const own = Array.from(
-        { length: ROOMS_PER_CLIENT },
-        (_, k) => rooms[(i * ROOMS_PER_CLIENT + k) % roomCount] as string,
-      );
-      const transports = TRANSPORTS[i % TRANSPORTS.length] as string[];
-      subjects.push(new Subject(cluster.url, `c${i}`, own, transports));
-    }
-    await until(() => subjects.every(({ history }) => history.events.length >= 2), "all clients");
+    subjects.push(...openSubjects(cluster.url, clients, rooms));
+    await until(() => subjects.every((subject) => subject.isGreeted), "all clients");
     for (const worker of cluster.workers) await worker.run((ctx, how) => ctx.store.send(how), sending);
 
-    if (options.reloads) await until(() => subjects.every(isUpgraded), "all upgrades");
+    if (options.reloads) await until(() => subjects.every((subject) => subject.isUpgraded), "all upgrades");
     const disturbance = new Disturbance(cluster, subjects, sending, options, faults);
     await disturbance.run();
 
-    await until(() => subjects.every(({ client }) => client.socket.connected), "all clients again");
-    const senders: string[] = [];
-    for (const worker of cluster.workers)
-      senders.push((await worker.run((ctx) => ctx.store.stop())) as string);
-    const isComplete = ({ ended }: Subject) => senders.every((sender) => ended.has(sender));
-    await until(() => subjects.every(isComplete), "the last message at every client");
-    const histories = subjects.map(({ history }) => history);
-    const messages = new Set(
-      histories.flatMap(({ events }) =>
-        events.flatMap((event) => (event.type === "message" ? event.place : [])),
-      ),
-    ).size;
+    const { histories, messages } = await stopAll(subjects, cluster.workers);
     return {
       histories,
       faults,
@@ -247,26 +192,5 @@ class Disturbance {
     fresh.on("fault", (fault) => this.#faults.push(fault));
     await fresh.run((ctx, how) => ctx.store.send(how), this.#sending);
     return fresh;
-  }
-}
-
-function pick<T>(list: readonly T[]): T {
-  return list[Math.floor(Math.random() * list.length)] as T;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** Looks every now and then: the clients live in this process, there is nothing else to wait for. */
-async function until(condition: () => boolean, what: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const met = new Promise<void>((resolve) => {
-    timer = setInterval(() => condition() && resolve(), 20);
-  });
-  try {
-    await within(met, what, SETTLE_MS);
-  } finally {
-    clearInterval(timer);
   }
 }

@@ -1,9 +1,11 @@
 /**
- * The long recovery workload. Program: `npm run workload -- --seconds 60 --clients 200 --rate 1000`.
+ * The long recovery workload. Program: `npm run workload -- --seconds 60 --clients 200 --rate 1000`; with `--hosts 3`,
+ * over several hosts and a Redis server of its own.
  * Ends with status 1 if the checker finds a fault or too few sessions were recovered.
  */
 import { parseArgs } from "node:util";
 import { check, recoveredShare } from "../harness/history-check.js";
+import { runHostsWorkload } from "./hosts-workload.js";
 import { runWorkload } from "./recovery-workload.js";
 
 const RECOVERED_AT_LEAST = 0.99;
@@ -20,20 +22,45 @@ const { values } = parseArgs({
     "cuts-off": { type: "boolean", default: false },
     link: { type: "string", default: "pipe" },
     reloads: { type: "string", default: "0" },
+    hosts: { type: "string", default: "1" },
   },
 });
-const result = await runWorkload({
-  seconds: Number(values.seconds),
-  workers: Number(values.workers),
+/** One of so many kills is that of a whole host. */
+const HOST_EVERY = 5;
+
+const size = {
   clients: Number(values.clients),
   rooms: Number(values.rooms),
   rate: Number(values.rate),
   killEveryMs: Number(values["kill-every-ms"]),
   dropEveryMs: Number(values["drop-every-ms"]),
-  cutsOff: values["cuts-off"],
-  link: values.link as "pipe" | "ipc" | "unix",
-  reloads: Number(values.reloads),
-});
+};
+const result = await (Number(values.hosts) > 1 ? overHosts() : onOneHost());
+
+async function overHosts() {
+  const hosts = Number(values.hosts);
+  const { workerKills, hostKills, ...run } = await runHostsWorkload({
+    ...size,
+    hosts,
+    workersPerHost: Math.max(1, Math.round(Number(values.workers) / hosts)),
+    kills: Math.floor((Number(values.seconds) * 1000) / size.killEveryMs),
+    hostEvery: HOST_EVERY,
+  });
+  console.log(`${hosts} hosts, ${hostKills} of them killed`);
+  return { ...run, kills: workerKills, cuts: 0, moves: { moved: 0, lost: 0, closed: 0 } };
+}
+
+function onOneHost() {
+  return runWorkload({
+    ...size,
+    seconds: Number(values.seconds),
+    workers: Number(values.workers),
+    cutsOff: values["cuts-off"],
+    link: values.link as "pipe" | "ipc" | "unix",
+    reloads: Number(values.reloads),
+  });
+}
+
 const findings = check(result.histories);
 const share = recoveredShare(result.histories);
 const deliveries = result.histories.reduce((sum, { events }) => sum + events.length, 0);
