@@ -25,18 +25,15 @@ export const ALL_SESSIONS = 2 ** 31;
 export const NEVER = -1;
 
 /**
- * Bytes in a message: the primary passes them on as they are, and JSON takes no time over them.
+ * Bytes in messages, encoded one after another: the primary passes them on as they are, and JSON takes no time over them.
  * Most of what goes with a connection has one part.
  */
-export function partsOf(bytes: Buffer): string[] {
-  const parts: string[] = [];
-  for (let at = 0; at < bytes.length; at += PART_BYTES)
-    parts.push(bytes.toString("base64", at, at + PART_BYTES));
-  return parts;
+export function* partsOf(bytes: Buffer): Generator<string, void> {
+  for (let at = 0; at < bytes.length; at += PART_BYTES) yield bytes.toString("base64", at, at + PART_BYTES);
 }
 
-export function bytesOf(parts: readonly string[]): Buffer {
-  return Buffer.concat(parts.map((part) => Buffer.from(part, "base64")));
+export function bytesOf(parts: Iterable<string>): Buffer {
+  return Buffer.concat(Array.from(parts, (part) => Buffer.from(part, "base64")));
 }
 
 const PART_BYTES = 192 * 1024;

@@ -1,5 +1,9 @@
 /** How long a worker that gives its sessions away takes over those that cannot go, with a clock that the test moves. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { CarriedSocket } from "../../dist/handle/carried-socket.js";
+import type { MovableSession } from "../../dist/moves.js";
 import type { MoveMessage, MoveTask } from "../../dist/wire/move-messages.js";
 import { HeldRequests } from "../../dist/worker/held-requests.js";
 import { MovesOut, type NamedSession } from "../../dist/worker/moves-out.js";
@@ -12,7 +16,7 @@ afterEach(() => void vi.useRealTimers());
 type Report = MoveMessage & { kind: "moveReport" };
 
 /** A session of a client that polls. */
-function session(id: string, overrides: Partial<NamedSession> & { depart?: () => Promise<undefined> } = {}) {
+function session(id: string, overrides: Partial<NamedSession> & { depart?: MovableSession["depart"] } = {}) {
   const calls: string[] = [];
   const { depart = async () => undefined, ...rest } = overrides;
   const named: NamedSession = {
@@ -72,4 +76,26 @@ test("a session whose departure fails is lost, and stops no other", async () => 
   await vi.advanceTimersByTimeAsync(200);
   expect(last()).toMatchObject({ state: "over", lost: 1, closed: 3 });
   expect(broken.calls).toEqual(["lost", "cut"]);
+});
+
+test("a connection that was taken out is closed if what comes after that fails", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const accepted = once(server, "connection");
+  const socket = new CarriedSocket();
+  socket.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const [theirs] = (await accepted) as [Socket];
+  const ended = once(theirs.resume(), "close");
+  const { named, calls } = session("broken", { depart: async () => new Uint8Array(1) });
+  const onLeft = () => {
+    throw new Error("a fault of a mover");
+  };
+  const { last } = begin(
+    [{ named: { ...named, session: { ...named.session, socket, onLeft } }, calls }],
+    100,
+  );
+  await vi.advanceTimersByTimeAsync(200);
+  await ended;
+  expect(last()).toMatchObject({ state: "over", lost: 1 });
+  server.close();
 });

@@ -228,10 +228,16 @@ export class MovesOut {
       socket?.destroy();
       return "lost";
     }
-    const peer = this.#hooks.peerOf(socket);
-    socket.destroy();
-    session.onLeft();
-    return (await this.#carry(taken, state, { name, successor, peer })) ? "moved" : "lost";
+    try {
+      const peer = this.#hooks.peerOf(socket);
+      socket.destroy();
+      session.onLeft();
+      return (await this.#carry(taken, state, { name, successor, peer })) ? "moved" : "lost";
+    } catch (error) {
+      // Nobody else has the connection: its client would wait for it for ever.
+      taken.close();
+      throw error;
+    }
   }
 
   /** Between two polls. */
@@ -290,11 +296,12 @@ export class MovesOut {
   /** One part after another: new connections and the moves of others have the same channels. */
   #sendState(move: number, bytes: Buffer): void {
     const parts = partsOf(bytes);
-    let sent = 0;
+    let next = parts.next();
     const sendNext = () => {
-      const part = parts[sent++];
-      if (part === undefined) return;
-      const isLast = sent === parts.length;
+      if (next.done) return;
+      const part = next.value;
+      next = parts.next();
+      const isLast = next.done === true;
       if (isLast) this.#nextParts.delete(move);
       else this.#nextParts.set(move, sendNext);
       this.#hooks.send({ kind: "movePart", move, isLast, part });
