@@ -108,6 +108,7 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
   ],
   ["peer-advanced", 'the same adapter with `cluster.setupPrimary({ serialization: "advanced" })`'],
   ["by-hand", "workers that are replaced one by one, with the official packages"],
+  ["pm2", "workers in PM2's cluster mode, replaced by `pm2 reload`"],
   ["holdfast-recovery", "the same with `connectionStateRecovery`"],
   [
     "redis-streams",

@@ -1,20 +1,25 @@
 /**
- * A cluster whose workers are replaced while clients are connected: by `@holdfast/cluster`, or by hand, as people do it
- * with the official packages. Each worker emits to its own clients many times a second.
- * Program: runs as the primary and, forked, as each worker.
+ * A cluster whose workers are replaced while clients are connected: by `@holdfast/cluster`, by PM2, or by hand, as people
+ * do it with the official packages. Each worker emits to its own clients many times a second.
+ * Program: runs as the primary and, forked, as each worker. PM2 has a primary of its own, which is started here.
  */
+import { spawn } from "node:child_process";
 import cluster, { type Worker } from "node:cluster";
 import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Agent, type Commands, readConfig } from "@holdfast/harness";
+import { Agent, type Commands, freePort, readConfig } from "@holdfast/harness";
 import { Server } from "socket.io";
 import { USAGE_COMMANDS } from "../lib/usage.js";
 
 export interface ReloadedConfig {
-  readonly way: "holdfast" | "by-hand";
+  readonly way: "holdfast" | "by-hand" | "pm2";
   readonly workers: number;
   /** Between two events. */
   readonly everyMs: number;
@@ -31,7 +36,11 @@ export interface Reloaded {
 const PING_INTERVAL_MS = 2_000_000_000;
 /** How long an old worker keeps its process after it has closed its clients. */
 const EXIT_MS = 500;
+/** Where PM2's workers listen. */
+const PORT_VARIABLE = "BENCH_PORT";
 
+const require = createRequire(import.meta.url);
+const STARTS = { holdfast: startSupervisor, "by-hand": startByHand, pm2: startPm2 };
 const config = readConfig<ReloadedConfig>();
 const agent = new Agent();
 const httpServer = createServer();
@@ -40,16 +49,51 @@ if (cluster.isPrimary) await startPrimary();
 else await startWorker();
 
 async function startPrimary(): Promise<void> {
-  const { port, reload } = config.way === "holdfast" ? await startSupervisor() : await startByHand();
+  const { port, reload, end = () => {} } = await STARTS[config.way]();
   const timed = async (): Promise<Reloaded> => {
     const start = performance.now();
     const freezes = await reload();
     return { seconds: (performance.now() - start) / 1000, freezes };
   };
-  agent.ready({ role: "primary", workerId: 0, port }, { ...USAGE_COMMANDS, reload: timed } as Commands);
+  agent.ready({ role: "primary", workerId: 0, port }, { ...USAGE_COMMANDS, reload: timed, end } as Commands);
 }
 
-async function startSupervisor() {
+/** A cluster that runs. */
+interface Running {
+  readonly port: number;
+  /** Settles with {@link Reloaded.freezes}. */
+  reload(): Promise<readonly number[]>;
+  /** Ends what is not a child of this process. */
+  end?(): unknown;
+}
+
+async function startPm2(): Promise<Running> {
+  const pm2 = (program: string, ...args: string[]) => [require.resolve(`pm2/bin/${program}`), ...args];
+  const home = mkdtempSync(join(tmpdir(), "hf-pm2-"));
+  const port = await freePort();
+  const env = { ...process.env, PM2_HOME: home, [PORT_VARIABLE]: String(port) };
+  const file = fileURLToPath(import.meta.url);
+  const start = pm2("pm2-runtime", "start", file, "--instances", String(config.workers), "--name", "bench");
+  const daemon = spawn(process.execPath, start, { env, stdio: "ignore" });
+  const command = async (...args: string[]) => {
+    await once(spawn(process.execPath, pm2("pm2", ...args), { env, stdio: "ignore" }), "exit");
+  };
+  return {
+    port,
+    reload: async () => {
+      await command("reload", "bench");
+      return [];
+    },
+    end: async () => {
+      const exited = once(daemon, "exit");
+      await command("kill");
+      await exited;
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startSupervisor(): Promise<Running> {
   const { startCluster } = await import("@holdfast/cluster");
   const running = await startCluster({
     worker: fileURLToPath(import.meta.url),
@@ -71,7 +115,7 @@ async function startSupervisor() {
   return { port: (running.status().address as { port: number }).port, reload };
 }
 
-async function startByHand() {
+async function startByHand(): Promise<Running> {
   const { setupMaster } = await import("@socket.io/sticky");
   const { setupPrimary } = await import("@socket.io/cluster-adapter");
   cluster.setupPrimary({ serialization: "advanced" });
@@ -110,18 +154,22 @@ async function startWorker(): Promise<void> {
     ...(isOurs && { connectionStateRecovery: {} }),
   });
   if (isOurs) (await import("@holdfast/cluster")).joinCluster(io);
-  else {
+  else if (config.way === "pm2") {
+    httpServer.listen(Number(process.env[PORT_VARIABLE]), "127.0.0.1");
+    process.on("SIGINT", leave);
+  } else {
     const { setupWorker } = await import("@socket.io/sticky");
     const { createAdapter } = await import("@socket.io/cluster-adapter");
     io.adapter(createAdapter());
     setupWorker(io);
-    process.on("message", (message) => {
-      if (message !== "stop") return;
-      void io.close();
-      setTimeout(() => process.exit(), EXIT_MS);
-    });
+    process.on("message", (message) => message === "stop" && leave());
+  }
+
+  function leave(): void {
+    void io.close();
+    setTimeout(() => process.exit(), EXIT_MS);
   }
   setInterval(() => io.local.emit("m", "tick"), config.everyMs);
   agent.ready({ role: "worker", workerId: cluster.worker?.id ?? 0, port: 0 }, USAGE_COMMANDS);
-  if (!isOurs) process.send?.("up");
+  if (config.way === "by-hand") process.send?.("up");
 }
