@@ -302,6 +302,22 @@ test("a worker that has retired has no session left, whatever its clients do", a
   deaf.close();
 });
 
+test("a worker that has retired gets no connections of a router that is set up anew either", async () => {
+  const cluster = await start();
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  expect(await retire(cluster, successor)).toMatchObject({ outcome: "done" });
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.router.close();
+    const router = setupPrimary(ctx.httpServer);
+    Object.assign(ctx, { router });
+    await ctx.until(() => router.stats().slots.filter((slot) => slot.workerId !== undefined).length === 2);
+  });
+  await Promise.all(Array.from({ length: 4 }, () => clients.connect(cluster.url)));
+  expect(await successor.run((ctx) => ctx.io.engine.clientsCount)).toBe(4);
+});
+
 test("without a mover, the sessions of a worker that retires are closed", async () => {
   const cluster = await start({ moves: false });
   const client = await clients.connect(cluster.url);

@@ -367,6 +367,8 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.emit("resumed", routed);
       },
     });
+    // Requests of what it got now would go to the worker that has got its sessions before.
+    if (this.moves.hasGiven(worker.id)) routed.setRetiring(true);
     return routed;
   }
 
