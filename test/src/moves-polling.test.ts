@@ -244,6 +244,35 @@ test.each(["has got the rest", "gets them back"])(
   },
 );
 
+test("while sessions move, an upgrade of one that is nowhere is refused, and does not go around between two workers", async () => {
+  const cluster = await start();
+  const { a } = cluster;
+  const { id } = await clients.connect(cluster.url);
+  const { sid } = await openPolling(cluster.url);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  await countMoves(cluster);
+  await a.run((ctx, socketId) => {
+    const socket = ctx.io.sockets.sockets.get(socketId);
+    if (socket) socket.data.symbol = Symbol("no encoded form");
+  }, id);
+  // One cannot move, so that it is not over yet when the other has.
+  const retired = cluster.primary.run(
+    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }, { drainTimeout: 600_000 }),
+    a.workerId,
+    successor.workerId,
+  );
+  retired.catch(() => {});
+  await untilMoved(cluster, 1);
+  const raw = await RawSocket.open(cluster.port);
+  raw.write(
+    `GET /socket.io/?EIO=4&transport=websocket&sid=${sid.slice(0, -4)}none HTTP/1.1\r\nHost: localhost\r\n` +
+      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  await raw.until("400 Bad Request");
+  raw.close();
+});
+
 test("where a part of the sessions moves, clients that poll stay", async () => {
   const cluster = await start();
   const client = await clients.connect(cluster.url, { transports: ["polling"] });

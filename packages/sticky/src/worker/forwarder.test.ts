@@ -28,7 +28,7 @@ function setUp(overrides: Partial<ForwarderHost> = {}) {
     request: () => void elsewhere.push("request"),
     upgrade: () => void elsewhere.push("upgrade"),
   };
-  const owner = { number: 2, marked: 2, relay: relay as never, isRouted: true };
+  const owner = { number: 2, marked: 2, relay: relay as never, isRouted: true, getsConnections: true };
   const undo = forwardStrays(engine as never, "default", {
     isHere: () => false,
     untilSettled: () => undefined,
@@ -102,7 +102,10 @@ test("what was relayed here goes on to the worker that has got this one's sessio
     upgrade: (owner: number) => void passed.push(`upgrade ${owner}`),
   };
   const { engine, here, elsewhere } = setUp({
-    ownerElsewhere: () => ({ number: 3, marked: 1, relay: relay as never, isRouted: true }),
+    ownerElsewhere: () => ({
+      ...{ number: 3, marked: 1, relay: relay as never },
+      ...{ isRouted: true, getsConnections: true },
+    }),
   });
   const socket = new RelayedSocket(1, carrier, origin);
   engine.handleRequest(requestOn(socket), response);
@@ -160,6 +163,7 @@ test("an owner that is gone is asked after; without a successor, the answer is g
     number,
     marked: 2,
     isRouted: true,
+    getsConnections: true,
     relay: {
       request: (
         to: number,

@@ -106,7 +106,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     };
     const owner = ownerOf(sessionId, socket);
     if (!owner) return here();
-    if (owner.isRouted && socket instanceof Socket && !(socket instanceof TLSSocket)) {
+    if (owner.getsConnections && socket instanceof Socket && !(socket instanceof TLSSocket)) {
       const text = writeHead(request);
       if (text && host.move(socket, name, owner.number, text + head.toString("latin1"))) return;
     }

@@ -71,7 +71,8 @@ export class OtherHosts {
     const host = tag === undefined ? undefined : this.#byTag.get(tag);
     if (tag === undefined || !host) return undefined;
     const number = decodeMark(tag, sessionId);
-    return number === NO_OWNER ? undefined : { number, marked: number, relay: host.relay, isRouted: false };
+    if (number === NO_OWNER) return undefined;
+    return { number, marked: number, relay: host.relay, isRouted: false, getsConnections: false };
   }
 
   relays(): Relay[] {

@@ -21,8 +21,10 @@ export interface Owner {
   /** The number in the session's id. */
   readonly marked: number;
   readonly relay: Relay;
-  /** The router knows it: connections can go there. */
+  /** The router knows it. */
   readonly isRouted: boolean;
+  /** Connections can go there; otherwise what they carry is relayed. */
+  readonly getsConnections: boolean;
 }
 
 export interface OwnersHost extends NeighboursHost {
@@ -94,7 +96,7 @@ export class Owners {
     const own = this.#own.markedBy(sessionId);
     if (own === NO_OWNER) return this.#otherHosts.ownerOf(sessionId);
     if (own === this.#own.number) return undefined;
-    return { number: own, marked: own, relay: this.#own.relay, isRouted: false };
+    return { number: own, marked: own, relay: this.#own.relay, isRouted: false, getsConnections: false };
   }
 
   /** Settles when it is known who owns the session; `undefined` if it is, as far as it will be. */
@@ -127,7 +129,9 @@ export class Owners {
   }
 
   #routedOwner(marked: number, number: number): Owner | undefined {
-    return number === NO_OWNER ? undefined : { number, marked, relay: this.#routed.relay, isRouted: true };
+    if (number === NO_OWNER) return undefined;
+    const getsConnections = this.#host.successors.getsConnections(marked, number);
+    return { number, marked, relay: this.#routed.relay, isRouted: true, getsConnections };
   }
 
   /** A router tells what its workers have in common. */

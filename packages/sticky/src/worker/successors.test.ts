@@ -25,6 +25,19 @@ test("what was relayed here goes on to those behind this worker, and nowhere els
   expect([heir.next(relayed(1)), heir.next(direct(1))]).toEqual([-1, 1]);
 });
 
+test("connections only go down the list, or to who is in it from who is not", () => {
+  const giver = new Successors(1, () => {});
+  giver.onGiving(1, 2);
+  expect(giver.getsConnections(1, 2)).toBe(true);
+  const heir = new Successors(2, () => {});
+  heir.onGiving(1, 2);
+  expect(heir.getsConnections(1, 1)).toBe(false);
+  const other = new Successors(3, () => {});
+  expect(other.getsConnections(1, 1)).toBe(true);
+  giver.onGiven(1, 2);
+  expect(giver.getsConnections(1, 2)).toBe(true);
+});
+
 test("a worker that has given all away passes on what others send there yet", () => {
   const successors = new Successors(1, () => {});
   successors.onGiven(1, 2);

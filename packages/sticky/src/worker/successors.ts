@@ -61,7 +61,16 @@ export class Successors {
     return next ?? NO_OWNER;
   }
 
-  /** The same, after a worker could not be reached: the primary is asked if need be. */
+  /**
+   * Whether a connection may be given to that worker, which {@link next} has found. Connections only go down the list, too:
+   * that of a session that is nowhere would go up and down for ever.
+   */
+  getsConnections(marked: number, next: number): boolean {
+    const holders = this.#holders.of(marked);
+    return holders.indexOf(next) > holders.indexOf(this.#workerId);
+  }
+
+  /** What {@link next} finds after a worker could not be reached: the primary is asked if need be. */
   async after(search: Search): Promise<number> {
     const next = this.next(search);
     if (next !== NO_OWNER) return next;
