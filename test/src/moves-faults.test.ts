@@ -342,7 +342,7 @@ test("retire() refuses workers that are not ready", async () => {
   expect(await code(a.workerId, 99)).toBe("HOLDFAST_ERR_NO_WORKER");
 });
 
-test("retire() refuses workers that are retiring, and successors that have retired", async () => {
+test("retire() refuses workers that are retiring or get sessions, and successors that have retired", async () => {
   const { cluster, successor } = await startWithSuccessor(4);
   const third = await cluster.fork();
   await cluster.untilJoined();
@@ -353,6 +353,7 @@ test("retire() refuses workers that are retiring, and successors that have retir
         [
           [one, another],
           [other, one],
+          [other, another],
         ].map(([from, to]) =>
           ctx.router.retire({ id: from }, { id: to }).catch((error: { code: string }) => error.code),
         ),
@@ -366,7 +367,7 @@ test("retire() refuses workers that are retiring, and successors that have retir
     third.workerId,
   );
   const refused = "HOLDFAST_ERR_NO_WORKER";
-  expect(codes).toEqual([refused, refused, "done", refused]);
+  expect(codes).toEqual([refused, refused, refused, "done", refused]);
 });
 
 test("rebalance() levels workers, and nobody is disconnected", async () => {

@@ -56,9 +56,9 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_SET_UP"
   /**
-   * Rejection of `retire()` and `moveSessions()`: a worker that they name is not ready, is its own successor, or retires
-   * or has retired and should get sessions. Wait for the event `worker:ready` of the successor first, and for the end of
-   * another `retire()`.
+   * Rejection of `retire()` and `moveSessions()`: a worker that they name is not ready, is its own successor, retires or has
+   * retired and should get sessions, or gets sessions and should retire. Wait for the event `worker:ready` of the successor
+   * first, and for the end of another `retire()` or `moveSessions()`.
    */
   | "HOLDFAST_ERR_NO_WORKER"
   /**

@@ -39,6 +39,10 @@ export async function retire(
   if (roster.moves.isGiving(source.workerId)) {
     throw noWorker(`Worker ${source.workerId} is retiring already. Wait until that is over.`);
   }
+  // It would be done before the last ones have come, which nobody would look for there.
+  if (roster.moves.isGetting(source.workerId)) {
+    throw noWorker(`Worker ${source.workerId} gets sessions of another one. Wait until that is over.`);
+  }
   roster.setRetiring(source.workerId, true);
   return start(roster, source, { ...task, successors: targets, heir, limit: ALL_SESSIONS }, { onProgress });
 }

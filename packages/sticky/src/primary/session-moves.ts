@@ -118,6 +118,12 @@ export class SessionMoves {
     return false;
   }
 
+  /** Whether a worker is a successor of one that moves sessions. */
+  isGetting(worker: number): boolean {
+    for (const { successors } of this.#tasks.values()) if (successors.includes(worker)) return true;
+    return false;
+  }
+
   /** Whether a worker has given all its sessions away. */
   hasGiven(worker: number): boolean {
     return this.#holders.hasGiven(worker);
