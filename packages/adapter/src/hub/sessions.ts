@@ -162,7 +162,7 @@ export class Sessions<Holder extends SessionHolder> {
       const holding = holdings?.get(id);
       if (!holding) continue;
       holdings?.delete(id);
-      claimed.push(...holding.claimed);
+      for (const session of holding.claimed) claimed.push(session);
       holding.end(this.#now());
       this.#namespaces.get(id)?.ended.add(holding);
     }

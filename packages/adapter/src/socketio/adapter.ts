@@ -346,10 +346,9 @@ export class HoldfastAdapter extends Adapter {
     if (flags.local) return own;
     if (!this.#isMoving) return this.#operations.fetchSockets(selection, flags.timeout, await own);
     // The others are asked in the same turn: where sockets are must not change in between.
-    const sockets: unknown[] = [];
-    const others = this.#operations.fetchSockets(selection, flags.timeout, sockets);
-    await Promise.all([others, own.then((list) => sockets.push(...list))]);
-    return sockets;
+    const others = this.#operations.fetchSockets(selection, flags.timeout, []);
+    const [here, elsewhere] = await Promise.all([own, others]);
+    return [...here, ...elsewhere];
   }
 
   get #isMoving(): boolean {

@@ -108,8 +108,11 @@ export class Moves implements MoveHandlers {
   #adoptAcks(socket: Socket, acks: ReadonlyMap<number, AckPlace>): void {
     const foreign = new Map(acks);
     this.#foreignAcks.set(socket, foreign);
-    // What this worker asks must not have a number that the client has seen already.
-    numberAcksFrom(this.#context.nsp, Math.max(-1, ...foreign.keys()) + 1);
+    // What this worker asks must not have a number that the client has seen already. They may be too many for the
+    // arguments of one call: a client need not acknowledge anything.
+    let next = 0;
+    for (const id of foreign.keys()) next = Math.max(next, id + 1);
+    numberAcksFrom(this.#context.nsp, next);
     interceptAcks(socket, (id, args) => {
       const place = foreign.get(id);
       if (!place) return false;
