@@ -38,6 +38,18 @@ test("what a worker has got before it kept the rest is found behind the next one
   expect(holders.of(1)).toEqual([2, 3]);
 });
 
+test("who is gone is asked no more, where there is somebody else", () => {
+  const holders = new Holders();
+  holders.onGiving(1, 2);
+  holders.onGone(2);
+  expect([holders.of(1), holders.of(2)]).toEqual([[1], [2]]);
+  holders.onGiving(1, 3);
+  holders.onGone(1);
+  expect(holders.of(1)).toEqual([3]);
+  holders.onGone(3);
+  expect(holders.of(1)).toEqual([3]);
+});
+
 test("who has not heard of an earlier move takes the worker for itself", () => {
   const late = new Holders();
   late.onGiven(2, 3);

@@ -43,10 +43,20 @@ export class Holders {
   /** `giver` has none any more. */
   onGiven(giver: number, heir: number): void {
     this.onGiving(giver, heir);
-    for (const [worker, holders] of this.with(giver)) {
+    this.#remove(giver);
+  }
+
+  /** The worker is gone, and with it what it had. Lists keep their last one: nobody else has ever had those sessions. */
+  onGone(gone: number): void {
+    this.#remove(gone);
+  }
+
+  #remove(holder: number): void {
+    for (const [worker, holders] of this.with(holder)) {
+      if (holders.length === 1) continue;
       this.set(
         worker,
-        holders.filter((holder) => holder !== giver),
+        holders.filter((each) => each !== holder),
       );
     }
   }

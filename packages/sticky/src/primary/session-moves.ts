@@ -191,6 +191,7 @@ export class SessionMoves {
   /** The worker is gone. */
   onGone(workerId: number): void {
     this.#announcements.onGone(workerId);
+    this.#holders.onGone(workerId);
     // First of all, or a worker begins with another session when it hears of one that is lost.
     for (const task of [...this.#tasks.values()]) {
       if (task.source === workerId) task.settle("worker-gone");
