@@ -1,4 +1,5 @@
 /** What clients see when Redis, or a host, fails. */
+import { hostname } from "node:os";
 import type { HostDirectory } from "@holdfast/adapter";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -21,6 +22,19 @@ async function startHost(): Promise<TestCluster> {
     io: { connectionStateRecovery: {} },
     backplane: { url: redis.url, app: "test" },
   });
+}
+
+/** @returns what was told on the channel since, in the primary */
+async function listen({ primary }: TestCluster, channel: string): Promise<() => Promise<object[]>> {
+  await primary.run(async (ctx, name) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    ctx.store[name] = [];
+    subscribe(`holdfast:adapter:${name}`, (message) => {
+      const { error, ...told } = message as { error?: { code: string } };
+      ctx.store[name].push({ ...told, ...(error && { error: { code: error.code } }) });
+    });
+  }, channel);
+  return () => primary.run((ctx, name) => ctx.store[name] as object[], channel);
 }
 
 const allWorkers = () => [...one.workers, ...two.workers];
@@ -59,6 +73,7 @@ describe.skipIf(!hasRedis)("two hosts", () => {
       one.primary.run((ctx) => (ctx.hub.hosts as HostDirectory).others.map(({ address }) => address));
     await one.primary.run((ctx) => ctx.until(() => ctx.hub.hosts.others[0]?.address === "two"));
     const [a, b] = [await clients.connect(one.a.url), await clients.connect(two.b.url)];
+    const told = await listen(one, "backplane");
     redis.stop();
     try {
       // Not recoverable: at once. Recoverable: when nobody waits for Redis any more.
@@ -85,6 +100,10 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     // Redis may have read it before it stood still.
     expect(a.of("on its way")).toHaveLength(1);
     expect(b.of("on its way").length).toBeLessThanOrEqual(1);
+    expect(await told()).toMatchObject([
+      { state: "alone", error: { code: "HOLDFAST_ERR_BACKPLANE_DOWN" } },
+      { state: "joined" },
+    ]);
   });
 
   test("a primary stands still for longer than its lease: its clients recover elsewhere, and it comes back", async () => {
@@ -96,6 +115,7 @@ describe.skipIf(!hasRedis)("two hosts", () => {
       ctx.io.to("tea").emit("n", 0);
     }, id);
     await client.has("n", 0);
+    const told = await listen(two, "host");
     await one.primary.stop();
     try {
       await untilServers(two.workers, 2);
@@ -111,5 +131,10 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await one.b.run((ctx) => void ctx.io.to("tea").emit("n", 2));
     await client.has("n", 2);
     expect(client.of("n")).toEqual([[0], [1], [2]]);
+    const { name } = await one.primary.run((ctx) => ctx.hub.stats().hosts);
+    expect(await told()).toEqual([
+      { name, hostname: hostname(), state: "silent" },
+      { name, hostname: hostname(), state: "joined" },
+    ]);
   });
 });

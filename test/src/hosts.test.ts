@@ -1,4 +1,5 @@
 /** Several hosts, each a cluster with a hub of its own, over a real Redis. */
+import { hostname } from "node:os";
 import type { HostDirectory, PrimaryStats } from "@holdfast/adapter";
 import { createEmitter } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
@@ -148,6 +149,8 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     expect(first.others.map(({ name }) => name)).toEqual([second.name]);
     expect(second.others.map(({ name }) => name)).toEqual([first.name]);
     expect(first.others[0]?.namespaces).toBeGreaterThan(0);
+    expect(first.others[0]).toMatchObject({ hostname: hostname(), members: 2 });
+    expect(first.name.startsWith(`${hostname()}.`)).toBe(true);
     expect(first.batches).toBeGreaterThan(0);
     expect(first.widened).toBeLessThanOrEqual(first.batches);
     expect(first.roundTripMs).toBeGreaterThan(0);

@@ -27,6 +27,16 @@ export interface AdapterDiagnostics {
   readonly "holdfast:adapter:restore": RestoreMessage;
   /** Hub: a client's session was not restored. Has `member`, which has asked, and `reason`. */
   readonly "holdfast:adapter:decline": MemberMessage & { readonly reason: DeclineReason };
+  /**
+   * Hub: another host has joined, perhaps anew, or is gone. Has `name`, which no other host has, `hostname`, which its
+   * system calls it, and `state`: joined; ended, which is certain; or silent, when nothing was heard of it for too long.
+   */
+  readonly "holdfast:adapter:host": HostMessage;
+  /**
+   * Hub: whether this host is one of several. Has `state`: joined, perhaps anew, or alone, with the `error` that keeps it
+   * from the others. Hosts that it finds when it joins are not told one by one.
+   */
+  readonly "holdfast:adapter:backplane": BackplaneMessage;
   /** Worker: this process has joined its hub. Has its `memberId`, and `link`. */
   readonly "holdfast:adapter:linked": LinkedMessage;
   /** Worker: a request to other workers has ended. Has `durationMs`, and the `error` that its caller got, if it got one. */
@@ -49,6 +59,17 @@ interface JoinMessage extends MemberMessage {
 interface RestoreMessage extends MemberMessage {
   readonly sid: string;
   readonly packets: number;
+}
+
+interface HostMessage {
+  readonly name: string;
+  readonly hostname: string;
+  readonly state: "joined" | "ended" | "silent";
+}
+
+interface BackplaneMessage {
+  readonly state: "joined" | "alone";
+  readonly error: HoldfastError | undefined;
 }
 
 interface LinkedMessage {
@@ -86,6 +107,8 @@ export const channels: Channels = {
   stalled: diagnostics.channel("holdfast:adapter:stalled"),
   restore: diagnostics.channel("holdfast:adapter:restore"),
   decline: diagnostics.channel("holdfast:adapter:decline"),
+  host: diagnostics.channel("holdfast:adapter:host"),
+  backplane: diagnostics.channel("holdfast:adapter:backplane"),
   linked: diagnostics.channel("holdfast:adapter:linked"),
   request: diagnostics.channel("holdfast:adapter:request"),
   failure: diagnostics.channel("holdfast:adapter:failure"),
@@ -119,6 +142,11 @@ const LOG: {
   "holdfast:adapter:decline": [
     "recovery",
     ({ member, reason }) => `a session was not restored on worker ${member.workerId}: ${reason}`,
+  ],
+  "holdfast:adapter:host": ["hosts", ({ name, state }) => `host ${name}: ${state}`],
+  "holdfast:adapter:backplane": [
+    "hosts",
+    ({ state, error }) => (error ? `${state}: ${error.message}` : state),
   ],
   "holdfast:adapter:linked": ["member", ({ memberId, link }) => `joined as member ${memberId} over ${link}`],
   "holdfast:adapter:request": [

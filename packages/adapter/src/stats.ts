@@ -99,15 +99,19 @@ export interface LateJoinStats {
 
 /** Another host, as this one knows it. */
 export interface HostStats {
-  /** The name that it has drawn for itself. */
+  /** The name that it has drawn for itself: no other host ever has it. */
   readonly name: string;
+  /** What its system calls it. Several hosts may be called the same. */
+  readonly hostname: string;
+  /** How many members it has told of: those of the namespace that has most of them. */
+  readonly members: number;
   /** How many namespaces its workers have. */
   readonly namespaces: number;
 }
 
 /** The other hosts of the application, and the way to them. The counters never fall while the hub lives. */
 export interface HostsStats {
-  /** This host's own name. */
+  /** This host's own name, which begins with what its system calls it. */
   readonly name: string;
   /** `joined`: one of several hosts; `waiting`: not at the moment, but soon perhaps; `alone`: not for a while. */
   readonly state: "joined" | "waiting" | "alone";

@@ -7,9 +7,11 @@
  *
  * Longer than other files: what this host tells and what the others tell are the two sides of one agreement.
  */
+import { channels } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { HostsStats } from "../stats.js";
 import { FrameKind, frameKey, frameKeyCount } from "../wire/frame.js";
+import { hostnameOf } from "../wire/host-name.js";
 import type { NamespaceKeys } from "../wire/room-key.js";
 import type {
   Backplane,
@@ -86,6 +88,7 @@ export class Hosts {
           for (const [name, value] of namespaces) this.#onNamespace(remote, name, value);
         }
         events.onJoined(epoch, seed);
+        publishState("joined");
         this.#tellAll();
         this.known.onJoined(secret, hosts);
       },
@@ -93,15 +96,18 @@ export class Hosts {
       onAlone: (error) => {
         this.#forgetAll();
         events.onAlone(error);
+        publishState("alone", error);
         this.known.onAlone();
       },
       onHost: (host) => {
         this.#remove(host);
         this.#add(host);
+        publishHost(host, "joined");
         this.known.onHost(host);
       },
       onHostGone: (host, why) => {
         this.#remove(host);
+        publishHost(host, why);
         this.known.onGone(host, why);
       },
       onChange: (host, change) => this.#onChange(host, change),
@@ -139,6 +145,8 @@ export class Hosts {
   get stats(): HostsStats {
     const others = [...this.#byName.values()].map(({ name, namespaces }) => ({
       name,
+      hostname: hostnameOf(name),
+      members: Math.max(0, ...[...namespaces.values()].map((text) => newsOf(text)?.members ?? 0)),
       namespaces: namespaces.size,
     }));
     return { name: this.backplane.host, others, missed: this.#missed, ...this.backplane.stats };
@@ -377,6 +385,14 @@ export class Hosts {
     else host.namespaces.set(name, value);
     this.#events.onNamespace(name, newsOf(value));
   }
+}
+
+function publishState(state: "joined" | "alone", error?: HoldfastError): void {
+  if (channels.backplane.hasSubscribers) channels.backplane.publish({ state, error });
+}
+
+function publishHost(name: string, state: "joined" | "ended" | "silent"): void {
+  if (channels.host.hasSubscribers) channels.host.publish({ name, hostname: hostnameOf(name), state });
 }
 
 function newsOf(text: string | undefined): NamespaceNews | undefined {

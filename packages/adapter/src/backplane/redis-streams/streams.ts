@@ -6,6 +6,7 @@
  * together.
  */
 import { randomBytes, randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import debugModule from "debug";
 import { HoldfastError } from "../../errors.js";
@@ -19,6 +20,7 @@ import type {
   StoredSession,
   TakenSession,
 } from "../../hub/backplane.js";
+import { drawHostName } from "../../wire/host-name.js";
 import { newEpoch } from "../../wire/offset.js";
 import type { RedisArgument, RedisClient } from "./clients.js";
 import { Connection, SILENCE } from "./connection.js";
@@ -58,7 +60,7 @@ type State =
   | { readonly kind: "closed" };
 
 export class RedisStreams implements Backplane {
-  readonly host = randomUUID();
+  readonly host = drawHostName(hostname());
   readonly #options: ResolvedStreamsOptions;
   readonly #limits: BackplaneLimits;
   readonly #events: BackplaneEvents;
