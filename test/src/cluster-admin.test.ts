@@ -259,11 +259,20 @@ describe("of a real cluster", () => {
       const status = await until(url, (each) => workerIn(each)?.state === "stalled");
       const told =
         /^Its event loop has stood still for \d+ s\.$|^It takes no connections; others get them\.$/;
-      expect(workerIn(status)).toMatchObject({ health: "bad", summary: expect.stringMatching(told) });
+      expect(workerIn(status)).toMatchObject({
+        health: "bad",
+        summary: expect.stringMatching(told),
+        advice: expect.stringContaining(`process ${it.worker(0).pid}`),
+      });
+      const stood = await until(url, ({ events }) =>
+        events.some(({ text }) => text.includes("stands still")),
+      );
+      expect(stood.since).toEqual(expect.any(Number));
       // On a busy machine the other one may be slow, too.
       expect(status.summary).toMatch(/^Worker \d: |workers are in trouble|^No worker takes connections/);
       expect(status.health).toBe("bad");
       await it.worker(0).resume();
+      await until(url, ({ events }) => events.some(({ text }) => / goes on\.$/.test(text)));
       await until(url, (each) => workerIn(each)?.state === "ready");
     },
     SLOW_MS,
@@ -322,6 +331,11 @@ describe("of a real cluster", () => {
         const back = await until(url, ({ backplane }) => backplane?.health === "good");
         const told = back.events.filter(({ kind }) => kind === "backplane").map(({ health }) => health);
         expect(told).toEqual(["good", "bad"]);
+        expect(away.events.find(({ kind }) => kind === "backplane")?.detail).toMatch(/^Redis /);
+        expect(away).toMatchObject({
+          since: expect.any(Number),
+          advice: expect.stringContaining("Start Redis"),
+        });
         const { text } = await httpRequest(`${url}metrics`);
         for (const { name } of METRICS.filter((metric) => OF_HOSTS.test(metric.name))) {
           expect(text).toMatch(new RegExp(`^${name} `, "m"));

@@ -77,6 +77,51 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
     expect(await page.locator("#events li").count()).toBe(shown.events.length);
   });
 
+  test.each<[Simulation, string, string]>([
+    [{ incident: "blocked-worker" }, "Worker 2: its event loop has stood still for 14 s.", "Restart it"],
+    [
+      { incident: "crash-loop" },
+      'Worker 1: it has crashed 6 times in a row with "Error: connect ECONNREFUSED 10.0.3.12:5432", and is started ' +
+        "again soon.",
+      "mend what fails, then reload",
+    ],
+    [{ incident: "redis-away", hosts: 2 }, "Redis: no answer; this host goes on by itself.", "Start Redis"],
+    [{ incident: "silent-host", hosts: 3 }, "Host web-2 has fallen silent.", "Look at that machine"],
+  ])(
+    "whoever sees only the page reads what is wrong, since when, and what to do: %o",
+    async (given, what, todo) => {
+      const page = await open(given);
+      await page.locator("#advice").waitFor();
+      expect(await text(page, "#verdict")).toBe(what);
+      expect(await text(page, "#since")).toMatch(/^Since \d\d:\d\d:\d\d\.$/);
+      expect(await text(page, "#todo")).toContain(todo);
+      expect(await page.title()).toBe("! chat · Holdfast");
+      const culprit = page.locator("#culprit");
+      if (await culprit.isVisible()) {
+        const [name = ""] = what.match(/Worker \d/) ?? [];
+        await culprit.click();
+        expect(await text(page, "#sheet-title")).toBe(name);
+      }
+    },
+  );
+
+  test("of other hosts it shows who is there, and no figure that is not known", async () => {
+    const page = await open({ hosts: 3, workersPerHost: 4, incident: "silent-host" });
+    const others = page.locator(".host:not([data-self])");
+    await others.nth(1).waitFor();
+    expect(await others.locator("figcaption").allTextContents()).toEqual([
+      "web-2silent; had 4 workers",
+      "web-34 workers",
+    ]);
+    expect(await others.locator(".told").count()).toBe(8);
+    expect(await others.locator(".slot, .clients").allTextContents()).toEqual(Array(16).fill(""));
+    expect(await page.locator("#rows tr").count()).toBe(4);
+    expect(await text(page, "#facts")).toMatch(
+      /^On this host 4 of 4 workers ready · .* · with 1 other host$/,
+    );
+    expect(await faults(page)).toEqual([]);
+  });
+
   test.each(["light", "dark"] as const)("axe finds nothing serious, %s", async (colorScheme) => {
     const page = await open({ workersPerHost: 8, incident: "blocked-worker" }, { ...DESKTOP, colorScheme });
     await page.locator(".node").first().waitFor();

@@ -9,6 +9,7 @@ test.each<Simulation>([
   { workersPerHost: 8, incident: "blocked-worker" },
   { workersPerHost: 8, incident: "crash-loop" },
   { hosts: 4, workersPerHost: 16, clientsPerWorker: 100_000, incident: "redis-away" },
+  { hosts: 4, workersPerHost: 2 },
   { hosts: 1, workersPerHost: 64, incident: "reload", name: `a-name-that-is-long-${"x".repeat(90)}` },
 ])("it fits on a terminal of 80 by 24, and names what is wrong first: %o", (simulation) => {
   const status = simulateStatus(simulation);
@@ -20,12 +21,15 @@ test.each<Simulation>([
   }
   const bad = status.hosts.flatMap(({ workers }) => workers.filter(({ health }) => health === "bad"));
   expect(lines.filter((line) => line.startsWith("X "))).toHaveLength(bad.length);
-  if (simulation.name === undefined) expect(lines[0]).toContain(status.summary);
+  const head = lines.slice(0, 9).join(" ");
+  if (simulation.name === undefined) expect(head).toContain(status.summary);
+  if (status.advice !== null) expect(head).toContain(status.advice);
+  for (const { name, summary } of status.hosts.slice(1)) expect(head).toContain(`${name}: ${summary}`);
 });
 
 test("all is shown where there is room", () => {
-  const lines = topScreen(simulateStatus({ hosts: 4, workersPerHost: 16 }), 1_000);
-  expect(lines.filter((line) => /web-\d \d+ +ready/.test(line))).toHaveLength(64);
+  const lines = topScreen(simulateStatus({ workersPerHost: 64 }), 1_000);
+  expect(lines.filter((line) => /^ {2}\d+ +ready/.test(line))).toHaveLength(64);
 });
 
 test("what a cluster says cannot steer the terminal", () => {

@@ -23,13 +23,19 @@ export interface LiveStatus {
   /** How the cluster is, and why, in a sentence. */
   readonly health: Health;
   readonly summary: string;
-  /** The hosts of the cluster, this one first. */
+  /** What can be done about it; `null` if there is nothing to do. */
+  readonly advice: string | null;
+  /** The worker that the sentence names; `null` if it names none. */
+  readonly slot: number | null;
+  /** Since when that is wrong. Milliseconds since 1970; `null` if nothing is. */
+  readonly since: number | null;
+  /** The hosts of the application, this one first; of the others, what they tell this one. */
   readonly hosts: readonly HostStatus[];
   /** What joins the hosts; `null` if there is one host only. */
   readonly backplane: BackplaneStatus | null;
   /** The reload that is going on; `null` if none is. */
   readonly reload: ReloadStatus | null;
-  /** All hosts together. */
+  /** This host's workers together. */
   readonly totals: Totals;
   /** The last 15 minutes. */
   readonly history: History;
@@ -46,13 +52,26 @@ export interface HostStatus {
   readonly name: string;
   /** Whether it is the one that has told this. */
   readonly isSelf: boolean;
+  /** Whether it is there, and since when. Milliseconds since 1970. */
+  readonly presence: HostPresence;
+  readonly since: number;
   readonly health: Health;
   readonly summary: string;
+  /** Members of its hub, as it has told last. Of another host's, no more is known. */
+  readonly members: number;
+  /** `null` for another host. */
   readonly hub: HubStatus | null;
   /** The primary's process; `null` for another host. */
   readonly primary: ProcessStatus | null;
+  /** Empty for another host. */
   readonly workers: readonly LiveWorker[];
 }
+
+/**
+ * `here`: it is the one that has told this. `there`: it is one of the hosts. `unseen`: nothing is heard of any host now,
+ * because Redis is away. `silent`: nothing is heard of it any more. `gone`: it has said goodbye.
+ */
+export type HostPresence = "here" | "there" | "unseen" | "silent" | "gone";
 
 /** The hub of a host. */
 export interface HubStatus {
@@ -103,6 +122,8 @@ export interface LiveWorker extends ProcessStatus {
   readonly health: Health;
   /** What is wrong, in words, or that nothing is. */
   readonly summary: string;
+  /** What can be done about it; `null` if there is nothing to do. */
+  readonly advice: string | null;
   /** Since when there is this worker. Milliseconds since 1970. */
   readonly since: number | null;
   /** Open connections, sessions of Engine.IO, and how these travel. */
@@ -160,7 +181,7 @@ export interface ReloadStatus {
   readonly total: number;
 }
 
-/** All hosts together. */
+/** The workers of one host together. */
 export interface Totals {
   readonly workers: number;
   readonly workersReady: number;
@@ -216,6 +237,7 @@ export type EventKind =
   | "reload"
   | "recovery"
   | "backplane"
+  | "host"
   | "order"
   | "warning"
   | "cluster";

@@ -6,21 +6,24 @@ import type {
   ActionName,
   BackplaneStatus,
   Health,
+  HostPresence,
   HostStatus,
   LiveStatus,
   LiveWorker,
-  LiveWorkerState,
   ProcessStatus,
   ReloadStatus,
   SeriesName,
   TimelineEvent,
 } from "@holdfast/cluster/live-status";
+import { RequestTally } from "../../../packages/cluster/dist/request-stats.js";
+import { type Judgement, judgeWorker } from "../../../packages/cluster/dist/watch/judgement.js";
+import { judgeCluster } from "../../../packages/cluster/dist/watch/verdict.js";
 
 export interface Simulation {
   readonly hosts?: number;
   readonly workersPerHost?: number;
   readonly clientsPerWorker?: number;
-  readonly incident?: "blocked-worker" | "crash-loop" | "redis-away" | "reload";
+  readonly incident?: "blocked-worker" | "crash-loop" | "redis-away" | "silent-host" | "reload";
   readonly actions?: readonly ActionName[];
   readonly name?: string;
 }
@@ -51,11 +54,22 @@ export function simulateStatus(simulation: Simulation = {}, tick = 0): LiveStatu
   const { actions = ["reload", "scale", "restart"] } = simulation;
   const at = START + 3 * 86_400_000 + tick * 1_000;
   const all = Array.from({ length: hosts }, (_, host) => simulateHost(host, simulation, tick));
-  const workers = all.flatMap((host) => host.workers);
+  const workers = all[0]?.workers ?? [];
   const sum = (of: (worker: LiveWorker) => number) =>
     workers.reduce((total, worker) => total + of(worker), 0);
   const ready = workers.filter(({ state }) => state === "ready").length;
-  const [health, summary] = verdict(simulation, all);
+  const backplane = hosts > 1 ? simulateBackplane(simulation, at) : null;
+  const {
+    health,
+    summary,
+    advice,
+    slot = null,
+  } = judgeCluster({
+    state: "running",
+    workers,
+    backplane,
+    others: all.slice(1),
+  });
   return {
     format: 1,
     at,
@@ -64,8 +78,11 @@ export function simulateStatus(simulation: Simulation = {}, tick = 0): LiveStatu
     versions: { holdfast: "0.1.0", node: "24.11.0" },
     health,
     summary,
+    advice,
+    slot,
+    since: health === "good" ? null : at - 14_000,
     hosts: all,
-    backplane: hosts > 1 ? simulateBackplane(incident, at) : null,
+    backplane,
     reload:
       incident === "reload"
         ? simulateReload(
@@ -85,50 +102,63 @@ export function simulateStatus(simulation: Simulation = {}, tick = 0): LiveStatu
       refusals: [{ reason: "client-closed", count: 41 }],
       refused: 41,
     },
-    history: simulateHistory(clientsPerWorker * workersPerHost * hosts, incident, at, hosts > 1),
+    history: simulateHistory(clientsPerWorker * workersPerHost, incident, at, hosts > 1),
     events: simulateEvents(simulation, at),
     actions,
   };
 }
 
-function verdict({ incident }: Simulation, hosts: readonly HostStatus[]): [Health, string] {
-  switch (incident) {
-    case "blocked-worker":
-      return ["bad", `Worker 2 on ${hosts[0]?.name} has been blocked for 14 seconds.`];
-    case "crash-loop":
-      return ["bad", `Worker 1 on ${hosts[0]?.name} crashes again and again.`];
-    case "redis-away":
-      return ["bad", "The hosts cannot reach each other: Redis does not answer."];
-    default:
-      return ["good", "Everything is well."];
-  }
-}
-
+/** Of another host, it is known how many workers it has. */
 function simulateHost(index: number, simulation: Simulation, tick: number): HostStatus {
   const { workersPerHost = 4, incident, hosts = 1 } = simulation;
-  const workers = Array.from({ length: workersPerHost }, (_, slot) =>
-    simulateWorker(index, slot, simulation, tick),
+  const isSelf = index === 0;
+  const workers = Array.from({ length: isSelf ? workersPerHost : 0 }, (_, slot) =>
+    simulateWorker(slot, simulation, tick),
   );
   const out = workers.reduce((total, { inPerSecond, outPerSecond }) => total + inPerSecond + outPerSecond, 0);
-  const isIll = index === 0 && (incident === "blocked-worker" || incident === "crash-loop");
+  const presence = isSelf ? "here" : presenceOf(index, incident);
+  const isIll = isSelf && (incident === "blocked-worker" || incident === "crash-loop");
   return {
     id: `host-${index}`,
     name: hosts === 1 ? "laptop" : `web-${index + 1}`,
-    isSelf: index === 0,
-    health: isIll ? "bad" : "good",
-    summary: `${workers.filter(({ state }) => state === "ready").length} of ${workersPerHost} workers`,
-    hub: {
-      place: "primary",
-      members: workersPerHost,
-      namespaces: 1,
-      rooms: 342,
-      framesPerSecond: out,
-      bytesPerSecond: out * 180,
-      recovery: { sessions: 520, suspended: 4, packets: 18_302, bytes: 4_100_000, ageMs: 120_000, cut: 0 },
-    },
-    primary: processOf(900 + index, index + 0.5, tick),
+    isSelf,
+    presence,
+    since: START,
+    health: isIll || presence === "silent" ? "bad" : presence === "unseen" ? "unknown" : "good",
+    summary: {
+      here: `${workers.filter(({ state }) => state === "ready").length} of ${workersPerHost} workers`,
+      there: `${workersPerHost} workers`,
+      unseen: `cannot be seen from here; had ${workersPerHost} workers`,
+      silent: `silent; had ${workersPerHost} workers`,
+      gone: "has said goodbye",
+    }[presence],
+    members: workersPerHost,
+    hub: isSelf
+      ? {
+          place: "primary",
+          members: workersPerHost,
+          namespaces: 1,
+          rooms: 342,
+          framesPerSecond: out,
+          bytesPerSecond: out * 180,
+          recovery: {
+            sessions: 520,
+            suspended: 4,
+            packets: 18_302,
+            bytes: 4_100_000,
+            ageMs: 120_000,
+            cut: 0,
+          },
+        }
+      : null,
+    primary: isSelf ? processOf(900, 0.5, tick) : null,
     workers,
   };
+}
+
+function presenceOf(index: number, incident: Simulation["incident"]): HostPresence {
+  if (incident === "redis-away") return "unseen";
+  return incident === "silent-host" && index === 1 ? "silent" : "there";
 }
 
 function processOf(pid: number, seed: number, tick: number): ProcessStatus {
@@ -143,31 +173,26 @@ function processOf(pid: number, seed: number, tick: number): ProcessStatus {
   };
 }
 
-function simulateWorker(host: number, slot: number, simulation: Simulation, tick: number): LiveWorker {
+function simulateWorker(slot: number, simulation: Simulation, tick: number): LiveWorker {
   const { clientsPerWorker = 130, incident } = simulation;
-  const seed = host * 31 + slot;
-  const isBlocked = incident === "blocked-worker" && host === 0 && slot === 2;
-  const isCrashing = incident === "crash-loop" && host === 0 && slot === 1;
+  const seed = slot;
+  const isBlocked = incident === "blocked-worker" && slot === 2;
+  const isCrashing = incident === "crash-loop" && slot === 1;
   const clients = isCrashing
     ? 0
     : Math.round(clientsPerWorker * (0.55 + 0.9 * random(seed)) * swell(tick, seed));
   const polling = Math.round(clients * (0.04 + 0.22 * random(seed + 50)));
-  const state: LiveWorkerState = isCrashing ? "waiting" : isBlocked ? "stalled" : "ready";
+  const { pid, ...sample } = processOf(1_000 + slot, seed, tick);
   return {
-    ...processOf(1_000 + host * 100 + slot, seed, tick),
+    pid,
+    ...sample,
     ...(isBlocked ? { loopP50Ms: 14_000, loopP99Ms: 14_000, utilization: 1 } : {}),
     ...(isCrashing
       ? { rssBytes: null, heapBytes: null, loopP50Ms: null, loopP99Ms: null, utilization: null }
       : {}),
     slot,
     workerId: isCrashing ? null : slot + 1,
-    state,
-    health: isBlocked || isCrashing ? "bad" : "good",
-    summary: isBlocked
-      ? "its event loop has stood still for 14 s; it takes nothing."
-      : isCrashing
-        ? "it has crashed 6 times in a row, and starts again in 8 s."
-        : "nothing is wrong.",
+    ...judge(slot, pid, { isBlocked, isCrashing }),
     since: isCrashing ? null : START + 60_000 * slot,
     connections: clients + 3,
     clients,
@@ -188,12 +213,55 @@ function simulateWorker(host: number, slot: number, simulation: Simulation, tick
   };
 }
 
-function simulateBackplane(incident: Simulation["incident"], at: number): BackplaneStatus {
+const LAST_WORDS =
+  "Error: connect ECONNREFUSED 10.0.3.12:5432\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1637:16)";
+
+/** What is said of a worker is what is said of a real one. */
+function judge(
+  slot: number,
+  pid: number,
+  { isBlocked, isCrashing }: { readonly isBlocked: boolean; readonly isCrashing: boolean },
+): Judgement {
+  const lastExit = {
+    slot,
+    workerId: slot + 1,
+    pid,
+    reason: "crash",
+    code: 1,
+    signal: null,
+    lastWords: LAST_WORDS,
+    uptimeMs: 2_000,
+  } as const;
+  return judgeWorker({
+    slot: {
+      slot,
+      state: isCrashing ? "waiting" : "ready",
+      workerId: slot + 1,
+      pid,
+      uptimeMs: 60_000,
+      connections: 0,
+      memoryBytes: 0,
+      load: 0,
+      sample: undefined,
+      requests: new RequestTally().stats(),
+      silentMs: isBlocked ? 14_000 : 0,
+      restarts: isCrashing ? 6 : 0,
+      crashes: isCrashing ? 6 : 0,
+      lastExit: isCrashing ? lastExit : undefined,
+    },
+    isStalled: isBlocked,
+    hasJoined: true,
+    backlogBytes: 0,
+    lateMs: 0,
+  });
+}
+
+function simulateBackplane({ incident, hosts = 1 }: Simulation, at: number): BackplaneStatus {
   const isAway = incident === "redis-away";
   return {
     kind: "Redis",
     health: isAway ? "bad" : "good",
-    summary: isAway ? "no answer for 42 s; each host goes on by itself" : "round trip 0.8 ms, nothing waits",
+    summary: isAway ? "no answer; this host goes on by itself" : `${hosts} hosts, round trip 0.8 ms`,
     since: at - 42_000,
     roundTripMs: isAway ? null : 0.8,
     backlogBytes: 0,
@@ -261,24 +329,25 @@ function simulateEvents({ incident, hosts = 1 }: Simulation, at: number): readon
   if (incident === "crash-loop") {
     tell(7_000, "worker", "bad", "Worker 1 has crashed with exit code 1 after 2 s.", {
       times: 6,
-      detail:
-        "Error: connect ECONNREFUSED 10.0.3.12:5432\n    at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1637:16)",
+      detail: LAST_WORDS,
     });
   }
   if (incident === "redis-away") {
-    tell(42_000, "backplane", "bad", "Redis does not answer. Each host goes on by itself.");
+    tell(42_000, "backplane", "bad", "Redis does not answer. This host goes on by itself.");
   }
+  if (incident === "silent-host")
+    tell(
+      14_000,
+      "host",
+      "bad",
+      "Host web-2 has fallen silent: it has crashed, stands still, or does not reach Redis.",
+    );
   if (incident === "reload") tell(9_000, "reload", "good", "A reload has begun: code as it is on disk now.");
   tell(95_000, "recovery", "good", "61 clients came back and were recovered.");
   tell(126_000, "worker", "good", "Worker 3 is ready, in place of the one that ended.");
   tell(127_000, "worker", "bad", "Worker 3 was killed by SIGKILL after 3 h.");
   if (hosts > 1) tell(3_600_000, "backplane", "good", "Redis answers again after 3 s. Nothing was lost.");
-  tell(
-    5 * 3_600_000,
-    "reload",
-    "good",
-    `${4 * hosts} workers were replaced in 12 s, 512 of 520 sessions moved.`,
-  );
+  tell(5 * 3_600_000, "reload", "good", `4 workers were replaced in 12 s, 512 of 520 sessions moved.`);
   tell(3 * 86_400_000, "cluster", "good", "The cluster has started.");
   return events.map((event, index) => ({ id: events.length - index, ...event }));
 }

@@ -5,22 +5,24 @@ export const WIDTH = 80;
 /** Something is wrong, or about to be. */
 const MARKS: Readonly<Record<Health, string>> = { good: " ", warning: "!", bad: "X", unknown: "?" };
 const NONE = "-";
+/** Other hosts that are told of. */
+const MAX_HOSTS = 4;
 
 interface Column {
   readonly head: string;
   readonly width: number;
   /** Figures stand on the right. */
   readonly isFigure: boolean;
-  read(worker: LiveWorker, hostName: string): string;
+  read(worker: LiveWorker): string;
 }
 
 const COLUMNS: readonly Column[] = [
   { head: "", width: 1, isFigure: false, read: ({ health }) => MARKS[health] },
   {
     head: "WORKER",
-    width: 12,
+    width: 6,
     isFigure: false,
-    read: ({ slot }, host) => (host === "" ? `${slot}` : `${host} ${slot}`),
+    read: ({ slot }) => `${slot}`,
   },
   { head: "STATE", width: 8, isFigure: false, read: ({ state }) => state },
   { head: "CLIENTS", width: 7, isFigure: true, read: ({ clients }) => count(clients) },
@@ -45,14 +47,18 @@ const COLUMNS: readonly Column[] = [
 /** @param rows how many lines there are; what does not fit is left out, what is well first */
 export function topScreen(status: LiveStatus, rows: number): string[] {
   const { name, summary, health, totals, hosts, at, startedAt } = status;
+  const sentence = `${MARKS[health]} ${summary}`.trim();
+  const isShort = name.length + sentence.length + clock(at).length + 4 <= WIDTH;
   const head = [
-    ends(`${name}: ${MARKS[health].trim()}${health === "good" ? "" : " "}${summary}`, clock(at)),
+    ends(isShort ? `${name}: ${sentence}` : `${name}: ${MARKS[health]}`, clock(at)),
+    ...(isShort ? [] : wrap(summary)),
     ends(
       `${totals.workersReady} of ${totals.workers} workers ready, ${count(totals.clients)} clients, ` +
         `${count(totals.deliveriesPerSecond)} messages/s`,
       `up ${duration(at - startedAt)}`,
     ),
   ];
+  if (status.since !== null) head.push(...wrap(`Since ${clock(status.since)}. ${status.advice ?? ""}`));
   if (status.reload) {
     const { summary: step, workersDone, workersTotal, moved, total } = status.reload;
     head.push(
@@ -64,15 +70,14 @@ export function topScreen(status: LiveStatus, rows: number): string[] {
   }
   for (const { kind, summary: told } of status.backplane ? [status.backplane] : [])
     head.push(cut(`${kind}: ${told}`));
-  const all = hosts.flatMap((host) =>
-    host.workers.map((worker) => ({ worker, host: hosts.length > 1 ? host.name : "" })),
-  );
+  for (const host of hosts.filter(({ isSelf }) => !isSelf).slice(0, MAX_HOSTS))
+    head.push(cut(`${MARKS[host.health]} host ${host.name}: ${host.summary}`));
+  const all = hosts.flatMap(({ workers }) => workers);
   const events = status.events.slice(0, 6).flatMap((event) => eventLines(event));
   const tail = events.length === 0 ? [] : ["", "What happened", ...events];
   const room = Math.max(3, rows - head.length - tail.length - 3);
-  const shown =
-    all.length <= room ? all : all.toSorted((a, b) => rank(b.worker) - rank(a.worker)).slice(0, room - 1);
-  const lines = shown.map(({ worker, host }) => row((column) => column.read(worker, host)));
+  const shown = all.length <= room ? all : all.toSorted((a, b) => rank(b) - rank(a)).slice(0, room - 1);
+  const lines = shown.map((worker) => row((column) => column.read(worker)));
   if (shown.length < all.length) lines.push(`  and ${all.length - shown.length} more, none of them worse`);
   return [...head, "", row(({ head: title }) => title), ...lines, ...tail].slice(0, rows);
 }
@@ -101,6 +106,17 @@ function ends(left: string, right: string): string {
 }
 
 const cut = (text: string) => printable(text).slice(0, WIDTH);
+
+/** Lines of whole words. */
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  for (const word of printable(text).split(" ")) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + 1 + word.length > WIDTH) lines.push(word.slice(0, WIDTH));
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines.map((line) => line.trimEnd());
+}
 
 /** What a terminal would take for a command is not printed. */
 function printable(text: string): string {

@@ -1,10 +1,13 @@
 /**
  * The backplane as the dashboard shows it, and when the hosts lose each other.
- * Owns: since when it is as it is. Runs in: primary.
+ * Owns: since when it is as it is, and a subscription until closed. Runs in: primary.
  */
-import type { HostsStats } from "@holdfast/adapter";
+import diagnostics from "node:diagnostics_channel";
+import type { AdapterDiagnostics, HostsStats } from "@holdfast/adapter";
 import type { BackplaneStatus, Health } from "../live-status.js";
 import type { Happening } from "./timeline.js";
+
+const CHANNEL = "holdfast:adapter:backplane";
 
 type State = HostsStats["state"];
 
@@ -15,9 +18,16 @@ export class BackplaneWatch {
   #state: State | undefined;
   #since = 0;
   #isAlone = false;
+  /** Why this host is alone, or was last. */
+  #reason = "";
+  readonly #onState = (message: unknown) => {
+    // Channels carry messages of the types that their package declares.
+    this.#reason = (message as AdapterDiagnostics[typeof CHANNEL]).error?.message ?? this.#reason;
+  };
 
   constructor(tell: (happening: Happening) => void) {
     this.#tell = tell;
+    diagnostics.subscribe(CHANNEL, this.#onState);
   }
 
   /** @param hosts `undefined` where no backplane is used */
@@ -37,12 +47,16 @@ export class BackplaneWatch {
     };
   }
 
+  close(): void {
+    diagnostics.unsubscribe(CHANNEL, this.#onState);
+  }
+
   /** A moment without an answer is no news. */
   #tellChange(state: State): void {
     if (state === "alone" && !this.#isAlone) {
       this.#isAlone = true;
       const text = "Redis does not answer. This host goes on by itself.";
-      this.#tell({ kind: "backplane", health: "bad", text });
+      this.#tell({ kind: "backplane", health: "bad", text, detail: this.#reason });
     }
     if (state === "joined" && this.#isAlone) {
       this.#isAlone = false;

@@ -7,6 +7,7 @@ import type { EventEmitter } from "node:events";
 import type { Primary as Hub } from "@holdfast/adapter";
 import type { StickyDiagnostics } from "@holdfast/sticky";
 import type { ClusterEvents, WorkerExit } from "../status.js";
+import { gistOf } from "./last-words.js";
 import type { Happening, Timeline } from "./timeline.js";
 
 export interface Watched {
@@ -124,12 +125,16 @@ export function describeExit(exit: WorkerExit): Happening | undefined {
     detail: lastWords,
     key: `${slot} ${reason} ${code} ${signal}`,
   });
+  const gist = gistOf(lastWords).replace(/\.$/, "");
+  const why = gist && `: ${gist}`;
   const after = uptimeMs > 0 ? ` after ${span(uptimeMs)}` : " before it was ready";
   switch (reason) {
     case "crash":
       return tell(
         "bad",
-        signal ? `was killed by ${signal}${after}.` : `has crashed with exit code ${code}${after}.`,
+        signal
+          ? `was killed by ${signal}${after}${why}.`
+          : `has crashed with exit code ${code}${after}${why}.`,
       );
     case "not-ready":
       return tell("bad", "was not ready in time, and was killed.");

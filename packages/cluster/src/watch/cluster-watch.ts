@@ -19,10 +19,12 @@ import { VERSION } from "../version.js";
 import { BackplaneWatch } from "./backplane-watch.js";
 import { tellEvents } from "./cluster-events.js";
 import { HistoryRing } from "./history.js";
-import { judgeCluster } from "./judgement.js";
+import { STANDS_STILL_MS } from "./judgement.js";
 import { hostOf, hubOf, reloadOf, type Seen, totalsOf, workerOf } from "./live-snapshot.js";
+import { OtherHosts } from "./other-hosts.js";
 import { Rates } from "./rates.js";
 import { type Happening, Timeline } from "./timeline.js";
+import { judgeCluster, type Verdict } from "./verdict.js";
 
 const EVERY_MS = 1_000;
 /** An event loop that is late so many times in a row is slow. */
@@ -47,11 +49,16 @@ export class ClusterWatch {
   readonly #history = new HistoryRing();
   readonly #timeline = new Timeline();
   readonly #backplane = new BackplaneWatch((happening) => this.#timeline.add(happening));
+  readonly #others = new OtherHosts((happening) => this.#timeline.add(happening));
   readonly #stalled = new Set<number>();
+  /** Workers whose event loop stands still. */
+  readonly #still = new Set<number>();
   /** The last delays of each worker's event loop. */
   readonly #late = new Map<number, readonly number[]>();
   readonly #timer: NodeJS.Timeout;
   readonly #stopTelling: () => void;
+  /** What is wrong, and since when. */
+  #trouble: { readonly about: string; readonly since: number } | undefined;
   #reloadStartedAt = 0;
   #historyAt = 0;
   /** Since the last step of the history. */
@@ -91,6 +98,8 @@ export class ClusterWatch {
   close(): void {
     clearInterval(this.#timer);
     this.#stopTelling();
+    this.#backplane.close();
+    this.#others.close();
     this.#health.close();
   }
 
@@ -101,8 +110,16 @@ export class ClusterWatch {
     this.#forgetGone(seen);
     const at = Date.now();
     const workers = seen.status.slots.map((slot) => this.#worker(slot, seen, at));
+    this.#tellStill(seen.status);
     const backplane = this.#backplane.look(seen.hub.hosts, at);
-    const { health, summary } = judgeCluster(seen.status.state, workers, backplane);
+    const others = this.#others.look(seen.hub.hosts, at);
+    const { state } = seen.status;
+    const verdict = judgeCluster({ state, workers, backplane, others });
+    const { health, summary, advice, slot = null } = verdict;
+    const self = {
+      health: judgeCluster({ state, workers, backplane: null, others: [] }).health,
+      startedAt: this.#startedAt,
+    };
     const totals = totalsOf(workers, seen);
     this.#remember(workers, totals, seen, backplane, at);
     return {
@@ -113,7 +130,10 @@ export class ClusterWatch {
       versions: { holdfast: VERSION, node: process.versions.node },
       health,
       summary,
-      hosts: [hostOf(workers, hubOf(seen, this.#rates), health, this.#health.sample())],
+      advice,
+      slot,
+      since: this.#sinceWhen(verdict, at),
+      hosts: [hostOf(workers, hubOf(seen, this.#rates), self, this.#health.sample()), ...others],
       backplane,
       reload: this.#reload(seen.status, at),
       totals,
@@ -121,9 +141,32 @@ export class ClusterWatch {
     };
   }
 
+  /** One trouble goes on, however its sentence changes. */
+  #sinceWhen({ about, health }: Verdict, at: number): number | null {
+    if (health === "good") this.#trouble = undefined;
+    else if (this.#trouble?.about !== about) this.#trouble = { about, since: at };
+    return this.#trouble?.since ?? null;
+  }
+
+  /** An event loop has begun to stand still, or goes on. */
+  #tellStill({ slots }: ClusterStatus): void {
+    for (const { slot, workerId, pid, state, silentMs } of slots) {
+      if (workerId === undefined || state !== "ready") continue;
+      const isStill = silentMs > STANDS_STILL_MS;
+      if (isStill === this.#still.has(workerId)) continue;
+      if (isStill) this.#still.add(workerId);
+      else this.#still.delete(workerId);
+      const text = isStill
+        ? `Worker ${slot} stands still: process ${pid} is busy with one thing, or was stopped.`
+        : `Worker ${slot} goes on.`;
+      this.note({ kind: "stall", health: isStill ? "bad" : "good", text });
+    }
+  }
+
   #forgetGone({ status }: Seen): void {
     const isGone = (workerId: number) => !status.slots.some((slot) => slot.workerId === workerId);
     for (const workerId of this.#stalled) if (isGone(workerId)) this.#stalled.delete(workerId);
+    for (const workerId of this.#still) if (isGone(workerId)) this.#still.delete(workerId);
     for (const workerId of this.#late.keys()) if (isGone(workerId)) this.#late.delete(workerId);
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { RequestTally } from "../../dist/request-stats.js";
-import { type Evidence, judgeCluster, judgeWorker } from "../../dist/watch/judgement.js";
+import { type Evidence, judgeWorker } from "../../dist/watch/judgement.js";
 
 const SAMPLE = {
   rssBytes: 80e6,
@@ -57,27 +57,43 @@ test.each([
   expect(judgeWorker(given).summary).toMatch(/^[A-Z\d].*\.$/);
 });
 
-test("the cluster is as its worst worker, and says which one that is", () => {
-  const well = { slot: 0, ...judgeWorker(evidence()) };
-  const still = { slot: 2, ...judgeWorker(evidence({ silentMs: 14_000 })) };
-  const slow = { slot: 1, ...judgeWorker(evidence({}, { backlogBytes: 5e6 })) };
-  expect(judgeCluster("running", [well, well])).toEqual({ health: "good", summary: "Everything is well." });
-  expect(judgeCluster("running", [well, slow, still])).toEqual({
-    health: "bad",
-    summary: "Worker 2: its event loop has stood still for 14 s.",
-  });
-  expect(judgeCluster("running", [well, slow])).toMatchObject({
-    health: "warning",
-    summary: "Worker 1: 5 MB wait for it in the hub.",
-  });
-  expect(judgeCluster("running", [well, still, still])).toEqual({
-    health: "bad",
-    summary: "2 of 3 workers are in trouble.",
-  });
-  expect(judgeCluster("running", [still])).toEqual({
-    health: "bad",
-    summary: "No worker takes connections.",
-  });
-  expect(judgeCluster("starting", [well])).toMatchObject({ health: "unknown" });
-  expect(judgeCluster("stopping", [well])).toMatchObject({ health: "warning" });
+const CRASHED = {
+  slot: 0,
+  workerId: 1,
+  pid: 100,
+  reason: "crash",
+  code: 1,
+  signal: null,
+  lastWords: "/app/db.js:3\nError: connect ECONNREFUSED 10.0.3.12:5432\n    at x\n\nNode.js v24.1.0\n",
+  uptimeMs: 0,
+} as const;
+
+test("whoever looks at a crash loop reads how often, why, and what to do", () => {
+  const { summary, advice } = judgeWorker(evidence({ state: "waiting", crashes: 4, lastExit: CRASHED }));
+  expect(summary).toBe(
+    'It has crashed 4 times in a row with "Error: connect ECONNREFUSED 10.0.3.12:5432", and is started again soon.',
+  );
+  expect(advice).toMatch(/mend what fails, then reload\.$/);
+});
+
+test("between two crashes it is not well, whatever it is doing", () => {
+  for (const state of ["waiting", "starting", "ready"] as const) {
+    const once = judgeWorker(evidence({ state, crashes: 1, uptimeMs: 900, lastExit: CRASHED }));
+    expect(once.health).toBe("warning");
+    const again = judgeWorker(evidence({ state, crashes: 2, uptimeMs: 900, lastExit: CRASHED }));
+    expect(again).toMatchObject({ health: "bad", advice: expect.stringContaining("reload") });
+  }
+});
+
+test("a crash without a word is told by how the process has ended", () => {
+  const lastExit = { ...CRASHED, lastWords: "", signal: "SIGSEGV", code: null } as const;
+  expect(judgeWorker(evidence({ state: "given-up", crashes: 10, lastExit })).summary).toBe(
+    "It has crashed 10 times in a row with SIGSEGV, and is not started again until a reload.",
+  );
+});
+
+test("whoever looks at a blocked worker reads for how long, which process, and what to do", () => {
+  const { summary, advice } = judgeWorker(evidence({ silentMs: 14_200 }));
+  expect(summary).toBe("Its event loop has stood still for 14 s.");
+  expect(advice).toMatch(/Restart it, .* process 100 busy: kill -USR1 100,/);
 });

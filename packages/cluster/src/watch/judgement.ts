@@ -1,9 +1,10 @@
 /**
- * How a worker is, and how the cluster is, in a word and a sentence.
+ * How a worker is, in a word and a sentence, and what can be done.
  * Owns: the limits; pure. Runs in: primary.
  */
-import type { BackplaneStatus, Health, LiveWorker, LiveWorkerState } from "../live-status.js";
-import type { ClusterState, SlotStatus } from "../status.js";
+import type { Health, LiveWorkerState } from "../live-status.js";
+import type { SlotStatus } from "../status.js";
+import { gistOf } from "./last-words.js";
 
 /** An event loop that is silent for so long stands still. */
 export const STANDS_STILL_MS = 2_000;
@@ -20,6 +21,8 @@ export interface Judgement {
   readonly state: LiveWorkerState;
   readonly health: Health;
   readonly summary: string;
+  /** `null` if there is nothing to do. */
+  readonly advice: string | null;
 }
 
 /** What a judgement is made from. */
@@ -34,75 +37,94 @@ export interface Evidence {
   readonly lateMs: number;
 }
 
-export function judgeWorker({ slot, isStalled, hasJoined, backlogBytes, lateMs }: Evidence): Judgement {
-  const { state, crashes, silentMs, sample, uptimeMs, lastExit } = slot;
-  const bad = (as: LiveWorkerState, summary: string): Judgement => ({ state: as, health: "bad", summary });
-  const warning = (summary: string): Judgement => ({ state, health: "warning", summary });
-  const inARow = `It has crashed ${crashes} times in a row`;
-  switch (state) {
-    case "given-up":
-      return bad(state, `${inARow}, and is not started again until a reload.`);
-    case "waiting":
-      if (crashes > 1) return bad(state, `${inARow}, and is started again soon.`);
-      return warning(
-        `It has ended with ${lastExit?.signal ?? `exit code ${lastExit?.code}`}, and is started again.`,
-      );
-    case "starting":
-      if (crashes > 1) return bad(state, `${inARow}, and starts again.`);
-      return { state, health: "unknown", summary: "It starts." };
-    case "ending":
-      return { state, health: "unknown", summary: "It ends." };
-  }
-  if (silentMs > STANDS_STILL_MS) {
-    return bad("stalled", `Its event loop has stood still for ${Math.round(silentMs / 1_000)} s.`);
-  }
-  if (isStalled) return bad("stalled", "It takes no connections; others get them.");
-  if (crashes > 1 && uptimeMs < STEADY_MS) return bad(state, `${inARow}, and has just come back.`);
-  if (hasJoined === false && uptimeMs > JOIN_MS) {
-    return bad(state, "It has not joined the hub: broadcasts do not reach its clients.");
-  }
-  if (lateMs > SLOW_LOOP_MS) {
-    return warning(`Its event loop is late: ${Math.round(lateMs)} ms in the worst hundredth of the time.`);
-  }
-  if (backlogBytes > MUCH_BACKLOG_BYTES) {
-    return warning(`${Math.round(backlogBytes / 1e6)} MB wait for it in the hub.`);
-  }
-  if (sample && sample.heapBytes > FULL_HEAP * sample.heapLimitBytes) {
-    return warning("Its heap is nearly full.");
-  }
-  if (crashes > 0 && uptimeMs < STEADY_MS) return warning("It has crashed, and has just come back.");
-  return { state, health: "good", summary: "Nothing is wrong." };
+export function judgeWorker(evidence: Evidence): Judgement {
+  const { state } = evidence.slot;
+  if (state === "ready") return judgeReady(evidence);
+  if (state === "ending") return { state, health: "unknown", summary: "It ends.", advice: null };
+  return judgeCrashed(evidence.slot, state);
 }
 
-/** How all of them are. */
-export function judgeCluster(
-  state: ClusterState,
-  workers: readonly Pick<LiveWorker, "slot" | "state" | "health" | "summary">[],
-  backplane: Pick<BackplaneStatus, "kind" | "health" | "summary"> | null = null,
-): { readonly health: Health; readonly summary: string } {
-  const ready = workers.filter((worker) => worker.state === "ready").length;
-  if (state === "stopping" || state === "stopped")
-    return { health: "warning", summary: "The cluster is stopping." };
-  if (state === "starting") {
-    return {
-      health: "unknown",
-      summary: `The cluster starts: ${ready} of ${workers.length} workers are ready.`,
-    };
+/** It is on its way to be ready, or not: after how many crashes? */
+function judgeCrashed(
+  { crashes, lastExit }: SlotStatus,
+  state: "starting" | "waiting" | "given-up",
+): Judgement {
+  if (crashes === 0) return { state, health: "unknown", summary: "It starts.", advice: null };
+  const next = {
+    starting: "starts again",
+    waiting: "is started again soon",
+    "given-up": "is not started again until a reload",
+  }[state];
+  const isLoop = crashes > 1 || state === "given-up";
+  return {
+    state,
+    health: isLoop ? "bad" : "warning",
+    summary: `It has crashed${isLoop ? inARow(crashes) : ""}${causeOf(lastExit)}, and ${next}.`,
+    advice: isLoop ? MEND : null,
+  };
+}
+
+const inARow = (crashes: number) => ` ${crashes} times in a row`;
+
+/** With what a worker has ended. */
+function causeOf(exit: SlotStatus["lastExit"]): string {
+  if (!exit) return "";
+  const gist = gistOf(exit.lastWords).replace(/\.$/, "");
+  return ` with ${gist === "" ? (exit.signal ?? `exit code ${exit.code}`) : `"${gist}"`}`;
+}
+
+const MEND = 'Read its last words under "What happened", mend what fails, then reload.';
+
+function judgeReady({ slot, isStalled, hasJoined, backlogBytes, lateMs }: Evidence): Judgement {
+  const { state, crashes, silentMs, sample, uptimeMs, pid, lastExit } = slot;
+  const bad = (as: LiveWorkerState, summary: string, advice: string): Judgement => ({
+    state: as,
+    health: "bad",
+    summary,
+    advice,
+  });
+  const warning = (summary: string, advice: string | null): Judgement => ({
+    state: "ready",
+    health: "warning",
+    summary,
+    advice,
+  });
+  if (silentMs > STANDS_STILL_MS) {
+    const span = Math.round(silentMs / 1_000);
+    return bad("stalled", `Its event loop has stood still for ${span} s.`, unblock(pid));
   }
-  const bad = workers.filter(({ health }) => health === "bad");
-  const warned = workers.filter(({ health }) => health === "warning");
-  if (ready === 0) return { health: "bad", summary: "No worker takes connections." };
-  if (bad.length > 1)
-    return { health: "bad", summary: `${bad.length} of ${workers.length} workers are in trouble.` };
-  const [one] = bad.length > 0 ? bad : warned;
-  if (one && (bad.length > 0 || warned.length === 1)) {
-    const told = one.summary.charAt(0).toLowerCase() + one.summary.slice(1);
-    return { health: one.health, summary: `Worker ${one.slot}: ${told}` };
+  if (isStalled) return bad("stalled", "It takes no connections; others get them.", unblock(pid));
+  if (crashes > 1 && uptimeMs < STEADY_MS) {
+    const summary = `It has crashed${inARow(crashes)}${causeOf(lastExit)}, and has just come back.`;
+    return bad("ready", summary, MEND);
   }
-  if (backplane && backplane.health !== "good") {
-    return { health: backplane.health, summary: `${backplane.kind}: ${backplane.summary}.` };
+  if (hasJoined === false && uptimeMs > JOIN_MS) {
+    const advice = "Look at what it has logged, and restart it.";
+    return bad("ready", "It has not joined the hub: broadcasts do not reach its clients.", advice);
   }
-  if (warned.length > 1)
-    return { health: "warning", summary: `${warned.length} of ${workers.length} workers are slow.` };
-  return { health: "good", summary: "Everything is well." };
+  if (lateMs > SLOW_LOOP_MS) {
+    return warning(
+      `Its event loop is late: ${Math.round(lateMs)} ms in the worst hundredth of the time.`,
+      "Look for handlers that compute for long. If all workers are late, more of them help.",
+    );
+  }
+  if (backlogBytes > MUCH_BACKLOG_BYTES) {
+    const size = Math.round(backlogBytes / 1e6);
+    return warning(
+      `${size} MB wait for it in the hub.`,
+      "Its clients get messages late. Look for what keeps it busy.",
+    );
+  }
+  if (sample && sample.heapBytes > FULL_HEAP * sample.heapLimitBytes) {
+    return warning("Its heap is nearly full.", "Restart it before it crashes, and look for what it keeps.");
+  }
+  if (crashes > 0 && uptimeMs < STEADY_MS) return warning("It has crashed, and has just come back.", null);
+  return { state, health: "good", summary: "Nothing is wrong.", advice: null };
+}
+
+function unblock(pid: number | undefined): string {
+  return (
+    `Its clients wait, new ones go to others. Restart it, or see what keeps process ${pid} busy: kill -USR1 ${pid}, ` +
+    "then chrome://inspect."
+  );
 }

@@ -52,7 +52,7 @@ export interface WorkerPast {
 export function hostOf(
   workers: readonly LiveWorker[],
   hub: HubStatus,
-  health: Health,
+  { health, startedAt }: { readonly health: Health; readonly startedAt: number },
   primary: ProcessSample,
 ): HostStatus {
   const ready = workers.filter(({ state }) => state === "ready").length;
@@ -60,8 +60,11 @@ export function hostOf(
     id: "self",
     name: hostname(),
     isSelf: true,
+    presence: "here",
+    since: startedAt,
     health,
     summary: `${ready} of ${workers.length} workers`,
+    members: hub.members,
     hub,
     primary: { pid: process.pid, ...primary },
     workers,

@@ -109,7 +109,7 @@ function update(card, chart, history) {
     (path, { d }) => set(path, { d }),
   );
   const front = series[0];
-  const last = front.findLast((each) => each !== null) ?? null;
+  const last = front.at(-1) ?? null;
   card.redraw = () => readOut(card, chart, history, front, last);
   card.redraw();
   say(peak, measured.length === 0 ? "" : `max ${chart.read(highest)}`);

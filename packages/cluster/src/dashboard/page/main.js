@@ -44,15 +44,24 @@ function draw() {
   say(byId("versions"), `Holdfast ${status.versions.holdfast}, Node.js ${status.versions.node}`);
 }
 
-function drawVerdict({ health, summary, totals, startedAt, at, hosts }) {
+function drawVerdict({ health, summary, advice, since, slot, totals, startedAt, at, hosts }) {
   set(byId("verdict-dot"), { "data-health": health });
   set(byId("verdict").parentElement, { "data-health": health });
   say(byId("verdict"), summary);
-  const places = hosts.length > 1 ? ` on ${hosts.length} hosts` : "";
+  byId("advice").hidden = since === null;
+  if (since !== null) say(byId("since"), `Since ${clock(since)}.`);
+  say(byId("todo"), advice ?? "");
+  const culprit = byId("culprit");
+  culprit.hidden = slot === null;
+  culprit.onclick = () => openWorker(hosts[0].id, slot);
+  say(culprit, `Open worker ${slot}`);
+  const here = hosts.length > 1 ? "On this host " : "";
+  const elsewhere = hosts.filter(({ presence }) => presence === "there").length;
   say(
     byId("facts"),
-    `${totals.workersReady} of ${some(totals.workers, "worker")} ready${places} · ${some(totals.clients, "client")} · ` +
-      `${count(totals.deliveriesPerSecond)} messages/s · up for ${duration(at - startedAt)}`,
+    `${here}${totals.workersReady} of ${some(totals.workers, "worker")} ready · ${some(totals.clients, "client")} · ` +
+      `${count(totals.deliveriesPerSecond)} messages/s · up for ${duration(at - startedAt)}` +
+      (elsewhere > 0 ? ` · with ${some(elsewhere, "other host")}` : ""),
   );
   set(byId("verdict"), { "data-spoken": HEALTHS[health] });
 }

@@ -1,6 +1,7 @@
 /**
  * The picture: each host with its hub in the middle and its workers around it, sized by their clients, on lines as thick
- * as what flows there. Owns: the elements in `#hosts`.
+ * as what flows there. Of another host's workers it is known that they are there, and no more: they are hollow.
+ * Owns: the elements in `#hosts`.
  *
  * Seen from the keyboard it is one stop: arrows go from worker to worker.
  */
@@ -12,6 +13,11 @@ const MAX_FIGURES = 12;
 const HUB_RADIUS = 26;
 const MAX_RADIUS = 34;
 const MIN_RADIUS = 7;
+const TOLD_RADIUS = 8;
+/** Who is in trouble is seen, with few clients or none. */
+const TROUBLE_RADIUS = 15;
+/** A host that tells of more is drawn with so many. */
+const MAX_TOLD = 64;
 
 let status;
 let onOpen = () => {};
@@ -29,6 +35,7 @@ export function drawPicture(current) {
   const { hosts, backplane } = status;
   const list = byId("hosts");
   const workers = hosts.reduce((sum, host) => sum + host.workers.length, 0);
+  byId("legend-told").hidden = hosts.length === 1;
   set(list, { "data-hosts": Math.min(hosts.length, 4), "data-moving": workers <= MAX_FIGURES });
   const bar = byId("backplane");
   bar.hidden = backplane === null;
@@ -46,7 +53,15 @@ export function drawPicture(current) {
   keepOneStop(list);
 }
 
-function makeHost({ id }) {
+/** What is drawn around a hub. */
+function around({ isSelf, members, workers }) {
+  if (isSelf) return workers;
+  return Array.from({ length: Math.min(members, MAX_TOLD) }, (_, slot) => ({ slot, ...TOLD }));
+}
+
+const TOLD = { isTold: true, clients: 0, inPerSecond: 0, outPerSecond: 0, state: "ready" };
+
+function makeHost({ id, isSelf }) {
   const name = element("strong");
   const summary = element("span", { class: "muted" });
   const edges = svg("g", { class: "edges" });
@@ -63,7 +78,7 @@ function makeHost({ id }) {
   const canvas = svg("svg", { role: "group" }, uplink, edges, hub, nodes, labels);
   const figure = element(
     "figure",
-    { class: "host", "data-host": id },
+    { class: "host", "data-host": id, "data-self": isSelf },
     element("figcaption", {}, element("i", { class: "dot", "aria-hidden": true }), name, summary),
     canvas,
   );
@@ -84,16 +99,19 @@ function makeHost({ id }) {
 function updateHost(figure, host, hostCount) {
   const { name, summary, edges, nodes, labels, hub, canvas, uplink, dot } = figure.parts;
   say(name, host.name);
-  say(summary, hostCount === 1 && host.isSelf ? "" : host.summary);
+  say(summary, hostCount === 1 ? "" : `${host.isSelf ? "this host, " : ""}${host.summary}`);
   set(dot, { "data-health": host.health });
   const width = Math.max(200, canvas.parentElement.clientWidth);
-  const layout = placeWorkers(host.workers, width, hostCount);
+  const layout = placeWorkers(around(host), width, hostCount);
   const { height, center } = layout;
   set(canvas, {
     viewBox: `0 0 ${width} ${height}`,
     height,
-    "aria-label": `${host.name}: a hub and ${some(host.workers.length, "worker")}. Use the arrow keys.`,
+    "aria-label": host.isSelf
+      ? `${host.name}: a hub and ${some(host.workers.length, "worker")}. Use the arrow keys.`
+      : `${host.name}: a hub and ${host.summary}`,
   });
+  set(figure, { "data-presence": host.presence });
   set(hub, { transform: `translate(${center.x} ${center.y})`, "data-health": host.health });
   say(hub.querySelector(".hub-rate"), host.hub ? `${count(host.hub.framesPerSecond)}/s` : "");
   const hasBackplane = hostCount > 1;
@@ -103,6 +121,7 @@ function updateHost(figure, host, hostCount) {
     y1: -16,
     y2: center.y - HUB_RADIUS,
     visibility: hasBackplane ? "visible" : "hidden",
+    "data-cut": isCut(host),
   });
   keyed(
     edges,
@@ -115,7 +134,7 @@ function updateHost(figure, host, hostCount) {
     nodes,
     layout.spots,
     ({ worker }) => worker.slot,
-    makeNode(host.id),
+    host.isSelf ? makeNode(host.id) : makeTold,
     (node, spot) => updateNode(node, spot),
   );
   keyed(
@@ -125,6 +144,11 @@ function updateHost(figure, host, hostCount) {
     makeLabel,
     (label, spot) => updateLabel(label, spot, layout),
   );
+}
+
+/** Whether nothing flows between the host and the others. */
+function isCut({ isSelf, presence }) {
+  return isSelf ? status.backplane?.health === "bad" : presence !== "there";
 }
 
 /** Rings around the hub, as few as hold all workers; wide where there is room. */
@@ -148,7 +172,7 @@ function placeWorkers(workers, width, hostCount) {
   for (const [ring, each] of counts.entries()) {
     for (const { x, y } of evenly(each, radii[ring], ring)) {
       const worker = workers[index++];
-      const radius = MIN_RADIUS + (largest - MIN_RADIUS) * Math.sqrt(worker.clients / most);
+      const radius = worker.isTold ? Math.min(TOLD_RADIUS, largest) : radiusOf(worker, largest, most);
       spots.push({ worker, x: center.x + x, y: center.y + y, radius });
     }
   }
@@ -161,6 +185,11 @@ function placeWorkers(workers, width, hostCount) {
     hasRates: n <= 4 || (n <= MAX_FIGURES && width > 560),
     largest,
   };
+}
+
+function radiusOf({ clients, health }, largest, most) {
+  const radius = MIN_RADIUS + (largest - MIN_RADIUS) * Math.sqrt(clients / most);
+  return health === "bad" ? Math.max(radius, Math.min(TROUBLE_RADIUS, largest)) : radius;
 }
 
 /** Points on an ellipse, the same way apart from each other, the first one at the top. */
@@ -241,7 +270,16 @@ const makeNode = (hostId) => () => {
   return node;
 };
 
+/** A worker of another host. Whoever cannot see it hears of the host. */
+function makeTold() {
+  return svg("g", { class: "node told", "aria-hidden": true }, svg("circle", { class: "body" }));
+}
+
 function updateNode(node, { worker, x, y, radius }) {
+  if (worker.isTold) {
+    set(node, { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
+    return set(node.firstElementChild, { r: radius.toFixed(1) });
+  }
   const [halo, body] = node.children;
   node.place = worker.slot;
   set(node, {
@@ -260,6 +298,7 @@ function makeLabel() {
 }
 
 function updateLabel(label, { worker, x, y, radius }, { hasFigures, largest }) {
+  if (worker.isTold) return;
   const [slot, clients] = label.children;
   const isOutside = radius < 9;
   const hasName = hasFigures || (largest > 9 && !isOutside);
@@ -270,7 +309,7 @@ function updateLabel(label, { worker, x, y, radius }, { hasFigures, largest }) {
   say(clients, hasFigures ? some(worker.clients, "client") : "");
 }
 
-const nodesIn = (list) => [...list.querySelectorAll(".node")];
+const nodesIn = (list) => [...list.querySelectorAll('.node[role="button"]')];
 
 function keepOneStop(list) {
   const nodes = nodesIn(list);

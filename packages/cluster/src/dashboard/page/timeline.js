@@ -37,7 +37,7 @@ function makeEvent({ kind, detail, text }) {
         : element(
             "details",
             {},
-            element("summary", {}, "its last words"),
+            element("summary", {}, kind === "worker" ? "its last words" : "more"),
             element("pre", { tabindex: 0 }, detail),
           ),
     ),

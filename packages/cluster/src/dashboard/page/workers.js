@@ -19,11 +19,12 @@ export function startWorkers(restart) {
 export function drawWorkers(current) {
   status = current;
   const rows = status.hosts.flatMap((host) => host.workers.map((worker) => ({ host, worker })));
-  const note =
-    status.totals.workersReady === status.totals.workers
-      ? ""
-      : `${status.totals.workersReady} of ${status.totals.workers} ready`;
-  say(byId("workers-note"), note);
+  const { workers, workersReady } = status.totals;
+  const notes = [
+    ...(workersReady === workers ? [] : [`${workersReady} of ${workers} ready`]),
+    ...(status.hosts.length > 1 ? ["each host shows its own"] : []),
+  ];
+  say(byId("workers-note"), notes.join(" · "));
   keyed(byId("rows"), rows, ({ host, worker }) => `${host.id} ${worker.slot}`, makeRow, updateRow);
   if (opened) drawSheet();
 }
@@ -70,9 +71,8 @@ function makeRow({ host, worker }) {
   return row;
 }
 
-function updateRow({ parts }, { host, worker }) {
-  const hasHosts = status.hosts.length > 1;
-  say(parts.name, hasHosts ? `${host.name} · ${worker.slot}` : `Worker ${worker.slot}`);
+function updateRow({ parts }, { worker }) {
+  say(parts.name, `Worker ${worker.slot}`);
   set(parts.state.firstElementChild, { "data-health": worker.health });
   say(parts.state.children[1], STATES[worker.state]);
   say(parts.state.children[2], worker.health === "good" ? "" : worker.summary);
@@ -143,11 +143,11 @@ function drawSheet() {
   if (!worker) return sheet.close();
   sheet.parts ??= makeSheet(sheet);
   const { title, dot, summary, facts, mix, mixText, endings, restart, restartText } = sheet.parts;
-  say(title, status.hosts.length > 1 ? `${host.name}, worker ${worker.slot}` : `Worker ${worker.slot}`);
+  say(title, `Worker ${worker.slot}`);
   set(dot, { "data-health": worker.health });
-  const up = worker.since === null ? "" : ` Up for ${duration(status.at - worker.since)}.`;
+  const up = worker.since === null ? "" : `Up for ${duration(status.at - worker.since)}.`;
   const state = STATES[worker.state].replace(/^./, (first) => first.toUpperCase());
-  say(summary, `${state}. ${worker.summary}${up}`);
+  say(summary, [`${state}.`, worker.summary, worker.advice ?? "", up].join(" ").trim());
   updateMix(mix, worker);
   say(mixText, mixInWords(worker.clients, worker.transports));
   for (const [name, read] of FACTS) say(facts.get(name), read(worker));
