@@ -10,6 +10,7 @@ import { adapterMillion } from "./adapter-million.js";
 import { adapterPaced } from "./adapter-paced.js";
 import { adapterPayload } from "./adapter-payload.js";
 import { adapterRooms } from "./adapter-rooms.js";
+import { metricsCost } from "./metrics-cost.js";
 import { recovery } from "./recovery.js";
 import { recoveryReturns } from "./recovery-returns.js";
 import { reload } from "./reload.js";
@@ -38,4 +39,5 @@ export const BENCHES: readonly Bench[] = [
   stickyRelay,
   stickyGet,
   stickyMemory,
+  metricsCost,
 ];

@@ -22,6 +22,8 @@ export interface Setup {
   readonly hubSocket: boolean;
   /** `connectionStateRecovery` of the servers. */
   readonly recovery: boolean;
+  /** `collected`: `collectMetrics()` is called in the primary; `scraped`: and its figures are read once a second. */
+  readonly metrics: "none" | "collected" | "scraped";
   /** Where the hubs' sockets are; undefined if they have none. */
   readonly hubDirectory?: string;
   /** Port of the Redis server that the adapter needs; undefined if it needs none. */
@@ -36,28 +38,37 @@ const PLAIN: Setup = {
   adapterOptions: {},
   hubSocket: false,
   recovery: false,
+  metrics: "none",
 };
+
+const ADAPTER: Setup = { ...PLAIN, adapter: "@holdfast/adapter" };
+const ROUTER: Setup = { ...PLAIN, router: "@holdfast/sticky" };
 
 /** For adapter benches: connections, where there are any, are spread by node:cluster itself. */
 const ADAPTERS: Record<string, Setup> = {
-  holdfast: { ...PLAIN, adapter: "@holdfast/adapter" },
-  "holdfast-no-interest": { ...PLAIN, adapter: "@holdfast/adapter", adapterOptions: { interest: false } },
-  "holdfast-unix": { ...PLAIN, adapter: "@holdfast/adapter", hubSocket: true },
+  holdfast: ADAPTER,
+  "holdfast-no-interest": { ...ADAPTER, adapterOptions: { interest: false } },
+  "holdfast-unix": { ...ADAPTER, hubSocket: true },
   peer: { ...PLAIN, adapter: "@socket.io/cluster-adapter" },
   "peer-advanced": { ...PLAIN, adapter: "@socket.io/cluster-adapter", serialization: "advanced" },
   "in-memory": PLAIN,
-  "holdfast-recovery": { ...PLAIN, adapter: "@holdfast/adapter", recovery: true },
+  "holdfast-twin": ADAPTER,
+  "holdfast-collected": { ...ADAPTER, metrics: "collected" },
+  "holdfast-scraped": { ...ADAPTER, metrics: "scraped" },
+  "holdfast-recovery": { ...ADAPTER, recovery: true },
   "redis-streams": { ...PLAIN, adapter: "@socket.io/redis-streams-adapter", recovery: true },
 };
 
 /** For router benches: Socket.IO's own adapter throughout, so that only the way of connections differs. */
 const ROUTERS: Record<string, Setup> = {
-  holdfast: { ...PLAIN, router: "@holdfast/sticky" },
+  holdfast: ROUTER,
   "holdfast-hash": {
-    ...PLAIN,
-    router: "@holdfast/sticky",
+    ...ROUTER,
     routerOptions: { loadBalancingMethod: "hash" },
   },
+  "holdfast-twin": ROUTER,
+  "holdfast-collected": { ...ROUTER, metrics: "collected" },
+  "holdfast-scraped": { ...ROUTER, metrics: "scraped" },
   // With JSON its first chunk arrives as a plain object, and every connection is lost.
   peer: { ...PLAIN, router: "@socket.io/sticky", serialization: "advanced" },
   native: PLAIN,
@@ -109,7 +120,13 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
   ["peer-advanced", 'the same adapter with `cluster.setupPrimary({ serialization: "advanced" })`'],
   ["by-hand", "workers that are replaced one by one, with the official packages"],
   ["pm2", "workers in PM2's cluster mode, replaced by `pm2 reload`"],
-  ["holdfast-recovery", "the same with `connectionStateRecovery`"],
+  ["holdfast-twin", "control: the same as `holdfast` once more; how far the two are apart is noise"],
+  [
+    "holdfast-collected",
+    "the same with `collectMetrics()` of `@holdfast/cluster/metrics`, whose figures nobody reads",
+  ],
+  ["holdfast-scraped", "the same, and its figures are read once a second"],
+  ["holdfast-recovery", "`@holdfast/adapter` with `connectionStateRecovery`"],
   [
     "redis-streams",
     "`@socket.io/redis-streams-adapter` 0.3.1 with `connectionStateRecovery`, and a Redis server of its own on the same machine; its CPU time counts",

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import type { CollectOptions } from "@holdfast/cluster/metrics";
 import { Agent, readConfig } from "@holdfast/harness";
 import { Server } from "socket.io";
 import { connectRedis } from "../lib/redis.js";
@@ -21,6 +22,8 @@ interface ContestantModule {
   createAdapter(...args: unknown[]): Parameters<Server["adapter"]>[0];
 }
 
+/** More often than monitoring asks. */
+const SCRAPE_MS = 1_000;
 /** Longer than any run: no ping falls into a measured window. */
 const PING_INTERVAL_MS = 2_000_000_000;
 
@@ -42,11 +45,13 @@ const port = () => (httpServer.address() as AddressInfo | null)?.port ?? 0;
 if (setup.router && cluster.isPrimary) {
   cluster.setupPrimary({ serialization: setup.serialization });
   const hub = hubPath ? await openHub(hubPath) : adapter?.setupPrimary?.();
+  let routing: unknown;
   if (router) {
-    router.setupPrimary?.(httpServer, setup.routerOptions);
+    routing = router.setupPrimary?.(httpServer, setup.routerOptions);
     httpServer.listen(0, "127.0.0.1");
     await once(httpServer, "listening");
   }
+  if (setup.metrics !== "none") await collect(setup.metrics, hub, routing);
   // What a cluster with a dead worker does is not what is measured, mostly.
   if (!config.survives) cluster.on("exit", () => process.exit(1));
   for (let i = 0; i < config.workers; i++) cluster.fork();
@@ -84,6 +89,18 @@ async function openHub(path: string): Promise<unknown> {
     await inner<typeof import("../../../packages/adapter/dist/options.js")>("options.js");
   const options = { ...resolvePrimaryOptions(), path, ownsDirectory: false, idleMs: 0 };
   return (await HubProcess.open(options)).handle;
+}
+
+/** Figures as users collect them, of what there is. */
+async function collect(how: "collected" | "scraped", hub: unknown, routing: unknown): Promise<void> {
+  const [{ collectMetrics }, { Registry }] = await Promise.all([
+    import("@holdfast/cluster/metrics"),
+    import("prom-client"),
+  ]);
+  const register = new Registry();
+  // The modules are loaded by name, so what their setupPrimary() returns has no type here.
+  collectMetrics({ hub, router: routing, register } as CollectOptions);
+  if (how === "scraped") setInterval(() => void register.metrics(), SCRAPE_MS);
 }
 
 function statsOf(hub: unknown): unknown {
