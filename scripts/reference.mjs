@@ -144,6 +144,7 @@ function renderOptions(members, sources, heading) {
 
 /** A union of texts that has a name is written out. */
 function typeText(type, sources) {
+  if (!/^\w+$/.test(type)) return type;
   return sources.match(new RegExp(`^export type ${type} = (.*);$`, "m"))?.[1] ?? type;
 }
 

@@ -1,11 +1,12 @@
 /** The backplane by itself, on a real Redis: what hosts hear of each other, and in which order. */
 
 import { type RedisStreamsOptions, redisStreams } from "@holdfast/adapter/redis-streams";
-import { findRedisServer, RedisServer } from "@holdfast/harness";
+import { findRedisServer, Program, RedisServer } from "@holdfast/harness";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BackplaneHost } from "./harness/backplane-hosts.js";
+import { RoundRobin } from "./harness/round-robin.js";
 
 const hasRedis = findRedisServer() !== undefined;
 /** Longer than any Redis here is away: nobody goes on alone. */
@@ -15,6 +16,9 @@ const ACL =
   "holdfast on >secret ~hf:{test}:* resetchannels -@all +evalsha +eval +xread +xadd +xtrim +hget +hset +hsetnx +hmget " +
   "+hgetall +hdel +hexists +hincrby +get +set +setbit +sadd +srem +smembers +rpush +lpop +lindex +del +exists +pexpire " +
   "+time +hello +auth +client|setname";
+
+/** Of the loopback interface. */
+const NOBODYS_PORT = 1;
 
 let redis: RedisServer;
 let hosts: BackplaneHost[];
@@ -179,21 +183,85 @@ describe.skipIf(!hasRedis)("hosts", () => {
     expect(a.heard.slice(-2)).toEqual(["b / last words", "gone b"]);
   });
 
-  test("a host of which another says that its process has ended is gone for all; if it lives, it joins anew", async () => {
+  test("a host that is suspected is one of them as long as Redis has its connection, and then gone for all", async () => {
     redis = await RedisServer.start();
-    const [a, b, c] = (await startHosts("abc", { lease: 60_000 })) as [
-      BackplaneHost,
-      BackplaneHost,
+    const gate = await RoundRobin.open(redis.port);
+    ends.push(() => gate.close());
+    const [a, c] = (await startHosts("ac", PATIENT)) as [BackplaneHost, BackplaneHost];
+    const [b] = (await startHosts("b", { ...PATIENT, url: gate.url.replace("http:", "redis:") })) as [
       BackplaneHost,
     ];
-    a.backplane.evict("nobody");
-    a.backplane.evict(b.host);
-    await Promise.all([a, c].map((host) => host.hears("gone b")));
+    await Promise.all([a, c].map((host) => host.hears("host b")));
+    for (const host of ["nobody", a.host, b.host, c.host]) a.backplane.suspect(host);
+    await a.inEffect();
     b.send([a, c], "b still speaks");
-    await b.hears(/^joined/, 2);
-    await Promise.all([a, c].map((host) => host.hears("host b", host === a ? 2 : 1)));
-    expect(a.heard.indexOf("gone b")).toBeLessThan(a.heard.lastIndexOf("host b"));
+    await Promise.all([a, c].map((host) => host.hears("b / b still speaks")));
+    expect([...a.heard, ...c.heard].filter((word) => word.startsWith("gone"))).toEqual([]);
+    gate.ports = [NOBODYS_PORT];
+    gate.cut();
+    const suspicion = setInterval(() => a.backplane.suspect(b.host), 10);
+    ends.push(() => clearInterval(suspicion));
+    await Promise.all([a, c].map((host) => host.hears("gone b")));
+    clearInterval(suspicion);
+    // It lives: it joins anew.
+    gate.ports = [redis.port];
+    await Promise.all([a, c].map((host) => host.hears("host b", 2)));
   });
+
+  test("where users of Redis may not see its connections, a host that is suspected has its lease", async () => {
+    redis = await RedisServer.start({ settings: ["--user", ...ACL.split(" ")] });
+    const url = redis.url.replace("redis://", "redis://holdfast:secret@");
+    const [a] = (await startHosts("a", { url })) as [BackplaneHost];
+    const [b] = (await startHosts("b", { url, lease: 2_000 })) as [BackplaneHost];
+    await a.hears("host b");
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    a.backplane.suspect(b.host);
+    expect([await client.hGet(`hf:{test}:h:${b.host}`, "cid"), a.errors]).toEqual(["", []]);
+    b.send([a], "b still speaks");
+    await a.hears("b / b still speaks");
+    expect(a.heard).not.toContain("gone b");
+  });
+
+  test.each(["redis", "ioredis"])(
+    "close() does not wait for a Redis that has stopped, with %s",
+    async (kind) => {
+      redis = await RedisServer.start();
+      const script = (client: string) => `
+      const { setupPrimary } = require("@holdfast/adapter");
+      const { redisStreams } = require("@holdfast/adapter/redis-streams");
+      const client = ${client};
+      client.on("error", () => {});
+      const backplane = redisStreams({ client, app: "test", ...${JSON.stringify(PATIENT)} });
+      const hub = setupPrimary({ backplane });
+      process.once("SIGUSR2", () => hub.close().then(() => console.log("closed")));
+      console.log("started");
+      const looking = setInterval(() => {
+        if (hub.stats().hosts.state === "joined") console.log("joined");
+      }, 20);
+      process.once("SIGUSR2", () => clearInterval(looking));`;
+      const url = JSON.stringify(redis.url);
+      const client =
+        kind === "redis"
+          ? `require("redis").createClient({ url: ${url} })`
+          : `new (require("ioredis").Redis)(${url}, { lazyConnect: true })`;
+      const start = () => Program.node(["-e", script(client)]);
+      const joined = start();
+      ends.push(() => void joined.close());
+      await joined.line(/joined/);
+      halt();
+      // This one waits for its connection.
+      const late = start();
+      ends.push(() => void late.close());
+      await late.line(/started/);
+      for (const program of [joined, late]) {
+        program.signal("SIGUSR2");
+        // Less than what commands may take.
+        expect(await program.end(PATIENT.timeout / 2)).toMatchObject({ code: 0 });
+        expect(program.stdout).toContain("closed");
+      }
+    },
+  );
 
   test("a host whose lease has ended is silent for the others, and joins anew", async () => {
     redis = await RedisServer.start();

@@ -1,7 +1,7 @@
 /** Two hosts behind a load balancer without affinity: requests at the wrong one are relayed to the owner's. */
 import { Agent } from "node:http";
 import { networkInterfaces } from "node:os";
-import { findRedisServer, httpRequest, RawSocket, RedisServer, within } from "@holdfast/harness";
+import { findRedisServer, freePort, httpRequest, RawSocket, RedisServer, within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -322,6 +322,44 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     expect(await hubOf()).toBe(1);
   });
 
+  test("something in between that turns calls away for a while ends no host, and no session", async () => {
+    const port = await freePort();
+    const three = await TestCluster.start({
+      workers: 1,
+      joinsHosts: true,
+      backplane: { url: redis.url, app: "test", lease: 60_000 },
+      stickyOptions: { hostAddress: hasIpv6 ? "::1" : "127.0.0.2", hostBind: "127.0.0.1", hostPort: port },
+    });
+    const between = await RoundRobin.openAt(hasIpv6 ? "::1" : "127.0.0.2", port, port);
+    try {
+      await one.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 2));
+      const { sid } = await openPolling(three.url);
+      expect(await send(one, sid)).toBe(200);
+      await one.primary.run((ctx) => {
+        const { hosts } = ctx.hub;
+        const suspect = hosts.suspect.bind(hosts);
+        ctx.store.suspicions = 0;
+        hosts.suspect = (name: string) => {
+          ctx.store.suspicions++;
+          suspect(name);
+        };
+      });
+      between.close();
+      const answer = send(one, sid);
+      await one.primary.run((ctx) => ctx.until(() => ctx.store.suspicions >= 4));
+      const again = await RoundRobin.openAt(hasIpv6 ? "::1" : "127.0.0.2", port, port);
+      // It has waited, for as long as requests do.
+      expect([200, 503]).toContain(await answer);
+      expect(await send(one, sid)).toBe(200);
+      expect(await one.primary.run((ctx) => ctx.hub.stats().hosts.others.length)).toBe(2);
+      again.close();
+    } finally {
+      between.close();
+      await three.close();
+    }
+    await one.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 1));
+  });
+
   test("a WebSocket that came by the wrong host counts among those that a worker that retires has to close", async () => {
     const three = await TestCluster.start({
       workers: 1,
@@ -391,7 +429,7 @@ describe("the option hosts", () => {
         secret: "secret",
         others: [],
         publish: async (text: string) => void published.push(text),
-        gone: () => {},
+        suspect: () => {},
         ready: () => new Promise<void>((resolve) => Object.assign(ctx.store, { known: resolve })),
         on: (_: string, change: () => void) => Object.assign(ctx.store, { change }),
         off: () => {},
@@ -445,10 +483,16 @@ describe("the option hosts", () => {
       const others = { ...hosts };
       const codes: (string | undefined)[] = [];
       const note = (error: unknown) => codes.push((error as { code?: string }).code);
-      try {
-        setupPrimary(createServer(), { hosts: others });
-      } catch (error) {
-        note(error);
+      // There is one way between hosts, which the first router of the process has set up.
+      for (const options of [{ hosts: others }, { hosts, hostPort: 1 }, { hosts, hostBind: "127.0.0.2" }]) {
+        try {
+          setupPrimary(createServer(), options);
+        } catch (error) {
+          note(error);
+        }
+      }
+      for (const options of [{ hosts }, { hosts, hostAddress: "127.0.0.1" }]) {
+        await setupPrimary(createServer(), options).close();
       }
       await router.close();
       const taken = createServer();
@@ -456,7 +500,7 @@ describe("the option hosts", () => {
       const { port } = taken.address() as { port: number };
       const options = { hosts: others, hostAddress: "chat.example", hostBind: "127.0.0.1", hostPort: port };
       const second = setupPrimary(createServer(), options).on("warning", note);
-      await ctx.until(() => codes.length === 2);
+      await ctx.until(() => codes.length === 4);
       const before = second.stats().hosts;
       taken.close();
       await ctx.until(() => published.length === 3);
@@ -472,7 +516,7 @@ describe("the option hosts", () => {
       return { codes, before, address: address?.replace(`${port}`, "port"), texts: texts.slice(1), isOpen };
     });
     expect(seen).toEqual({
-      codes: ["HOLDFAST_ERR_ALREADY_SET_UP", "HOLDFAST_ERR_HOST_PORT"],
+      codes: [...Array(3).fill("HOLDFAST_ERR_ALREADY_SET_UP"), "HOLDFAST_ERR_HOST_PORT"],
       before: { others: [], links: 0, strangers: 0 },
       address: "chat.example:port",
       texts: ["", "chat.example:port", ""],

@@ -33,11 +33,11 @@ export interface HostDirectory {
    */
   publish(address: string): Promise<void>;
   /**
-   * Tells all hosts that the process of another one has ended, before its lease is over. It must be certain: one that
-   * lives has to join anew, and its clients may recover elsewhere.
+   * The process of another host seems to have ended. If Redis sees it so, too, because the connection of that host has
+   * ended, then all hosts know at once; otherwise when its lease is over. While it seems so, call it again and again.
    * @param name of the host
    */
-  gone(name: string): void;
+  suspect(name: string): void;
   /** Settles when it is known which other hosts there are, or that this cannot be found out for now. */
   ready(): Promise<void>;
   /** `change`: there is another secret, or there are other hosts or other addresses. */

@@ -4,8 +4,9 @@
 export type HoldfastErrorCode =
   /**
    * Thrown: `setupPrimary()` was called for a server that has a router, `setupWorker()` for an `io` that is
-   * set up, or two HTTP servers of one worker have the same `name`, or two routers different `hosts`. Keep the first
-   * handle, or `close()` it; give each server its own `name`, in the primary and in the workers.
+   * set up, or two HTTP servers of one worker have the same `name`, or two routers different `hosts`, or different options
+   * of the one host port. Keep the first handle, or `close()` it; give each server its own `name`, in the primary and in the
+   * workers; give the options of the host port to the first router.
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**

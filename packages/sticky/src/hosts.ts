@@ -17,8 +17,8 @@ export interface HostDirectory {
   readonly others: readonly OtherHost[];
   /** Tells the other hosts where this one is reached. Settles when that is on its way to all. */
   publish(address: string): Promise<void>;
-  /** The process of another host has ended. It is called when that is certain. */
-  gone(name: string): void;
+  /** The process of another host seems to have ended. */
+  suspect(name: string): void;
   /** Settles when it is known which other hosts there are, or that this cannot be found out for now. */
   ready(): Promise<void>;
   /** `change`: there is another secret, or there are other hosts or other addresses. */

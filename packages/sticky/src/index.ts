@@ -17,6 +17,7 @@ export type {
   ConnectionInfo,
   DrainOptions,
   ForwardedHeader,
+  HostTlsOptions,
   LoadBalancingMethod,
   PrimaryOptions,
   WorkerInfo,

@@ -135,6 +135,39 @@ export interface PrimaryOptions {
    * @default `hostAddress`
    */
   hostBind?: string;
+  /**
+   * With `hosts`: TLS for all that hosts say to each other there, with certificates that are checked in both directions.
+   * Give it to all hosts or to none: one with and one without it reach no sessions of each other, and both warn with
+   * `HOLDFAST_ERR_HOST_UNREACHABLE`, as they do where a certificate is not trusted.
+   * @default none: nothing is encrypted, and hosts prove with the secret that they share who they are
+   */
+  hostTls?: HostTlsOptions;
+}
+
+/**
+ * The certificate of a host, and whom it trusts: as the options of the same names of `tls.createSecureContext()`, all in
+ * PEM. They are read once, when the router is set up. TLS 1.3 is spoken, nothing older.
+ * @see https://nodejs.org/api/tls.html#tlscreatesecurecontextoptions
+ */
+export interface HostTlsOptions {
+  /** The private key of the certificate. */
+  key: string | Buffer;
+  /**
+   * The certificate, followed by those between it and the authority, if there are any. Its names have to include
+   * `hostAddress`, or `servername` if that is given. If it is limited to a purpose, it has to be good for servers and for
+   * clients.
+   */
+  cert: string | Buffer;
+  /** The authorities whose certificates are trusted: best one that is for the hosts of this application and nothing else. */
+  ca: string | Buffer | readonly (string | Buffer)[];
+  /** What the key is encrypted with. */
+  passphrase?: string;
+  /**
+   * A name that the certificates of all hosts have, where addresses are not known beforehand, as in Kubernetes. Then each
+   * host is asked for this name instead of its address, and whoever calls is, too.
+   * @default none: each host's certificate is for its `hostAddress`
+   */
+  servername?: string;
 }
 
 /** Options of `setupWorker()`. */

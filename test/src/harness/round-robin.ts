@@ -18,8 +18,13 @@ export class RoundRobin {
   }
 
   static async open(...ports: number[]): Promise<RoundRobin> {
+    return RoundRobin.openAt("127.0.0.1", 0, ...ports);
+  }
+
+  /** The same, at an address and a port. */
+  static async openAt(host: string, port: number, ...ports: number[]): Promise<RoundRobin> {
     const balancer = new RoundRobin(ports);
-    balancer.#server.listen(0, "127.0.0.1");
+    balancer.#server.listen(port, host);
     await once(balancer.#server, "listening");
     return balancer;
   }
@@ -30,6 +35,11 @@ export class RoundRobin {
 
   close(): void {
     this.#server.close();
+    this.cut();
+  }
+
+  /** Ends all connections. */
+  cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 

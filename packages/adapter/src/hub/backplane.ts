@@ -137,8 +137,11 @@ export interface Backplane {
    * @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN`
    */
   takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession>;
-  /** The process of this host has ended: it is gone for all. Without a connection, its lease has to end. */
-  evict(host: string): void;
+  /**
+   * The process of this host seems to have ended. If the backplane sees that as well, the host is gone for all; otherwise
+   * its lease has to end.
+   */
+  suspect(host: string): void;
   /** Says goodbye: the others know at once. May be called twice. */
   close(): Promise<void>;
 }

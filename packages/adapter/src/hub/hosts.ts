@@ -133,7 +133,7 @@ export class Hosts {
         this.backplane.tell({ wants: [], drops: [], namespaces: new Map(), left: [], address });
         return new Promise((resolve) => this.backplane.whenInEffect(resolve));
       },
-      evict: (host) => this.backplane.evict(host),
+      suspect: (host) => this.backplane.suspect(host),
     });
   }
 

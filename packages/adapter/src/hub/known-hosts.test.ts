@@ -4,7 +4,7 @@ import { KnownHosts } from "../../dist/hub/known-hosts.js";
 
 const RETURN_MS = 5_000;
 const told: string[] = [];
-const evicted: string[] = [];
+const suspected: string[] = [];
 let known: KnownHosts;
 let changes = 0;
 
@@ -13,11 +13,11 @@ const others = () => known.others.map(({ name, address }) => `${name}@${address}
 
 beforeEach(() => {
   vi.useFakeTimers();
-  told.length = evicted.length = changes = 0;
+  told.length = suspected.length = changes = 0;
   known = new KnownHosts("self", {
     returnMs: RETURN_MS,
     publish: async (address) => void told.push(address),
-    evict: (host) => void evicted.push(host),
+    suspect: (host) => void suspected.push(host),
   });
   known.on("change", () => changes++);
   known.onJoined("secret", [
@@ -80,14 +80,15 @@ test("leases that have ended while the backplane was away say nothing of their h
   expect(others()).toEqual([]);
 });
 
-test("what a host takes back, and one whose process ends, are not waited for", () => {
+test("what a host takes back, and one that has ended, are not waited for; one that is suspected stays", () => {
   known.onAlone();
   known.onJoined("secret", [{ host: "b", address: "" }]);
   expect(others()).toEqual(["a@1", "b@"]);
-  known.gone("a");
-  known.gone("nobody");
-  expect(others()).toEqual(["b@"]);
-  expect(evicted).toEqual(["a"]);
+  known.suspect("a");
+  known.suspect("nobody");
+  expect(others()).toEqual(["a@1", "b@"]);
+  expect(suspected).toEqual(["a"]);
+  known.onGone("a", "ended");
   known.onAddress("b", "2");
   known.onGone("b", "ended");
   expect(others()).toEqual([]);

@@ -18,7 +18,7 @@ export interface KnownHostsWay {
   readonly returnMs: number;
   /** Settles when it is in effect, or there is nobody to wait for. */
   publish(address: string): Promise<void>;
-  evict(host: string): void;
+  suspect(host: string): void;
 }
 
 interface KnownHost {
@@ -75,11 +75,8 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
     await this.#way?.publish(address);
   }
 
-  gone(name: string): void {
-    if (!this.#hosts.has(name)) return;
-    this.#way?.evict(name);
-    // The backplane does not say it of a host that it does not have, nor while it is away.
-    this.#forget(name);
+  suspect(name: string): void {
+    if (this.#hosts.has(name)) this.#way?.suspect(name);
   }
 
   ready(): Promise<void> {

@@ -4,7 +4,8 @@
  * Owns: the connection, until it is given. Runs in: primary and workers.
  */
 import { randomBytes } from "node:crypto";
-import { connect, type Socket } from "node:net";
+import { connect, isIP, Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import {
   encodeGreeting,
   encodeRequest,
@@ -17,6 +18,7 @@ import {
   readAnswer,
   readChallenge,
 } from "../wire/host-proof.js";
+import { type HostTls, MIN_TLS_VERSION } from "./host-tls.js";
 
 /** How long a host may take to answer: one whose machine is lost never does. */
 const CALL_MS = 3_000;
@@ -27,6 +29,8 @@ const NOTHING = Buffer.alloc(0);
 export interface HostIdentity {
   readonly name: string;
   readonly key: Buffer;
+  /** `undefined` if hosts speak without TLS. */
+  readonly tls: HostTls | undefined;
 }
 
 /** Whom to call. */
@@ -34,15 +38,18 @@ export interface CalledHost {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** Whether it speaks TLS there. */
+  readonly isTls: boolean;
 }
 
 /**
  * Why a call came to nothing.
- * `gone`: the worker or its host is no more. `busy`: the worker cannot be reached now. `trouble`: it is not known what
- * has become of the host, or somebody else answers.
+ * `gone`: the worker is no more. `busy`: it cannot be reached now. `away`: nobody listens at the host's port, or another
+ * host does; its process may have ended, or something in between may turn calls away. `silent`: it is not known what has
+ * become of the host. `trouble`: what answers is none of the hosts, or is not set up to speak with this one.
  */
 export class HostCallError extends Error {
-  readonly why: "gone" | "busy" | "trouble";
+  readonly why: "gone" | "busy" | "away" | "silent" | "trouble";
 
   constructor(why: HostCallError["why"], message: string, options?: ErrorOptions) {
     super(message, options);
@@ -76,15 +83,31 @@ export class HostCall {
     this.#called = called;
     this.#target = target;
     this.#done = done;
-    const { host, port } = called;
-    const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS };
-    this.#socket = connect(options);
-    this.#socket.unref();
+    this.#socket = this.#connect();
+    this.#socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
     this.#socket.on("data", this.#onData);
     this.#socket.on("error", this.#onError);
     this.#socket.on("close", this.#onClose);
     this.#socket.write(encodeGreeting({ nonce: this.#nonce, name: identity.name }));
-    this.#deadline = setTimeout(() => this.#fail("trouble", "it does not answer"), CALL_MS).unref();
+    this.#deadline = setTimeout(() => this.#fail("silent", "it does not answer"), CALL_MS).unref();
+  }
+
+  #connect(): Socket {
+    const { host, port, isTls } = this.#called;
+    const { tls } = this.#identity;
+    if (isTls !== (tls !== undefined)) {
+      const text = isTls
+        ? "it speaks TLS, and this host does not"
+        : "it speaks without TLS, and this host does not";
+      process.nextTick(() => this.#fail("trouble", `${text}: give all hosts the option hostTls`));
+      return new Socket();
+    }
+    if (!tls) return connect({ host, port });
+    const { context, servername = isIP(host) ? undefined : host } = tls;
+    return connectTls({
+      ...{ host, port, secureContext: context, minVersion: MIN_TLS_VERSION },
+      ...(servername !== undefined && { servername }),
+    });
   }
 
   /** Nobody waits for it any more. */
@@ -105,11 +128,11 @@ export class HostCall {
       const text = `it runs another version of @holdfast/sticky (${this.#bytes[0]}, here ${HOST_VERSION})`;
       return this.#fail("trouble", text);
     }
+    if (challenge === "untrusted") return this.#fail("trouble", "it does not trust this host's certificate");
     const caller = { nonce: this.#nonce, name: this.#identity.name };
     const parties: Parties = { caller, host: challenge };
     if (!isProvenHost(this.#identity.key, parties, challenge.proof)) return this.#notOurs();
-    // Another host of the application has its port: its process has ended.
-    if (challenge.name !== this.#called.name) return this.#fail("gone", "another host has its port");
+    if (challenge.name !== this.#called.name) return this.#fail("away", "another host has its port");
     this.#state = "request";
     this.#socket.write(encodeRequest(this.#identity.key, parties, this.#target));
   };
@@ -131,9 +154,11 @@ export class HostCall {
   }
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
-    // Nobody listens: the process is gone, or has closed its port.
-    const why = error.code === "ECONNREFUSED" ? "gone" : "trouble";
-    this.#fail(why, error.message, error);
+    if (error.code === "ECONNREFUSED") this.#fail("away", error.message, error);
+    // What the system reports has a name of a call; what TLS finds wrong has none.
+    else if (error.syscall !== undefined || error.code === "ECONNRESET")
+      this.#fail("silent", error.message, error);
+    else this.#fail("trouble", `TLS: ${error.message}`, error);
   };
 
   readonly #onClose = (): void => {

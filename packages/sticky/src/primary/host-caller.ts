@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { HostIdentity } from "../hosts/host-call.js";
 import {
   encodeChallenge,
+  encodeUntrusted,
   encodeVersion,
   isProvenCaller,
   MAX_UNPROVEN_BYTES,
@@ -19,7 +20,7 @@ import {
 } from "../wire/host-proof.js";
 
 /** How long it may take to prove it. */
-const PROOF_MS = 5_000;
+export const PROOF_MS = 5_000;
 const NOTHING = Buffer.alloc(0);
 
 export interface HostCallerEvents {
@@ -33,16 +34,19 @@ export class HostCaller {
   readonly #socket: Socket;
   readonly #identity: HostIdentity;
   readonly #events: HostCallerEvents;
+  readonly #mistrust: string | undefined;
   readonly #deadline: NodeJS.Timeout;
   #bytes: Buffer = NOTHING;
   #parties: Parties | undefined;
   // unproven → over
   #state: "unproven" | "over" = "unproven";
 
-  constructor(socket: Socket, identity: HostIdentity, events: HostCallerEvents) {
+  /** @param mistrust why its certificate is not trusted, if that is so */
+  constructor(socket: Socket, identity: HostIdentity, events: HostCallerEvents, mistrust?: string) {
     this.#socket = socket;
     this.#identity = identity;
     this.#events = events;
+    this.#mistrust = mistrust;
     this.#deadline = setTimeout(() => this.refuse("it was silent for too long"), PROOF_MS).unref();
     socket.on("data", this.#onData).on("error", this.#onError).on("close", this.#onClose);
   }
@@ -72,6 +76,8 @@ export class HostCaller {
     if (greeting === "wrong") return this.refuse("it is no host");
     if (greeting === "version")
       return this.refuse("it runs another version of @holdfast/sticky", encodeVersion());
+    if (this.#mistrust !== undefined)
+      return this.refuse(`its certificate is not trusted: ${this.#mistrust}`, encodeUntrusted());
     const { name, key } = this.#identity;
     this.#parties = { caller: greeting, host: { nonce: randomBytes(NONCE_BYTES), name } };
     this.#bytes = NOTHING;

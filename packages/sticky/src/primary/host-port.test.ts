@@ -12,8 +12,8 @@ import { proofKey } from "../../dist/wire/host-proof.js";
 import { encodeHello } from "../../dist/wire/link-frame.js";
 
 const key = proofKey("secret");
-const here: HostIdentity = { name: "here", key };
-const there: HostIdentity = { name: "there", key };
+const here: HostIdentity = { name: "here", key, tls: undefined };
+const there: HostIdentity = { name: "there", key, tls: undefined };
 
 const ends: (() => unknown)[] = [];
 afterEach(() => {
@@ -31,14 +31,14 @@ async function openPort(
   let hostPort: HostPort | undefined;
   const opened = new Promise<number>((resolve, reject) => {
     const events = { doorOf, identity: () => identity, onListening: resolve, onError: reject };
-    hostPort = new HostPort({ host: "127.0.0.1", port }, events);
+    hostPort = new HostPort({ host: "127.0.0.1", port, tls: undefined }, events);
   });
   const open = hostPort as HostPort;
   ends.push(() => open.close());
   return { port: await opened, close: () => open.close(), hostPort: open };
 }
 
-const called = (port: number) => ({ name: "there", host: "127.0.0.1", port });
+const called = (port: number) => ({ name: "there", host: "127.0.0.1", port, isTls: false });
 
 /** Calls, and gives the connection, or why there is none. */
 async function call(port: number, target = 1, identity = here): Promise<Socket | HostCallError> {
@@ -108,7 +108,7 @@ test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
     "busy",
     /cannot/,
   ],
-  ["another host at the port", here, { ...there, name: "third" }, () => "gone", "gone", /another host/],
+  ["another host at the port", here, { ...there, name: "third" }, () => "gone", "away", /another host/],
   ["another secret there", here, { ...there, key: proofKey("x") }, () => "gone", "trouble", /secret/],
 ])("%s is told as it is", async (_, from, to, doorOf, why, text) => {
   const { port } = await openPort(to, doorOf);
@@ -116,12 +116,12 @@ test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
   expect(error).toMatchObject({ why, message: expect.stringMatching(text) as string });
 });
 
-test("a host that has not joined takes nobody, a closed port says that its process is gone", async () => {
+test("a host that has not joined takes nobody, and nobody is at a closed port", async () => {
   const { port } = await openPort(undefined);
   expect(await call(port)).toMatchObject({ why: expect.stringMatching(/busy|trouble/) as string });
   const closed = await openPort(there);
   closed.close();
-  expect(await call(closed.port)).toMatchObject({ why: "gone" });
+  expect(await call(closed.port)).toMatchObject({ why: "away" });
 });
 
 test("a caller hears of another version, and of somebody who is no host at all", async () => {
@@ -131,6 +131,10 @@ test("a caller hears of another version, and of somebody who is no host at all",
     ends.push(() => server.close());
     return (server.address() as AddressInfo).port;
   };
+  expect(await call(await answers(Buffer.of(0)))).toMatchObject({
+    why: "trouble",
+    message: expect.stringContaining("certificate") as string,
+  });
   expect(await call(await answers(Buffer.of(99)))).toMatchObject({
     why: "trouble",
     message: expect.stringContaining("version") as string,
@@ -170,19 +174,16 @@ async function openWay(
   };
 }
 
-/** Watches a host, and counts how often its process has ended. */
-function watch(port: number): { ended(): number; end: Promise<void> } {
-  let count = 0;
-  let onEnd: () => void = () => {};
-  const end = new Promise<void>((resolve) => {
-    onEnd = resolve;
-  });
-  const watching = new HostWatch(here, called(port), () => {
-    count++;
-    onEnd();
+/** Watches a host, and counts what it finds. */
+function watch(port: number): { suspicions(): number; troubles: string[] } {
+  let suspicions = 0;
+  const troubles: string[] = [];
+  const watching = new HostWatch(here, called(port), {
+    onSuspect: () => suspicions++,
+    onTrouble: ({ message }) => troubles.push(message),
   });
   ends.push(() => watching.close());
-  return { ended: () => count, end };
+  return { suspicions: () => suspicions, troubles };
 }
 
 /** Waits until it is so; there is no event for it. */
@@ -190,37 +191,36 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-test("a connection that was cut is no end of a process; a port that nobody has any more is", async () => {
+test("a connection that was cut says nothing; a port that nobody has any more is a suspicion, again and again", async () => {
   const { port } = await openPort(there);
   const way = await openWay(port);
-  const { ended, end } = watch(way.port);
+  const { suspicions } = watch(way.port);
   await until(() => way.taken() === 1);
   way.cut();
   await until(() => way.taken() >= 2);
-  // It has to be there to have ended: wait until it has been proven again.
+  // It has to be there to be missed: wait until it has been proven again.
   const proven = await call(way.port);
   expect(proven).toMatchObject({ why: "gone", message: expect.stringContaining("no such worker") as string });
-  expect(ended()).toBe(0);
+  expect(suspicions()).toBe(0);
   way.close();
   way.cut();
-  await end;
-  expect(ended()).toBe(1);
+  await until(() => suspicions() >= 3);
 });
 
-test("another host at the port is the end of the one before", async () => {
+test("another host at the port is a suspicion of the one before", async () => {
   const { port } = await openPort(there);
   const way = await openWay(port);
-  const { end } = watch(way.port);
+  const { suspicions } = watch(way.port);
   await until(() => way.taken() === 1);
   await call(way.port);
   way.close();
   const third = await openPort({ ...there, name: "third" }, () => "gone", way.port);
   expect(third.port).toBe(way.port);
   way.cut();
-  await end;
+  await until(() => suspicions() > 0);
 });
 
-test("who leaves by its own word has not ended, nor one that was never there", async () => {
+test("who leaves by its own word is not missed, nor one that was never there; both are found at that port later", async () => {
   const { port, close } = await openPort(there);
   const way = await openWay(port);
   const leaving = watch(way.port);
@@ -232,6 +232,19 @@ test("who leaves by its own word has not ended, nor one that was never there", a
   await until(() => way.open() === 0);
   const never = watch(way.port);
   // Both would have called in the time that these take.
-  for (let i = 0; i < 5; i++) expect(await call(way.port)).toMatchObject({ why: "gone" });
-  expect([leaving.ended(), never.ended()]).toEqual([0, 0]);
+  for (let i = 0; i < 5; i++) expect(await call(way.port)).toMatchObject({ why: "away" });
+  expect([leaving.suspicions(), never.suspicions()]).toEqual([0, 0]);
+  const again = await openPort(there, () => "gone", way.port);
+  await until(() => again.hostPort.watchers === 2);
+});
+
+test("somebody else at the port for a while is told of once; a host that comes after him is none", async () => {
+  const { port, close } = await openPort({ ...there, key: proofKey("x") });
+  const { troubles, suspicions } = watch(port);
+  await until(() => troubles.length > 0);
+  expect(troubles).toEqual([expect.stringContaining("does not know the secret")]);
+  close();
+  const right = await openPort(there, () => "gone", port);
+  await until(() => right.hostPort.watchers === 1);
+  expect([troubles.length, suspicions()]).toEqual([1, 0]);
 });

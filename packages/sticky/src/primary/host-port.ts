@@ -5,14 +5,29 @@
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
 import type { HostIdentity } from "../hosts/host-call.js";
+import type { HostCredentials } from "../wire/host-credentials.js";
 import { HostAnswer, WATCH } from "../wire/host-proof.js";
-import { HostCaller } from "./host-caller.js";
+import { HostCaller, type HostCallerEvents, PROOF_MS } from "./host-caller.js";
+import { HostHandshakes } from "./host-handshakes.js";
 import { leadTo, type WorkerDoor } from "./host-link.js";
 
-/** How many may be unproven at a time: for each one more, the one that has been longest is closed. */
+/**
+ * How many may be unproven at a time: for each one more, the one that has been longest is closed. With TLS, as many more
+ * may be in their handshake.
+ */
 const MAX_UNPROVEN = 256;
 const RETRY_MS = 1_000;
 const KEEP_ALIVE_MS = 10_000;
+
+/** Where and how it listens. */
+export interface HostPortPlace {
+  /** Address to bind. */
+  readonly host: string;
+  /** 0 for any. */
+  readonly port: number;
+  /** `undefined` for no TLS. */
+  readonly tls: HostCredentials | undefined;
+}
 
 export interface HostPortHost {
   /** Who this host is; `undefined` as long as it has not joined the others. */
@@ -26,6 +41,8 @@ export interface HostPortHost {
 export class HostPort {
   readonly #where: { readonly host: string; readonly port: number };
   readonly #host: HostPortHost;
+  /** `undefined` without TLS. */
+  readonly #handshakes: HostHandshakes | undefined;
   readonly #unproven = new Set<HostCaller>();
   /** Connections of hosts that want to know when this process ends. */
   readonly #watchers = new Set<Socket>();
@@ -36,10 +53,15 @@ export class HostPort {
   // open → closed
   #state: "open" | "closed" = "open";
 
-  /** @param where address to bind, and port; 0 for any */
-  constructor(where: { readonly host: string; readonly port: number }, host: HostPortHost) {
-    this.#where = where;
+  constructor({ host: address, port, tls }: HostPortPlace, host: HostPortHost) {
+    this.#where = { host: address, port };
     this.#host = host;
+    this.#handshakes =
+      tls &&
+      new HostHandshakes(tls, MAX_UNPROVEN, PROOF_MS, {
+        onSecure: (socket, mistrust) => this.#admit(socket.unref(), mistrust),
+        onFailed: (from, why) => this.#onStranger(from, why),
+      });
     const options = {
       allowHalfOpen: true,
       noDelay: true,
@@ -59,6 +81,11 @@ export class HostPort {
     return this.#links;
   }
 
+  /** Hosts that watch this one. */
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
   /** Connections that were closed because nothing was proven on them. */
   get strangers(): number {
     return this.#strangers;
@@ -69,6 +96,7 @@ export class HostPort {
     this.#state = "closed";
     clearTimeout(this.#retry);
     this.#listener.close();
+    this.#handshakes?.close();
     for (const caller of [...this.#unproven]) caller.refuse("the host port was closed");
     for (const watcher of this.#watchers) {
       watcher.end(Buffer.of(HostAnswer.leaving), () => watcher.destroy());
@@ -95,12 +123,19 @@ export class HostPort {
   }
 
   #accept(socket: Socket): void {
-    const identity = this.#host.identity();
     socket.unref();
+    if (this.#handshakes) this.#handshakes.add(socket);
+    else this.#admit(socket);
+  }
+
+  /** @param mistrust why its certificate is not trusted, if that is so */
+  #admit(socket: Socket, mistrust?: string): void {
+    const identity = this.#host.identity();
     if (!identity) return void socket.on("error", () => {}).destroy();
     const [oldest] = this.#unproven;
     if (this.#unproven.size >= MAX_UNPROVEN) oldest?.refuse("others came after it");
-    const caller: HostCaller = new HostCaller(socket, identity, {
+    const { remoteAddress } = socket;
+    const events: HostCallerEvents = {
       onProven: (proven, target) => {
         this.#unproven.delete(caller);
         if (target === WATCH) return this.#addWatcher(proven);
@@ -109,10 +144,15 @@ export class HostPort {
       },
       onStranger: (stranger, why) => {
         this.#unproven.delete(stranger);
-        this.#strangers++;
-        reportFailure("hosts", `${socket.remoteAddress} was turned away from the host port: ${why}`);
+        this.#onStranger(remoteAddress, why);
       },
-    });
+    };
+    const caller = new HostCaller(socket, identity, events, mistrust);
     this.#unproven.add(caller);
+  }
+
+  #onStranger(address: string | undefined, why: string): void {
+    this.#strangers++;
+    reportFailure("hosts", `${address} was turned away from the host port: ${why}`);
   }
 }

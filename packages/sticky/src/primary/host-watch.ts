@@ -2,8 +2,9 @@
  * Sees when another host's process ends: by the end of a connection that it keeps to it.
  * Owns: that connection, or the call for it. Runs in: primary, one for each other host.
  *
- * The end of a connection proves nothing by itself: a network may cut it. If then nobody listens at the host's port any
- * more, or another host does, the process has ended.
+ * The end of a connection proves nothing by itself, a network may cut it; nor does it that nobody listens at the host's port
+ * any more, or another host does: something in between may turn calls away. So the two together are only a suspicion. As
+ * long as the other host is one of them, it is called again, and suspected again.
  */
 import type { Socket } from "node:net";
 import { type CalledHost, HostCall, HostCallError, type HostIdentity } from "../hosts/host-call.js";
@@ -11,25 +12,35 @@ import { HostAnswer, WATCH } from "../wire/host-proof.js";
 
 const FIRST_RETRY_MS = 20;
 const LAST_RETRY_MS = 2_000;
+/** What is wrong with a host for so many calls in a row does not pass by itself; some are made while hosts start. */
+const LASTING_CALLS = 6;
+
+export interface HostWatchEvents {
+  /** Its process seems to have ended. Called again and again, until `close()`. */
+  onSuspect(): void;
+  /** It is there, and cannot be spoken with. Called once, until it has been reached again. */
+  onTrouble(error: HostCallError): void;
+}
 
 export class HostWatch {
   readonly host: CalledHost;
   readonly #identity: HostIdentity;
-  readonly #onEnded: () => void;
+  readonly #events: HostWatchEvents;
   #call: HostCall | undefined;
   #socket: Socket | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
+  /** Calls in a row that found something wrong with the host. */
+  #troubles = 0;
   /** Whether it has been there: a port that was never open may be closed by a firewall. */
   #wasThere = false;
   // calling ⇄ watching; calling, watching → pausing → calling; any → closed
   #state: "calling" | "pausing" | "watching" | "closed" = "calling";
 
-  /** @param onEnded called once, when it is certain that the process has ended */
-  constructor(identity: HostIdentity, host: CalledHost, onEnded: () => void) {
+  constructor(identity: HostIdentity, host: CalledHost, events: HostWatchEvents) {
     this.host = host;
     this.#identity = identity;
-    this.#onEnded = onEnded;
+    this.#events = events;
     this.#dial();
   }
 
@@ -49,14 +60,12 @@ export class HostWatch {
     });
   }
 
-  #onFailed({ why }: HostCallError): void {
-    if (why === "gone" && this.#wasThere) {
-      this.close();
-      this.#onEnded();
-      return;
-    }
+  #onFailed(error: HostCallError): void {
     this.#pause();
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+    if (error.why === "away" && this.#wasThere) this.#events.onSuspect();
+    this.#troubles = error.why === "trouble" ? this.#troubles + 1 : 0;
+    if (this.#troubles === LASTING_CALLS) this.#events.onTrouble(error);
   }
 
   #pause(): void {
@@ -68,6 +77,7 @@ export class HostWatch {
     this.#state = "watching";
     this.#wasThere = true;
     this.#retryMs = FIRST_RETRY_MS;
+    this.#troubles = 0;
     this.#socket = socket;
     socket.on("data", ([word]) => {
       if (word === HostAnswer.leaving) this.#onLeaving(socket);

@@ -5,9 +5,11 @@
  */
 import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
+import { isDeepStrictEqual } from "node:util";
 import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { HostIdentity } from "../hosts/host-call.js";
+import { hostTls } from "../hosts/host-tls.js";
 import type { HostDirectory } from "../hosts.js";
 import { processWide } from "../process-wide.js";
 import type { HostWayStats } from "../stats.js";
@@ -15,15 +17,16 @@ import { decodeHostAddress, encodeHostAddress } from "../wire/host-address.js";
 import { proofKey } from "../wire/host-proof.js";
 import type { KnownHost } from "../wire/messages.js";
 import type { WorkerDoor } from "./host-link.js";
-import { HostPort } from "./host-port.js";
-import { HostWatch } from "./host-watch.js";
+import { HostPort, type HostPortPlace } from "./host-port.js";
+import { HostWatch, type HostWatchEvents } from "./host-watch.js";
 import { ownAddress } from "./own-address.js";
 import { RendezvousKeeper } from "./rendezvous-keeper.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import type { Roster } from "./roster.js";
 import { sessionHolders } from "./session-holders.js";
 
-type HostOptions = Pick<ResolvedPrimaryOptions, "hostAddress" | "hostBind" | "hostPort">;
+const HOST_OPTIONS = ["hostAddress", "hostBind", "hostPort", "hostTls"] as const;
+type HostOptions = Pick<ResolvedPrimaryOptions, (typeof HOST_OPTIONS)[number]>;
 
 /** What lasts is said once in this time. */
 const REPEAT_MS = 60_000;
@@ -43,7 +46,7 @@ const slot = processWide("host way", () => ({ way: undefined as HostWay | undefi
 export class HostWay extends EventEmitter<HostWayEvents> {
   /**
    * The way of this process; made for its first user, with whose options. Give it back with {@link release}.
-   * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if there is one between other hosts
+   * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if there is one between other hosts, or with other options
    */
   static acquire(hosts: HostDirectory, options: HostOptions, roster: Roster): HostWay {
     if (slot.way && slot.way.#hosts !== hosts) {
@@ -52,17 +55,19 @@ export class HostWay extends EventEmitter<HostWayEvents> {
         'The option "hosts" of setupPrimary() must be the same for all servers of a process: hub.hosts of its one hub.',
       );
     }
-    slot.way ??= new HostWay(hosts, options, roster);
+    if (slot.way) slot.way.#refuseOthers(options);
+    else slot.way = new HostWay(hosts, options, roster);
     slot.users++;
     return slot.way;
   }
 
   readonly #hosts: HostDirectory;
+  readonly #options: HostOptions;
   readonly #address: string;
   readonly #roster: Roster;
   readonly #keeper = RendezvousKeeper.get();
   readonly #holders = sessionHolders();
-  readonly #where: { readonly host: string; readonly port: number };
+  readonly #where: HostPortPlace;
   /** `undefined` until this host has joined others: without them, there is nothing to listen for. */
   #port: HostPort | undefined;
   /** Of the host port, while it is open. */
@@ -83,16 +88,34 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     super();
     this.setMaxListeners(0);
     this.#hosts = hosts;
+    this.#options = options;
     this.#address = options.hostAddress ?? ownAddress();
     this.#roster = roster;
     this.#told = new Promise((resolve) => {
       this.#setTold = resolve;
     });
-    this.#where = { host: options.hostBind ?? this.#address, port: options.hostPort };
+    this.#where = {
+      host: options.hostBind ?? this.#address,
+      port: options.hostPort,
+      tls: options.hostTls,
+    };
     hosts.on("change", this.#onChange);
     roster.on("unreachable", this.#onUnreachable);
     this.#onChange();
     void this.#waitUntilKnown();
+  }
+
+  /** There is one host port: what a later router wants of it must be what there is. */
+  #refuseOthers(options: HostOptions): void {
+    for (const name of HOST_OPTIONS) {
+      const wanted = options[name];
+      if (!wanted || isDeepStrictEqual(wanted, this.#options[name])) continue;
+      throw new HoldfastError(
+        "HOLDFAST_ERR_ALREADY_SET_UP",
+        `The option "${name}" of setupPrimary() is not what the first router of this process was given, and there is one ` +
+          "host port for all of them. Give it to the first one, and to others the same or nothing.",
+      );
+    }
   }
 
   /** Whether the workers know which other hosts there are, as far as that can be known. */
@@ -132,7 +155,8 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     const { name, secret, others } = this.#hosts;
     if (secret === undefined) return;
     if (secret !== this.#secret || !this.#identity) {
-      this.#identity = { name, key: proofKey(secret) };
+      const { tls } = this.#where;
+      this.#identity = { name, key: proofKey(secret), tls: tls && hostTls(tls) };
       this.#watchNobody();
     }
     this.#secret = secret;
@@ -141,7 +165,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
       const decoded = decodeHostAddress(address);
       return decoded ? [{ name: other, ...decoded }] : [];
     });
-    this.#roster.tellHosts({ name, secret, others: this.#others });
+    this.#roster.tellHosts({ name, secret, tls: this.#where.tls, others: this.#others });
     this.#watchOthers(this.#identity);
   };
 
@@ -150,13 +174,18 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     const others = new Map(this.#others.map((other) => [other.name, other]));
     for (const [name, watch] of this.#watches) {
       const other = others.get(name);
-      if (other?.host === watch.host.host && other.port === watch.host.port) continue;
+      const { host, port, isTls } = watch.host;
+      if (other?.host === host && other.port === port && other.isTls === isTls) continue;
       watch.close();
       this.#watches.delete(name);
     }
     for (const [name, other] of others) {
       if (this.#watches.has(name)) continue;
-      this.#watches.set(name, new HostWatch(identity, other, () => this.#hosts.gone(name)));
+      const events: HostWatchEvents = {
+        onSuspect: () => this.#hosts.suspect(name),
+        onTrouble: ({ message }) => this.#onUnreachable(message),
+      };
+      this.#watches.set(name, new HostWatch(identity, other, events));
     }
   }
 
@@ -176,7 +205,8 @@ export class HostWay extends EventEmitter<HostWayEvents> {
 
   #onListening(port: number): void {
     this.#listening = port;
-    const address = encodeHostAddress({ tag: this.#roster.tag, host: this.#address, port });
+    const isTls = this.#where.tls !== undefined;
+    const address = encodeHostAddress({ tag: this.#roster.tag, host: this.#address, port, isTls });
     void this.#hosts.publish(address).finally(this.#setTold);
   }
 

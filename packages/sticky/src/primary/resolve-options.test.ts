@@ -22,6 +22,7 @@ test("the defaults", () => {
     hostAddress: undefined,
     hostPort: 0,
     hostBind: undefined,
+    hostTls: undefined,
   });
   expect(Object.isFrozen(resolved)).toBe(true);
   expect(resolveWorkerOptions()).toEqual({ name: "default" });

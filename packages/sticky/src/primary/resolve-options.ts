@@ -5,7 +5,9 @@
 
 import type { HostDirectory } from "../hosts.js";
 import { MAX_TIMER_MS, OptionReader } from "../option-reader.js";
-import type { ForwardedHeader, LoadBalancingMethod, PrimaryOptions } from "../options.js";
+import type { ForwardedHeader, HostTlsOptions, LoadBalancingMethod, PrimaryOptions } from "../options.js";
+import type { HostCredentials } from "../wire/host-credentials.js";
+import { resolveHostTls } from "./resolve-host-tls.js";
 import { createTrust, type IsTrusted } from "./trusted-proxies.js";
 
 export interface ResolvedPrimaryOptions {
@@ -28,6 +30,8 @@ export interface ResolvedPrimaryOptions {
   readonly hostPort: number;
   /** `undefined` for the same as `hostAddress`. */
   readonly hostBind: string | undefined;
+  /** `undefined` for no TLS between hosts. */
+  readonly hostTls: HostCredentials | undefined;
 }
 
 const HEADERS: readonly ForwardedHeader[] = ["x-forwarded-for", "forwarded"];
@@ -36,6 +40,7 @@ const METHODS: readonly LoadBalancingMethod[] = ["least-connection", "round-robi
 export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrimaryOptions {
   const options = new OptionReader("setupPrimary", input);
   const trustedProxies = options.value("trustedProxies", [], isListOfStrings, "an array of strings");
+  const hostAddress = options.value("hostAddress", undefined, isAddress, "an IP address or a host name");
   return options.end({
     loadBalancingMethod: options.oneOf("loadBalancingMethod", "least-connection", METHODS),
     name: options.string("name", "default", 1, 64),
@@ -49,18 +54,23 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     ipv6PrefixLength: options.integer("ipv6PrefixLength", 64, 1, 128),
     selectWorker: options.fn<PrimaryOptions["selectWorker"]>("selectWorker", undefined),
     hosts: options.value("hosts", undefined, isHosts, "hub.hosts of setupPrimary() of @holdfast/adapter"),
-    hostAddress: options.value("hostAddress", undefined, isAddress, "an IP address or a host name"),
+    hostAddress,
     hostPort: options.integer("hostPort", 0, 0, 65_535),
     hostBind: options.value("hostBind", undefined, isAddress, "an IP address or a host name"),
+    hostTls: resolveHostTls(options.value("hostTls", undefined, isObject, "an object"), hostAddress),
   });
 }
 
 function isHosts(value: unknown): value is HostDirectory | undefined {
   if (value === undefined) return true;
-  const { name, publish, gone, ready, on, off } = Object(value) as Record<string, unknown>;
+  const { name, publish, suspect, ready, on, off } = Object(value) as Record<string, unknown>;
   return (
-    typeof name === "string" && [publish, gone, ready, on, off].every((each) => typeof each === "function")
+    typeof name === "string" && [publish, suspect, ready, on, off].every((each) => typeof each === "function")
   );
+}
+
+function isObject(value: unknown): value is HostTlsOptions | undefined {
+  return value === undefined || (typeof value === "object" && value !== null);
 }
 
 function isAddress(value: unknown): value is string | undefined {

@@ -5,10 +5,10 @@ import { decodeHostAddress, encodeHostAddress } from "../../dist/wire/host-addre
 test("literal addresses", () => {
   const tag = "Ab3-_z";
   const both = [
-    [{ tag, host: "10.0.0.2", port: 7000 }, "Ab3-_z 10.0.0.2:7000"],
-    [{ tag, host: "fd00::2", port: 1 }, "Ab3-_z [fd00::2]:1"],
-    [{ tag, host: "fe80::1%eth0", port: 65_535 }, "Ab3-_z [fe80::1%eth0]:65535"],
-    [{ tag, host: "chat-0.chat.svc", port: 80 }, "Ab3-_z chat-0.chat.svc:80"],
+    [{ tag, host: "10.0.0.2", port: 7000, isTls: false }, "Ab3-_z 10.0.0.2:7000"],
+    [{ tag, host: "fd00::2", port: 1, isTls: true }, "Ab3-_z [fd00::2]:1 tls"],
+    [{ tag, host: "fe80::1%eth0", port: 65_535, isTls: false }, "Ab3-_z [fe80::1%eth0]:65535"],
+    [{ tag, host: "chat-0.chat.svc", port: 80, isTls: true }, "Ab3-_z chat-0.chat.svc:80 tls"],
   ] as const;
   for (const [address, text] of both) {
     expect(encodeHostAddress(address)).toBe(text);
@@ -28,6 +28,7 @@ test.each([
   "Ab3-_z [nobody]:80",
   "Ab3-_z a/b:80",
   "Ab3-_z a:80 ",
+  "Ab3-_z a:80 ssl",
 ])("%j is none", (text) => {
   expect(decodeHostAddress(text)).toBeUndefined();
 });

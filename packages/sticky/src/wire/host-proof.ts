@@ -4,7 +4,8 @@
  * Owns: the format; pure. Runs in: primary and workers.
  *
  *     caller → host   "hfho", version (1 byte), nonce (32), length of the name (1), the caller's name
- *     host → caller   version (1), nonce (32), proof (32), length of the name (1), the host's name
+ *     host → caller   version (1), nonce (32), proof (32), length of the name (1), the host's name; or only a zero, if the
+ *                     caller's certificate is not trusted
  *     caller → host   target (4 bytes, little-endian), proof (32)
  *     host → caller   answer (1); then, if the target was reached, frames of `link-frame.ts`. On a connection that only
  *                     watches, nothing, or that the host leaves
@@ -29,6 +30,9 @@ const CHALLENGE_BYTES = 1 + NONCE_BYTES + PROOF_BYTES + 1;
 const REQUEST_BYTES = 4 + PROOF_BYTES;
 /** Nobody has more to say before it has proven who it is. */
 export const MAX_UNPROVEN_BYTES = GREETING_BYTES + MAX_NAME_BYTES;
+
+/** In place of the version: with TLS, the certificate of the caller is not trusted. */
+const UNTRUSTED = 0;
 
 /** In place of a worker's id: nothing but to see when the host's process ends. */
 export const WATCH = 0xffff_ffff;
@@ -100,14 +104,20 @@ export function encodeVersion(): Buffer {
   return Buffer.of(HOST_VERSION);
 }
 
+/** What a caller is told whose certificate is not trusted. */
+export function encodeUntrusted(): Buffer {
+  return Buffer.of(UNTRUSTED);
+}
+
 export function encodeChallenge(key: Buffer, parties: Parties): Buffer {
   const { nonce, name } = parties.host;
   return Buffer.concat([Buffer.of(HOST_VERSION), nonce, hostProof(key, parties), named(name)]);
 }
 
-/** @returns `version` if the host speaks another one */
-export function readChallenge(bytes: Buffer): Challenge | Unfinished | Wrong | "version" {
+/** @returns `version` if the host speaks another one, `untrusted` if it does not trust the caller's certificate */
+export function readChallenge(bytes: Buffer): Challenge | Unfinished | Wrong | "version" | "untrusted" {
   if (bytes.length === 0) return "more";
+  if (bytes[0] === UNTRUSTED) return "untrusted";
   if (bytes[0] !== HOST_VERSION) return "version";
   const name = readName(bytes, CHALLENGE_BYTES);
   if (typeof name !== "object") return name;

@@ -42,18 +42,29 @@ const TO_WORKER: [ToWorker, unknown][] = [
     { kind: "address", name: "default", address: { address: "::", port: 3000, family: "IPv6" } },
     [4, "default", "::", 3000, "IPv6"],
   ],
-  [{ kind: "hosts", name: "a", secret: "s", others: [] }, [8, "a", "s"]],
+  [{ kind: "hosts", name: "a", secret: "s", tls: undefined, others: [] }, [8, "a", "s", []]],
   [
     {
       kind: "hosts",
       name: "a",
       secret: "s",
+      tls: { key: "k", cert: "c", ca: ["x", "y"], passphrase: undefined, servername: "hosts" },
+      others: [],
+    },
+    [8, "a", "s", ["k", "c", "", "hosts", "x", "y"]],
+  ],
+  [
+    {
+      kind: "hosts",
+      name: "a",
+      secret: "s",
+      tls: undefined,
       others: [
-        { name: "b", tag: "Ab3-xY", host: "10.0.0.2", port: 7000 },
-        { name: "c", tag: "uvwxyz", host: "fd00::2", port: 1 },
+        { name: "b", tag: "Ab3-xY", host: "10.0.0.2", port: 7000, isTls: false },
+        { name: "c", tag: "uvwxyz", host: "fd00::2", port: 1, isTls: true },
       ],
     },
-    [8, "a", "s", "b", "Ab3-xY", "10.0.0.2", 7000, "c", "uvwxyz", "fd00::2", 1],
+    [8, "a", "s", [], "b", "Ab3-xY", "10.0.0.2", 7000, 0, "c", "uvwxyz", "fd00::2", 1, 1],
   ],
 ];
 

@@ -9,6 +9,7 @@
  */
 
 import type { HostAddress } from "./host-address.js";
+import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
@@ -39,7 +40,11 @@ export const Kind = {
   given: 6,
   /** primary → worker: all have heard who has its sessions; finish what is in progress. [task] */
   letGo: 7,
-  /** primary → worker: who the other hosts are. [own name, secret, …(name, tag, address, port) of each] */
+  /**
+   * primary → worker: who the other hosts are.
+   * [own name, secret, [key, certificate, passphrase, server name, …authorities] or [] without TLS, …(name, tag, address,
+   * port, TLS) of each]
+   */
   hosts: 8,
   /** primary → the worker that a move comes from: a part has gone on to the other worker; it may send the next. [move] */
   nextPart: 9,
@@ -216,6 +221,8 @@ export interface KnownHosts {
   /** This host's own name. */
   readonly name: string;
   readonly secret: string;
+  /** `undefined` if hosts speak without TLS. */
+  readonly tls: HostCredentials | undefined;
   readonly others: readonly KnownHost[];
 }
 
@@ -241,8 +248,10 @@ export function encodeToWorker(message: ToWorker): object {
     case "left":
       return { [KEY]: [Kind.left, message.name] };
     case "hosts": {
-      const others = message.others.flatMap(({ name, tag, host, port }) => [name, tag, host, port]);
-      return { [KEY]: [Kind.hosts, message.name, message.secret, ...others] };
+      const others = message.others.flatMap(({ name, tag, host, port, isTls }) => [
+        ...[name, tag, host, port, isTls ? 1 : 0],
+      ]);
+      return { [KEY]: [Kind.hosts, message.name, message.secret, credentialFields(message.tls), ...others] };
     }
     case "claimed":
       return { [KEY]: [Kind.claimed, message.ticketId, message.isGranted ? 1 : 0] };
@@ -295,8 +304,9 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
   if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
-    const others = hostsOf(fields.slice(3));
-    return others && { kind: "hosts", name: a, secret: b, others };
+    const others = hostsOf(fields.slice(4));
+    const tls = credentialsOf(c);
+    return others && tls !== "wrong" ? { kind: "hosts", name: a, secret: b, tls, others } : undefined;
   }
   if (kind === Kind.address && typeof a === "string")
     return { kind: "address", name: a, address: addressOf(b, c, d) };
@@ -348,14 +358,25 @@ export function isCount(value: unknown): value is number {
 
 function hostsOf(fields: readonly unknown[]): KnownHost[] | undefined {
   const hosts: KnownHost[] = [];
-  for (let at = 0; at < fields.length; at += 4) {
-    const [name, tag, host, port] = fields.slice(at, at + 4);
+  for (let at = 0; at < fields.length; at += 5) {
+    const [name, tag, host, port, isTls] = fields.slice(at, at + 5);
     if (typeof name !== "string" || typeof tag !== "string" || typeof host !== "string" || !isCount(port)) {
       return undefined;
     }
-    hosts.push({ name, tag, host, port });
+    hosts.push({ name, tag, host, port, isTls: isTls === 1 });
   }
   return hosts;
+}
+
+function credentialFields(tls: HostCredentials | undefined): string[] {
+  return tls ? [tls.key, tls.cert, tls.passphrase ?? "", tls.servername ?? "", ...tls.ca] : [];
+}
+
+function credentialsOf(fields: unknown): HostCredentials | undefined | "wrong" {
+  if (!Array.isArray(fields) || !fields.every((field) => typeof field === "string")) return "wrong";
+  if (fields.length === 0) return undefined;
+  const [key = "", cert = "", passphrase, servername, ...ca] = fields as string[];
+  return { key, cert, ca, passphrase: passphrase || undefined, servername: servername || undefined };
 }
 
 export function isOwner(value: unknown): value is number {

@@ -12,15 +12,15 @@ afterEach(() => {
   for (const end of ends.splice(0).reverse()) end();
 });
 
-const listening = async (server: Server | HttpServer): Promise<number> => {
-  server.listen(0, "127.0.0.1");
+const listening = async (server: Server | HttpServer, port = 0): Promise<number> => {
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
   ends.push(() => server.close());
   return (server.address() as AddressInfo).port;
 };
 
 /** What looks like a host port, and never says anything. */
-async function silentHost(): Promise<{ port: number; sockets: Set<Socket>; taken(): number }> {
+async function silentHost(port = 0): Promise<{ port: number; sockets: Set<Socket>; taken(): number }> {
   const sockets = new Set<Socket>();
   let taken = 0;
   const server = createServer((socket) => {
@@ -32,13 +32,14 @@ async function silentHost(): Promise<{ port: number; sockets: Set<Socket>; taken
   ends.push(() => {
     for (const socket of sockets) socket.destroy();
   });
-  return { port: await listening(server), sockets, taken: () => taken };
+  return { port: await listening(server, port), sockets, taken: () => taken };
 }
 
 const told = (port: number, name = "there") => ({
   name: "here",
   secret: "secret",
-  others: [{ name, tag: TAG, host: "127.0.0.1", port }],
+  tls: undefined,
+  others: [{ name, tag: TAG, host: "127.0.0.1", port, isTls: false }],
 });
 
 /** A worker that relays every request to the owner that its path names, or answers 400 itself. */
@@ -143,11 +144,17 @@ test("a host that does not answer is not gone: after a while, requests are refus
   expect(troubles[0]).toBe(`host there at 127.0.0.1:${host.port}: it does not answer`);
 });
 
-test("a host where nobody listens is gone", async () => {
+test("a host where nobody listens is not gone before the primary says so", async () => {
   const { port } = await silentHost();
   for (const end of ends.splice(0)) end();
-  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: () => {} });
+  const troubles: string[] = [];
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: ({ message }) => troubles.push(message) });
   hosts.meet(told(port));
   const ask = await relaying(hosts);
-  expect(await ask(`${encodeMark(TAG, 1)}sid`)).toBe(400);
+  const answer = ask(`${encodeMark(TAG, 1)}sid`);
+  const host = await silentHost(port);
+  await until(() => host.taken() > 0);
+  hosts.meet({ ...told(port), others: [] });
+  expect(await answer).toBe(400);
+  expect(troubles).toEqual([]);
 });

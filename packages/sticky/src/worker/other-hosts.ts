@@ -7,6 +7,8 @@
  */
 import type { Socket } from "node:net";
 import { HostCall, HostCallError, type HostIdentity } from "../hosts/host-call.js";
+import { hostTls } from "../hosts/host-tls.js";
+import type { HostCredentials } from "../wire/host-credentials.js";
 import { proofKey } from "../wire/host-proof.js";
 import type { KnownHost, KnownHosts } from "../wire/messages.js";
 import { decodeMark, isTag, NO_OWNER, tagOf } from "../wire/owner-mark.js";
@@ -34,6 +36,8 @@ export class OtherHosts {
   readonly #host: OtherHostsHost;
   #identity: HostIdentity | undefined;
   #secret = "";
+  /** With which the identity was made, as a text. */
+  #credentials = "";
   readonly #byTag = new Map<string, OtherHost>();
   readonly #unknown = new UnknownHosts();
 
@@ -42,9 +46,8 @@ export class OtherHosts {
   }
 
   /** The primary says who they are now. */
-  meet({ name, secret, others }: KnownHosts): void {
-    if (secret !== this.#secret) this.#identity = { name, key: proofKey(secret) };
-    this.#secret = secret;
+  meet({ name, secret, tls, others }: KnownHosts): void {
+    this.#identify(name, secret, tls);
     const tags = new Map(others.map((other) => [other.tag, other]));
     for (const [tag, host] of this.#byTag) {
       if (host.isStill(tags.get(tag))) continue;
@@ -56,6 +59,14 @@ export class OtherHosts {
       this.#byTag.set(tag, new OtherHost(other, () => this.#identity, this.#host));
     }
     this.#unknown.onKnown(tags.keys());
+  }
+
+  #identify(name: string, secret: string, tls: HostCredentials | undefined): void {
+    const credentials = JSON.stringify(tls ?? "");
+    if (secret === this.#secret && credentials === this.#credentials) return;
+    this.#identity = { name, key: proofKey(secret), tls: tls && hostTls(tls) };
+    this.#secret = secret;
+    this.#credentials = credentials;
   }
 
   /** Settles when it is known whether another host has the session; `undefined` if it is. */
@@ -85,6 +96,9 @@ export class OtherHosts {
     for (const { relay } of this.#byTag.values()) relay.close();
   }
 }
+
+/** Why calls fail that fail again when they are made at once. */
+const LASTING: ReadonlySet<HostCallError["why"]> = new Set(["silent", "trouble"]);
 
 type CallDone = (result: Socket | HostCallError) => void;
 
@@ -120,8 +134,8 @@ class OtherHost {
 
   /** Whether it is this one, at the same place. */
   isStill(known: KnownHost | undefined): boolean {
-    const { name, host, port } = this.#known;
-    return known?.name === name && known.host === host && known.port === port;
+    const { name, host, port, isTls } = this.#known;
+    return known?.name === name && known.host === host && known.port === port && known.isTls === isTls;
   }
 
   /** It is gone, or has moved. */
@@ -152,7 +166,7 @@ class OtherHost {
         this.#calls++;
         call = new HostCall(identity, this.#known, owner, (result) => {
           // Those that wait would find the same, each in its turn.
-          if (result instanceof HostCallError && result.why === "trouble") this.#turnAway(result);
+          if (result instanceof HostCallError && LASTING.has(result.why)) this.#turnAway(result);
           end();
           done(result);
         });

@@ -4,7 +4,7 @@
  *
  * One link carries all requests to an owner, however many there are, so clients cannot use up descriptors. What
  * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. That an owner is gone is
- * only concluded from its socket: it is missing, or nobody listens on it; on another host, that host may say so.
+ * only concluded from its socket: it is missing, or nobody listens on it; on another host, only that host may say so.
  * Everything else may pass.
  */
 import { connect, type Socket } from "node:net";
@@ -252,7 +252,14 @@ export class OwnerLink {
 /** This process or the machine lacks something for the moment, or the owner's backlog is full. */
 const SHORTAGES = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
-const HOST_FAILURES = { gone: "refused", busy: "turned-away", trouble: "trouble" } as const;
+/** A host that is `away` has ended only if the primary says so, which then closes this link. */
+const HOST_FAILURES = {
+  gone: "refused",
+  busy: "turned-away",
+  away: "turned-away",
+  silent: "trouble",
+  trouble: "trouble",
+} as const;
 
 /**
  * `refused`: nobody listens. `missing`: there is no socket. `turned-away`: the owner has closed the connection

@@ -32,31 +32,26 @@ interface Port {
 export class Connection {
   readonly #port: Port;
   readonly #onDown: (error: HoldfastError) => void;
-  // opening → open → closed; opening → closed
-  #state: "opening" | "open" | "closed" = "opening";
+  // new → opening → open → closed; any → closed
+  #state: "new" | "opening" | "open" | "closed" = "new";
   readonly #waiting = new Set<(error: HoldfastError) => void>();
 
-  private constructor(port: Port, onDown: (error: HoldfastError) => void) {
-    this.#port = port;
+  /**
+   * A connection as the client would have it, which stays as it is.
+   * @param onDown called once, when it fails after it was open
+   */
+  constructor(client: RedisClient, onDown: (error: HoldfastError) => void) {
+    this.#port = isIoRedis(client) ? ioRedisPort(client) : nodeRedisPort(client);
     this.#onDown = onDown;
-    port.onFailure((error) => this.#fail(unavailable(error.message, error)));
+    this.#port.onFailure((error) => this.#fail(unavailable(error.message, error)));
   }
 
-  /**
-   * Connects as the client would, which stays as it is.
-   * @param onDown called once, when it fails after it was open
-   * @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN`
-   */
-  static async open(
-    client: RedisClient,
-    deadlineMs: number,
-    onDown: (error: HoldfastError) => void,
-  ): Promise<Connection> {
-    const port = isIoRedis(client) ? ioRedisPort(client) : nodeRedisPort(client);
-    const connection = new Connection(port, onDown);
-    await connection.#withDeadline("a connection", deadlineMs, port.connect());
-    connection.#state = "open";
-    return connection;
+  /** @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN`, also if it is closed meanwhile */
+  async open(deadlineMs: number): Promise<void> {
+    if (this.#state !== "new") throw unavailable("the connection is closed");
+    this.#state = "opening";
+    await this.#withDeadline("a connection", deadlineMs, this.#port.connect());
+    this.#state = "open";
   }
 
   get isOpen(): boolean {

@@ -8,6 +8,8 @@ export class Keys {
   readonly prefix: string;
   /** Hash: epoch, seed, secret, protocol; the numbers of the last batch, the last change and the last packet. */
   readonly state: string;
+  /** Set: names of the hosts. */
+  readonly hosts: string;
   /** Stream: recoverable packets, an entry for each batch that has some. */
   readonly journal: string;
   /** Stream: what hosts tell all others. */
@@ -16,8 +18,14 @@ export class Keys {
   constructor(app: string) {
     this.prefix = `hf:{${app}}:`;
     this.state = `${this.prefix}state`;
+    this.hosts = `${this.prefix}hosts`;
     this.journal = `${this.prefix}j`;
     this.changes = `${this.prefix}c`;
+  }
+
+  /** Hash: what a host has here. */
+  host(host: string): string {
+    return `${this.prefix}h:${host}`;
   }
 
   /** Stream: frames for one host. */

@@ -78,7 +78,7 @@ function script(body: string): Script {
 
 /**
  * ARGV: prefix, host, its generation ('' if none), the next one, protocol, ms of lease, epoch known ('' if none), number
- * seen, new epoch, new seed, new secret.
+ * seen, new epoch, new seed, new secret, number of its connection.
  * @returns OK, 'new' or 'same', epoch, seed, secret, number, change, last batch, then for each other host
  * name, address (none if it has told none), bits, namespaces; or PROTOCOL, theirs
  */
@@ -99,7 +99,7 @@ end
 local isSame = epoch and epoch == knownEpoch and n >= seen
   and call('HGET', prefix .. 'h:' .. host, 'g') == generation
 if isSame then
-  call('HSET', prefix .. 'h:' .. host, 'lease', now + lease)
+  call('HSET', prefix .. 'h:' .. host, 'lease', now + lease, 'cid', ARGV[12])
   local same = call('HMGET', state, 'seed', 'secret', 'cv')
   return {'OK', 'same', epoch, same[1], same[2], n, same[3], call('GET', prefix .. 'b:' .. host) or '0'}
 end
@@ -113,7 +113,7 @@ if not epoch or (epoch == knownEpoch and n < seen) then
   call('HSETNX', state, 'secret', newSecret)
 end
 call('DEL', prefix .. 'in:' .. host, prefix .. 'i:' .. host, prefix .. 'ns:' .. host, prefix .. 'h:' .. host)
-call('HSET', prefix .. 'h:' .. host, 'g', fresh, 'lease', now + lease)
+call('HSET', prefix .. 'h:' .. host, 'g', fresh, 'lease', now + lease, 'cid', ARGV[12])
 call('SADD', prefix .. 'hosts', host)
 n = nextNumber()
 tell(n, 'h', host, 't', 'host')
@@ -286,12 +286,11 @@ return {'OK'}
 
 /**
  * Says that a host is gone: this one, or one whose process is known to have ended.
- * ARGV: prefix, host, its generation ('' for whatever it has).
+ * ARGV: prefix, host, 'g' and its generation, or 'cid' and the number of its connection: if it has another one, it lives.
  * @returns OK
  */
 export const GONE = script(`
-local generation = call('HGET', prefix .. 'h:' .. ARGV[2], 'g')
-if generation and (ARGV[3] == '' or ARGV[3] == generation) then evict(ARGV[2], 'ended') end
+if call('HGET', prefix .. 'h:' .. ARGV[2], ARGV[3]) == ARGV[4] then evict(ARGV[2], 'ended') end
 return {'OK'}
 `);
 

@@ -33,11 +33,14 @@ import { Reader, type Stream } from "./reader.js";
 import { bytesOf, type JoinReply, listOf, readJoin, textOf } from "./replies.js";
 import { Answer, BATCH, GONE, JOIN, RENEW, type Script, TAKE } from "./scripts.js";
 import { Sender } from "./sender.js";
+import { Witness } from "./witness.js";
 
 const debug = debugModule("holdfast:adapter:redis");
 
 const FIRST_RETRY_MS = 50;
 const LAST_RETRY_MS = 2_000;
+/** How long `close()` waits for Redis: what it says then is only a courtesy, and lost hosts have their lease. */
+const GOODBYE_MS = 500;
 /** Keys outlive the application by this, and by what packets are kept for. */
 const KEEP_MS = 10 * 60_000;
 
@@ -45,6 +48,7 @@ const KEEP_MS = 10 * 60_000;
 interface Membership {
   readonly connection: Connection;
   readonly reader: Reader;
+  readonly witness: Witness;
   /** When the lease was last renewed; the lease is at least this young. */
   renewedAt: number;
 }
@@ -101,6 +105,10 @@ export class RedisStreams implements Backplane {
     });
     this.#incoming = new Incoming(this.host, this.#keys.prefix, {
       ...events,
+      onHost: (host) => {
+        events.onHost(host);
+        this.#notice(({ witness }) => witness.look([host]));
+      },
       onSeen: (batch) => this.#sender.seen(batch),
     });
     this.#waitAlone();
@@ -166,23 +174,15 @@ export class RedisStreams implements Backplane {
     return { kind: "taken", session };
   }
 
-  evict(host: string): void {
-    const membership = this.#membership;
-    if (!membership) return;
-    debug("host %s says that host %s is gone", this.host, host);
-    // If it fails, so does the membership, or the lease ends.
-    this.#call(membership.connection, GONE, [host, ""]).catch((error: unknown) => this.#onFailure(error));
+  suspect(host: string): void {
+    this.#notice((membership) => this.#examine(membership, host));
   }
 
   async close(): Promise<void> {
     const membership = this.#membership;
     if (membership) {
-      // What was sent before is still sent.
-      await Promise.race([
-        new Promise<void>((resolve) => this.whenInEffect(resolve)),
-        sleep(this.#options.timeout, undefined, { signal: this.#closing.signal, ref: false }).catch(() => {}),
-      ]);
-      await this.#call(membership.connection, GONE, [this.host, this.#generation]).catch(() => {});
+      const patience = sleep(GOODBYE_MS, undefined, { signal: this.#closing.signal, ref: false });
+      await Promise.race([this.#sayGoodbye(membership), patience.catch(() => {})]);
     }
     this.#state = { kind: "closed" };
     this.#wake();
@@ -191,6 +191,12 @@ export class RedisStreams implements Backplane {
     membership?.reader.stop();
     this.#sender.close();
     await this.#run;
+  }
+
+  async #sayGoodbye({ connection }: Membership): Promise<void> {
+    // What was sent before is still sent.
+    await new Promise<void>((resolve) => this.whenInEffect(resolve));
+    await this.#call(connection, GONE, [this.host, "g", this.#generation]).catch(() => {});
   }
 
   get #membership(): Membership | undefined {
@@ -250,11 +256,10 @@ export class RedisStreams implements Backplane {
     });
     failed.catch(() => {});
     const connections = new Set<Connection>();
-    let isOver = false;
     const open = async () => {
-      const connection = await Connection.open(await this.#getClient(), timeout, fail);
+      const connection = new Connection(await this.#getClient(), fail);
       connections.add(connection);
-      if (isOver) connection.close();
+      await connection.open(timeout);
       return connection;
     };
     const onClose = () => fail(new HoldfastError("HOLDFAST_ERR_CLOSED", "The backplane was closed."));
@@ -262,15 +267,27 @@ export class RedisStreams implements Backplane {
     try {
       const [commands, reading] = await Promise.race([Promise.all([open(), open()]), failed]);
       this.#failMembership = fail;
-      const membership = await this.#join(commands);
+      const membership = await Promise.race([this.#join(commands), failed]);
       await Promise.race([membership.reader.run(reading, timeout), this.#keepLease(membership), failed]);
     } finally {
-      isOver = true;
       this.#closing.signal.removeEventListener("abort", onClose);
       this.#sender.stop();
       this.#membership?.reader.stop();
       for (const connection of connections) connection.close();
     }
+  }
+
+  /** Evicts the host if its connection has ended; otherwise its lease has to. */
+  async #examine({ connection, witness }: Membership, host: string): Promise<void> {
+    for (const [ended, id] of await witness.look([host])) {
+      debug("host %s says that host %s is gone", this.host, ended);
+      await this.#call(connection, GONE, [ended, "cid", id]);
+    }
+  }
+
+  #notice(look: (membership: Membership) => Promise<unknown>): void {
+    const membership = this.#membership;
+    if (membership) look(membership).catch((error: unknown) => this.#onFailure(error));
   }
 
   #onFailure(error: unknown): void {
@@ -289,15 +306,17 @@ export class RedisStreams implements Backplane {
       if (warning) this.#events.onError(warning);
     }
     const fresh = randomUUID();
+    const witness = new Witness(connection, this.#keys, this.#options.timeout);
+    const id = await witness.ownId();
     const renewedAt = performance.now();
-    const answer = await this.#callJoin(connection, fresh);
+    const answer = await this.#callJoin(connection, fresh, id);
     if (textOf(answer[0]) === Answer.protocol) throw this.#refused(textOf(answer[1]));
     const joined = readJoin(answer);
     if (!joined.isSame) this.#generation = fresh;
-    return this.#onJoined(connection, joined, renewedAt);
+    return this.#onJoined(connection, witness, joined, renewedAt);
   }
 
-  #callJoin(connection: Connection, fresh: string): Promise<readonly unknown[]> {
+  #callJoin(connection: Connection, fresh: string, id: string): Promise<readonly unknown[]> {
     // Whoever was alone comes back as another member: the others' frames have not reached it.
     const known = this.#isAlone ? "" : this.#generation;
     return this.#call(connection, JOIN, [
@@ -311,6 +330,7 @@ export class RedisStreams implements Backplane {
       newEpoch(),
       randomBytes(16).toString("hex"),
       this.#secret || randomBytes(32).toString("hex"),
+      id,
     ]);
   }
 
@@ -322,7 +342,7 @@ export class RedisStreams implements Backplane {
     );
   }
 
-  #onJoined(connection: Connection, joined: JoinReply, renewedAt: number): Membership {
+  #onJoined(connection: Connection, witness: Witness, joined: JoinReply, renewedAt: number): Membership {
     const { isSame, epoch, seed, secret, number, change, lastBatch, hosts } = joined;
     const wasAlone = this.#isAlone;
     clearTimeout(this.#alone);
@@ -351,7 +371,7 @@ export class RedisStreams implements Backplane {
       onCaughtUp: () => this.#wake(),
     });
     this.#lastReader = reader;
-    const membership: Membership = { connection, reader, renewedAt };
+    const membership: Membership = { connection, reader, witness, renewedAt };
     this.#state = { kind: "joined", membership };
     debug(
       "host %s joined %s (%s), %d others",
@@ -363,6 +383,7 @@ export class RedisStreams implements Backplane {
     if (isSame) this.#events.onBack();
     else this.#events.onJoined({ epoch, seed, secret, hosts });
     this.#sender.start(lastBatch);
+    this.#notice(() => witness.lookAround());
     return membership;
   }
 
@@ -383,6 +404,7 @@ export class RedisStreams implements Backplane {
     for (;;) {
       await sleep(this.#options.lease / 3, undefined, { signal: this.#closing.signal, ref: false });
       await this.#renew(membership);
+      await membership.witness.lookAround();
     }
   }
 
