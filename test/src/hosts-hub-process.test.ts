@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findRedisServer, Program, RedisServer } from "@holdfast/harness";
+import { Changes, findRedisServer, Program, RedisServer } from "@holdfast/harness";
+import { createClient } from "redis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -91,6 +92,44 @@ describe.skipIf(!hasRedis)("over Redis", () => {
       await untilServers((hosts[1] as TestCluster).workers, 2);
     } finally {
       await Promise.all(hubs.map((hub) => hub.close()));
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  test("each option of an operator's hub arrives", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "hf-"));
+    const path = join(directory, "hub.sock");
+    const monitor = await createClient({ url: redis.url }).connect();
+    const seen = new Changes();
+    let commands = "";
+    await monitor.monitor((command) => {
+      commands += `${command}\n`;
+      seen.tell();
+    });
+    const options = {
+      ...{ path, app: "each", "redis-url": redis.url, "redis-lease": 7_777, "redis-timeout": 3_456 },
+      ...{ "redis-journal-time": 123_456, "redis-journal-bytes": 2_000_001, "redis-inbox-bytes": 3_000_003 },
+    };
+    const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+    const hub = Program.node([HUB_PROGRAM, ...args]);
+    const until = (pattern: RegExp) =>
+      seen.until(
+        () => `${pattern} among\n${commands}`,
+        () => pattern.test(commands),
+      );
+    try {
+      // A lease begins; a batch is sent; the lease is renewed, for keys that are kept 10 minutes longer than packets.
+      await until(/"hf:\{each\}:" .*"7777"/);
+      await start({ workers: 1, adapterOptions: { hub: { path } } });
+      await until(/"hf:\{each\}:" .*"3000003" "2000001" "123456"/);
+      await until(/"hf:\{each\}:" .*"7777" .*"723456"/);
+      redis.stop();
+      // Whichever was sent first: a reading may take a second more, for which it waits for something to come.
+      await hub.until("a deadline", () => /did not come within [34]456 ms/.test(hub.output));
+    } finally {
+      redis.resume();
+      monitor.destroy();
+      await hub.close();
       rmSync(directory, { recursive: true, force: true });
     }
   });
