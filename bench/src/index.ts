@@ -10,7 +10,7 @@ import { presence } from "./lib/contestants.js";
 import { Lab } from "./lib/lab.js";
 import { describe, machine } from "./lib/machine.js";
 import { writeReport } from "./lib/report.js";
-import { summary } from "./lib/summary.js";
+import { summary, verdictTable } from "./lib/summary.js";
 import { fatal } from "./lib/verdicts.js";
 
 const DOCS = new URL("../../docs/", import.meta.url);
@@ -22,7 +22,7 @@ if (options.help) {
   );
 } else {
   const results = await measure(options);
-  console.log(`${describe(machine())}\n\n${summary(results)}`);
+  console.log(`${describe(machine())}\n\n${verdictTable(results)}\n\n${summary(results)}`);
   if (isWhole(options)) {
     const { runs, full } = options;
     await writeReport(DOCS, { results, machine: machine(), runs, full, date: new Date() });

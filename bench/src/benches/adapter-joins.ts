@@ -15,15 +15,15 @@ const WINDOW_MS = 600;
 const PER_TURN = 1000;
 const WORKERS = 4;
 
+/** A cluster that listens nowhere, with one socket on each worker. */
+export function startJoiners(lab: Lab, contestant: string, workers: number): Promise<RemoteProgram> {
+  const setup = adapterSetup(contestant);
+  const config: NodeConfig = { setup, workers, scenario: "joins", listen: "none", options: {} };
+  return lab.start("nodes/cluster", config, workers + 1);
+}
+
 async function open(lab: Lab, contestant: string): Promise<Session> {
-  const config: NodeConfig = {
-    setup: adapterSetup(contestant),
-    workers: WORKERS,
-    scenario: "joins",
-    listen: "none",
-    options: {},
-  };
-  const program = await lab.start("nodes/cluster", config, WORKERS + 1);
+  const program = await startJoiners(lab, contestant, WORKERS);
   const reaches = contestant !== "in-memory";
   return { sample: () => sample(program, reaches), close: () => program.close() };
 }
@@ -35,7 +35,7 @@ async function sample(program: RemoteProgram, reaches: boolean): Promise<Sample>
     rooms = await joiner.call<number>("joinAndLeave", PER_TURN, WINDOW_MS);
   });
   return {
-    failures: reaches ? await check(program) : [],
+    failures: reaches ? await checkJoins(program) : [],
     values: {
       cluster: cpu.of(...program.processes) / rooms,
       primary: program.primary ? cpu.of(program.primary) / rooms : Number.NaN,
@@ -45,7 +45,7 @@ async function sample(program: RemoteProgram, reaches: boolean): Promise<Sample>
 }
 
 /** Each step is awaited, so what the next broadcast must reach is settled; the fence takes the same way. */
-async function check(program: RemoteProgram): Promise<string[]> {
+export async function checkJoins(program: RemoteProgram): Promise<string[]> {
   const [joiner, other] = [program.worker(0), program.worker(1)];
   await joiner.call("arrived");
   await joiner.call("join", "fence", 1, 1);

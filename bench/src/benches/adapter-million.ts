@@ -5,10 +5,9 @@
  */
 import type { RemoteProgram } from "@holdfast/harness";
 import type { Bench, Sample, Session } from "../lib/bench.js";
-import { adapterSetup } from "../lib/contestants.js";
 import { cpuDuring } from "../lib/cpu.js";
 import type { Lab } from "../lib/lab.js";
-import type { NodeConfig } from "../nodes/config.js";
+import { startJoiners } from "./adapter-joins.js";
 import { differs, jsBytes } from "./judge.js";
 
 const WORKERS = 4;
@@ -16,14 +15,7 @@ const ROOMS = 1_000_000;
 const PER_TURN = 10_000;
 
 async function open(lab: Lab, contestant: string): Promise<Session> {
-  const config: NodeConfig = {
-    setup: adapterSetup(contestant),
-    workers: WORKERS,
-    scenario: "joins",
-    listen: "none",
-    options: {},
-  };
-  const program = await lab.start("nodes/cluster", config, WORKERS + 1);
+  const program = await startJoiners(lab, contestant, WORKERS);
   return { sample: () => sample(program), close: () => program.close() };
 }
 

@@ -9,6 +9,7 @@ import { type CpuUse, cpuDuring } from "../lib/cpu.js";
 import type { Lab } from "../lib/lab.js";
 import type { AudienceReport } from "../load/audience.js";
 import type { NodeConfig } from "../nodes/config.js";
+import type { RawClientsConfig } from "../nodes/raw-clients.js";
 import type { Pace } from "../scenarios/emitter.js";
 import { differs, portsOf } from "./judge.js";
 
@@ -30,7 +31,24 @@ export interface Heard {
   readonly failures: string[];
 }
 
+const RAW = "raw-clients";
 const DRAIN_MS = 5_000;
+
+/** The control is one process: what it does costs the same in one or in many. */
+function startServer(lab: Lab, hall: Hall): Promise<RemoteProgram> {
+  if (hall.contestant.startsWith(RAW)) {
+    const config: RawClientsConfig = { joins: hall.contestant !== RAW };
+    return lab.start("nodes/raw-clients", config, 1);
+  }
+  const config: NodeConfig = {
+    setup: adapterSetup(hall.contestant, hall.redisPort),
+    workers: hall.workers,
+    scenario: "network",
+    listen: hall.listen,
+    options: {},
+  };
+  return lab.start("nodes/cluster", config, hall.workers + 1);
+}
 
 export class AudienceSession {
   readonly program: RemoteProgram;
@@ -49,14 +67,7 @@ export class AudienceSession {
   }
 
   static async open(lab: Lab, hall: Hall): Promise<AudienceSession> {
-    const config: NodeConfig = {
-      setup: adapterSetup(hall.contestant, hall.redisPort),
-      workers: hall.workers,
-      scenario: "network",
-      listen: hall.listen,
-      options: {},
-    };
-    const program = await lab.start("nodes/cluster", config, hall.workers + 1);
+    const program = await startServer(lab, hall);
     const load = await lab.start("nodes/load", {}, 1);
     const ports = portsOf(program);
     await load.worker(0).call("gather", ports, hall.clients);

@@ -1,5 +1,6 @@
 /** All benches, in the order in which they are run and reported. */
 import type { Bench } from "../lib/bench.js";
+import { adapterChurn } from "./adapter-churn.js";
 import { adapterClients } from "./adapter-clients.js";
 import { adapterFanout } from "./adapter-fanout.js";
 import { adapterFetch } from "./adapter-fetch.js";
@@ -10,12 +11,16 @@ import { adapterMillion } from "./adapter-million.js";
 import { adapterPaced } from "./adapter-paced.js";
 import { adapterPayload } from "./adapter-payload.js";
 import { adapterRooms } from "./adapter-rooms.js";
+import { clientMemory } from "./client-memory.js";
+import { hubGrowth } from "./hub-growth.js";
 import { metricsCost } from "./metrics-cost.js";
 import { recovery } from "./recovery.js";
 import { recoveryReturns } from "./recovery-returns.js";
 import { reload } from "./reload.js";
+import { startUp } from "./start-up.js";
 import { stickyConnect } from "./sticky-connect.js";
 import { stickyGet } from "./sticky-get.js";
+import { stickyListen } from "./sticky-listen.js";
 import { stickyMemory } from "./sticky-memory.js";
 import { stickyPolling } from "./sticky-polling.js";
 import { stickyRelay } from "./sticky-relay.js";
@@ -27,17 +32,22 @@ export const BENCHES: readonly Bench[] = [
   adapterPayload,
   adapterRooms,
   adapterJoins,
+  adapterChurn,
   adapterMillion,
   adapterFetch,
   adapterClients,
   adapterLatency,
+  hubGrowth,
   recovery,
   recoveryReturns,
   reload,
   stickyConnect,
+  stickyListen,
   stickyPolling,
   stickyRelay,
   stickyGet,
   stickyMemory,
   metricsCost,
+  clientMemory,
+  startUp,
 ];

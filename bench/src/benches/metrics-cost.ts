@@ -7,7 +7,7 @@
 import type { Bench, Case, Comparison } from "../lib/bench.js";
 import { openBroadcast, WARM_UP_MS, type Work } from "./broadcast-session.js";
 import { RouterSession } from "./router-session.js";
-import { sampleConnecting } from "./sticky-connect.js";
+import { sampleArrivals } from "./sticky-connect.js";
 
 const CONTESTANTS = ["holdfast", "holdfast-twin", "holdfast-collected", "holdfast-scraped"];
 /** More than that is no longer unmeasurable. */
@@ -43,7 +43,7 @@ const connections: Case = {
   open: async (lab, contestant) => {
     const session = await RouterSession.open(lab, contestant);
     return {
-      sample: () => sampleConnecting(session, CONNECTIONS, AT_ONCE),
+      sample: () => sampleArrivals(session, CONNECTIONS, AT_ONCE),
       close: () => session.close(),
     };
   },

@@ -65,6 +65,7 @@ const throughput: Case = {
   comparisons: [
     { measure: "perCpu", of: "holdfast-recovery", to: REDIS, atLeast: 3 },
     { measure: "perCpu", of: "holdfast-recovery", to: "holdfast" },
+    { measure: "primary", of: "holdfast-recovery", to: "holdfast", atMost: 2 },
     { measure: "rate", of: "holdfast-recovery", to: REDIS },
     { measure: "rate", of: "holdfast-recovery", to: "holdfast" },
   ],
@@ -162,6 +163,7 @@ export const recovery: Bench = {
     },
     { key: "rate", title: "deliveries per second", unit: "/s", better: "higher" },
     { key: "cluster", title: "CPU of the whole cluster per broadcast", unit: "µs", better: "lower" },
+    { key: "primary", title: "CPU of the primary per broadcast", unit: "µs", better: "lower" },
     { key: "redis", title: "CPU of Redis per broadcast", unit: "µs", better: "lower" },
     { key: "p50", title: "latency, p50", unit: "ms", better: "lower" },
     { key: "p99", title: "latency, p99", unit: "ms", better: "lower" },

@@ -2,7 +2,7 @@
  * One contestant as a router of connections, with a load generator beside it. Shared by the sticky benches.
  * Socket.IO's own adapter throughout, 3 workers. Runs in: the bench.
  */
-import type { RemoteProcess, RemoteProgram } from "@holdfast/harness";
+import { freePort, type RemoteProcess, type RemoteProgram } from "@holdfast/harness";
 import { routerSetup } from "../lib/contestants.js";
 import { type CpuUse, cpuDuring } from "../lib/cpu.js";
 import type { Lab } from "../lib/lab.js";
@@ -25,7 +25,14 @@ export class RouterSession {
   static async open(lab: Lab, contestant: string): Promise<RouterSession> {
     const setup = routerSetup(contestant);
     const workers = setup.router ? ROUTER_WORKERS : 1;
-    const config: NodeConfig = { setup, workers, scenario: "network", listen: "shared", options: {} };
+    const config: NodeConfig = {
+      setup,
+      workers,
+      scenario: "network",
+      listen: "shared",
+      ...(setup.port === "reuse-port" && { port: await freePort() }),
+      options: {},
+    };
     const program = await lab.start("nodes/cluster", config, setup.router ? workers + 1 : 1);
     const load = await lab.start("nodes/load", {}, 1);
     const [port = 0] = portsOf(program);

@@ -11,11 +11,8 @@ import { RouterSession } from "./router-session.js";
 /** As many as a load generator may open at once without running out of files. */
 const STORM_AT_ONCE = 5000;
 
-export async function sampleConnecting(
-  session: RouterSession,
-  count: number,
-  atOnce: number,
-): Promise<Sample> {
+/** One window of so many connections, and the CPU time that they cost. */
+export async function sampleArrivals(session: RouterSession, count: number, atOnce: number): Promise<Sample> {
   let arrivals: Arrivals | undefined;
   let left: string[] = [];
   const cpu = await session.measure(async () => {
@@ -50,7 +47,7 @@ function connecting(title: string, count: number, atOnce: number): Case {
     ],
     open: async (lab, contestant) => {
       const session = await RouterSession.open(lab, contestant);
-      return { sample: () => sampleConnecting(session, count, atOnce), close: () => session.close() };
+      return { sample: () => sampleArrivals(session, count, atOnce), close: () => session.close() };
     },
   };
 }

@@ -10,6 +10,10 @@ import { RouterSession } from "./router-session.js";
 
 const CLIENTS = 48;
 const WINDOW_MS = 1000;
+/** Of each worker, until its code is as hot as in a server that has run for a while. */
+const WARM_UP_REQUESTS = 8_000;
+/** The most that it may take, where the machine is busy. */
+const WARM_UP_MS = 10_000;
 
 async function sample(session: RouterSession): Promise<Sample> {
   let report: PollReport | undefined;
@@ -29,6 +33,16 @@ async function sample(session: RouterSession): Promise<Sample> {
   };
 }
 
+/** Where requests are spread over several processes, or the machine is busy, a window's worth is not enough. */
+async function warmUp(session: RouterSession): Promise<void> {
+  const { workers } = session.program;
+  const end = performance.now() + WARM_UP_MS;
+  let requests = 0;
+  while (requests < WARM_UP_REQUESTS * workers.length && performance.now() < end) {
+    requests += (await session.load.call<PollReport>("exchange", WINDOW_MS / 2)).requests;
+  }
+}
+
 function polling(title: string, shared: boolean, comparisons: readonly Comparison[]): Case {
   return {
     title,
@@ -37,6 +51,7 @@ function polling(title: string, shared: boolean, comparisons: readonly Compariso
     open: async (lab, contestant) => {
       const session = await RouterSession.open(lab, contestant);
       await session.load.call("gatherPollers", session.port, CLIENTS, shared);
+      await warmUp(session);
       return { sample: () => sample(session), close: () => session.close() };
     },
   };
@@ -49,6 +64,7 @@ export const stickyPolling: Bench = {
   method: [
     "3 workers; 48 clients in a process that is not counted, each with a poll waiting and a message on its way, which the server echoes; the next follows when it is back. GET and POST count alike.",
     "Own connections: each client keeps its connections, as a browser does. Shared pool: a request of any client takes the connection that became idle last, as a reverse proxy does.",
+    "Before the first window each worker has answered 8,000 requests, so that code is as hot as in a server that has run for a while.",
     "Every echo is checked against the message, every answer must be a 200.",
   ],
   measures: [
@@ -67,7 +83,7 @@ export const stickyPolling: Bench = {
     ]),
     polling("shared pool", true, [
       { of: "holdfast", to: "peer", measure: "rate", atLeast: 2.5 },
-      { of: "holdfast", to: "single", measure: "cluster" },
+      { of: "holdfast", to: "single", measure: "cluster", atMost: 1.7 },
       { of: "holdfast", to: "peer", measure: "cluster" },
     ]),
   ],

@@ -24,6 +24,7 @@ export const USAGE = `Usage: node bench/dist/index.js [names] [options]
   --json FILE      write all samples
   --help           list the benches
 
+Prints the machine, what has a limit and whether it is met, then all figures.
 Without names, --only and --case, docs/benchmarks.md and its charts are written anew.`;
 
 export function readArguments(argv: readonly string[]): Arguments {

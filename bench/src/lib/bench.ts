@@ -31,7 +31,8 @@ export interface Session {
 export interface Comparison {
   readonly measure: string;
   readonly of: string;
-  readonly to: string;
+  /** Without it, it is the figure of `of` itself that has a limit. */
+  readonly to?: string;
   /** The ratio must not be above `atMost` or below `atLeast`. */
   readonly atMost?: number;
   readonly atLeast?: number;

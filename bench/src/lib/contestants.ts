@@ -14,8 +14,10 @@ export interface Setup {
   /** Package of the router; "native" for node:cluster's own, null for one process without a cluster. */
   readonly router: string | null;
   readonly serialization: "json" | "advanced";
-  /** Options of the router's `setupPrimary()`. */
-  readonly routerOptions: object;
+  /** Options of the router's `setupPrimary()`; null where nobody calls it, so that the workers listen themselves. */
+  readonly routerOptions: object | null;
+  /** How workers that listen get at the port: by `node:cluster`'s round robin, its shared handle, or `reusePort`. */
+  readonly port: "round-robin" | "shared-handle" | "reuse-port";
   /** Options of `createAdapter()`. */
   readonly adapterOptions: object;
   /** Whether the hub has a Unix socket, as a hub process has it; it stays in the primary, whose CPU time is measured. */
@@ -35,6 +37,7 @@ const PLAIN: Setup = {
   router: "native",
   serialization: "json",
   routerOptions: {},
+  port: "round-robin",
   adapterOptions: {},
   hubSocket: false,
   recovery: false,
@@ -59,6 +62,9 @@ const ADAPTERS: Record<string, Setup> = {
   "redis-streams": { ...PLAIN, adapter: "@socket.io/redis-streams-adapter", recovery: true },
 };
 
+/** Workers that listen themselves. */
+const LISTENING: Setup = { ...PLAIN, router: "@holdfast/sticky", routerOptions: null };
+
 /** For router benches: Socket.IO's own adapter throughout, so that only the way of connections differs. */
 const ROUTERS: Record<string, Setup> = {
   holdfast: ROUTER,
@@ -73,6 +79,9 @@ const ROUTERS: Record<string, Setup> = {
   peer: { ...PLAIN, router: "@socket.io/sticky", serialization: "advanced" },
   native: PLAIN,
   single: { ...PLAIN, router: null },
+  "holdfast-shared-handle": { ...LISTENING, port: "shared-handle" },
+  "holdfast-round-robin": LISTENING,
+  "holdfast-reuse-port": { ...LISTENING, port: "reuse-port" },
 };
 
 /** @param redisPort where the Redis server of this contestant listens, if it has one */
@@ -101,6 +110,19 @@ export function routerSetup(contestant: string): Setup {
   return named(ROUTERS, contestant);
 }
 
+/** Both packages together, against Socket.IO alone. */
+const BOTH: Setup = { ...PLAIN, adapter: "@holdfast/adapter", router: "@holdfast/sticky" };
+const MEMORY: Record<string, Setup> = {
+  holdfast: BOTH,
+  "holdfast-recovery": { ...BOTH, recovery: true },
+  single: { ...PLAIN, router: null },
+  "single-recovery": { ...PLAIN, router: null, recovery: true },
+};
+
+export function memorySetup(contestant: string): Setup {
+  return named(MEMORY, contestant);
+}
+
 function named(table: Record<string, Setup>, contestant: string): Setup {
   const setup = table[contestant];
   if (!setup) throw new Error(`unknown contestant "${contestant}": ${Object.keys(table).join(", ")}`);
@@ -113,6 +135,15 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
   ["holdfast-no-interest", "`@holdfast/adapter` with `interest: false`: every broadcast to every worker"],
   ["holdfast-unix", "`@holdfast/adapter` over a Unix socket, the link of the hub process"],
   ["holdfast-hash", '`@holdfast/sticky` with `loadBalancingMethod: "hash"`'],
+  [
+    "holdfast-shared-handle",
+    "`@holdfast/sticky` without a router: the workers listen on the handle that they share (`cluster.SCHED_NONE`)",
+  ],
+  ["holdfast-round-robin", "the same with `node:cluster`'s round robin"],
+  [
+    "holdfast-reuse-port",
+    "the same with `reusePort` (Node.js 23.1 and later): each worker has a queue of its own",
+  ],
   [
     "peer",
     '`@socket.io/cluster-adapter` 0.3.0 or `@socket.io/sticky` 2.0.1, default options (the latter works only with `serialization: "advanced"`, so it has that)',
@@ -132,9 +163,18 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
     "`@socket.io/redis-streams-adapter` 0.3.1 with `connectionStateRecovery`, and a Redis server of its own on the same machine; its CPU time counts",
   ],
   ["raw", "the physical limit: a star of stdio pipes, the primary copies raw bytes to the other workers"],
+  [
+    "raw-clients",
+    "control: one process that writes prepared frames with `socket.write()`, one call a frame, and nothing else",
+  ],
+  [
+    "raw-clients-joined",
+    "the physical limit: the same, with the frames of a burst in one buffer and one call",
+  ],
   ["in-memory", "control: Socket.IO's own adapter, nothing leaves the process"],
   ["native", "control: node:cluster's own round robin, no stickiness"],
   ["single", "control: one process without a cluster"],
+  ["single-recovery", "the same with `connectionStateRecovery`, which Socket.IO keeps in the process"],
 ];
 
 /** Whether the two packages of this repository are built far enough to take part, and a Redis server is installed. */

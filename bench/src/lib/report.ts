@@ -6,7 +6,7 @@ import { describe, type Machine } from "./machine.js";
 import { spread } from "./stats.js";
 import { barChart } from "./svg.js";
 import { markdownTable, range } from "./table.js";
-import { limit, measureOf, valuesOf, verdicts } from "./verdicts.js";
+import { compared, limit, measureOf, valuesOf, verdicts } from "./verdicts.js";
 
 export interface Run {
   readonly results: readonly CaseResult[];
@@ -61,7 +61,7 @@ function ratios({ results }: Run): string {
       .map(({ comparison, measure, ratio, met }) => [
         `[${result.bench.name}](#${anchor(result.bench.title)}), ${result.case.title}`,
         measure.title,
-        `${comparison.of} / ${comparison.to}`,
+        compared(comparison),
         range(ratio),
         limit(comparison),
         met ? "yes" : "**no**",
@@ -92,8 +92,8 @@ function caseSection(result: CaseResult): string {
     unit ? `${title}, ${unit}` : title,
     ...entries.map((entry) => range(spread(valuesOf(entry, key)))),
   ]);
-  const compared = verdicts(result).map(({ comparison, measure, ratio }) => [
-    `${comparison.of} / ${comparison.to}`,
+  const comparisons = verdicts(result).map(({ comparison, measure, ratio }) => [
+    compared(comparison),
     measure.title,
     range(ratio),
     limit(comparison),
@@ -105,8 +105,8 @@ function caseSection(result: CaseResult): string {
   return [
     `### ${result.case.title}`,
     markdownTable([["", ...entries.map(({ contestant }) => contestant)], ...figures]),
-    ...(compared.length > 0
-      ? [markdownTable([["ratio", "of", "median (min–max)", "limit"], ...compared], "left")]
+    ...(comparisons.length > 0
+      ? [markdownTable([["ratio", "of", "median (min–max)", "limit"], ...comparisons], "left")]
       : []),
     ...(notes.length > 0 ? [notes.join("\n")] : []),
   ].join("\n\n");

@@ -1,10 +1,30 @@
-/** The one table that a run prints. Pure. */
+/** The two tables that a run prints. Pure. */
 import type { CaseResult } from "./bench.js";
 import { spread } from "./stats.js";
 import { number, range, textTable } from "./table.js";
-import { limit, valuesOf, verdicts } from "./verdicts.js";
+import { compared, limit, valuesOf, verdicts } from "./verdicts.js";
 
 const HEAD = ["bench", "case", "measure", "medians", "ratio", "median (min–max)", "limit", ""];
+
+const VERDICT_HEAD = ["", "bench", "case", "measure", "of", "median (min–max)", "limit"];
+
+/** Everything that has a limit, and whether it is kept; what could not be measured is not. */
+export function verdictTable(results: readonly CaseResult[]): string {
+  const rows = results.flatMap((result) =>
+    verdicts(result)
+      .filter(({ met }) => met !== undefined)
+      .map(({ comparison, measure, ratio, met }) => [
+        met ? "met" : "MISSED",
+        result.bench.name,
+        result.case.title,
+        measure.title,
+        compared(comparison),
+        range(ratio),
+        limit(comparison),
+      ]),
+  );
+  return rows.length === 0 ? "nothing here has a limit" : textTable([VERDICT_HEAD, ...rows]);
+}
 
 /** One row a measure, and one more for each further comparison of it; failures after their case. */
 export function summary(results: readonly CaseResult[]): string {
@@ -24,7 +44,7 @@ function rowsOf(result: CaseResult): string[][] {
     const ratios = judged
       .filter(({ comparison }) => comparison.measure === key)
       .map(({ comparison, ratio, met }) => [
-        `${comparison.of} / ${comparison.to}`,
+        compared(comparison),
         range(ratio),
         limit(comparison),
         met === undefined ? "" : met ? "met" : "MISSED",

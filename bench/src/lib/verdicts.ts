@@ -5,7 +5,7 @@ import { pairwise, type Spread, spread } from "./stats.js";
 export interface Verdict {
   readonly comparison: Comparison;
   readonly measure: Measure;
-  /** Median, minimum and maximum of the ratios of all pairs. */
+  /** Median, minimum and maximum of the ratios of all pairs, or of the figure where nothing is compared. */
   readonly ratio: Spread;
   /** Undefined where nothing is demanded. */
   readonly met: boolean | undefined;
@@ -25,9 +25,11 @@ export function valuesOf(entry: Entry, key: string): number[] {
 export function verdicts(result: CaseResult): Verdict[] {
   return result.case.comparisons.flatMap((comparison) => {
     const find = (name: string) => result.entries.find(({ contestant }) => contestant === name);
-    const [of, to] = [find(comparison.of), find(comparison.to)];
-    if (!of || !to) return [];
-    const ratio = spread(pairwise(valuesOf(of, comparison.measure), valuesOf(to, comparison.measure)));
+    const of = find(comparison.of);
+    const to = comparison.to === undefined ? undefined : find(comparison.to);
+    if (!of || (comparison.to !== undefined && !to)) return [];
+    const values = valuesOf(of, comparison.measure);
+    const ratio = spread(to ? pairwise(values, valuesOf(to, comparison.measure)) : values);
     return [
       {
         comparison,
@@ -40,9 +42,15 @@ export function verdicts(result: CaseResult): Verdict[] {
 }
 
 function isMet({ atMost, atLeast }: Comparison, ratio: number): boolean | undefined {
+  // What could not be measured, a ratio of NaN, has not been met.
   if (atMost !== undefined) return ratio <= atMost;
   if (atLeast !== undefined) return ratio >= atLeast;
   return undefined;
+}
+
+/** What is compared, in words. */
+export function compared({ of, to }: Comparison): string {
+  return to === undefined ? of : `${of} / ${to}`;
 }
 
 /** The limit of a comparison, in words; empty where there is none. */

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import type { CollectOptions } from "@holdfast/cluster/metrics";
 import { Agent, readConfig } from "@holdfast/harness";
 import { Server } from "socket.io";
+import { innerModule } from "../lib/inner-module.js";
 import { connectRedis } from "../lib/redis.js";
 import { USAGE_COMMANDS } from "../lib/usage.js";
 import type { NodeConfig, Scenario } from "./config.js";
@@ -31,6 +32,8 @@ const config = readConfig<NodeConfig>();
 const { setup } = config;
 const load = async (specifier: string) => (await import(specifier)) as ContestantModule;
 const adapter = setup.adapter ? await load(setup.adapter) : undefined;
+/** Whether the primary takes the connections and passes them on. */
+const isRouted = setup.router !== null && setup.router !== "native" && setup.routerOptions !== null;
 const router = setup.router && setup.router !== "native" ? await load(setup.router) : undefined;
 
 /** Of the primary's hub, where that has a socket. */
@@ -43,11 +46,13 @@ const httpServer = createServer({ keepAliveTimeout: 0 });
 const port = () => (httpServer.address() as AddressInfo | null)?.port ?? 0;
 
 if (setup.router && cluster.isPrimary) {
+  // Before the first worker: later it has no effect.
+  if (setup.port === "shared-handle") cluster.schedulingPolicy = cluster.SCHED_NONE;
   cluster.setupPrimary({ serialization: setup.serialization });
   const hub = hubPath ? await openHub(hubPath) : adapter?.setupPrimary?.();
   let routing: unknown;
-  if (router) {
-    routing = router.setupPrimary?.(httpServer, setup.routerOptions);
+  if (isRouted) {
+    routing = router?.setupPrimary?.(httpServer, setup.routerOptions);
     httpServer.listen(0, "127.0.0.1");
     await once(httpServer, "listening");
   }
@@ -72,8 +77,10 @@ if (setup.router && cluster.isPrimary) {
   router?.setupWorker(io);
   const index = cluster.worker?.id ?? 1;
   const commands = await start({ io, httpServer, agent, index, config });
-  if (config.listen !== "none" && !router) {
-    httpServer.listen({ port: 0, host: "127.0.0.1", exclusive: config.listen === "own", backlog: 4096 });
+  if (config.listen !== "none" && !isRouted) {
+    const reusePort = setup.port === "reuse-port";
+    const options = { host: "127.0.0.1", exclusive: config.listen === "own", backlog: 4096, reusePort };
+    httpServer.listen({ ...options, port: config.port ?? 0 });
     await once(httpServer, "listening");
   }
   agent.ready({ role: "worker", workerId: index, port: port() }, { ...USAGE_COMMANDS, ...commands });
@@ -81,12 +88,12 @@ if (setup.router && cluster.isPrimary) {
 
 /** What the hub process opens, here. */
 async function openHub(path: string): Promise<unknown> {
-  const inner = async <M>(file: string) =>
-    (await import(new URL(`../${file}`, import.meta.resolve("@holdfast/adapter")).href)) as M;
   const { HubProcess } =
-    await inner<typeof import("../../../packages/adapter/dist/host/hub-process.js")>("host/hub-process.js");
+    await innerModule<typeof import("../../../packages/adapter/dist/host/hub-process.js")>(
+      "host/hub-process.js",
+    );
   const { resolvePrimaryOptions } =
-    await inner<typeof import("../../../packages/adapter/dist/options.js")>("options.js");
+    await innerModule<typeof import("../../../packages/adapter/dist/options.js")>("options.js");
   const options = { ...resolvePrimaryOptions(), path, ownsDirectory: false, idleMs: 0 };
   return (await HubProcess.open(options)).handle;
 }

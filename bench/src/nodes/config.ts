@@ -11,6 +11,8 @@ export interface NodeConfig {
   readonly scenario: string;
   /** Where workers accept connections: on the port of the cluster, each on one of its own, or nowhere. */
   readonly listen: "shared" | "own" | "none";
+  /** Where workers listen that cannot be told by the primary: with `reusePort`. @default 0: the system chooses */
+  readonly port?: number;
   /** Whether the cluster goes on when a worker has ended. @default false: that ends the bench */
   readonly survives?: boolean;
   /** Options for the scenario. */

@@ -13,6 +13,11 @@ export interface Pace {
   readonly window: number;
   /** Events per second, each in its own turn; 0 for as many as possible. */
   readonly rate: number;
+  /**
+   * Whether emits come evenly, one a millisecond at most: one that is late is not made up for. Without it, the rate is
+   * kept, by two in a row if need be. @default false
+   */
+  readonly even?: boolean;
 }
 
 export class Emitter {
@@ -35,7 +40,8 @@ export class Emitter {
   async run(pace: Pace): Promise<{ emitted: number; last: number; seconds: number }> {
     const before = this.last;
     const start = performance.now();
-    await (pace.rate > 0 ? this.#steadily(pace, start) : this.#quickly(pace, start));
+    if (pace.even) await this.#evenly(pace, start);
+    else await (pace.rate > 0 ? this.#steadily(pace, start) : this.#quickly(pace, start));
     const seconds = (performance.now() - start) / 1000;
     return { emitted: this.last - before, last: this.last, seconds };
   }
@@ -81,6 +87,17 @@ export class Emitter {
         else setTimeout(turn, 1);
       };
       turn();
+    });
+  }
+
+  async #evenly({ ms, rate }: Pace, start: number): Promise<void> {
+    await new Promise<void>((done) => {
+      const timer = setInterval(() => {
+        this.#send(1);
+        if (performance.now() - start < ms) return;
+        clearInterval(timer);
+        done();
+      }, 1000 / rate);
     });
   }
 }

@@ -1,4 +1,4 @@
-/** Joins and leaves rooms as fast as the loop allows. Runs in: workers. */
+/** Joins and leaves rooms, as fast as the loop allows or at a pace. Runs in: workers. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Commands } from "@holdfast/harness";
 import type { WorkerContext } from "../nodes/config.js";
@@ -31,6 +31,28 @@ export async function start({ io, index }: WorkerContext): Promise<Commands> {
         done += perTurn;
       }
       return done;
+    },
+    /**
+     * Joins and leaves so many rooms in one turn, one turn each `everyMs`, for `ms`; the rooms of one turn are left in
+     * the next. @returns rooms joined and left
+     */
+    joinAndLeaveAtPace: async (perTurn: number, everyMs: number, ms: number) => {
+      const end = performance.now() + ms;
+      let turns = 0;
+      let before: string[] = [];
+      await new Promise<void>((done) => {
+        const timer = setInterval(() => {
+          const isOver = performance.now() >= end;
+          const rooms = isOver ? [] : names(`room of worker ${index}, turn ${turns++},`, perTurn);
+          for (const room of rooms) void socket.join(room);
+          for (const room of before) void socket.leave(room);
+          before = rooms;
+          if (!isOver) return;
+          clearInterval(timer);
+          done();
+        }, everyMs);
+      });
+      return turns * perTurn;
     },
     join: async (prefix: string, count: number, perTurn: number) => {
       const rooms = names(prefix, count);

@@ -12,7 +12,8 @@ import { stamp } from "./stamp.js";
 export const PLAIN_PATH = "/hello";
 export const PLAIN_BODY = "Hello, this is an answer without a session.";
 
-const FILLER = "x".repeat(74);
+/** What events carry besides their number and the time. */
+export const FILLER = "x".repeat(74);
 const SETTLE_MS = 20_000;
 
 export function start({ io, httpServer, agent }: WorkerContext): Commands {
@@ -36,5 +37,15 @@ export function start({ io, httpServer, agent }: WorkerContext): Commands {
       return io.engine.clientsCount;
     },
     clients: () => io.engine.clientsCount,
+    /** Has each client join `count` rooms out of `rooms`. */
+    joinEach: async (count: number, rooms: number) => {
+      let next = 0;
+      for (const socket of io.sockets.sockets.values()) {
+        const names = Array.from({ length: count }, () => `room ${next++ % rooms}`);
+        await socket.join(names);
+      }
+    },
+    /** Settles when the other side of the adapter knows what this worker has told it. */
+    told: () => io.of("/").adapter.serverCount(),
   };
 }
