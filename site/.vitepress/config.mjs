@@ -66,6 +66,7 @@ export default defineConfig({
           ["The adapter", "adapter"],
           ["Sticky sessions", "sticky"],
           ["Guarantees", "guarantees"],
+          ["Performance", "performance"],
           ["Benchmarks", "benchmarks"],
           ["Architecture", "architecture"],
           ["The wire protocol", "protocol"],

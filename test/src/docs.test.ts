@@ -116,6 +116,18 @@ test("CI runs on the oldest Node.js that is supported", () => {
   expect(withoutCode(read("README.md"))).toContain(`Node.js ${oldest} or later`);
 });
 
+test("docs/performance.md names benches that exist", () => {
+  const folder = "bench/src/benches";
+  const benches = readdirSync(join(ROOT, folder)).flatMap(
+    (file) => read(`${folder}/${file}`).match(/(?<=^ {2}name: ")[\w-]+(?=",$)/gm) ?? [],
+  );
+  const named = read("docs/performance.md").match(
+    /(?<=`)(?:adapter-\w+|client-\w+|hub-\w+|sticky-\w+|start-\w+|recovery)(?=`)/g,
+  );
+  expect(named?.filter((name) => !benches.includes(name))).toEqual([]);
+  expect(new Set(named).size).toBeGreaterThan(10);
+});
+
 describe("docs/protocol.md", () => {
   const page = read("docs/protocol.md");
 
