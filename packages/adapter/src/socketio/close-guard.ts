@@ -40,7 +40,7 @@ export function guardClose(connection: Connection, wait: Wait, maxMs: number): (
 function newGuard(connection: Connection, maxMs: number): Guard {
   const guard: Guard = { state: "open", waits: new Set(), close: () => {} };
   guards.set(connection, guard);
-  interceptClose(connection, (close) => {
+  interceptClose(connection, (_, close) => {
     guard.close = close;
     if (guard.state === "open") closeWhenWritten(guard, maxMs);
   });

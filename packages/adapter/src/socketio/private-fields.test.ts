@@ -176,7 +176,7 @@ test("recovery: when a socket counts as connected, who asks for a session, and w
   stop();
   privates.onClosed(connection, () => gone.push("closed"));
   let closeNow = () => {};
-  privates.interceptClose(connection, (close) => {
+  privates.interceptClose(connection, (_, close) => {
     closeNow = close;
   });
   socket.conn.close();

@@ -298,27 +298,44 @@ export function isOpen({ conn }: Socket): boolean {
   return conn.readyState === "open";
 }
 
-type Close = (discard?: boolean) => void;
+type Close = (this: unknown, discard?: boolean) => void;
+/** Is given what closes the connection then. */
+type OnClose = (connection: Connection, close: () => void) => void;
 
-/** The engine's own `close()` of connections where {@link interceptClose} is in between. */
-const ownClose = new WeakMap<object, Close>();
+/** What {@link interceptClose} has put its functions in front of. */
+const closeBehind = new WeakMap<Close, Close>();
 
-/** Puts `onClose` between whoever closes a connection that is open and the engine. It is given what closes it then. */
-export function interceptClose(connection: Connection, onClose: (close: () => void) => void): void {
-  const conn = connection as unknown as { readonly readyState: string; close: Close };
+/**
+ * Puts `onClose` between whoever closes a connection that is open and the engine.
+ * @param made keeps the functions that are put there: connections that have the same `onClose` share them, and the memory
+ */
+export function interceptClose(connection: Connection, onClose: OnClose, made?: WeakMap<Close, Close>): void {
+  const conn = connection as unknown as { close: Close };
   const { close } = conn;
-  if (!ownClose.has(conn)) ownClose.set(conn, close);
-  conn.close = (...args) => {
-    if (conn.readyState === "open") onClose(() => close.apply(conn, args));
-    else close.apply(conn, args);
-  };
+  let inBetween = made?.get(close);
+  if (!inBetween) {
+    inBetween = function (...args) {
+      const closed = this as Connection & { readonly readyState: string };
+      if (closed.readyState === "open") onClose(closed, () => close.apply(closed, args));
+      else close.apply(closed, args);
+    };
+    closeBehind.set(inBetween, close);
+    made?.set(close, inBetween);
+  }
+  conn.close = inBetween;
+}
+
+/** The engine's own. */
+function ownClose(conn: { readonly close: Close }): Close {
+  let { close } = conn;
+  for (let behind = closeBehind.get(close); behind; behind = closeBehind.get(close)) close = behind;
+  return close;
 }
 
 /** Closes the client's connection now, without waiting for what is still to be sent. */
 export function closeConnection({ conn }: Socket): void {
   try {
-    const close = ownClose.get(conn) ?? (conn as unknown as { close: Close }).close;
-    close.call(conn, true);
+    ownClose(conn as unknown as { close: Close }).call(conn, true);
   } catch (error) {
     // Listeners of the application run in here; the caller goes on.
     throwUncaught(error);

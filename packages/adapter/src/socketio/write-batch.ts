@@ -59,6 +59,8 @@ function release(): void {
 }
 
 const engines = new WeakSet<EngineServer>();
+/** One function for all connections. */
+const interceptors: Parameters<typeof interceptClose>[2] = new WeakMap();
 
 /**
  * From now on, several packets that the engine flushes to a WebSocket are one `writev`, and a connection that is
@@ -80,8 +82,10 @@ export function batchWritesOf(engine: EngineServer | undefined): void {
 }
 
 function releaseOnClose(connection: Connection): void {
-  interceptClose(connection, (close) => {
-    if (held.delete(connection) && isHeld(connection)) flushConnection(connection);
-    close();
-  });
+  interceptClose(connection, onClose, interceptors);
+}
+
+function onClose(connection: Connection, close: () => void): void {
+  if (held.delete(connection) && isHeld(connection)) flushConnection(connection);
+  close();
 }

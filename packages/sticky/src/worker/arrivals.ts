@@ -44,7 +44,6 @@ export class Arrivals {
     routed.accept(handle, head, (socket) => {
       if (peer) this.#peers.set(socket, peer);
       if (settled) this.#settled.add(socket);
-      socket.once("close", () => this.#counts.add("closed"));
     });
   }
 
@@ -55,7 +54,6 @@ export class Arrivals {
     this.#counts.add("received");
     if (peer) this.#peers.set(socket, peer);
     this.#settled.add(socket);
-    socket.once("close", () => this.#counts.add("closed"));
     return socket;
   }
 

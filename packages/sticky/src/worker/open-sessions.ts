@@ -21,7 +21,7 @@ interface Session {
     send(packets: { readonly type: "noop" }[]): void;
   };
   close(discard?: boolean): void;
-  once(event: "close", listener: () => void): unknown;
+  on(event: "close", listener: (this: Session) => void): unknown;
 }
 
 interface OpenSession {
@@ -35,15 +35,22 @@ export class OpenSessions {
   // open → closing: what is opened then is closed at once
   #state: "open" | "closing" = "open";
   #onEmpty: () => void = () => {};
+  /** One for all sessions: a closure for each would take memory. */
+  readonly #onClose: (this: Session) => void;
+
+  constructor() {
+    const sessions = this;
+    this.#onClose = function () {
+      sessions.#open.delete(this.id);
+      if (sessions.#open.size === 0) sessions.#onEmpty();
+    };
+  }
 
   /** Returns the function that ends it; those that are open are kept until their end. */
   watch(engine: Engine): () => void {
     const onConnection = (session: Session) => {
       this.#open.set(session.id, { session, requests: 0 });
-      session.once("close", () => {
-        this.#open.delete(session.id);
-        if (this.#open.size === 0) this.#onEmpty();
-      });
+      session.on("close", this.#onClose);
       if (this.#state === "closing") session.close();
     };
     engine.on("connection", onConnection);

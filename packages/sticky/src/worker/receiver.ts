@@ -218,10 +218,8 @@ export class Receiver {
         if (subscription.routed === routed && this.owners.isRouted) this.#sendReady(each);
       }
     });
-    routed.on("accepted", (socket) => {
-      this.#counts.add("accepted");
-      socket.once("close", () => this.#counts.add("ended"));
-    });
+    routed.on("accepted", () => this.#counts.add("accepted"));
+    routed.on("ended", (isBrought) => this.#counts.add(isBrought ? "closed" : "ended"));
     routed.on("closing", () => {
       for (const [each, subscription] of this.#subscriptions) {
         if (subscription.routed === routed) void this.#leave(each, subscription);

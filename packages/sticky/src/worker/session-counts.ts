@@ -16,7 +16,7 @@ import type { Engine } from "./session-marks.js";
 interface Session {
   readonly transport: { readonly name: string };
   on(event: "upgrade", listener: () => void): unknown;
-  once(event: "close", listener: (reason: string) => void): unknown;
+  on(event: "close", listener: (reason: string) => void): unknown;
 }
 
 export class SessionCounts {
@@ -25,9 +25,19 @@ export class SessionCounts {
   readonly #ended = zeros(SESSION_END_REASONS);
   #opened = 0;
   #upgraded = 0;
+  // One for all sessions: with closures of its own, each would take more memory than all the rest here.
+  readonly #onUpgrade: (this: Session) => void;
+  readonly #onClose: (this: Session, reason: string) => void;
 
   constructor(onChange: () => void) {
     this.#onChange = onChange;
+    const counts = this;
+    this.#onUpgrade = function () {
+      counts.#addUpgrade(this);
+    };
+    this.#onClose = function (reason) {
+      counts.#addEnd(this, reason);
+    };
   }
 
   /** Counts the sessions that an engine opens. Returns the function that ends it; those that are open are counted on. */
@@ -52,22 +62,25 @@ export class SessionCounts {
   }
 
   #add(session: Session): void {
-    let transport = transportOf(session);
     this.#opened++;
-    this.#open[transport]++;
+    this.#open[transportOf(session)]++;
     this.#onChange();
-    session.on("upgrade", () => {
-      this.#open[transport]--;
-      transport = transportOf(session);
-      this.#open[transport]++;
-      this.#upgraded++;
-      this.#onChange();
-    });
-    session.once("close", (reason: string) => {
-      this.#open[transport]--;
-      this.#ended[isReason(reason) ? reason : "other"]++;
-      this.#onChange();
-    });
+    session.on("upgrade", this.#onUpgrade);
+    session.on("close", this.#onClose);
+  }
+
+  #addUpgrade(session: Session): void {
+    // No other transport can be upgraded.
+    this.#open.polling--;
+    this.#open[transportOf(session)]++;
+    this.#upgraded++;
+    this.#onChange();
+  }
+
+  #addEnd(session: Session, reason: string): void {
+    this.#open[transportOf(session)]--;
+    this.#ended[isReason(reason) ? reason : "other"]++;
+    this.#onChange();
   }
 }
 

@@ -24,7 +24,9 @@ export interface WorkerServerEvents {
   /** There is no router: it listens itself, or nobody reaches it. */
   own: [];
   /** A connection has come that the router has not brought. */
-  accepted: [socket: Socket];
+  accepted: [];
+  /** A connection is closed. */
+  ended: [isBrought: boolean];
   /** The application closes it: it takes no more connections. */
   closing: [];
   /** It and all its connections are closed. */
@@ -55,6 +57,8 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly #sockets = new Set<Socket>();
   readonly #brought = new WeakSet<Socket>();
   readonly #attached = new Set<Attached>();
+  /** One for all connections: each closure, and each listener after the second, would take memory. */
+  readonly #onSocketClosed: (this: Socket) => void;
   // open → closing → closed
   #state: "open" | "closing" | "closed" = "open";
 
@@ -64,6 +68,11 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     // One for each Socket.IO server on it.
     this.setMaxListeners(0);
     this.server = server;
+    const worker = this;
+    this.#onSocketClosed = function () {
+      worker.#sockets.delete(this);
+      worker.emit("ended", worker.#brought.has(this));
+    };
     this.closed = new Promise((resolve) => void this.once("closed", resolve));
     this.#keepAlive = new KeepAlive(server);
     if (hasRouter) trackHttpConnections(server);
@@ -100,7 +109,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   /** @param head what was read of the connection */
   accept(handle: Handle, head: string, prepare: (socket: Socket) => void): void {
     const socket = adoptHandle(handle, this.server, CarriedSocket);
-    this.#brought.add(socket);
+    this.#add(socket, true);
     prepare(socket);
     this.server.emit("connection", socket);
     if (head.length > 0) socket.unshift(Buffer.from(head, "latin1"));
@@ -111,8 +120,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     const socket = adoptHandle(handle, this.server, CarriedSocket);
     // Until the session is up, nobody else listens.
     socket.on("error", () => {});
-    this.#brought.add(socket);
-    this.#onConnection(socket);
+    this.#add(socket, true);
     return socket;
   }
 
@@ -192,10 +200,15 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   }
 
   readonly #onConnection = (socket: Socket): void => {
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
-    if (!this.#brought.has(socket)) this.emit("accepted", socket);
+    if (!this.#brought.has(socket)) this.#add(socket, false);
   };
+
+  #add(socket: Socket, isBrought: boolean): void {
+    this.#sockets.add(socket);
+    if (isBrought) this.#brought.add(socket);
+    else this.emit("accepted");
+    socket.on("close", this.#onSocketClosed);
+  }
 
   #onClosing(): void {
     if (this.#state !== "open") return;
