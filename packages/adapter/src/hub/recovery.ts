@@ -7,6 +7,7 @@
  * agreement, so all such frames are read together.
  */
 import type { RecoveryStats } from "../stats.js";
+import { BytesMemo } from "../wire/bytes-memo.js";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
 import { FrameKind, frameFlags, frameKind, frameNamespace, SessionFlag } from "../wire/frame.js";
 import type { NamespaceKeys } from "../wire/room-key.js";
@@ -17,6 +18,7 @@ import { type RestoreLimits, RestoreRequests } from "./restore-requests.js";
 import type { Session } from "./session.js";
 import { FIRST_HANDLE, writeArriving, writeCut } from "./session-moves.js";
 import { Sessions } from "./sessions.js";
+import { SharedNames } from "./shared-names.js";
 import { type FoundSession, SharedSessions, type SharedSessionsOptions } from "./shared-sessions.js";
 import { Slices } from "./slices.js";
 
@@ -42,6 +44,8 @@ export class HubRecovery {
   readonly #journal: Journal;
   readonly #hooks: RecoveryHooks;
   readonly #sessions = new Sessions<HubMember>();
+  readonly #names = new SharedNames();
+  readonly #data = new BytesMemo();
   readonly #slices = new Slices();
   readonly #requests: RestoreRequests;
   /** Namespaces with recovery, by id, and the keys of their rooms. */
@@ -209,7 +213,8 @@ export class HubRecovery {
     const isWanted = known !== undefined && this.#requests.isWanted(known);
     const opened = isWanted ? undefined : this.#sessions.open(from, handle, { namespaceId, privateId, sid });
     if (!opened) return fence(from, namespaceId, handle);
-    opened.rooms = fields.names();
+    // The room of its own is named by the id that the session has already.
+    opened.rooms = fields.names((name) => (name === sid ? sid : this.#names.share(name)));
     this.#shared?.keep(opened, this.#durationOf(opened));
   }
 
@@ -217,7 +222,7 @@ export class HubRecovery {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     const joined = fields.u8() === 1;
-    for (const room of fields.names()) {
+    for (const room of fields.names(this.#names.share)) {
       if (joined) session.rooms.add(room);
       else session.rooms.delete(room);
     }
@@ -227,7 +232,7 @@ export class HubRecovery {
   #onSessionData(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
-    session.data = new Uint8Array(fields.rest());
+    session.data = this.#data.keep(fields.rest());
     this.#shared?.keep(session, this.#durationOf(session), "data");
   }
 
@@ -252,7 +257,7 @@ export class HubRecovery {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     this.#releaseClaim(session);
-    session.rooms = fields.names();
+    session.rooms = fields.names(this.#names.share);
     this.#sessions.settle(session);
     this.#shared?.keep(session, this.#durationOf(session), "rooms");
   }

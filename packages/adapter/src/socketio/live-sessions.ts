@@ -8,6 +8,7 @@
 import type { Socket } from "socket.io";
 import type { Room, SocketId } from "socket.io-adapter";
 import { HoldfastError, messageOf } from "../errors.js";
+import { BytesMemo } from "../wire/bytes-memo.js";
 import { packValue } from "../wire/values.js";
 import { onMessage, privateIdOf } from "./private-fields.js";
 import type { RecoveryPort } from "./recovery-port.js";
@@ -30,8 +31,8 @@ interface LiveSession {
   readonly socket: Socket;
   /** `socket.data` as the hub has it. */
   told: Uint8Array;
-  /** What of it cannot be kept. */
-  readonly refused: ToldOnce;
+  /** What of it cannot be kept; mostly nothing. */
+  refused: ToldOnce | undefined;
   /** Stops listening to the connection. */
   readonly release: () => void;
 }
@@ -41,6 +42,7 @@ export class LiveSessions {
   readonly #onError: (error: HoldfastError) => void;
   readonly #bySid = new Map<SocketId, LiveSession>();
   readonly #byHandle = new Map<number, LiveSession>();
+  readonly #data = new BytesMemo();
   /** Those that have been put down as fresh, and as touched, since these were looked at. */
   #fresh: LiveSession[] = [];
   #touched: LiveSession[] = [];
@@ -146,7 +148,7 @@ export class LiveSessions {
       handle,
       socket,
       told,
-      refused: new ToldOnce(),
+      refused: undefined,
       release: onMessage(socket, () => this.#touch(session)),
     };
     this.#bySid.set(socket.id, session);
@@ -199,7 +201,7 @@ export class LiveSessions {
   #snapshot(session: LiveSession, read: () => unknown): void {
     const bytes = this.#encode(session, read);
     if (Buffer.compare(bytes, session.told) === 0) return;
-    session.told = bytes;
+    session.told = this.#data.keep(bytes);
     this.#tell(session);
   }
 
@@ -240,6 +242,7 @@ export class LiveSessions {
   }
 
   #refuse(session: LiveSession, what: string, cause: unknown): void {
+    session.refused ??= new ToldOnce();
     if (!session.refused.isNew(what)) return;
     const code = cause instanceof HoldfastError ? cause.code : "HOLDFAST_ERR_UNSERIALIZABLE";
     const message = `socket.${what} of socket ${session.socket.id} cannot be kept for the client's return: `;

@@ -179,10 +179,16 @@ export class FieldReader {
     return true;
   }
 
-  /** Names of rooms; each is what it was at the sender, as its type need not say. */
-  names(): Set<string> {
+  /**
+   * Names of rooms; each is what it was at the sender, as its type need not say.
+   * @param share gives the string to keep for one that was read
+   */
+  names(share?: (name: string) => string): Set<string> {
     const names = new Set<string>();
-    for (let count = this.u32(); count > 0; count--) names.add(this.#name());
+    for (let count = this.u32(); count > 0; count--) {
+      const name = this.#name();
+      names.add(share ? share(name) : name);
+    }
     return names;
   }
 
