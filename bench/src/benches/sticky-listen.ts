@@ -15,7 +15,13 @@ const LISTENING = ["holdfast-shared-handle", "holdfast-round-robin"];
 /** Before Node.js 23.1 the option is ignored, and the second worker finds the port taken. */
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 const HAS_REUSE_PORT = process.platform === "linux" && (major > 23 || (major === 23 && minor >= 1));
-const CONTESTANTS = [...LISTENING, ...(HAS_REUSE_PORT ? ["holdfast-reuse-port"] : []), "holdfast", "single"];
+const CONTESTANTS = [
+  ...LISTENING,
+  ...(HAS_REUSE_PORT ? ["holdfast-reuse-port"] : []),
+  "holdfast",
+  "native-shared-handle",
+  "single",
+];
 
 export const stickyListen: Bench = {
   name: "sticky-listen",
@@ -34,6 +40,8 @@ export const stickyListen: Bench = {
       contestants: CONTESTANTS,
       comparisons: [
         { of: "holdfast-shared-handle", to: "single", measure: "cluster", atMost: 1.25 },
+        { of: "holdfast-shared-handle", to: "native-shared-handle", measure: "cluster" },
+        { of: "native-shared-handle", to: "single", measure: "cluster" },
         { of: "holdfast-round-robin", to: "single", measure: "cluster" },
         { of: "holdfast-reuse-port", to: "single", measure: "cluster", atMost: 1.25 },
         { of: "holdfast", to: "single", measure: "cluster" },

@@ -79,6 +79,7 @@ const ROUTERS: Record<string, Setup> = {
   peer: { ...PLAIN, router: "@socket.io/sticky", serialization: "advanced" },
   native: PLAIN,
   single: { ...PLAIN, router: null },
+  "native-shared-handle": { ...PLAIN, port: "shared-handle" },
   "holdfast-shared-handle": { ...LISTENING, port: "shared-handle" },
   "holdfast-round-robin": LISTENING,
   "holdfast-reuse-port": { ...LISTENING, port: "reuse-port" },
@@ -173,6 +174,7 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
   ],
   ["in-memory", "control: Socket.IO's own adapter, nothing leaves the process"],
   ["native", "control: node:cluster's own round robin, no stickiness"],
+  ["native-shared-handle", "control: node:cluster's shared handle, no stickiness"],
   ["single", "control: one process without a cluster"],
   ["single-recovery", "the same with `connectionStateRecovery`, which Socket.IO keeps in the process"],
 ];
