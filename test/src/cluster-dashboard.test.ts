@@ -81,7 +81,7 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
     [{ incident: "blocked-worker" }, "Worker 2: its event loop has stood still for 14 s.", "Restart it"],
     [
       { incident: "crash-loop" },
-      'Worker 1: it has crashed 6 times in a row with "Error: connect ECONNREFUSED 10.0.3.12:5432", and is started ' +
+      'Worker 1: it has crashed 6 times in a row, at last with "Error: connect ECONNREFUSED 10.0.3.12:5432", and is started ' +
         "again soon.",
       "mend what fails, then reload",
     ],

@@ -71,7 +71,7 @@ const CRASHED = {
 test("whoever looks at a crash loop reads how often, why, and what to do", () => {
   const { summary, advice } = judgeWorker(evidence({ state: "waiting", crashes: 4, lastExit: CRASHED }));
   expect(summary).toBe(
-    'It has crashed 4 times in a row with "Error: connect ECONNREFUSED 10.0.3.12:5432", and is started again soon.',
+    'It has crashed 4 times in a row, at last with "Error: connect ECONNREFUSED 10.0.3.12:5432", and is started again soon.',
   );
   expect(advice).toMatch(/mend what fails, then reload\.$/);
 });
@@ -88,7 +88,7 @@ test("between two crashes it is not well, whatever it is doing", () => {
 test("a crash without a word is told by how the process has ended", () => {
   const lastExit = { ...CRASHED, lastWords: "", signal: "SIGSEGV", code: null } as const;
   expect(judgeWorker(evidence({ state: "given-up", crashes: 10, lastExit })).summary).toBe(
-    "It has crashed 10 times in a row with SIGSEGV, and is not started again until a reload.",
+    "It has crashed 10 times in a row, at last with SIGSEGV, and is not started again until a reload.",
   );
 });
 

@@ -64,7 +64,7 @@ function judgeCrashed(
   };
 }
 
-const inARow = (crashes: number) => ` ${crashes} times in a row`;
+const inARow = (crashes: number) => ` ${crashes} times in a row, at last`;
 
 /** With what a worker has ended. */
 function causeOf(exit: SlotStatus["lastExit"]): string {

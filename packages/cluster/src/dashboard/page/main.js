@@ -60,7 +60,7 @@ function drawVerdict({ health, summary, advice, since, slot, totals, startedAt, 
   say(
     byId("facts"),
     `${here}${totals.workersReady} of ${some(totals.workers, "worker")} ready · ${some(totals.clients, "client")} · ` +
-      `${count(totals.deliveriesPerSecond)} messages/s · up for ${duration(at - startedAt)}` +
+      `up for ${duration(at - startedAt)}` +
       (elsewhere > 0 ? ` · with ${some(elsewhere, "other host")}` : ""),
   );
   set(byId("verdict"), { "data-spoken": HEALTHS[health] });
