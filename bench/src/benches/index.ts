@@ -16,7 +16,6 @@ import { hubGrowth } from "./hub-growth.js";
 import { metricsCost } from "./metrics-cost.js";
 import { recovery } from "./recovery.js";
 import { recoveryReturns } from "./recovery-returns.js";
-import { reload } from "./reload.js";
 import { startUp } from "./start-up.js";
 import { stickyConnect } from "./sticky-connect.js";
 import { stickyGet } from "./sticky-get.js";
@@ -40,7 +39,6 @@ export const BENCHES: readonly Bench[] = [
   hubGrowth,
   recovery,
   recoveryReturns,
-  reload,
   stickyConnect,
   stickyListen,
   stickyPolling,
