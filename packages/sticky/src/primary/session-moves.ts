@@ -12,7 +12,6 @@
 import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
-import type { Holders } from "../holders.js";
 import type { MoveStats } from "../stats.js";
 import type { Peer } from "../wire/messages.js";
 import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js";
@@ -97,7 +96,7 @@ export class SessionMoves {
   /** By what their sources call them. */
   readonly #bySource = new Map<string, Move>();
   readonly #totals = MoveTotals.get();
-  readonly #holders: Holders = sessionHolders();
+  readonly #holders = sessionHolders();
   readonly #announcements: Announcements;
   #lastId = 0;
 
@@ -113,15 +112,12 @@ export class SessionMoves {
 
   /** Whether a worker is giving its sessions to one that their requests follow. */
   isGiving(worker: number): boolean {
-    for (const { source, heir } of this.#tasks.values())
-      if (source === worker && heir !== NO_OWNER) return true;
-    return false;
+    return [...this.#tasks.values()].some(({ source, heir }) => source === worker && heir !== NO_OWNER);
   }
 
   /** Whether a worker is a successor of one that moves sessions. */
   isGetting(worker: number): boolean {
-    for (const { successors } of this.#tasks.values()) if (successors.includes(worker)) return true;
-    return false;
+    return [...this.#tasks.values()].some(({ successors }) => successors.includes(worker));
   }
 
   /** Whether a worker has given all its sessions away. */

@@ -66,22 +66,21 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
       if (sessionId !== undefined) host.onRequest(sessionId, response);
       handleRequest.call(engine, request, response);
     };
-    const tried = new Set<number>();
-    const relay = (owner: Owner) => {
+    const relay = (owner: Owner, tried: Set<number>) => {
       owner.relay.request(owner.number, name, request, response, (isWhole) => {
         tried.add(owner.number);
         if (!isWhole || tried.size === MAX_TRIED) return here();
         const release = holdEnd(request, response);
         void host.ownerAfter(owner, isRelayed(request.socket), tried).then((next) => {
           if (response.destroyed) return;
-          if (next) relay(next);
+          if (next) relay(next, tried);
           else here();
           release();
         });
       });
     };
     const owner = ownerOf(sessionId, request.socket);
-    if (owner) return relay(owner);
+    if (owner) return relay(owner, new Set());
     if (sessionId !== undefined && request.method === "GET" && isRelayed(request.socket)) {
       const release = whenLeaving(request.socket, () => host.endPoll(sessionId));
       response.once("close", release);
@@ -96,12 +95,13 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     sessionId: string | undefined,
   ) => {
     const here = () => handleUpgrade.call(engine, request, socket, head);
-    const tried = new Set<number>();
-    const relay = (owner: Owner) => {
+    const relay = (owner: Owner, tried: Set<number>) => {
       owner.relay.upgrade(owner.number, name, request, socket, head, () => {
         tried.add(owner.number);
         if (tried.size === MAX_TRIED) return here();
-        void host.ownerAfter(owner, isRelayed(socket), tried).then((next) => (next ? relay(next) : here()));
+        void host
+          .ownerAfter(owner, isRelayed(socket), tried)
+          .then((next) => (next ? relay(next, tried) : here()));
       });
     };
     const owner = ownerOf(sessionId, socket);
@@ -110,7 +110,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
       const text = writeHead(request);
       if (text && host.move(socket, name, owner.number, text + head.toString("latin1"))) return;
     }
-    relay(owner);
+    relay(owner, new Set());
   };
 
   /** Settles when it is known where the session is; `undefined` if it is. */
