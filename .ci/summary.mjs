@@ -1,9 +1,9 @@
 /**
  * Sums up vitest's JSON reports: names what failed or was skipped, ends with the line "N passed, N failed".
  * A skipped test counts as failed: in CI nothing has a reason to be skipped.
- * Usage: node .ci/summary.mjs <exit code of the tests> <report ...>
+ * Usage: node .ci/summary.mjs <exit code of the tests> <report ...>, also for runs that made no report
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 
 const MAX_REASON_LINES = 12;
@@ -15,7 +15,9 @@ let passed = 0;
 
 for (const path of paths) {
   const run = basename(path, ".json");
-  for (const { name, status, message, assertionResults } of readReport(path)) {
+  const results = readReport(path);
+  if (results === undefined) faults.push(`FAILED ${run}: no test has run, since something before them failed`);
+  for (const { name, status, message, assertionResults } of results ?? []) {
     if (status === "failed" && assertionResults.length === 0)
       faults.push(`FAILED ${run}: ${name}: ${message}`);
     for (const test of assertionResults) {
@@ -44,9 +46,6 @@ function reasonOf({ failureMessages }) {
 
 /** No report means that the build or the linter stopped the run before its tests. */
 function readReport(path) {
-  try {
-    return JSON.parse(readFileSync(path, "utf8")).testResults;
-  } catch {
-    return [];
-  }
+  if (!existsSync(path)) return undefined;
+  return JSON.parse(readFileSync(path, "utf8")).testResults;
 }
