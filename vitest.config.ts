@@ -5,9 +5,17 @@ import { SkipsReporter } from "./harness/dist/skips-reporter.js";
 const report = process.env.HOLDFAST_TEST_REPORT;
 // Minutes of load, for who asks for it: not part of the suite, so not skipped in it either.
 const long = process.env.HOLDFAST_LONG === "1" ? ["test/src/**/*.long.ts"] : [];
-// What needs other tools and versions from the registry: a run of its own, `npm run test:wide`.
+// What needs other tools and versions from the registry, and the whole numbers of what the suite runs in short.
 const wide = process.env.HOLDFAST_WIDE === "1";
 const timeout = wide ? 600_000 : 60_000;
+const WIDE = [
+  "test/src/wide/**/*.wide.ts",
+  "test/src/adapter-{backpressure,failure,flow}.test.ts",
+  "test/src/{recovery-workload,sticky-hostile,sticky-storm}.test.ts",
+];
+const WIDE_UNITS = ["packages/sticky/src/primary/fuzz.test.ts"];
+
+const limits = { testTimeout: timeout, hookTimeout: timeout, allowOnly: false };
 
 export default defineConfig({
   test: {
@@ -16,19 +24,25 @@ export default defineConfig({
       new SkipsReporter(),
       ...(report ? [["json", { outputFile: report }] as [string, object]] : []),
     ],
-    include: wide
-      ? [
-          "test/src/wide/**/*.wide.ts",
-          "test/src/adapter-{backpressure,failure,flow}.test.ts",
-          "test/src/sticky-storm.test.ts",
-        ]
-      : ["packages/*/src/**/*.test.ts", "test/src/**/*.test.ts", ...long],
     // Cluster tests wait more than they compute, and fork four workers each: three files at once keep two cores busy, and
     // more would only measure the scheduler.
     maxWorkers: 3,
     pool: "forks",
-    testTimeout: timeout,
-    hookTimeout: timeout,
-    allowOnly: false,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "units",
+          include: wide ? WIDE_UNITS : ["packages/*/src/**/*.test.ts"],
+          // Loading the packages anew for each file takes as long as the tests.
+          isolate: false,
+          ...limits,
+        },
+      },
+      {
+        extends: true,
+        test: { name: "clusters", include: wide ? WIDE : ["test/src/**/*.test.ts", ...long], ...limits },
+      },
+    ],
   },
 });

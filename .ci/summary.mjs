@@ -16,7 +16,8 @@ let passed = 0;
 for (const path of paths) {
   const run = basename(path, ".json");
   const results = readReport(path);
-  if (results === undefined) faults.push(`FAILED ${run}: no test has run, since something before them failed`);
+  if (results === undefined)
+    faults.push(`FAILED ${run}: no test has run, since something before them failed`);
   for (const { name, status, message, assertionResults } of results ?? []) {
     if (status === "failed" && assertionResults.length === 0)
       faults.push(`FAILED ${run}: ${name}: ${message}`);

@@ -1,9 +1,10 @@
 /** The recovery workload in short; `npm run workload` runs the long one. */
 import { expect, test } from "vitest";
 import { check, recoveredShare } from "./harness/history-check.js";
+import { LINKS } from "./harness/links.js";
 import { runWorkload } from "./workloads/recovery-workload.js";
 
-test.each(["pipe", "unix"] as const)(
+test.each(LINKS)(
   "over %s, no message is lost, doubled or reordered while connections drop and workers are killed",
   async (link) => {
     const result = await runWorkload({
@@ -23,10 +24,10 @@ test.each(["pipe", "unix"] as const)(
     expect(of).toBeGreaterThan(50);
     expect(recovered / of).toBeGreaterThanOrEqual(0.99);
   },
-  120_000,
+  300_000,
 );
 
-test.each(["pipe", "unix"] as const)(
+test.each(LINKS)(
   "over %s, nor while workers are cut off and taken back, in the middle of their clients' return",
   async (link) => {
     const result = await runWorkload({
@@ -47,5 +48,5 @@ test.each(["pipe", "unix"] as const)(
     expect(of).toBeGreaterThan(50);
     expect(recovered / of).toBeGreaterThanOrEqual(0.99);
   },
-  120_000,
+  300_000,
 );
