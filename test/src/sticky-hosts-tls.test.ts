@@ -1,10 +1,10 @@
 /** TLS between hosts: certificates that are checked in both directions, and what is told where they do not fit. */
 import { createPrivateKey } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
-import { findRedisServer, httpRequest, RawSocket, RedisServer } from "@holdfast/harness";
+import { findRedisServer, httpRequest, RawSocket, RedisServer, within } from "@holdfast/harness";
 import type { HostTlsOptions, PrimaryStats } from "@holdfast/sticky";
 import { afterEach, describe, expect, test } from "vitest";
 import {
@@ -13,6 +13,7 @@ import {
   type HostIdentity,
 } from "../../packages/sticky/dist/hosts/host-call.js";
 import { hostTls } from "../../packages/sticky/dist/hosts/host-tls.js";
+import { HostHandshakes } from "../../packages/sticky/dist/primary/host-handshakes.js";
 import { HostPort } from "../../packages/sticky/dist/primary/host-port.js";
 import { resolveHostTls } from "../../packages/sticky/dist/primary/resolve-host-tls.js";
 import { encodeGreeting, proofKey } from "../../packages/sticky/dist/wire/host-proof.js";
@@ -172,6 +173,32 @@ describe("a host port", () => {
     expect(where.hostPort.strangers).toBeGreaterThan(2);
     where.hostPort.close();
     await Promise.all(silent.map(({ closed }) => closed));
+  });
+
+  test("a handshake that is not finished in time is ended, also if bytes keep coming", async () => {
+    const credentials = resolveHostTls(ADDRESS, LOOPBACK);
+    if (!credentials) throw new Error("none");
+    let failed = 0;
+    let tell = () => {};
+    const told = new Promise<void>((resolve) => {
+      tell = resolve;
+    });
+    const handshakes = new HostHandshakes(credentials, 2, 100, {
+      onSecure: () => {},
+      onFailed: () => {
+        if (++failed === 2) tell();
+      },
+    });
+    const server = createServer((socket) => handshakes.add(socket)).listen(0, LOOPBACK);
+    await once(server, "listening");
+    ends.push(() => server.close());
+    const where = { host: LOOPBACK, port: (server.address() as AddressInfo).port };
+    const [silent, slow] = await Promise.all([RawSocket.open(where), RawSocket.open(where)]);
+    // The head of a record, and then a byte of it now and then.
+    slow.write(Buffer.from([0x16, 3, 1, 2, 0]));
+    const more = setInterval(() => slow.write(Buffer.of(1)), 20);
+    ends.push(() => clearInterval(more));
+    await within(Promise.all([silent.closed, slow.closed, told]), "the end of both");
   });
 });
 

@@ -16,15 +16,25 @@ export interface HostHandshakesEvents {
   onFailed(address: string | undefined, why: string): void;
 }
 
+interface Handshake {
+  readonly socket: Socket;
+  readonly deadline: NodeJS.Timeout;
+}
+
 export class HostHandshakes {
   readonly #server: TlsServer;
   readonly #max: number;
+  readonly #timeoutMs: number;
   /** By address and port of the other side; the oldest first. */
-  readonly #pending = new Map<string, Socket>();
+  readonly #pending = new Map<string, Handshake>();
 
-  /** @param max how many there may be at a time: for each one more, the oldest is closed */
+  /**
+   * @param max how many there may be at a time: for each one more, the oldest is closed
+   * @param timeoutMs how long one may take, whatever comes meanwhile
+   */
   constructor(credentials: HostCredentials, max: number, timeoutMs: number, events: HostHandshakesEvents) {
     this.#max = max;
+    this.#timeoutMs = timeoutMs;
     const { key, cert, ca, passphrase, servername } = credentials;
     this.#server = createServer({
       ...{ key, cert, ca: [...ca], passphrase },
@@ -32,10 +42,9 @@ export class HostHandshakes {
       rejectUnauthorized: false,
       minVersion: MIN_TLS_VERSION,
       allowHalfOpen: true,
-      handshakeTimeout: timeoutMs,
     });
     this.#server.on("secureConnection", (socket) => {
-      this.#pending.delete(placeOf(socket));
+      this.#forget(placeOf(socket));
       events.onSecure(socket, mistrustOf(socket, servername));
     });
     this.#server.on("tlsClientError", ({ message }, { remoteAddress }) => {
@@ -45,19 +54,27 @@ export class HostHandshakes {
 
   add(socket: Socket): void {
     const [oldest] = this.#pending.values();
-    if (this.#pending.size >= this.#max) oldest?.destroy();
+    if (this.#pending.size >= this.#max) oldest?.socket.destroy();
     const place = placeOf(socket);
-    this.#pending.set(place, socket);
+    // The server's own timeout begins anew with each byte, and closes nothing.
+    const deadline = setTimeout(() => socket.destroy(), this.#timeoutMs).unref();
+    this.#pending.set(place, { socket, deadline });
     socket
       .on("error", () => {})
       .once("close", () => {
-        if (this.#pending.get(place) === socket) this.#pending.delete(place);
+        if (this.#pending.get(place)?.socket === socket) this.#forget(place);
+        clearTimeout(deadline);
       });
     this.#server.emit("connection", socket);
   }
 
   close(): void {
-    for (const socket of [...this.#pending.values()]) socket.destroy();
+    for (const { socket } of [...this.#pending.values()]) socket.destroy();
+  }
+
+  #forget(place: string): void {
+    clearTimeout(this.#pending.get(place)?.deadline);
+    this.#pending.delete(place);
   }
 }
 
