@@ -39,6 +39,7 @@ async function endHosts(): Promise<void> {
 describe.skipIf(!hasRedis)("two hosts", () => {
   beforeAll(async () => {
     await startHosts({
+      hubOptions: { maxMessageBytes: 2 ** 20 },
       setUpWorker: ({ io }) => void io.on("sum", (value, answer) => answer(value + 1)),
     });
   }, 180_000);
@@ -138,6 +139,17 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await Promise.all([last, gone]);
     expect([a.received("rest"), b.received("rest"), a.received("last")]).toEqual([[], [[]], []]);
     expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);
+  });
+
+  test("what is larger than hosts allow themselves arrives, and so does what follows", async () => {
+    const emitter = createEmitter({ url: redis.url, app: "test" });
+    const all = await Promise.all([one.a, two.b].map((worker) => clients.connectTo(worker)));
+    const got = all.map((client) => client.next("then"));
+    emitter.emit("large", "x".repeat(2 ** 20));
+    emitter.emit("then");
+    await Promise.all(got);
+    expect(all.map((client) => client.received("large").length)).toEqual([1, 1]);
+    await emitter.close();
   });
 
   test("a host's statistics tell of the others, and of the way to them", async () => {

@@ -82,7 +82,8 @@ export interface PrimaryOptions {
    */
   stallTimeout?: number;
   /**
-   * The largest message between workers. Bytes, integer, 65536–`maxBacklogBytes`.
+   * The largest message that workers of this host send. What comes from other hosts may be larger, if it may be there.
+   * Bytes, integer, 65536–`maxBacklogBytes`.
    * @default 33554432 (32 MiB), or `maxBacklogBytes` if that is less
    */
   maxMessageBytes?: number;

@@ -28,8 +28,8 @@ export function joinWithin(hub: Hub, member: Member, workerId: number): LocalWay
     return fromHub;
   });
   let toHub: LocalLink | undefined;
-  const { limits, roomSeed } = hub;
-  member.join({ member: hubMember.id, ...limits, roomSeed }, (events) => {
+  const { limits, roomSeed, backplane } = hub;
+  member.join({ member: hubMember.id, ...limits, roomSeed, backplane }, (events) => {
     toHub = new LocalLink(events);
     if (fromHub) LocalLink.connect(fromHub, toHub);
     return toHub;

@@ -113,6 +113,7 @@ class Worker {
       roomSeed: hub.roomSeed,
       maxMessageBytes: MIB,
       maxBacklogBytes,
+      backplane: "",
     };
     this.#member.join(admission, (events) => {
       this.#events = events;

@@ -11,12 +11,21 @@ import { Backlog } from "./backlog.js";
 import { Outgoing } from "./outgoing.js";
 import { SignOfLife } from "./sign-of-life.js";
 
+/**
+ * How large what other hosts send may be: they may allow more than this one does, and Redis takes nothing that is larger.
+ * Text that somebody else writes to the link still shows: read as a length, it is more than this.
+ */
+const MAX_FOREIGN_BYTES = 2 ** 29 - 1;
+
 /** What the hub says to a member that it admits. */
 export interface Admission {
   /** The member's id in the hub. */
   readonly member: number;
+  /** For what is sent from here. */
   readonly maxMessageBytes: number;
   readonly maxBacklogBytes: number;
+  /** Names what joins the hub with those of other hosts; "" if nothing does. */
+  readonly backplane: string;
   /** What the hub's room keys are made with. */
   readonly roomSeed: string;
 }
@@ -31,6 +40,11 @@ export interface HubLinkEvents {
   onFlush(): void;
   /** Gets the work on each chunk of frames to do, so that what it leads to can be put together. */
   workOff(work: () => void): void;
+}
+
+/** Of those that the hub sends. */
+function longestFrame({ maxMessageBytes, backplane }: Admission): number {
+  return backplane === "" ? maxMessageBytes : Math.max(maxMessageBytes, MAX_FOREIGN_BYTES);
 }
 
 export class HubLink {
@@ -52,7 +66,7 @@ export class HubLink {
       events.onFrame(buffer, start, end);
       signOfLife.step();
     };
-    const reader = new FrameReader(onFrame, admission.maxMessageBytes);
+    const reader = new FrameReader(onFrame, longestFrame(admission));
     this.#link = makeLink({
       onChunk: (chunk) => {
         signOfLife.begin(chunk.length);
