@@ -1,5 +1,5 @@
 /** Members and a hub's path that will not do: each is told with a code and what to do, and nothing hangs. */
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -235,6 +235,40 @@ describe("the rendezvous directory", () => {
       await cluster.close();
     } finally {
       await runProgram("umount", [directory]);
+    }
+  });
+
+  test("where there is room for files and not for what is in them: told, nothing is left, tried again", async (context) => {
+    const mounted = await runProgram("mount", ["-t", "tmpfs", "-o", "size=4k", "tmpfs", directory]).catch(
+      () => undefined,
+    );
+    if (mounted?.code !== 0) return context.skip("tmpfs cannot be mounted here; run as root");
+    const large = join(directory, "large");
+    try {
+      writeFileSync(large, Buffer.alloc(4_096));
+      const cluster = await start({ env: pm2("app"), workers: 1 });
+      const [code, message] = await told(cluster);
+      expect(code).toBe("HOLDFAST_ERR_HUB_PATH");
+      expect(message).toContain("The file system is full. Make room");
+      expect(readdirSync(placeOf(pm2("app")))).toEqual([]);
+      const open = await cluster.a.run(async (ctx) => {
+        const { readdirSync, readlinkSync } = await ctx.import("node:fs");
+        return readdirSync("/proc/self/fd").filter((fd) => {
+          try {
+            return readlinkSync(`/proc/self/fd/${fd}`).includes("hub.starting");
+          } catch {
+            return false;
+          }
+        });
+      });
+      expect(open).toEqual([]);
+      await expectAlone(cluster.a, "HOLDFAST_ERR_HUB_PATH");
+      rmSync(large);
+      await cluster.untilJoined();
+      await cluster.close();
+    } finally {
+      endHubProcesses(directory);
+      await runProgram("umount", ["--lazy", directory]);
     }
   });
 

@@ -8,7 +8,7 @@
  * the two ends at once. The file only saves work; which hub is the one, the socket's place decides.
  */
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
+import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { dirname, parse } from "node:path";
 import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
@@ -134,12 +134,14 @@ export class HubStarter {
   #mark(): boolean {
     for (let attempt = 0; attempt < 2; attempt++) {
       try {
-        const fd = openSync(this.#marker, "wx", 0o600);
-        writeSync(fd, String(process.pid));
-        closeSync(fd);
+        writeFileSync(this.#marker, String(process.pid), { flag: "wx", mode: 0o600 });
         return true;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+          // On a full disk it is there, without a number, and would keep all workers from a start.
+          this.#removeMarker();
+          throw error;
+        }
         if (!isStale(this.#marker)) return false;
         rmSync(this.#marker, { force: true });
       }
