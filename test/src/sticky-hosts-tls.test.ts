@@ -1,7 +1,7 @@
 /** TLS between hosts: certificates that are checked in both directions, and what is told where they do not fit. */
 import { createPrivateKey } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { findRedisServer, httpRequest, RawSocket, RedisServer, within } from "@holdfast/harness";
@@ -175,7 +175,8 @@ describe("a host port", () => {
     await Promise.all(silent.map(({ closed }) => closed));
   });
 
-  test("a handshake that is not finished in time is ended, also if bytes keep coming", async () => {
+  /** @returns what connections are given to, and what settles when so many handshakes have failed */
+  function openHandshakes(timeoutMs: number, failures: number) {
     const credentials = resolveHostTls(ADDRESS, LOOPBACK);
     if (!credentials) throw new Error("none");
     let failed = 0;
@@ -183,22 +184,46 @@ describe("a host port", () => {
     const told = new Promise<void>((resolve) => {
       tell = resolve;
     });
-    const handshakes = new HostHandshakes(credentials, 2, 100, {
+    const handshakes = new HostHandshakes(credentials, failures, timeoutMs, {
       onSecure: () => {},
       onFailed: () => {
-        if (++failed === 2) tell();
+        if (++failed === failures) tell();
       },
     });
-    const server = createServer((socket) => handshakes.add(socket)).listen(0, LOOPBACK);
-    await once(server, "listening");
+    ends.push(() => handshakes.close());
+    return { handshakes, told };
+  }
+
+  async function listen(server: Server) {
+    await once(server.listen(0, LOOPBACK), "listening");
     ends.push(() => server.close());
-    const where = { host: LOOPBACK, port: (server.address() as AddressInfo).port };
+    return { host: LOOPBACK, port: (server.address() as AddressInfo).port };
+  }
+
+  /** The head of a record. */
+  const BEGINNING = Buffer.from([0x16, 3, 1, 2, 0]);
+
+  test("a handshake that is not finished in time is ended, also if bytes keep coming", async () => {
+    const { handshakes, told } = openHandshakes(100, 2);
+    const where = await listen(createServer((socket) => handshakes.add(socket)));
     const [silent, slow] = await Promise.all([RawSocket.open(where), RawSocket.open(where)]);
-    // The head of a record, and then a byte of it now and then.
-    slow.write(Buffer.from([0x16, 3, 1, 2, 0]));
+    slow.write(BEGINNING);
     const more = setInterval(() => slow.write(Buffer.of(1)), 20);
     ends.push(() => clearInterval(more));
     await within(Promise.all([silent.closed, slow.closed, told]), "the end of both");
+  });
+
+  test("connections that are reset by the time they are taken are not kept, however many they are", async () => {
+    const { handshakes, told } = openHandshakes(60_000, 20);
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    const where = await listen(server);
+    for (let i = 0; i < 20; i++) {
+      const [caller, [socket]] = [connect(where), await once(server, "connection")];
+      caller.write(BEGINNING);
+      await once(caller.resetAndDestroy(), "close");
+      handshakes.add(socket);
+    }
+    await within(told, "the end of all");
   });
 });
 

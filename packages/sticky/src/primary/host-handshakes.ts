@@ -25,6 +25,7 @@ export class HostHandshakes {
   readonly #server: TlsServer;
   readonly #max: number;
   readonly #timeoutMs: number;
+  readonly #events: HostHandshakesEvents;
   /** By address and port of the other side; the oldest first. */
   readonly #pending = new Map<string, Handshake>();
 
@@ -35,6 +36,7 @@ export class HostHandshakes {
   constructor(credentials: HostCredentials, max: number, timeoutMs: number, events: HostHandshakesEvents) {
     this.#max = max;
     this.#timeoutMs = timeoutMs;
+    this.#events = events;
     const { key, cert, ca, passphrase, servername } = credentials;
     this.#server = createServer({
       ...{ key, cert, ca: [...ca], passphrase },
@@ -53,6 +55,11 @@ export class HostHandshakes {
   }
 
   add(socket: Socket): void {
+    // Reset before it was taken: half-open as it may be, the server would not notice, and nobody could tell it from others.
+    if (socket.remoteAddress === undefined) {
+      socket.destroy();
+      return this.#events.onFailed(undefined, "it was reset");
+    }
     const [oldest] = this.#pending.values();
     if (this.#pending.size >= this.#max) oldest?.socket.destroy();
     const place = placeOf(socket);
