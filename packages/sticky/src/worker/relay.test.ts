@@ -13,7 +13,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { PrivateServer } from "../../dist/worker/private-server.js";
 import { Relay } from "../../dist/worker/relay.js";
 
@@ -25,6 +25,8 @@ afterEach(async () => {
 
 interface Pair {
   readonly owner: Server;
+  readonly front: Server;
+  readonly relay: Relay;
   readonly port: number;
   readonly http2Port: number;
 }
@@ -56,7 +58,7 @@ async function pair(serve: RequestListener): Promise<Pair> {
     http2Front.close();
   });
   const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port;
-  return { owner, port: portOf(front), http2Port: portOf(http2Front) };
+  return { owner, front, relay, port: portOf(front), http2Port: portOf(http2Front) };
 }
 
 async function listening(server: { once: NodeJS.EventEmitter["once"] }): Promise<void> {
@@ -296,6 +298,30 @@ test("a slow reader holds up its own answer only, and costs no memory", async ()
   // What the window, the kernel's buffers and the streams' take.
   expect(written).toBeLessThan(20_000_000);
   slow.destroy();
+});
+
+test("the connection of a client that does not read is there until it is cut", async () => {
+  const { owner, front, relay, port } = await pair(() => {});
+  owner.on("upgrade", (_request, socket) => {
+    socket.on("error", () => {}).write(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}`);
+    socket.write(Buffer.alloc(32 * 2 ** 20));
+  });
+  const upgraded = once(front, "upgrade");
+  const client = connect(port, "127.0.0.1")
+    .pause()
+    .on("error", () => {});
+  client.write(`GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: x${CRLF}${CRLF}`);
+  const [, connection] = (await upgraded) as [IncomingMessage, Socket];
+  await vi.waitFor(() => expect(connection.writableNeedDrain).toBe(true));
+  const carried = relay.carried("default");
+  expect(carried).toHaveLength(1);
+  for (const session of carried) session.close();
+  expect([relay.carried("default").length, connection.destroyed]).toEqual([1, false]);
+  const closed = once(connection, "close");
+  for (const session of carried) session.cut();
+  await closed;
+  expect(relay.carried("default")).toEqual([]);
+  client.destroy();
 });
 
 test("what an application keeps with a connection is not seen by another client's request", async () => {

@@ -99,7 +99,7 @@ export class Relay {
           "",
           "relayed",
           () => upgrade.leave(),
-          () => upgrade.leave(),
+          () => upgrade.cut(),
         ),
       );
   }

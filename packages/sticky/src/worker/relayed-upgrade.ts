@@ -82,6 +82,11 @@ export class RelayedUpgrade implements Passenger {
     if (this.#state === "joined") closeSoon(this.#client);
   }
 
+  /** The same, without what the client has not read: it may never do so. */
+  cut(): void {
+    if (this.#state === "joined") this.#client.destroy();
+  }
+
   onUnreachable(why: "gone" | "busy"): void {
     const client = this.#client;
     const early = this.#takeEarly();
