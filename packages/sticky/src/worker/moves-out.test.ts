@@ -37,16 +37,20 @@ function session(id: string, overrides: Partial<NamedSession> & { depart?: Movab
   return { named, calls };
 }
 
+/** After these, a session is not here any more. */
+const ENDS = new Set(["left", "close", "cut"]);
+
 /** Starts a task over the sessions; those that were closed or cut are gone. */
 function begin(all: ReturnType<typeof session>[], drainMs: number) {
   const reports: Report[] = [];
   const held = new HeldRequests();
   const moves = new MovesOut(held, {
     sessions: () =>
-      all.filter(({ calls }) => !calls.includes("close") && !calls.includes("cut")).map(({ named }) => named),
+      all.filter(({ calls }) => !calls.some((call) => ENDS.has(call))).map(({ named }) => named),
     peerOf: () => undefined,
     push: () => {},
     send: (message) => {
+      if (message.kind === "movePart") moves.onSettled(message.move, true);
       if (message.kind !== "moveReport") return;
       reports.push(message);
       if (message.state === "empty") moves.onLetGo(message.task);
@@ -76,6 +80,16 @@ test("a session whose departure fails is lost, and stops no other", async () => 
   await vi.advanceTimersByTimeAsync(200);
   expect(last()).toMatchObject({ state: "over", lost: 1, closed: 3 });
   expect(broken.calls).toEqual(["lost", "cut"]);
+});
+
+test("a session that could not move is tried again, however long the others have taken", async () => {
+  const state = new Uint8Array(1);
+  const slow = session("slow", { depart: () => new Promise((resolve) => setTimeout(resolve, 900, state)) });
+  let tries = 0;
+  const busy = session("busy", { depart: async () => (tries++ === 0 ? undefined : state) });
+  const { last } = begin([busy, slow], 500);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(last()).toMatchObject({ state: "over", moved: 2, closed: 0, left: {} });
 });
 
 test("a connection that was taken out is closed if what comes after that fails", async () => {

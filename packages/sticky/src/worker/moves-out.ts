@@ -168,10 +168,13 @@ export class MovesOut {
 
   /** What cannot be moved may end by itself, or become such that it can. */
   async #moveAll(task: Task): Promise<void> {
-    await this.#pass(task);
-    while (task.state === "moving" && this.#hasMore(task) && performance.now() < task.deadline) {
-      await sleep(Math.min(RETRY_MS, Math.max(1, task.deadline - performance.now())));
+    let before = -1;
+    // One pass may take longer than all the time there is. Those that could not move then get another turn.
+    while (task.moved > before || performance.now() < task.deadline) {
+      before = task.moved;
       await this.#pass(task);
+      if (task.state !== "moving" || !this.#hasMore(task)) return;
+      await sleep(Math.min(RETRY_MS, Math.max(1, task.deadline - performance.now())));
     }
   }
 
