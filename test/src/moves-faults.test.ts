@@ -64,9 +64,11 @@ class Returning {
 const returning = closedAfterEach(new Returning());
 
 /** A cluster of one worker with so many clients, and the worker that is to get them. */
-async function startWithSuccessor(clientCount: number, transport?: string) {
+async function startWithSuccessor(clientCount: number, transport?: string, pings = {}) {
   // A poll takes its time on a busy machine, and whoever is killed is missed at once.
-  const cluster = await start(transport === "polling" ? { io: { connectionStateRecovery: {} } } : {});
+  const cluster = await start(
+    transport === "polling" ? { io: { connectionStateRecovery: {}, ...pings } } : {},
+  );
   await returning.open(cluster, clientCount, transport);
   const successor = await cluster.fork();
   await cluster.untilJoined();
@@ -83,6 +85,8 @@ function retire(cluster: TestCluster, successor: RemoteWorker, options = {}) {
 }
 
 const TRANSPORTS = ["websocket", "polling"];
+/** By these, clients that poll find out that a worker has stopped. */
+const STOP_PINGS = { pingInterval: 2_000, pingTimeout: 4_000 };
 
 test.each(TRANSPORTS)(
   "when the successor is killed, what was on its way recovers and the rest stays: %s",
@@ -149,38 +153,44 @@ test("when the first of several successors is killed, clients that poll stay, an
   expect(returning.fresh).toEqual(new Array(20).fill(1));
 });
 
-test("when the successor stops in the middle, the rest stays, and whoever was on the way comes back", async () => {
-  const { cluster, successor } = await startWithSuccessor(40);
-  const begun = cluster.primary.next("landed");
-  await tellOfMoves(cluster);
-  const retired = retire(cluster, successor, { window: 2 });
-  await begun;
-  await successor.stop();
-  const { outcome, lost, moved } = await retired;
-  expect(outcome).toBe("successor-silent");
-  // No more than what was on its way at the same time.
-  expect(lost).toBeLessThanOrEqual(2);
-  expect(moved).toBeLessThan(38);
-  await successor.kill();
-  await returning.untilReached(cluster.a);
-  expect(returning.fresh).toEqual(new Array(40).fill(1));
-});
+test.each(TRANSPORTS)(
+  "when the successor stops in the middle, the rest stays, and whoever was on the way comes back: %s",
+  async (transport) => {
+    const { cluster, successor } = await startWithSuccessor(40, transport, STOP_PINGS);
+    const begun = cluster.primary.next("landed");
+    await tellOfMoves(cluster);
+    const retired = retire(cluster, successor, { window: 2 });
+    await begun;
+    await successor.stop();
+    const { outcome, lost, moved } = await retired;
+    expect(outcome).toBe("successor-silent");
+    // No more than what was on its way at the same time.
+    expect(lost).toBeLessThanOrEqual(2);
+    expect(moved).toBeLessThan(38);
+    await successor.kill();
+    await returning.untilReached(cluster.a);
+    expect(returning.fresh).toEqual(new Array(40).fill(1));
+  },
+);
 
-test("when the old worker stops in the middle, everybody comes back to the successor", async () => {
-  const { cluster, successor } = await startWithSuccessor(40);
-  const begun = cluster.primary.next("landed");
-  await tellOfMoves(cluster);
-  const retired = retire(cluster, successor, { window: 2 });
-  await begun;
-  await cluster.a.stop();
-  await returning.untilReached(successor);
-  expect(returning.fresh).toEqual(new Array(40).fill(1));
-  expect(await retired).toMatchObject({ outcome: "worker-silent", closed: 0 });
-  // It finds out that its sessions are not its own any more.
-  await cluster.a.resume();
-  await cluster.a.run((ctx) => ctx.until(() => ctx.io.sockets.sockets.size === 0));
-  expect(returning.fresh).toEqual(new Array(40).fill(1));
-});
+test.each(TRANSPORTS)(
+  "when the old worker stops in the middle, everybody comes back to the successor: %s",
+  async (transport) => {
+    const { cluster, successor } = await startWithSuccessor(40, transport, STOP_PINGS);
+    const begun = cluster.primary.next("landed");
+    await tellOfMoves(cluster);
+    const retired = retire(cluster, successor, { window: 2 });
+    await begun;
+    await cluster.a.stop();
+    await returning.untilReached(successor);
+    expect(returning.fresh).toEqual(new Array(40).fill(1));
+    expect(await retired).toMatchObject({ outcome: "worker-silent", closed: 0 });
+    // It finds out that its sessions are not its own any more.
+    await cluster.a.resume();
+    await cluster.a.run((ctx) => ctx.until(() => ctx.io.sockets.sockets.size === 0));
+    expect(returning.fresh).toEqual(new Array(40).fill(1));
+  },
+);
 
 test("a successor that is busy for some seconds is waited for", async () => {
   const cluster = await start({ io: { connectionStateRecovery: {} } });
