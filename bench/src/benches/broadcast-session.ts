@@ -3,7 +3,7 @@
  * checks it, and divides the CPU time of each process by what was done. Shared by the adapter benches
  * whose clients have no network. Runs in: the bench.
  */
-import type { RemoteProgram } from "@holdfast/harness";
+import type { RemoteProcess, RemoteProgram } from "@holdfast/harness";
 import type { Measure, Sample, Session } from "../lib/bench.js";
 import { adapterSetup } from "../lib/contestants.js";
 import { cpuDuring } from "../lib/cpu.js";
@@ -52,26 +52,41 @@ export async function openBroadcast(
     options: work.options,
   };
   const program = await lab.start(raw ? "nodes/raw" : "nodes/cluster", config, config.workers + 1);
-  const meter = new BroadcastMeter(program, work);
-  await meter.expect();
-  if (work.warmUp) await meter.warmUp(work.warmUp);
+  const meter = new BroadcastMeter(partiesOf(program), work);
+  await meter.warmUp();
   return { program, sample: () => meter.sample(), close: () => program.close() };
 }
 
-class BroadcastMeter {
-  readonly #program: RemoteProgram;
+/** Who is measured: the processes of a cluster, or of all hosts. */
+export interface Parties {
+  readonly processes: readonly RemoteProcess[];
+  readonly primaries: readonly RemoteProcess[];
+  /** Those with members of rooms; the first of them emits. */
+  readonly workers: readonly RemoteProcess[];
+}
+
+function partiesOf({ processes, primary, workers }: RemoteProgram): Parties {
+  return { processes, primaries: primary ? [primary] : [], workers };
+}
+
+export class BroadcastMeter {
+  readonly #parties: Parties;
+  readonly #emitter: RemoteProcess;
   readonly #work: Work;
   /** Number of the last event of the windows before. */
   #last = 0;
   readonly #seen: number[];
 
-  constructor(program: RemoteProgram, work: Work) {
-    this.#program = program;
+  constructor(parties: Parties, work: Work) {
+    const { workers } = parties;
+    const [emitter] = workers;
+    if (!emitter) throw new Error("nobody emits");
+    this.#parties = parties;
+    this.#emitter = emitter;
     this.#work = work;
-    this.#seen = program.workers.map(() => 0);
-    const emitter = program.worker(0);
+    this.#seen = workers.map(() => 0);
     let slowest = 0;
-    program.workers.forEach((worker, i) => {
+    workers.forEach((worker, i) => {
       worker.on("received", (sequence: number) => {
         this.#seen[i] = sequence;
         const minimum = Math.min(...this.#seen);
@@ -87,32 +102,35 @@ class BroadcastMeter {
     return this.#work.options.rooms === 1 ? 1 : this.#work.workers;
   }
 
-  async expect(): Promise<void> {
+  async #expect(): Promise<void> {
     const ackEvery = Math.max(1, Math.floor(this.#work.pace.window / 8 / this.#step));
     await Promise.all(
-      this.#program.workers.map((worker, i) =>
+      this.#parties.workers.map((worker, i) =>
         worker.call("expect", this.#last + (this.#step === 1 ? 1 : i + 1), this.#step, ackEvery),
       ),
     );
   }
 
-  async warmUp(pace: Pace): Promise<void> {
-    const { workers } = this.#program;
-    ({ last: this.#last } = await this.#program.worker(0).call<{ last: number }>("emit", pace));
+  async warmUp(): Promise<void> {
+    await this.#expect();
+    const { warmUp } = this.#work;
+    if (!warmUp) return;
+    ({ last: this.#last } = await this.#emitter.call<{ last: number }>("emit", warmUp));
+    const { workers } = this.#parties;
     await Promise.all(workers.map((worker, i) => worker.call("until", this.#lastOf(i), DRAIN_MS)));
-    this.#program.worker(0).notify("acknowledged", this.#last);
+    this.#emitter.notify("acknowledged", this.#last);
   }
 
   async sample(): Promise<Sample> {
-    const { workers, primary } = this.#program;
-    const emitter = this.#program.worker(0);
+    const { processes, workers, primaries } = this.#parties;
+    const emitter = this.#emitter;
     const receivers = workers.slice(1);
     const failures: string[] = [];
     const before = this.#last;
     let emitted = 0;
     let seconds = 0;
-    await this.expect();
-    const cpu = await cpuDuring(this.#program, async () => {
+    await this.#expect();
+    const cpu = await cpuDuring(this.#parties, async () => {
       const start = performance.now();
       ({ emitted, last: this.#last } = await emitter.call<{ emitted: number; last: number }>(
         "emit",
@@ -133,11 +151,11 @@ class BroadcastMeter {
     return {
       failures,
       values: {
-        primary: primary ? cpu.of(primary) / emitted : Number.NaN,
-        hop: primary && hops > 0 ? cpu.of(primary) / hops : Number.NaN,
+        primary: primaries.length > 0 ? cpu.of(...primaries) / emitted : Number.NaN,
+        hop: primaries.length > 0 && hops > 0 ? cpu.of(...primaries) / hops : Number.NaN,
         emitter: cpu.of(emitter) / emitted,
         receiver: hops > 0 ? sum(receivers.map((worker) => cpu.of(worker))) / perReceiver : Number.NaN,
-        cluster: cpu.of(...this.#program.processes) / emitted,
+        cluster: cpu.of(...processes) / emitted,
         rate: deliveries / seconds,
         emitted,
       },

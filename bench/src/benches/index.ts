@@ -12,6 +12,11 @@ import { adapterPaced } from "./adapter-paced.js";
 import { adapterPayload } from "./adapter-payload.js";
 import { adapterRooms } from "./adapter-rooms.js";
 import { clientMemory } from "./client-memory.js";
+import { hostsFanout } from "./hosts-fanout.js";
+import { hostsGrowth } from "./hosts-growth.js";
+import { hostsPaced } from "./hosts-paced.js";
+import { hostsRecovery } from "./hosts-recovery.js";
+import { hostsRooms } from "./hosts-rooms.js";
 import { hubGrowth } from "./hub-growth.js";
 import { metricsCost } from "./metrics-cost.js";
 import { recovery } from "./recovery.js";
@@ -39,6 +44,11 @@ export const BENCHES: readonly Bench[] = [
   hubGrowth,
   recovery,
   recoveryReturns,
+  hostsFanout,
+  hostsPaced,
+  hostsRooms,
+  hostsGrowth,
+  hostsRecovery,
   stickyConnect,
   stickyListen,
   stickyPolling,

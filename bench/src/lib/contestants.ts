@@ -26,9 +26,11 @@ export interface Setup {
   readonly recovery: boolean;
   /** `collected`: `collectMetrics()` is called in the primary; `scraped`: and its figures are read once a second. */
   readonly metrics: "none" | "collected" | "scraped";
+  /** What uses the Redis server: the hub's backplane, or an adapter of each worker, by one client or by two. */
+  readonly redis: "none" | "backplane" | "streams" | "sharded";
   /** Where the hubs' sockets are; undefined if they have none. */
   readonly hubDirectory?: string;
-  /** Port of the Redis server that the adapter needs; undefined if it needs none. */
+  /** Port of the Redis server; undefined if there is none, and with a backplane if there is one host. */
   readonly redisPort?: number;
 }
 
@@ -42,10 +44,12 @@ const PLAIN: Setup = {
   hubSocket: false,
   recovery: false,
   metrics: "none",
+  redis: "none",
 };
 
-const ADAPTER: Setup = { ...PLAIN, adapter: "@holdfast/adapter" };
+const ADAPTER: Setup = { ...PLAIN, adapter: "@holdfast/adapter", redis: "backplane" };
 const ROUTER: Setup = { ...PLAIN, router: "@holdfast/sticky" };
+const STREAMS: Setup = { ...PLAIN, adapter: "@socket.io/redis-streams-adapter", redis: "streams" };
 
 /** For adapter benches: connections, where there are any, are spread by node:cluster itself. */
 const ADAPTERS: Record<string, Setup> = {
@@ -59,7 +63,9 @@ const ADAPTERS: Record<string, Setup> = {
   "holdfast-collected": { ...ADAPTER, metrics: "collected" },
   "holdfast-scraped": { ...ADAPTER, metrics: "scraped" },
   "holdfast-recovery": { ...ADAPTER, recovery: true },
-  "redis-streams": { ...PLAIN, adapter: "@socket.io/redis-streams-adapter", recovery: true },
+  "redis-streams": { ...STREAMS, recovery: true },
+  "redis-streams-only": STREAMS,
+  "redis-sharded": { ...PLAIN, adapter: "@socket.io/redis-adapter", redis: "sharded" },
 };
 
 /** Workers that listen themselves. */
@@ -160,6 +166,11 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
   [
     "redis-streams",
     "`@socket.io/redis-streams-adapter` 0.3.1 with `connectionStateRecovery`, and a Redis server of its own on the same machine; its CPU time counts",
+  ],
+  ["redis-streams-only", "the same without `connectionStateRecovery`"],
+  [
+    "redis-sharded",
+    "`@socket.io/redis-adapter` 8.3.0, its `createShardedAdapter()` with default options, and a Redis server of its own",
   ],
   ["raw", "the physical limit: a star of stdio pipes, the primary copies raw bytes to the other workers"],
   [

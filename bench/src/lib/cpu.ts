@@ -1,5 +1,5 @@
 /** CPU time of the processes of a cluster over a measured window. Runs in: the bench. */
-import type { RemoteProcess, RemoteProgram } from "@holdfast/harness";
+import type { RemoteProcess } from "@holdfast/harness";
 import { usageOf } from "./usage.js";
 
 /** Microseconds of user and system time, by process. */
@@ -8,8 +8,10 @@ export interface CpuUse {
 }
 
 /** Reads every process before and after `work`, and nothing in between. */
-export async function cpuDuring(program: RemoteProgram, work: () => Promise<void>): Promise<CpuUse> {
-  const { processes } = program;
+export async function cpuDuring(
+  { processes }: { readonly processes: readonly RemoteProcess[] },
+  work: () => Promise<void>,
+): Promise<CpuUse> {
   const read = () => Promise.all(processes.map(usageOf));
   const before = await read();
   await work();

@@ -1,5 +1,5 @@
 /**
- * A Redis server for the contestant that needs one, on a free port of the loopback interface, keeping nothing.
+ * A Redis server for a contestant that needs one, on a free port of the loopback interface, keeping nothing.
  * Owns: its process and the connection that asks for its CPU time. Runs in: the bench; clients in workers.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -12,8 +12,12 @@ type Client = ReturnType<typeof createClient>;
 
 const TRY_MS = 50;
 
+export function redisUrl(port: number): string {
+  return `redis://127.0.0.1:${port}`;
+}
+
 export async function connectRedis(port: number): Promise<Client> {
-  const client = createClient({ url: `redis://127.0.0.1:${port}` });
+  const client = createClient({ url: redisUrl(port) });
   await client.connect();
   return client;
 }
@@ -39,7 +43,7 @@ export class RedisServer {
     );
     const failed = once(child, "error").then(([error]) => {
       throw new Error(
-        `no redis-server: ${(error as Error).message}. Install it, or leave redis-streams out.`,
+        `no redis-server: ${(error as Error).message}. Install it, or leave out what needs it.`,
       );
     });
     try {
@@ -68,7 +72,7 @@ export class RedisServer {
 
 async function listens(port: number): Promise<void> {
   for (;;) {
-    const client = createClient({ url: `redis://127.0.0.1:${port}`, socket: { reconnectStrategy: false } });
+    const client = createClient({ url: redisUrl(port), socket: { reconnectStrategy: false } });
     client.on("error", () => {});
     try {
       await client.connect();

@@ -11,7 +11,7 @@ import type { CollectOptions } from "@holdfast/cluster/metrics";
 import { Agent, readConfig } from "@holdfast/harness";
 import { Server } from "socket.io";
 import { innerModule } from "../lib/inner-module.js";
-import { connectRedis } from "../lib/redis.js";
+import { connectRedis, redisUrl } from "../lib/redis.js";
 import { USAGE_COMMANDS } from "../lib/usage.js";
 import type { NodeConfig, Scenario } from "./config.js";
 
@@ -21,6 +21,8 @@ interface ContestantModule {
   setupPrimary?(...args: unknown[]): unknown;
   setupWorker(io: Server): unknown;
   createAdapter(...args: unknown[]): Parameters<Server["adapter"]>[0];
+  /** Instead of that, where there are two clients. */
+  createShardedAdapter?(...args: unknown[]): Parameters<Server["adapter"]>[0];
 }
 
 /** More often than monitoring asks. */
@@ -49,7 +51,7 @@ if (setup.router && cluster.isPrimary) {
   // Before the first worker: later it has no effect.
   if (setup.port === "shared-handle") cluster.schedulingPolicy = cluster.SCHED_NONE;
   cluster.setupPrimary({ serialization: setup.serialization });
-  const hub = hubPath ? await openHub(hubPath) : adapter?.setupPrimary?.();
+  const hub = hubPath ? await openHub(hubPath) : await setUpHub();
   let routing: unknown;
   if (isRouted) {
     routing = router?.setupPrimary?.(httpServer, setup.routerOptions);
@@ -71,11 +73,14 @@ if (setup.router && cluster.isPrimary) {
     serveClient: false,
     ...(setup.recovery && { connectionStateRecovery: {} }),
   });
-  const redis = setup.redisPort === undefined ? [] : [await connectRedis(setup.redisPort)];
   const adapterOptions = { ...setup.adapterOptions, ...(hubPath && { hub: { path: hubPath } }) };
-  if (adapter) io.adapter(adapter.createAdapter(...redis, adapterOptions));
+  if (adapter) {
+    const create = adapter.createShardedAdapter ?? adapter.createAdapter;
+    io.adapter(create(...(await redisClients()), adapterOptions));
+  }
   router?.setupWorker(io);
-  const index = cluster.worker?.id ?? 1;
+  const id = cluster.worker?.id ?? 1;
+  const index = (config.among?.before ?? 0) + id;
   const commands = await start({ io, httpServer, agent, index, config });
   if (config.listen !== "none" && !isRouted) {
     const reusePort = setup.port === "reuse-port";
@@ -83,7 +88,21 @@ if (setup.router && cluster.isPrimary) {
     httpServer.listen({ ...options, port: config.port ?? 0 });
     await once(httpServer, "listening");
   }
-  agent.ready({ role: "worker", workerId: index, port: port() }, { ...USAGE_COMMANDS, ...commands });
+  agent.ready({ role: "worker", workerId: id, port: port() }, { ...USAGE_COMMANDS, ...commands });
+}
+
+async function setUpHub(): Promise<unknown> {
+  const { redis, redisPort } = setup;
+  if (redis !== "backplane" || redisPort === undefined) return adapter?.setupPrimary?.();
+  const { redisStreams } = await import("@holdfast/adapter/redis-streams");
+  return adapter?.setupPrimary?.({ backplane: redisStreams({ url: redisUrl(redisPort), app: "bench" }) });
+}
+
+async function redisClients(): Promise<unknown[]> {
+  const { redis, redisPort } = setup;
+  if (redis === "backplane" || redisPort === undefined) return [];
+  const connect = () => connectRedis(redisPort);
+  return redis === "sharded" ? [await connect(), await connect()] : [await connect()];
 }
 
 /** What the hub process opens, here. */

@@ -15,6 +15,8 @@ export interface NodeConfig {
   readonly port?: number;
   /** Whether the cluster goes on when a worker has ended. @default false: that ends the bench */
   readonly survives?: boolean;
+  /** Where this is one of several hosts: how many workers all of them have, and the hosts before it. */
+  readonly among?: { readonly workers: number; readonly before: number };
   /** Options for the scenario. */
   readonly options: object;
 }
@@ -24,7 +26,7 @@ export interface WorkerContext {
   readonly io: Server;
   readonly httpServer: HttpServer;
   readonly agent: Agent;
-  /** 1… */
+  /** 1…, of all hosts. */
   readonly index: number;
   readonly config: NodeConfig;
 }
