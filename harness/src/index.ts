@@ -7,6 +7,7 @@ export { freePort, untilListening } from "./ports.js";
 export { type Exit, Program, type ProgramOptions, type Result, runProgram } from "./program.js";
 export { type Manifest, Project } from "./project.js";
 export { RawSocket } from "./raw-socket.js";
+export { RedisSentinel } from "./redis-sentinel.js";
 export { findRedisServer, RedisServer, type RedisServerOptions } from "./redis-server.js";
 export { RemoteProcess } from "./remote-process.js";
 export { RemoteProgram, type RemoteProgramOptions } from "./remote-program.js";

@@ -9,7 +9,7 @@ import {
   isIoRedis,
   type NodeRedisClient,
   type RedisArgument,
-  type RedisClient,
+  type RedisNodeClient,
 } from "./clients.js";
 import type { Script } from "./scripts.js";
 
@@ -40,7 +40,7 @@ export class Connection {
    * A connection as the client would have it, which stays as it is.
    * @param onDown called once, when it fails after it was open
    */
-  constructor(client: RedisClient, onDown: (error: HoldfastError) => void) {
+  constructor(client: RedisNodeClient, onDown: (error: HoldfastError) => void) {
     this.#port = isIoRedis(client) ? ioRedisPort(client) : nodeRedisPort(client);
     this.#onDown = onDown;
     this.#port.onFailure((error) => this.#fail(unavailable(error.message, error)));
@@ -169,6 +169,7 @@ function ioRedisPort(client: IoRedisClient): Port {
     enableAutoPipelining: false,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
+    sentinelRetryStrategy: () => null,
   });
   return {
     connect: () => own.connect(),

@@ -4,9 +4,11 @@ import type { BackplaneRecipe } from "../../hub/backplane.js";
 import { MAX_TIMER_MS, OptionReader } from "../../option-reader.js";
 import {
   type IoRedisClient,
-  isIoRedis,
-  isNodeRedis,
+  type IoRedisCluster,
+  isRedisClient,
   type NodeRedisClient,
+  type NodeRedisCluster,
+  type NodeRedisSentinel,
   type RedisClient,
 } from "./clients.js";
 
@@ -29,10 +31,11 @@ export interface RedisStreamsOptions {
    */
   url?: string;
   /**
-   * A client of `redis` or `ioredis`, version 5 or newer. It is duplicated, and stays as it is: Holdfast neither uses its
-   * connection nor closes it.
+   * A client of `redis` or `ioredis`, version 5 or newer, also for Redis Cluster or Redis Sentinel. It is duplicated, and
+   * stays as it is: Holdfast neither uses its connection nor closes it. Only what `createSentinel()` of `redis` returns
+   * has to be connected, and stay so: it is asked where the master is.
    */
-  client?: NodeRedisClient | IoRedisClient;
+  client?: NodeRedisClient | NodeRedisCluster | NodeRedisSentinel | IoRedisClient | IoRedisCluster;
   /**
    * How long a host may be silent before the others take it for gone. Milliseconds, integer, 500–60000.
    * @default 3000
@@ -74,7 +77,7 @@ export function resolveStreamsOptions(input: RedisStreamsOptions): ResolvedStrea
   const fields = new OptionReader("redisStreams", input);
   const isApp = (value: unknown): value is string => typeof value === "string" && APP.test(value);
   const isClient = (value: unknown): value is RedisClient | undefined =>
-    value === undefined || isNodeRedis(value) || isIoRedis(value);
+    value === undefined || isRedisClient(value);
   const url = fields.string("url", undefined, 1);
   const client = fields.value(
     "client",

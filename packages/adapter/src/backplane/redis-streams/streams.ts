@@ -22,11 +22,12 @@ import type {
 } from "../../hub/backplane.js";
 import { drawHostName } from "../../wire/host-name.js";
 import { newEpoch } from "../../wire/offset.js";
-import type { RedisArgument, RedisClient } from "./clients.js";
+import type { RedisArgument, RedisNodeClient } from "./clients.js";
 import { Connection, SILENCE } from "./connection.js";
 import { Incoming } from "./incoming.js";
 import { Keys } from "./keys.js";
 import { checkMemory } from "./memory-check.js";
+import { NodeFinder } from "./node-finder.js";
 import type { ResolvedStreamsOptions } from "./options.js";
 import { asDown, lostMembership } from "./outages.js";
 import { Reader, type Stream } from "./reader.js";
@@ -73,7 +74,7 @@ export class RedisStreams implements Backplane {
   readonly #incoming: Incoming;
   readonly #closing = new AbortController();
   #state: State = { kind: "away", isTold: false };
-  #client: RedisClient | undefined;
+  #finder: NodeFinder | undefined;
   #alone: NodeJS.Timeout | undefined;
   #lastError = new HoldfastError("HOLDFAST_ERR_BACKPLANE_DOWN", "Redis has not answered yet.");
   /** A new one for each membership that others see. */
@@ -256,8 +257,11 @@ export class RedisStreams implements Backplane {
     });
     failed.catch(() => {});
     const connections = new Set<Connection>();
+    const finding = this.#findNode();
     const open = async () => {
-      const connection = new Connection(await this.#getClient(), fail);
+      const node = await finding;
+      if (this.#isClosed) throw this.#lastError;
+      const connection = new Connection(node, fail);
       connections.add(connection);
       await connection.open(timeout);
       return connection;
@@ -294,9 +298,10 @@ export class RedisStreams implements Backplane {
     this.#failMembership(typeof error === "string" ? lostMembership(error) : error);
   }
 
-  async #getClient(): Promise<RedisClient> {
-    this.#client ??= await this.#options.makeClient();
-    return this.#client;
+  async #findNode(): Promise<RedisNodeClient> {
+    const { app, timeout, makeClient } = this.#options;
+    this.#finder ??= new NodeFinder(await makeClient(), app, timeout, this.#closing.signal);
+    return this.#finder.find();
   }
 
   async #join(connection: Connection): Promise<Membership> {
