@@ -1,5 +1,6 @@
 /** The backplane by itself, on a real Redis: what hosts hear of each other, and in which order. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { type RedisStreamsOptions, redisStreams } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, Program, RedisServer } from "@holdfast/harness";
 import { Redis } from "ioredis";
@@ -409,6 +410,98 @@ describe.skipIf(!hasRedis)("when Redis fails", () => {
     expect([b.epoch, b.seed]).toEqual([a.epoch, a.seed]);
     // Those who are not back yet know no other one.
     expect([a.secret, b.secret]).toEqual([secret, secret]);
+  });
+
+  test("slow: what was sent waits, and nobody is alone", async () => {
+    redis = await RedisServer.start();
+    const all = await startHosts("ab", PATIENT);
+    const [a, b] = all as [BackplaneHost, BackplaneHost];
+    halt();
+    a.record("1");
+    a.send([b], "frame");
+    // The next turn's are in a batch of their own.
+    await new Promise((resolve) => setImmediate(resolve));
+    b.record("2");
+    a.record("3");
+    goOn();
+    await Promise.all([...all.map((host) => host.hears(/^3 /)), b.hears("a / frame")]);
+    expect(records(a)).toEqual(records(b));
+    expect(all.map(joins)).toEqual([1, 1]);
+    expect([...a.heard, ...b.heard].filter((word) => word.startsWith("alone"))).toEqual([]);
+  });
+
+  test("a host reads too slowly: what waited is thrown away and told of, except for recoverable packets", async () => {
+    redis = await RedisServer.start();
+    const gate = await RoundRobin.open(redis.port);
+    ends.push(() => gate.close());
+    const limits = { ...PATIENT, inboxBytes: 2 ** 20 };
+    const [a] = (await startHosts("a", limits)) as [BackplaneHost];
+    const [b] = (await startHosts("b", { ...limits, url: gate.url.replace("http", "redis") })) as [
+      BackplaneHost,
+    ];
+    await a.hears("host b");
+    gate.halt();
+    for (let i = 0; i < 12; i++) {
+      a.send([b], `${i} ${"x".repeat(200_000)}`);
+      a.record(`packet ${i}`);
+      await a.inEffect();
+    }
+    gate.goOn();
+    await b.hears("12 a / packet 11");
+    await b.hears(/^gap /);
+    expect(records(b)).toEqual(records(a));
+    const framesOf = b.heard.filter((word) => word.startsWith("a / "));
+    const lost = b.heard.map((word) => Number(/^gap (\d+)/.exec(word)?.[1] ?? 0));
+    expect(framesOf.length + lost.reduce((sum, count) => sum + count, 0)).toBe(12);
+    // The newest is not thrown away.
+    expect(framesOf.at(-1)).toMatch(/^a \/ 11 /);
+  });
+
+  test("throws keys away: whichever it is, the hosts notice and find each other again", async () => {
+    redis = await RedisServer.start();
+    const all = await startHosts("ab", { timeout: 30_000 });
+    const [a, b] = all as [BackplaneHost, BackplaneHost];
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    const together = async (after: string) => {
+      const heard = all.map((host) => host.heard.length);
+      // What is sent before it is noticed may be lost.
+      const looks = async (host: BackplaneHost, other: BackplaneHost, from: number, letter: string) => {
+        const arrived = () => host.heard.slice(from).some((word) => word === `${letter} / ${after}`);
+        while (!arrived()) {
+          other.send([host], after);
+          await other.inEffect();
+          await sleep(20);
+        }
+      };
+      await Promise.all([looks(a, b, heard[0] ?? 0, "b"), looks(b, a, heard[1] ?? 0, "a")]);
+      a.record(after);
+      await Promise.all(all.map((host, i) => host.hearsAfter(heard[i] ?? 0, new RegExp(`a / ${after}$`))));
+    };
+    await together("at first");
+    const lose = async (name: string) => {
+      while ((await client.del(`hf:{test}:${name}`)) === 0) {
+        a.tell({ wants: [1], namespaces: [["/", "a"]] });
+        await together(`with ${name}`);
+      }
+    };
+    for (const name of ["state", "hosts", "c", "j", `h:${a.host}`, `in:${a.host}`]) {
+      await lose(name);
+      await together(`without ${name}`);
+    }
+    // Nobody else knows what it has told: it has to tell it again, as a new one.
+    for (const name of [`i:${a.host}`, `ns:${a.host}`]) {
+      const before = joins(a);
+      await lose(name);
+      await a.hears(/^joined/, before + 1);
+    }
+    await together("at last");
+    // Whoever joins when nobody's name is there gets to know them all the same.
+    await client.del("hf:{test}:hosts");
+    const [c] = (await startHosts("c", { timeout: 30_000 })) as [BackplaneHost];
+    await Promise.all(
+      ["a", "b"].map((letter) => c.hears(new RegExp(`^host ${letter}|^joined.* ${letter}:`))),
+    );
   });
 
   test("silent for too long: each goes on alone, and is one of them again afterwards", async () => {

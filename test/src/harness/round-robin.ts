@@ -10,6 +10,8 @@ export class RoundRobin {
   ports: readonly number[];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Where each socket's bytes go. */
+  readonly #others = new Map<Socket, Socket>();
   #turn = 0;
 
   private constructor(ports: readonly number[]) {
@@ -43,6 +45,15 @@ export class RoundRobin {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** Nothing goes through any connection, in either direction, until `goOn()`. */
+  halt(): void {
+    for (const socket of this.#sockets) socket.unpipe();
+  }
+
+  goOn(): void {
+    for (const [one, other] of this.#others) one.pipe(other);
+  }
+
   #pass(client: Socket): void {
     const host = connect({ port: this.ports[this.#turn++ % this.ports.length] as number, noDelay: true });
     for (const [one, other] of [
@@ -50,9 +61,11 @@ export class RoundRobin {
       [host, client],
     ] as const) {
       this.#sockets.add(one);
+      this.#others.set(one, other);
       one.on("error", () => {});
       one.once("close", () => {
         this.#sockets.delete(one);
+        this.#others.delete(one);
         other.destroySoon();
       });
       one.pipe(other);

@@ -2,8 +2,8 @@
  * What happens in Redis, in one step each: the scripts, and the names of their results.
  * Runs in: Redis, called from where the hub is.
  *
- * Keys, after the prefix: `state` hash; `hosts` set of names; `h:<host>` hash of generation, lease, inbox counts;
- * `in:<host>` inbox; `i:<host>` bits of its interest; `ns:<host>` hash of its namespaces; `b:<host>` its last batch;
+ * Keys, after the prefix: `state` hash; `hosts` set of names; `h:<host>` hash of generation, lease, inbox counts, and
+ * whether it has told interest and namespaces; `in:<host>` inbox; `i:<host>` bits of its interest; `ns:<host>` hash of its namespaces; `b:<host>` its last batch;
  * `j` journal; `jc` list of places where the journal may be cut; `c` changes; `s:…` sessions.
  *
  * Every script that writes to a stream takes the next number, and gives its entries this number as their id. So the
@@ -51,11 +51,19 @@ local function evict(host, reason)
   tell(nextNumber(), 'h', host, 't', 'gone', 'r', reason)
 end
 
+local function contains(list, host)
+  for _, other in ipairs(list) do if other == host then return true end end
+  return false
+end
+
 local function evictExpired(except)
   for _, host in ipairs(call('SMEMBERS', prefix .. 'hosts')) do
     if host ~= except then
-      local lease = call('HGET', prefix .. 'h:' .. host, 'lease')
-      if not lease or tonumber(lease) < now then evict(host, 'silent') end
+      local known = call('HMGET', prefix .. 'h:' .. host, 'lease', 'ti', 'tn')
+      if not known[1] or tonumber(known[1]) < now then evict(host, 'silent')
+      -- Redis has thrown away what it has told, and nobody who joins would know: it has to tell it again.
+      elseif tonumber(known[2] or 0) > call('EXISTS', prefix .. 'i:' .. host)
+        or tonumber(known[3] or 0) > call('EXISTS', prefix .. 'ns:' .. host) then evict(host, 'silent') end
     end
   end
 end
@@ -96,7 +104,7 @@ if epoch and known[3] ~= protocol then
   end
   epoch = false
 end
-local isSame = epoch and epoch == knownEpoch and n >= seen
+local isSame = contains(others, host) and epoch and epoch == knownEpoch and n >= seen
   and call('HGET', prefix .. 'h:' .. host, 'g') == generation
 if isSame then
   call('HSET', prefix .. 'h:' .. host, 'lease', now + lease, 'cid', ARGV[12])
@@ -143,6 +151,12 @@ export const BATCH = script(`
 local host, generation, epoch = ARGV[2], ARGV[3], ARGV[4]
 local problem = check(host, generation, epoch, ARGV[5])
 if problem then return {problem} end
+local isStale = (call('HGET', state, 'cv') or '0') ~= ARGV[7]
+local everybody
+if isStale then
+  everybody = call('SMEMBERS', prefix .. 'hosts')
+  if not contains(everybody, host) then return {'FENCED'} end
+end
 local batch, table_ = tonumber(ARGV[6]), ARGV[11]
 if batch <= tonumber(call('GET', prefix .. 'b:' .. host) or 0) then
   return {'OK', tonumber(call('HGET', state, 'n')), 0, 1}
@@ -150,8 +164,6 @@ end
 call('SET', prefix .. 'b:' .. host, batch, 'PX', 86400000)
 local maxInbox, maxJournal, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local n = nextNumber()
-local isStale = (call('HGET', state, 'cv') or '0') ~= ARGV[7]
-local everybody
 local wasWidened = 0
 local inboxes, order = {}, {}
 local lostSessions = {}
@@ -184,7 +196,6 @@ while at <= #ARGV do
     local count = tonumber(ARGV[at + 1])
     local frames = ARGV[at + 2 + count]
     if isStale then
-      if not everybody then everybody = call('SMEMBERS', prefix .. 'hosts') end
       if #everybody - 1 > count then wasWidened = 1 end
       for _, to in ipairs(everybody) do if to ~= host then put(to, frames) end end
     else
@@ -224,6 +235,7 @@ while at <= #ARGV do
     for _, pair in ipairs(cjson.decode(ARGV[at + 3])) do
       if pair[2] == cjson.null then call('HDEL', names, pair[1]) else call('HSET', names, pair[1], pair[2]) end
     end
+    call('HSET', prefix .. 'h:' .. host, 'ti', call('EXISTS', bits), 'tn', call('EXISTS', names))
     local address = ARGV[at + 5]
     if address ~= '' then call('HSET', prefix .. 'h:' .. host, 'a', string.sub(address, 2)) end
     tell(n, 'h', host, 't', 'told', 'w', ARGV[at + 1], 'd', ARGV[at + 2], 'n', ARGV[at + 3], 'l', ARGV[at + 4], 'a', address)
@@ -274,6 +286,11 @@ export const RENEW = script(`
 local host = ARGV[2]
 local problem = check(host, ARGV[3], ARGV[4], ARGV[5])
 if problem then return {problem} end
+-- Where Redis throws keys away, it may have been the one with all names.
+if call('SADD', prefix .. 'hosts', host) == 1 then
+  evict(host, 'silent')
+  return {'FENCED'}
+end
 local own = prefix .. 'h:' .. host
 call('HSET', own, 'lease', now + tonumber(ARGV[6]))
 call('XTRIM', prefix .. 'in:' .. host, 'MINID', (tonumber(ARGV[7]) + 1) .. '-0')
