@@ -56,6 +56,16 @@ describe("Requests", () => {
     expect(settled).toEqual([undefined]);
   });
 
+  test("says that another host is missing which has not said whom it has asked", () => {
+    const requests = new Requests();
+    const { id, settled } = start(requests);
+    requests.sending(id);
+    requests.asked(id, [B, { id: 4, workerId: 0, pid: 0 }]);
+    vi.advanceTimersByTime(1000);
+    const message = "No answer within 1000 ms from worker 20 (pid 200), another host.";
+    expect(settled[0]?.message).toBe(message);
+  });
+
   test("ends at the deadline with who is missing and what came", () => {
     const requests = new Requests();
     const { id, settled } = start(requests);

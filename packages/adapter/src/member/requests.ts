@@ -235,6 +235,10 @@ function lateMessage({ state, timeoutMs, missing: asked }: Entry, missing: reado
       "worker that takes its messages slowly?"
     );
   }
-  const who = missing.map(({ workerId, pid }) => `worker ${workerId} (pid ${pid})`).join(", ");
-  return `No answer within ${timeoutMs} ms from ${who}.`;
+  return `No answer within ${timeoutMs} ms from ${missing.map(nameOf).join(", ")}.`;
+}
+
+function nameOf({ workerId, pid }: MemberInfo): string {
+  // A host that has not said whom it has asked stands for its workers.
+  return pid === 0 ? "another host" : `worker ${workerId} (pid ${pid})`;
 }
