@@ -4,14 +4,17 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { RedisStreamsOptions } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisSentinel, within } from "@holdfast/harness";
 import { Cluster, Redis } from "ioredis";
-import { createCluster, createSentinel } from "redis";
+import { createClient, createCluster, createSentinel } from "redis";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { BackplaneHost } from "./harness/backplane-hosts.js";
 import { RedisGroup } from "./harness/redis-groups.js";
+import { RoundRobin } from "./harness/round-robin.js";
 
 const hasRedis = findRedisServer() !== undefined;
 /** Longer than any failover: nobody goes on alone. */
 const PATIENT = { app: "test", timeout: 30_000, lease: 60_000 };
+/** Of the loopback interface. */
+const NOBODYS_PORT = 1;
 /** Of the hash tag `{test}`. */
 const SLOT = 6_918;
 
@@ -106,6 +109,36 @@ describe.skipIf(!hasRedis)("without the newest", () => {
     await group.failOver();
     a.record("after");
     await Promise.all([a, b].map((host) => host.hears("1 a / after")));
+    expect(a.epoch).not.toBe(epoch);
+    expect(b.epoch).toBe(a.epoch);
+  });
+
+  test("one who had not read what is lost goes on there first: the other notices", async () => {
+    group = await RedisGroup.underSentinel();
+    const [master, replica] = group.serverPorts;
+    const gates = [await RoundRobin.open(master), await RoundRobin.open(master)] as const;
+    ends.push(...gates.map((gate) => () => gate.close()));
+    const urls = gates.map((gate) => gate.url.replace("http", "redis"));
+    const [a, b] = await startHosts(urls.map((url) => createClient({ url })) as unknown as Clients);
+    const { epoch } = a;
+    await Promise.all([a.inEffect(), b.inEffect()]);
+    await group.untilReplicated();
+    await group.cutReplica();
+    gates[1].halt();
+    a.record("lost");
+    await a.hears("1 a / lost");
+    await a.inEffect();
+    gates[0].ports = [NOBODYS_PORT];
+    gates[1].ports = [replica];
+    await group.failOver();
+    for (const gate of gates) gate.cut();
+    for (let i = 1; i <= 5; i++) {
+      b.record(`meanwhile ${i}`);
+      await b.hears(`${i} b / meanwhile ${i}`);
+    }
+    gates[0].ports = [replica];
+    a.record("after");
+    await Promise.all([a, b].map((host) => host.hears(/ a \/ after$/)));
     expect(a.epoch).not.toBe(epoch);
     expect(b.epoch).toBe(a.epoch);
   });

@@ -14,7 +14,7 @@ const hasRedis = findRedisServer() !== undefined;
 const PATIENT = { timeout: 30_000, lease: 60_000 };
 
 const ACL =
-  "holdfast on >secret ~hf:{test}:* resetchannels -@all +evalsha +eval +xread +xadd +xtrim +hget +hset +hsetnx +hmget " +
+  "holdfast on >secret ~hf:{test}:* resetchannels -@all +evalsha +eval +xread +xrevrange +xadd +xtrim +hget +hset +hsetnx +hmget " +
   "+hgetall +hdel +hexists +hincrby +get +set +setbit +sadd +srem +smembers +rpush +lpop +lindex +del +exists +pexpire " +
   "+time +hello +auth +client|setname";
 

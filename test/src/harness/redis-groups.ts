@@ -94,6 +94,12 @@ export class RedisGroup {
     return group;
   }
 
+  /** Of the master and of its replica. */
+  get serverPorts(): [number, number] {
+    const { master, replica } = this.#nodes;
+    return [master.server.port, replica.server.port];
+  }
+
   /** Waits until the replica has all that the master has. */
   async untilReplicated(): Promise<void> {
     const { client } = this.#nodes.master;

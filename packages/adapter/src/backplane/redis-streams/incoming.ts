@@ -14,6 +14,10 @@ export interface IncomingEvents extends BackplaneEvents {
   onSeen(batch: number): void;
 }
 
+/** An entry's number, and what tells it from another one that might have it. */
+type Mark = readonly [number: string, mark: string];
+const NOTHING: Mark = ["0", ""];
+
 export class Incoming {
   readonly #host: string;
   readonly #prefix: string;
@@ -24,6 +28,8 @@ export class Incoming {
   #change = 0;
   /** The same, without its own that it has not read yet. */
   #readChange = 0;
+  #lastRecord = NOTHING;
+  #lastChange = NOTHING;
   #inboxCount = 0;
   /** What was placed up to this number is past. */
   #pastUpTo = 0;
@@ -32,6 +38,11 @@ export class Incoming {
     this.#host = host;
     this.#prefix = prefix;
     this.#events = events;
+  }
+
+  /** The last entry that was read of the journal, and of the changes: if Redis has them no more, it has lost the newest. */
+  get lastRead(): readonly string[] {
+    return [...this.#lastRecord, ...this.#lastChange];
   }
 
   get seen(): number {
@@ -45,6 +56,7 @@ export class Incoming {
   /** There is another order, with entries up to this number. @param isPast nobody here waits for what is in it */
   beginOrder(number: number, isPast: boolean): void {
     this.#seen = number;
+    this.#lastRecord = NOTHING;
     this.#pastUpTo = isPast ? number : 0;
   }
 
@@ -58,6 +70,7 @@ export class Incoming {
   beginMembership(change: number): void {
     this.#inboxCount = 0;
     this.#change = this.#readChange = change;
+    this.#lastChange = NOTHING;
   }
 
   /** This host has told something, right after what it knew. */
@@ -81,6 +94,7 @@ export class Incoming {
       this.#events.onRecord(host, namespace, sequence++, isPast, buffer, start, end);
     });
     if (!isWhole) this.#onBroken();
+    this.#lastRecord = [String(number), `${host}:${textOf(fields.get("b"))}`];
     if (host === this.#host) this.#events.onSeen(numberOf(fields.get("b")));
   }
 
@@ -97,6 +111,7 @@ export class Incoming {
   #onChange(host: string, { number, fields }: StreamEntry): void {
     // Without what was told in between, it is not known what the hosts want.
     if (numberOf(fields.get("p")) !== this.#readChange) throw lostMembership("GAP");
+    this.#lastChange = [String(number), `${this.#readChange}:${host}`];
     this.#readChange = number;
     this.#change = Math.max(this.#change, number);
     if (host === this.#host) return;

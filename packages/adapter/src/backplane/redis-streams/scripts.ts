@@ -86,7 +86,8 @@ function script(body: string): Script {
 
 /**
  * ARGV: prefix, host, its generation ('' if none), the next one, protocol, ms of lease, epoch known ('' if none), number
- * seen, new epoch, new seed, new secret, number of its connection.
+ * seen, new epoch, new seed, new secret, number of its connection, number and mark of the last entry that it has read of
+ * the journal, the same of the changes.
  * @returns OK, 'new' or 'same', epoch, seed, secret, number, change, last batch, then for each other host
  * name, address (none if it has told none), bits, namespaces; or PROTOCOL, theirs
  */
@@ -104,14 +105,21 @@ if epoch and known[3] ~= protocol then
   end
   epoch = false
 end
-local isSame = contains(others, host) and epoch and epoch == knownEpoch and n >= seen
+-- Another server may have taken over without the newest, and others may have gone on there, past the number seen.
+local function holds(stream, number, mark)
+  local entry = call('XREVRANGE', prefix .. stream, number .. '-0', '-', 'COUNT', 1)[1]
+  if not entry then return true end
+  return entry[1] == number .. '-0' and entry[2][2] .. ':' .. entry[2][4] == mark
+end
+local isInOrder = n >= seen and holds('j', ARGV[13], ARGV[14])
+local isSame = isInOrder and holds('c', ARGV[15], ARGV[16]) and contains(others, host) and epoch and epoch == knownEpoch
   and call('HGET', prefix .. 'h:' .. host, 'g') == generation
 if isSame then
   call('HSET', prefix .. 'h:' .. host, 'lease', now + lease, 'cid', ARGV[12])
   local same = call('HMGET', state, 'seed', 'secret', 'cv')
   return {'OK', 'same', epoch, same[1], same[2], n, same[3], call('GET', prefix .. 'b:' .. host) or '0'}
 end
-if not epoch or (epoch == knownEpoch and n < seen) then
+if not epoch or (epoch == knownEpoch and not isInOrder) then
   epoch = newEpoch
   n = math.max(n, seen)
   call('DEL', prefix .. 'j', prefix .. 'jc', prefix .. 'c')

@@ -336,6 +336,7 @@ export class RedisStreams implements Backplane {
       randomBytes(16).toString("hex"),
       this.#secret || randomBytes(32).toString("hex"),
       id,
+      ...this.#incoming.lastRead,
     ]);
   }
 
