@@ -21,6 +21,7 @@ import { hubGrowth } from "./hub-growth.js";
 import { metricsCost } from "./metrics-cost.js";
 import { recovery } from "./recovery.js";
 import { recoveryReturns } from "./recovery-returns.js";
+import { reload } from "./reload.js";
 import { startUp } from "./start-up.js";
 import { stickyConnect } from "./sticky-connect.js";
 import { stickyGet } from "./sticky-get.js";
@@ -49,6 +50,7 @@ export const BENCHES: readonly Bench[] = [
   hostsRooms,
   hostsGrowth,
   hostsRecovery,
+  reload,
   stickyConnect,
   stickyListen,
   stickyPolling,

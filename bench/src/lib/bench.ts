@@ -54,10 +54,12 @@ export interface Bench {
   /** How: what is counted, payload, clients, workers, warm-up. One item a sentence. */
   readonly method: readonly string[];
   readonly measures: readonly Measure[];
-  /** The measure that the chart shows. */
-  readonly chart?: string;
+  /** The measure that the chart shows; of several, it shows what they are in the first case. */
+  readonly chart?: string | readonly string[];
   /** For what hardly varies and takes long. */
   readonly runsAtMost?: number;
+  /** Each sample starts everything anew, so that no round has to be dropped. */
+  readonly startsAnew?: boolean;
   /** Contestants whose failures are a finding about them, not an error of the run. */
   readonly mayFail?: readonly string[];
   cases(settings: Settings): readonly Case[];
@@ -88,7 +90,7 @@ export interface CaseResult {
 }
 
 /**
- * Runs one case: one round that is dropped, then `runs` rounds of every contestant in turn. A contestant that
+ * Runs one case: one round that is dropped, unless each sample starts anew, then `runs` rounds of every contestant in turn. A contestant that
  * breaks is out of the case, with a failure; the others go on.
  */
 export async function compare(
@@ -108,7 +110,7 @@ export async function compare(
     });
   }
   const runs = Math.min(settings.runs, bench.runsAtMost ?? settings.runs);
-  for (let round = 0; round <= runs; round++) {
+  for (let round = bench.startsAnew ? 1 : 0; round <= runs; round++) {
     for (const [entry, session] of sessions) {
       const sound = await attempt(entry, async () => {
         const { values, failures } = await session.sample();

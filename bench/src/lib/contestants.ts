@@ -156,6 +156,8 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
     '`@socket.io/cluster-adapter` 0.3.0 or `@socket.io/sticky` 2.0.1, default options (the latter works only with `serialization: "advanced"`, so it has that)',
   ],
   ["peer-advanced", 'the same adapter with `cluster.setupPrimary({ serialization: "advanced" })`'],
+  ["by-hand", "workers that are replaced one by one, with the official packages"],
+  ["pm2", "workers in PM2's cluster mode, replaced by `pm2 reload`"],
   ["holdfast-twin", "control: the same as `holdfast` once more; how far the two are apart is noise"],
   [
     "holdfast-collected",

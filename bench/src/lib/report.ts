@@ -4,7 +4,7 @@ import type { Bench, CaseResult } from "./bench.js";
 import { LEGEND } from "./contestants.js";
 import { describe, type Machine } from "./machine.js";
 import { spread } from "./stats.js";
-import { barChart } from "./svg.js";
+import { type Bar, barChart } from "./svg.js";
 import { markdownTable, range } from "./table.js";
 import { compared, limit, measureOf, valuesOf, verdicts } from "./verdicts.js";
 
@@ -115,15 +115,24 @@ function caseSection(result: CaseResult): string {
 function chart(bench: Bench, results: readonly CaseResult[]): string | undefined {
   const [first] = results;
   if (!bench.chart || !first) return undefined;
+  if (typeof bench.chart !== "string") {
+    const groups = bench.chart.map((key) => ({ title: titleOf(first, key), bars: barsOf(first, key) }));
+    return barChart(bench.title, first.case.title, groups);
+  }
   const key = bench.chart;
-  const measure = measureOf(first, key);
-  const groups = results.map((result) => ({
-    title: result.case.title,
-    bars: result.entries
-      .map((entry) => ({ label: entry.contestant, ...spread(valuesOf(entry, key)) }))
-      .filter(({ median }) => Number.isFinite(median)),
-  }));
-  return barChart(bench.title, `${measure.title}, ${measure.unit}`, groups);
+  const groups = results.map((result) => ({ title: result.case.title, bars: barsOf(result, key) }));
+  return barChart(bench.title, titleOf(first, key), groups);
+}
+
+function barsOf({ entries }: CaseResult, key: string): Bar[] {
+  return entries
+    .map((entry) => ({ label: entry.contestant, ...spread(valuesOf(entry, key)) }))
+    .filter(({ median }) => Number.isFinite(median));
+}
+
+function titleOf(result: CaseResult, key: string): string {
+  const { title, unit } = measureOf(result, key);
+  return unit ? `${title}, ${unit}` : title;
 }
 
 /** As GitHub makes anchors from headings. */

@@ -25,6 +25,8 @@ const COLOURS: Record<string, string> = {
   "in-memory": "#a371f7",
   native: "#c9922e",
   single: "#a371f7",
+  "by-hand": "#a0785a",
+  pm2: "#8b949e",
 };
 const OTHER_COLOUR = "#8b949e";
 

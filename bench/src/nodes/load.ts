@@ -3,6 +3,7 @@ import { Agent, type Commands } from "@holdfast/harness";
 import { USAGE_COMMANDS } from "../lib/usage.js";
 import { arrivals } from "../load/arrivals.js";
 import { audience } from "../load/audience.js";
+import { crowd } from "../load/crowd.js";
 import { getters } from "../load/getters.js";
 import { pollers } from "../load/pollers.js";
 import { returners } from "../load/returners.js";
@@ -10,7 +11,7 @@ import { returners } from "../load/returners.js";
 const agent = new Agent();
 agent.ready(
   { role: "worker", workerId: 1, port: 0 },
-  together(USAGE_COMMANDS, arrivals(), audience(agent), getters(), pollers(), returners()),
+  together(USAGE_COMMANDS, arrivals(), audience(agent), crowd(), getters(), pollers(), returners()),
 );
 
 /** All commands; one of two with the same name would be another bench's. */
