@@ -73,9 +73,8 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
     for (const worker of cluster.workers) worker.on("fault", (fault) => faults.push(fault));
     subjects.push(...openSubjects(cluster.url, clients, rooms));
     await until(() => subjects.every((subject) => subject.isGreeted), "all clients");
-    for (const worker of cluster.workers) await worker.run((ctx, how) => ctx.store.send(how), sending);
-
     if (options.reloads) await until(() => subjects.every((subject) => subject.isUpgraded), "all upgrades");
+    for (const worker of cluster.workers) await worker.run((ctx, how) => ctx.store.send(how), sending);
     const disturbance = new Disturbance(cluster, subjects, sending, options, faults);
     await disturbance.run();
 
