@@ -53,6 +53,8 @@ export interface TakenOut {
   readonly handle: Handle;
   /** What was read and not used. */
   readonly unread: Buffer;
+  /** Whether there was something that the system had not taken yet. */
+  readonly hasUnsent: boolean;
   /** Closes the handle, and gives exactly what was not written by then. */
   close(): Buffer;
 }
@@ -81,6 +83,7 @@ export function takeOut(socket: CarriedSocket): TakenOut | undefined {
   return {
     handle,
     unread: detached.buffered ?? Buffer.alloc(0),
+    hasUnsent: handle.writeQueueSize > 0 || waiting.length > 0,
     close: () => {
       const queued = handle.writeQueueSize;
       // From here on nothing is written: closing cancels what libuv has.

@@ -30,6 +30,8 @@ export interface Moving {
   readonly move: number;
   /** To the primary: the worker that is to get it. */
   readonly successor: number;
+  /** What goes with it, encoded as one part; undefined if that comes on its own. */
+  readonly part: string | undefined;
   /** It came back from the lane: the other process did not take it. */
   onReturned(): void;
 }
@@ -45,8 +47,10 @@ export function toMessage(
   workerId: number,
   ticket: Ticket | undefined,
 ): object {
-  if (moving)
-    return encodeMove({ kind: "moveConnection", move: moving.move, name, hasConnection: true, peer });
+  if (moving) {
+    const { move, part } = moving;
+    return encodeMove({ kind: "moveConnection", move, name, hasConnection: true, part, peer });
+  }
   const settled = owner !== NO_OWNER && owner !== workerId;
   return encodeToWorker({ kind: "connection", name, head, settled, ticket, peer });
 }

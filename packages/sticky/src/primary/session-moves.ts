@@ -3,8 +3,9 @@
  * Owns: a copy of each connection that is on its way, until the session is up or lost; the tasks, and their timers.
  * Runs in: primary, one for all routers of the process.
  *
- * A connection comes first, and is held here; what goes with it follows in parts and is passed on; the connection goes
- * to the other worker last. Whatever happens to the two workers, the copy here decides when the client hears of it.
+ * A connection comes with what goes with it. Where that is large, or not known yet, the connection comes first, and is
+ * held here; what goes with it follows in parts and is passed on; the connection goes to the other worker last.
+ * Whatever happens to the two workers, the copy here decides when the client hears of it.
  * A session whose client polls has no connection: its requests wait at the worker that it leaves.
  *
  * Longer than other files: a task and a move can each be stopped by the other, and their steps are read together.
@@ -258,7 +259,7 @@ export class SessionMoves {
 
   #onOffered(
     source: number,
-    { move: sourceId, successor, name, hasConnection, peer }: MoveMessage & { kind: "moveOffered" },
+    { move: sourceId, successor, name, hasConnection, part, peer }: MoveMessage & { kind: "moveOffered" },
     handle: Handle | undefined,
   ): void {
     const target = this.#hooks.find(successor);
@@ -278,27 +279,29 @@ export class SessionMoves {
     };
     this.#moves.set(id, move);
     this.#bySource.set(keyOf(source, sourceId), move);
+    if (part !== undefined) this.#onWhole(move, part);
   }
 
   #onPart(source: number, { move: sourceId, isLast, part }: MoveMessage & { kind: "movePart" }): void {
     const move = this.#bySource.get(keyOf(source, sourceId));
     if (move?.state !== "coming") return;
     move.timer.refresh();
-    const { id, target, handle, name, peer } = move;
+    const { id, target } = move;
     const nextPart = () => this.#hooks.send(source, { kind: "nextPart", move: sourceId });
     this.#hooks.send(target.workerId, { kind: "moveState", move: id, part }, isLast ? undefined : nextPart);
-    if (!isLast) return;
+    if (isLast) this.#onWhole(move, undefined);
+  }
+
+  /** @param part what goes with the connection; undefined if the other worker has been sent it */
+  #onWhole(move: Move, part: string | undefined): void {
     move.state = "landing";
+    const { id, target, handle, name, peer } = move;
     if (!handle) {
-      return this.#hooks.send(target.workerId, {
-        kind: "moveConnection",
-        move: id,
-        name,
-        hasConnection: false,
-        peer,
-      });
+      const connection = { move: id, name, hasConnection: false, part, peer };
+      return this.#hooks.send(target.workerId, { kind: "moveConnection", ...connection });
     }
-    const moving: Moving = { move: id, successor: target.workerId, onReturned: () => this.#fail(move) };
+    const onReturned = () => this.#fail(move);
+    const moving: Moving = { move: id, successor: target.workerId, part, onReturned };
     // It is for nobody else, so the lane gives it to nobody else.
     move.handover = { handle, name, head: "", peer, owner: target.workerId, moving };
     target.hand(move.handover);

@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 3. */
+/** Message kinds; the numbers are part of protocol version 4. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -59,7 +59,7 @@ export const Kind = {
   moveState: 12,
   /**
    * primary → worker, with a handle unless the session has no connection: all of that has come.
-   * [move, name, has a connection, peer address?, peer port?]
+   * [move, name, has a connection, what goes with it or "" if that has come, peer address?, peer port?]
    */
   moveConnection: 13,
   /** primary → worker: the connection of that move does not come. [move] */
@@ -88,7 +88,7 @@ export const Kind = {
   holders: 24,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
-   * [move, worker, name, has a connection, peer address?, peer port?]
+   * [move, worker, name, has a connection, what goes with it or "" if that follows, peer address?, peer port?]
    */
   moveOffered: 32,
   /** worker → primary: a part of what goes with it. [move, 1 for the last part, bytes] */
@@ -107,7 +107,7 @@ export const Kind = {
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 3. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 4. The three transports are what is open now,
  * all else grows. What has ended is told by the reasons' names.
  */
 export const REPORTED = [
@@ -133,7 +133,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 3. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 4. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,

@@ -38,7 +38,12 @@ export function bytesOf(parts: Iterable<string>): Buffer {
 
 const PART_BYTES = 192 * 1024;
 
-/** How far a task is; the numbers are part of protocol version 3. */
+/** All of it, if it is not too long for a message that has to say more. */
+export function wholePartOf(bytes: Buffer): string | undefined {
+  return bytes.length <= PART_BYTES ? bytes.toString("base64") : undefined;
+}
+
+/** How far a task is; the numbers are part of protocol version 4. */
 const STATES = ["underway", "empty", "over"] as const;
 export type TaskState = (typeof STATES)[number];
 
@@ -65,6 +70,8 @@ export type MoveMessage =
       readonly move: number;
       readonly name: string;
       readonly hasConnection: boolean;
+      /** All that goes with it; undefined if that comes in parts of its own. */
+      readonly part: string | undefined;
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "nextPart"; readonly move: number }
@@ -76,6 +83,8 @@ export type MoveMessage =
       readonly successor: number;
       readonly name: string;
       readonly hasConnection: boolean;
+      /** All that goes with it; undefined if that comes in parts of its own. */
+      readonly part: string | undefined;
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "movePart"; readonly move: number; readonly isLast: boolean; readonly part: string }
@@ -114,10 +123,16 @@ function fieldsFor(message: MoveMessage): unknown[] {
     case "movePart":
       return [message.move, message.isLast ? 1 : 0, message.part];
     case "moveConnection":
-      return [message.move, message.name, message.hasConnection ? 1 : 0, ...peerFields(message.peer)];
+      return [
+        message.move,
+        message.name,
+        message.hasConnection ? 1 : 0,
+        message.part ?? "",
+        ...peerFields(message.peer),
+      ];
     case "moveOffered": {
-      const { move, successor, name, hasConnection, peer } = message;
-      return [move, successor, name, hasConnection ? 1 : 0, ...peerFields(peer)];
+      const { move, successor, name, hasConnection, part = "", peer } = message;
+      return [move, successor, name, hasConnection ? 1 : 0, part, ...peerFields(peer)];
     }
     case "nextPart":
     case "moveCancelled":
@@ -136,7 +151,7 @@ function fieldsFor(message: MoveMessage): unknown[] {
 export function decodeMove(message: unknown): MoveMessage | undefined {
   const fields = fieldsOf(message);
   if (!fields) return undefined;
-  const [kind, id, a, b, c, d, e] = fields;
+  const [kind, id, a, b, c, d, e, f] = fields;
   if (!isCount(id)) return undefined;
   switch (kind) {
     case Kind.moveSessions: {
@@ -169,13 +184,14 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       return { kind: "movePart", move: id, isLast: a === 1, part: b };
     }
     case Kind.moveConnection: {
-      if (typeof a !== "string") return undefined;
-      return { kind: "moveConnection", move: id, name: a, hasConnection: b === 1, peer: peerOf(c, d) };
+      if (typeof a !== "string" || typeof c !== "string") return undefined;
+      const rest = { hasConnection: b === 1, part: c || undefined, peer: peerOf(d, e) };
+      return { kind: "moveConnection", move: id, name: a, ...rest };
     }
     case Kind.moveOffered: {
-      if (!isCount(a) || typeof b !== "string") return undefined;
-      const peer = peerOf(d, e);
-      return { kind: "moveOffered", move: id, successor: a, name: b, hasConnection: c === 1, peer };
+      if (!isCount(a) || typeof b !== "string" || typeof d !== "string") return undefined;
+      const rest = { hasConnection: c === 1, part: d || undefined, peer: peerOf(e, f) };
+      return { kind: "moveOffered", move: id, successor: a, name: b, ...rest };
     }
     case Kind.nextPart:
       return { kind: "nextPart", move: id };

@@ -48,10 +48,11 @@ export class MovesIn {
 
   /** All has come. @param handle missing if the client has gone, or the session has no connection */
   async onConnection(
-    { move, name, hasConnection, peer }: MoveMessage & { kind: "moveConnection" },
+    { move, name, hasConnection, part, peer }: MoveMessage & { kind: "moveConnection" },
     handle: Handle | undefined,
   ): Promise<void> {
-    const parcel = decodeParcel(bytesOf(this.#parts.get(move) ?? []));
+    const parts = part === undefined ? this.#parts.get(move) : [part];
+    const parcel = decodeParcel(bytesOf(parts ?? []));
     this.#parts.delete(move);
     const landing = this.#hooks.landingOf(name);
     const isComplete = handle !== undefined || !hasConnection;

@@ -50,7 +50,7 @@ function begin(all: ReturnType<typeof session>[], drainMs: number) {
     peerOf: () => undefined,
     push: () => {},
     send: (message) => {
-      if (message.kind === "movePart") moves.onSettled(message.move, true);
+      if (message.kind === "moveOffered") moves.onSettled(message.move, true);
       if (message.kind !== "moveReport") return;
       reports.push(message);
       if (message.state === "empty") moves.onLetGo(message.task);

@@ -9,7 +9,14 @@ import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
 import type { Handover } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
-import { type MoveMessage, type MoveTask, NEVER, partsOf, type TaskState } from "../wire/move-messages.js";
+import {
+  type MoveMessage,
+  type MoveTask,
+  NEVER,
+  partsOf,
+  type TaskState,
+  wholePartOf,
+} from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { encodeParcel } from "../wire/parcel.js";
 import type { HeldRequests } from "./held-requests.js";
@@ -263,9 +270,11 @@ export class MovesOut {
     const move = ++this.#lastMove;
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);
-      const offer = { move, successor, name, hasConnection: false, peer: undefined };
+      const parcel = encodeParcel({ state, unread: NOTHING, unsent: NOTHING });
+      const part = wholePartOf(parcel);
+      const offer = { move, successor, name, hasConnection: false, part, peer: undefined };
       this.#hooks.send({ kind: "moveOffered", ...offer });
-      this.#sendState(move, encodeParcel({ state, unread: NOTHING, unsent: NOTHING }));
+      if (part === undefined) this.#sendState(move, parcel);
     });
   }
 
@@ -276,6 +285,9 @@ export class MovesOut {
     { name, successor, peer }: { name: string; successor: number; peer: Peer | undefined },
   ): Promise<boolean> {
     const move = ++this.#lastMove;
+    const { handle, unread, hasUnsent } = taken;
+    // What is still being written is known when the primary has the connection as well, and it is written here no more.
+    const part = hasUnsent ? undefined : wholePartOf(encodeParcel({ state, unread, unsent: NOTHING }));
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);
       const onReturned = () => {
@@ -283,15 +295,17 @@ export class MovesOut {
         this.onSettled(move, false);
       };
       this.#hooks.push({
-        handle: taken.handle,
+        handle,
         name,
         head: "",
         peer,
         owner: NO_OWNER,
-        moving: { move, successor, onReturned },
-        // The primary has it as well: what is not written by now is written by the other worker.
-        onTaken: () =>
-          this.#sendState(move, encodeParcel({ state, unread: taken.unread, unsent: taken.close() })),
+        moving: { move, successor, part, onReturned },
+        // What is not written by now is written by the other worker.
+        onTaken: () => {
+          const unsent = taken.close();
+          if (part === undefined) this.#sendState(move, encodeParcel({ state, unread, unsent }));
+        },
       });
     });
   }

@@ -48,6 +48,6 @@ export class WayBack {
 
 function toMessage({ name, head, peer, owner, moving }: Handover): object {
   if (!moving) return encodeToPrimary({ kind: "move", name, owner, head, peer });
-  const { move, successor } = moving;
-  return encodeMove({ kind: "moveOffered", move, successor, name, hasConnection: true, peer });
+  const { move, successor, part } = moving;
+  return encodeMove({ kind: "moveOffered", move, successor, name, hasConnection: true, part, peer });
 }
