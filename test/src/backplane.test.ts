@@ -296,6 +296,25 @@ describe.skipIf(!hasRedis)("hosts", () => {
     expect(c.heard).not.toContain("a / third");
   });
 
+  test("what waits in the inbox of a host shows, and for how long, until it is read", async () => {
+    redis = await RedisServer.start();
+    const [a] = (await startHosts("a", { lease: 1_000 })) as [BackplaneHost];
+    expect(a.backplane.stats).toMatchObject({ inboxLagMs: 0, inboxBytes: 0 });
+    const client = new Redis(redis.url);
+    ends.push(() => client.disconnect());
+    // As if another host had put two entries there, and they had not come.
+    await client.hincrby(`hf:{test}:h:${a.backplane.host}`, "k", 2);
+    await client.hincrby(`hf:{test}:h:${a.backplane.host}`, "ib", 1_000);
+    const stats = () => a.backplane.stats;
+    await expect.poll(stats, { timeout: 30_000 }).toMatchObject({ inboxBytes: 1_000 });
+    await expect.poll(() => stats().inboxLagMs, { timeout: 30_000 }).toBeGreaterThan(0);
+    const empty = Buffer.alloc(4);
+    const number = Number(await client.hincrby("hf:{test}:state", "n", 1));
+    const inbox = `hf:{test}:in:${a.backplane.host}`;
+    await client.xadd(inbox, `${number}-0`, "h", "nobody", "k", "2", "f", empty);
+    await expect.poll(() => stats().inboxLagMs, { timeout: 30_000 }).toBe(0);
+  });
+
   test("another protocol is refused with a sentence", async () => {
     redis = await RedisServer.start();
     await startHosts("a");

@@ -166,6 +166,8 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     expect(first.batches).toBeGreaterThan(0);
     expect(first.widened).toBeLessThanOrEqual(first.batches);
     expect(first.roundTripMs).toBeGreaterThan(0);
+    expect(first.inboxLagMs).toBeGreaterThanOrEqual(0);
+    expect(first.inboxBytes).toBeGreaterThanOrEqual(0);
   });
 
   test("what a host publishes of its address, the others find, and all have one secret", async () => {

@@ -14,6 +14,8 @@ export interface MemberStats extends MemberInfo {
   /** Frames and bytes that the hub has sent to it. */
   readonly framesOut: number;
   readonly bytesOut: number;
+  /** Packets of broadcasts that it was given for its sockets. */
+  readonly delivered: number;
   /** Bytes that are waiting for it now. */
   readonly backlogBytes: number;
   /** Volatile packets that were dropped because too much was waiting for it. */
@@ -52,6 +54,8 @@ export const DECLINE_REASONS: readonly DeclineReason[] = ["unknown", "cut", "ove
 
 /** What became of clients that came back, so far. */
 export interface RestoreStats {
+  /** Sessions that were asked for. Some wait, and some clients go before they are answered. */
+  readonly asked: number;
   /** Sessions that were restored. */
   readonly restored: number;
   /** Sessions that were asked for and not restored, by reason. */
@@ -82,6 +86,8 @@ export interface HubTotals {
   /** Frames and bytes that the hub has sent. */
   readonly framesOut: number;
   readonly bytesOut: number;
+  /** Packets of broadcasts that members were given: each counts once for every member that has sockets for it. */
+  readonly delivered: number;
   /** Volatile packets that were dropped because too much was waiting for their receiver. */
   readonly dropped: number;
 }
@@ -119,6 +125,13 @@ export interface HostsStats {
   readonly others: readonly HostStats[];
   /** How long the last answer has taken, in milliseconds; 0 before the first. */
   readonly roundTripMs: number;
+  /**
+   * How long what other hosts have sent waits until this one has read it, in milliseconds. It is looked at whenever the
+   * lease is renewed, and grows while something is not read.
+   */
+  readonly inboxLagMs: number;
+  /** Bytes that other hosts have sent and this one had not read then. More than `inboxBytes` are lost. */
+  readonly inboxBytes: number;
   /** Bytes that wait to be sent to other hosts. */
   readonly backlogBytes: number;
   /** Batches that other hosts were sent. */

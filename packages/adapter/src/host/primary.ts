@@ -83,6 +83,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       bytesIn: member.bytesIn,
       framesOut: member.outbox.frames,
       bytesOut: member.outbox.bytes,
+      delivered: member.delivered,
       backlogBytes: member.outbox.backlogBytes,
       dropped: member.dropped,
       unanswered: member.unanswered,

@@ -63,6 +63,8 @@ export class HubMember implements MemberInfo {
   unanswered = 0;
   framesIn = 0;
   bytesIn = 0;
+  /** Packets of broadcasts that it was given. */
+  delivered = 0;
   /** Volatile packets that were dropped because too much was waiting. */
   dropped = 0;
   /** Whether too much waits for it; {@link FlowControl} says so. */
@@ -162,6 +164,18 @@ export class HubMember implements MemberInfo {
   relay(from: HubMember, buffer: Buffer, start: number, end: number): void {
     this.outbox.relay(buffer, start, end);
     if (this.isFull) this.#flow.onExcess(from, this);
+  }
+
+  /** Passes on a packet of `from`, as {@link relay} does. */
+  deliver(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    this.delivered++;
+    this.relay(from, buffer, start, end);
+  }
+
+  /** Passes on a packet that nobody here need hear of: of another host, or a late one. */
+  deliverQuietly(buffer: Buffer, start: number, end: number): void {
+    this.delivered++;
+    this.outbox.relay(buffer, start, end);
   }
 
   /** Says something of another member, ahead of all that waits. */

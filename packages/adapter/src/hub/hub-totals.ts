@@ -9,7 +9,7 @@ export class Totals {
   joined = 0;
   cutOff = 0;
   #left = 0;
-  #gone: Traffic = { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0, dropped: 0 };
+  #gone: Traffic = { framesIn: 0, bytesIn: 0, framesOut: 0, bytesOut: 0, delivered: 0, dropped: 0 };
 
   /** A member is gone; its counts go on in these. */
   onLeave(member: HubMember): void {
@@ -33,6 +33,7 @@ function plus(sum: Traffic, member: HubMember): Traffic {
     bytesIn: sum.bytesIn + member.bytesIn,
     framesOut: sum.framesOut + member.outbox.frames,
     bytesOut: sum.bytesOut + member.outbox.bytes,
+    delivered: sum.delivered + member.delivered,
     dropped: sum.dropped + member.dropped,
   };
 }

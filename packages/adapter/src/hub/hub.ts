@@ -345,18 +345,20 @@ export class Hub {
   }
 
   #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    this.#relayHere(from, buffer, start, end);
-    if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end);
-  }
-
-  #relayHere(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const targets = this.#collect(from, buffer, start);
     const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as HubMember;
       if (isVolatile && this.#isCongested(target)) target.dropped++;
-      else target.relay(from, buffer, start, end);
+      else target.deliver(from, buffer, start, end);
     }
+    this.#lateJoins.onFrame(from, buffer, start, end, targets);
+    if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end);
+  }
+
+  #relayHere(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const targets = this.#collect(from, buffer, start);
+    for (let i = 0; i < targets.length; i++) (targets[i] as HubMember).relay(from, buffer, start, end);
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
   }
 
@@ -584,7 +586,7 @@ export class Hub {
       default: {
         const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
         if (isVolatile && this.#isCongested(member)) member.dropped++;
-        else member.outbox.relay(buffer, start, end);
+        else member.deliverQuietly(buffer, start, end);
       }
     }
   }

@@ -53,7 +53,7 @@ export class Placement {
     const targets = isPast ? [] : this.#events.collect(buffer, start);
     const entry = this.#append(buffer, start, end, sequence);
     for (let i = 0; i < targets.length; i++) {
-      (targets[i] as HubMember).outbox.relay(entry.buffer, entry.start, entry.end);
+      (targets[i] as HubMember).deliverQuietly(entry.buffer, entry.start, entry.end);
     }
   }
 
@@ -81,7 +81,7 @@ export class Placement {
     const echo = (frameFlags(buffer, start) & BroadcastFlag.echo) !== 0;
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i] as HubMember;
-      if (target !== from || !echo) target.relay(from, entry.buffer, entry.start, entry.end);
+      if (target !== from || !echo) target.deliver(from, entry.buffer, entry.start, entry.end);
     }
     this.#events.onPlaced(from, entry, targets);
     from.placed++;

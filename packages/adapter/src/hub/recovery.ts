@@ -60,6 +60,8 @@ export class HubRecovery {
   readonly #maxMessageBytes: number;
   /** Sessions that have moved so far. */
   #moves = 0;
+  /** Sessions that were asked for so far. */
+  #asked = 0;
   #timer: NodeJS.Timeout | undefined;
   #isSweeping = false;
 
@@ -84,7 +86,13 @@ export class HubRecovery {
 
   get stats(): RecoveryStats {
     const { size, suspendedSize } = this.#sessions;
-    return { ...this.#journal.stats(), ...this.#requests.stats, sessions: size, suspended: suspendedSize };
+    return {
+      ...this.#journal.stats(),
+      asked: this.#asked,
+      ...this.#requests.stats,
+      sessions: size,
+      suspended: suspendedSize,
+    };
   }
 
   has(namespaceId: number): boolean {
@@ -266,6 +274,7 @@ export class HubRecovery {
     const handle = fields.u32();
     const privateId = fields.text();
     const offset = fields.text();
+    this.#asked++;
     const session = this.#sessions.find(namespaceId, privateId);
     if (session || !this.#shared || !this.has(namespaceId))
       return this.#restore(from, namespaceId, handle, session, offset);

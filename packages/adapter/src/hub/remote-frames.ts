@@ -96,7 +96,7 @@ export class RemoteFrames {
     const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
     for (const target of this.#events.collect(buffer, start)) {
       if (isVolatile && this.#events.isCongested(target)) target.dropped++;
-      else target.outbox.relay(buffer, start, end);
+      else target.deliverQuietly(buffer, start, end);
     }
   }
 

@@ -106,7 +106,7 @@ export class RestoreRequests {
     this.#events = events;
   }
 
-  get stats(): RestoreStats {
+  get stats(): Omit<RestoreStats, "asked"> {
     return { restored: this.#restored, declined: { ...this.#declined }, resent: this.#resent };
   }
 

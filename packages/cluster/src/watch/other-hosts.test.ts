@@ -19,7 +19,8 @@ function stats(names: readonly string[], state: HostsStats["state"] = "joined"):
     members: 4,
     namespaces: 1,
   }));
-  const counts = { roundTripMs: 1, backlogBytes: 0, batches: 0, widened: 0, dropped: 0, missed: 0 };
+  const lag = { roundTripMs: 1, inboxLagMs: 0, inboxBytes: 0, backlogBytes: 0 };
+  const counts = { ...lag, batches: 0, widened: 0, dropped: 0, missed: 0 };
   return { name: "web-1.aaaa", state, others, ...counts };
 }
 

@@ -5,6 +5,7 @@
 import { HoldfastError } from "../../errors.js";
 import type { BackplaneEvents } from "../../hub/backplane.js";
 import { readEntry } from "./entry.js";
+import { InboxLag } from "./inbox-lag.js";
 import { lostMembership } from "./outages.js";
 import type { Stream } from "./reader.js";
 import { bytesOf, numberOf, readChange, type StreamEntry, textOf } from "./replies.js";
@@ -19,6 +20,7 @@ type Mark = readonly [number: string, mark: string];
 const NOTHING: Mark = ["0", ""];
 
 export class Incoming {
+  readonly inboxLag = new InboxLag();
   readonly #host: string;
   readonly #prefix: string;
   readonly #events: IncomingEvents;
@@ -69,6 +71,7 @@ export class Incoming {
   /** It is a new member, whose inbox is empty, and which knows all changes up to this one. */
   beginMembership(change: number): void {
     this.#inboxCount = 0;
+    this.inboxLag.reset();
     this.#change = this.#readChange = change;
     this.#lastChange = NOTHING;
   }
@@ -102,6 +105,7 @@ export class Incoming {
     const count = numberOf(fields.get("k"));
     if (count > this.#inboxCount + 1) this.#events.onGap(count - this.#inboxCount - 1);
     this.#inboxCount = count;
+    this.inboxLag.onRead(count);
     const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
       this.#events.onFrame(host, namespace, buffer, start, end);
     });

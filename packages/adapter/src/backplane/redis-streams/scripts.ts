@@ -288,7 +288,7 @@ return {'OK', n, wasWidened, isStale and 1 or 0, unpack(lostSessions)}
 /**
  * ARGV: prefix, host, generation, epoch, number seen, ms of lease, id up to which it has read its inbox, bytes that it has
  * read since, ms that keys outlive the application.
- * @returns OK
+ * @returns OK, how many entries its inbox has had, bytes that it has not read
  */
 export const RENEW = script(`
 local host = ARGV[2]
@@ -302,11 +302,15 @@ end
 local own = prefix .. 'h:' .. host
 call('HSET', own, 'lease', now + tonumber(ARGV[6]))
 call('XTRIM', prefix .. 'in:' .. host, 'MINID', (tonumber(ARGV[7]) + 1) .. '-0')
-if call('HINCRBY', own, 'ib', 0 - tonumber(ARGV[8])) < 0 then call('HSET', own, 'ib', 0) end
+local unread = call('HINCRBY', own, 'ib', 0 - tonumber(ARGV[8]))
+if unread < 0 then
+  call('HSET', own, 'ib', 0)
+  unread = 0
+end
 evictExpired(host)
 for _, name in ipairs({'state', 'hosts', 'j', 'jc', 'c'}) do call('PEXPIRE', prefix .. name, ARGV[9]) end
 for _, name in ipairs({'h:', 'in:', 'i:', 'ns:'}) do call('PEXPIRE', prefix .. name .. host, ARGV[9]) end
-return {'OK'}
+return {'OK', tonumber(call('HGET', own, 'k') or 0), unread}
 `);
 
 /**

@@ -31,7 +31,7 @@ import { NodeFinder } from "./node-finder.js";
 import type { ResolvedStreamsOptions } from "./options.js";
 import { asDown, lostMembership } from "./outages.js";
 import { Reader, type Stream } from "./reader.js";
-import { bytesOf, type JoinReply, listOf, readJoin, textOf } from "./replies.js";
+import { bytesOf, type JoinReply, listOf, numberOf, readJoin, textOf } from "./replies.js";
 import { Answer, BATCH, GONE, JOIN, RENEW, type Script, TAKE } from "./scripts.js";
 import { Sender } from "./sender.js";
 import { Witness } from "./witness.js";
@@ -120,7 +120,8 @@ export class RedisStreams implements Backplane {
     const { backlogBytes, counts } = this.#sender;
     const away = this.#isAlone ? "alone" : "waiting";
     const state = this.#membership ? "joined" : away;
-    return { state, roundTripMs: this.#roundTripMs, backlogBytes, ...counts };
+    const { ms: inboxLagMs, bytes: inboxBytes } = this.#incoming.inboxLag;
+    return { state, roundTripMs: this.#roundTripMs, inboxLagMs, inboxBytes, backlogBytes, ...counts };
   }
 
   /** A host that lives has tried by then, and is taken for gone when it is silent from then on. */
@@ -417,13 +418,14 @@ export class RedisStreams implements Backplane {
   async #renew(membership: Membership): Promise<void> {
     const { reader, connection } = membership;
     const startedAt = performance.now();
-    await this.#callChecked(connection, RENEW, [
+    const [, entries, bytes] = await this.#callChecked(connection, RENEW, [
       String(this.#options.lease),
       String(reader.cursor("inbox")),
       String(reader.takeInboxBytes()),
       String(this.#options.journalTime + KEEP_MS),
     ]);
     membership.renewedAt = startedAt;
+    this.#incoming.inboxLag.onLook(numberOf(entries), numberOf(bytes), startedAt);
   }
 
   #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
