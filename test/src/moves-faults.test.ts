@@ -246,7 +246,7 @@ test("what cannot move is counted by its reason, and closed when its time is ove
   const left = { data: 1, backlog: 1 };
   expect(result).toMatchObject({ outcome: "done", moved: 1, lost: 0, closed: 2, left });
   const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
-  expect(moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 2 });
+  expect(moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 2, waited: 2 });
   expect(await end).toBe("transport close");
   expect(moving.socket.connected).toBe(true);
   silent.close();

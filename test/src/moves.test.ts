@@ -96,7 +96,9 @@ test("a client stays connected while its session moves, with its id, rooms and d
       return now.slots[1]?.sessions.opened === 1 && now.slots[0]?.sessions.open.websocket === 0 && now;
     }),
   );
-  expect(stats.moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 0 });
+  expect(stats.moves).toEqual({ underway: 0, moved: 1, polling: 0, lost: 0, closed: 0, waited: 0 });
+  expect(stats.moveDuration.count).toBe(1);
+  expect(stats.moveDuration.sumMs).toBeGreaterThan(0);
   expect(stats.slots[0]?.sessions.ended).toMatchObject({ "moved away": 1, "transport close": 0 });
   expect(cluster.output).toBe("");
 });

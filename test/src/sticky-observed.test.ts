@@ -63,6 +63,45 @@ test("sessions are counted by transport, and by the reason of their end", async 
   expect(own.map(({ opened }) => opened).sort()).toEqual(after.map(({ sessions }) => sessions.opened).sort());
 });
 
+/** Waits until so many requests were refused, and gives the slots. */
+async function untilRefused(cluster: TestCluster, count: number): Promise<SlotStats[]> {
+  return cluster.primary.run(
+    (ctx, wanted) =>
+      ctx.until(() => {
+        const { slots } = ctx.router.stats() as PrimaryStats;
+        const refused = slots.flatMap(({ sessions }) => Object.values(sessions.refused));
+        return refused.reduce((total, each) => total + each, 0) === wanted && [...slots];
+      }),
+    count,
+  );
+}
+
+test("requests that workers refuse are counted by reason, and on when a worker is replaced", async () => {
+  const cluster = await start();
+  const refused = async (query: string, method = "GET") =>
+    (await httpRequest(`${cluster.url}/socket.io/?${query}`, { method })).status;
+  expect(await refused("EIO=4&transport=pigeon")).toBe(400);
+  expect(await refused("EIO=4&transport=polling&sid=nobody")).toBe(400);
+  expect(await refused("EIO=4&transport=polling&sid=nobody-else")).toBe(400);
+  expect(await refused("EIO=4&transport=polling", "POST")).toBe(400);
+  expect(await refused("EIO=3&transport=polling")).toBe(400);
+  const before = await untilRefused(cluster, 5);
+  const by = (slots: SlotStats[]) => (reason: keyof SessionStats["refused"]) =>
+    sum(slots, ({ sessions }) => sessions.refused[reason]);
+  const reasons = [
+    "unknown transport",
+    "unknown session",
+    "bad handshake method",
+    "unsupported protocol",
+  ] as const;
+  expect(reasons.map(by(before))).toEqual([1, 2, 1, 1]);
+
+  await cluster.worker(0).kill();
+  await cluster.fork();
+  await Promise.all([0, 1].map(() => refused("EIO=4&transport=pigeon")));
+  expect(reasons.map(by(await untilRefused(cluster, 7)))).toEqual([3, 2, 1, 1]);
+});
+
 test("a slot's counts go on when its worker is replaced", async () => {
   const cluster = await start();
   await Promise.all(Array.from({ length: 6 }, () => clients.connect(cluster.url)));

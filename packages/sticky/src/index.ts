@@ -31,6 +31,7 @@ export type {
   PrimaryEvents,
   PrimaryStats,
   RefusalReason,
+  RequestRefusalReason,
   SessionEndReason,
   SessionStats,
   SlotStats,

@@ -79,6 +79,31 @@ export const SESSION_END_REASONS: readonly SessionEndReason[] = [
   "worker gone",
 ];
 
+/** Why the engine of a worker has refused a request: it belongs to no session there, and opens none. */
+export type RequestRefusalReason =
+  /** `transport` of its query is none that the server has. */
+  | "unknown transport"
+  /** `sid` of its query names a session that has ended, or never was. */
+  | "unknown session"
+  /** It is to open a session, and is no GET. */
+  | "bad handshake method"
+  /** It is not as it should be in another way. */
+  | "bad request"
+  /** `allowRequest` of the server has refused it. */
+  | "forbidden"
+  /** The client speaks another version of Engine.IO. */
+  | "unsupported protocol";
+
+/** In the order of the engine's codes. */
+export const REQUEST_REFUSAL_REASONS: readonly RequestRefusalReason[] = [
+  "unknown transport",
+  "unknown session",
+  "bad handshake method",
+  "bad request",
+  "forbidden",
+  "unsupported protocol",
+];
+
 /** How a session's messages travel. */
 export type TransportName = "polling" | "websocket" | "webtransport";
 
@@ -94,6 +119,8 @@ export interface SessionStats {
   readonly upgraded: number;
   /** Ended so far, by reason. */
   readonly ended: Readonly<Record<SessionEndReason, number>>;
+  /** Requests that were refused so far, by reason. */
+  readonly refused: Readonly<Record<RequestRefusalReason, number>>;
 }
 
 /** What has become of sessions that were to move to other workers, so far, by all routers of the process. */
@@ -108,6 +135,11 @@ export interface MoveStats {
   readonly lost: number;
   /** Sessions that could not be moved and were closed; likewise. */
   readonly closed: number;
+  /**
+   * Sessions of workers that were to lose all of theirs that could not move at once, and waited until they could, until
+   * they ended, or until they were closed.
+   */
+  readonly waited: number;
 }
 
 /** How long something took, since the process started. */
@@ -167,6 +199,11 @@ export interface PrimaryStats {
   readonly handover: DurationStats;
   /** Sessions that move to other workers. */
   readonly moves: MoveStats;
+  /**
+   * From when the primary heard of a session that moves until it was up at the other worker; so long its client waited.
+   * Of all routers of the process.
+   */
+  readonly moveDuration: DurationStats;
   /** The way between hosts; `undefined` without `hosts`. */
   readonly hosts: HostWayStats | undefined;
 }

@@ -129,6 +129,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       slots: this.#roster.slots(),
       handover: this.#handover.stats(),
       moves: this.#roster.moves.stats(),
+      moveDuration: this.#roster.moves.durations,
       hosts: this.#hostWay?.stats,
     };
   }

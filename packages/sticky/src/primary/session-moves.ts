@@ -13,9 +13,9 @@
 import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
-import type { MoveStats } from "../stats.js";
+import type { DurationStats, MoveStats } from "../stats.js";
 import type { Peer } from "../wire/messages.js";
-import type { MoveCounts, MoveMessage, MoveTask } from "../wire/move-messages.js";
+import { type MoveCounts, type MoveMessage, type MoveTask, NEVER } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Announcements } from "./announcements.js";
 import { MoveTotals } from "./move-totals.js";
@@ -64,6 +64,8 @@ interface Task extends MoveTask {
   /** What it ends with when the worker says that it is over. */
   outcome: MoveOutcome;
   counts: MoveCounts;
+  /** The most sessions that could not move at once. */
+  waited: number;
   timer: NodeJS.Timeout;
   settle(outcome: MoveOutcome): void;
 }
@@ -130,6 +132,10 @@ export class SessionMoves {
     return this.#totals.stats(this.#moves.size);
   }
 
+  get durations(): DurationStats {
+    return this.#totals.durations.stats();
+  }
+
   /** Has a worker move sessions. Settles when it has, or will not. */
   start(
     source: number,
@@ -154,6 +160,7 @@ export class SessionMoves {
         state: "moving",
         outcome: "done",
         counts: NOTHING,
+        waited: 0,
         timer: setTimeout(() => this.#giveUp(entry), SILENT_MS).unref(),
         settle,
       };
@@ -332,9 +339,10 @@ export class SessionMoves {
     this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: true });
     this.#totals.add("moved");
     if (!move.handle) this.#totals.add("polling");
-    if (!channels.landed.hasSubscribers) return;
     const { name, source, startedAt } = move;
     const durationMs = performance.now() - startedAt;
+    this.#totals.durations.add(durationMs);
+    if (!channels.landed.hasSubscribers) return;
     channels.landed.publish({ name, workerId: source, successor: workerId, durationMs });
   }
 
@@ -343,6 +351,7 @@ export class SessionMoves {
     if (task?.source !== workerId) return;
     const { total, moved, lost, closed, left } = report;
     this.#totals.add("closed", closed - task.counts.closed);
+    this.#countWaiting(task, left);
     task.counts = { total, moved, lost, closed, left };
     task.timer.refresh();
     task.onProgress?.({ moved, total });
@@ -350,6 +359,15 @@ export class SessionMoves {
       task.state = "empty";
       void this.#announce(task);
     } else if (state === "over") task.settle(task.outcome);
+  }
+
+  /** Most wait when it is first tried: those that are left later are some of them, as a rule. */
+  #countWaiting(task: Task, left: MoveCounts["left"]): void {
+    if (task.drainMs === NEVER) return;
+    const waiting = Object.values(left).reduce((sum, sessions) => sum + sessions, 0);
+    if (waiting <= task.waited) return;
+    this.#totals.add("waited", waiting - task.waited);
+    task.waited = waiting;
   }
 
   /** The session is lost: its client hears of it now, and can recover. */

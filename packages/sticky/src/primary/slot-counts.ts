@@ -5,6 +5,8 @@
  */
 import { processWide } from "../process-wide.js";
 import {
+  REQUEST_REFUSAL_REASONS,
+  type RequestRefusalReason,
   SESSION_END_REASONS,
   type SessionEndReason,
   type SessionStats,
@@ -94,7 +96,10 @@ class Slot {
         reason === "worker gone" ? this.workerGone : this.#totals[reason],
       ]),
     ) as Record<SessionEndReason, number>;
-    const sessions = { opened, upgraded, ended };
+    const refused = Object.fromEntries(
+      REQUEST_REFUSAL_REASONS.map((reason) => [reason, this.#totals[reason]]),
+    ) as Record<RequestRefusalReason, number>;
+    const sessions = { opened, upgraded, ended, refused };
     return { handedOver: this.handedOver, closed, relayed, relayedToHosts, moved, forwardedIn, sessions };
   }
 }

@@ -108,7 +108,7 @@ export const Kind = {
 
 /**
  * What a worker counts and reports; the order is part of protocol version 4. The three transports are what is open now,
- * all else grows. What has ended is told by the reasons' names.
+ * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
   "closed",
@@ -128,6 +128,12 @@ export const REPORTED = [
   "parse error",
   "other",
   "moved away",
+  "unknown transport",
+  "unknown session",
+  "bad handshake method",
+  "bad request",
+  "forbidden",
+  "unsupported protocol",
 ] as const;
 
 /** A worker's counts so far. */

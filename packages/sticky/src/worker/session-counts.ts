@@ -1,8 +1,9 @@
 /**
- * The Engine.IO sessions of this worker: which transports they use, and why they end.
+ * The Engine.IO sessions of this worker: which transports they use, why they end, and what was refused in their place.
  * Owns: the counts, and its listeners on engines and sessions. Runs in: workers, one for all servers of the process.
  */
 import {
+  REQUEST_REFUSAL_REASONS,
   SESSION_END_REASONS,
   type SessionEndReason,
   type SessionStats,
@@ -23,6 +24,7 @@ export class SessionCounts {
   readonly #onChange: () => void;
   readonly #open = zeros(TRANSPORT_NAMES);
   readonly #ended = zeros(SESSION_END_REASONS);
+  readonly #refused = zeros(REQUEST_REFUSAL_REASONS);
   #opened = 0;
   #upgraded = 0;
   // One for all sessions: with closures of its own, each would take more memory than all the rest here.
@@ -43,8 +45,13 @@ export class SessionCounts {
   /** Counts the sessions that an engine opens. Returns the function that ends it; those that are open are counted on. */
   watch(engine: Engine): () => void {
     const onConnection = (session: Session) => this.#add(session);
+    const onError = ({ code }: { readonly code: number }) => this.#addRefusal(code);
     engine.on("connection", onConnection);
-    return () => void engine.off("connection", onConnection);
+    engine.on("connection_error", onError);
+    return () => {
+      engine.off("connection", onConnection);
+      engine.off("connection_error", onError);
+    };
   }
 
   stats(): SessionStats {
@@ -53,12 +60,13 @@ export class SessionCounts {
       opened: this.#opened,
       upgraded: this.#upgraded,
       ended: { ...this.#ended },
+      refused: { ...this.#refused },
     };
   }
 
   reported(): Omit<Reported, "closed" | "relayed" | "relayedToHosts" | "moved" | "forwardedIn"> {
     const { "worker gone": _, ...ended } = this.#ended;
-    return { ...this.#open, ...ended, opened: this.#opened, upgraded: this.#upgraded };
+    return { ...this.#open, ...ended, ...this.#refused, opened: this.#opened, upgraded: this.#upgraded };
   }
 
   #add(session: Session): void {
@@ -80,6 +88,12 @@ export class SessionCounts {
   #addEnd(session: Session, reason: string): void {
     this.#open[transportOf(session)]--;
     this.#ended[isReason(reason) ? reason : "other"]++;
+    this.#onChange();
+  }
+
+  /** Codes of later versions of the engine are for requests that are bad in another way. */
+  #addRefusal(code: number): void {
+    this.#refused[REQUEST_REFUSAL_REASONS[code] ?? "bad request"]++;
     this.#onChange();
   }
 }
