@@ -10,6 +10,7 @@ const SOURCES = {
   router: "Connections and sessions: the router",
   hub: "Messages and recovery: the hub",
   cluster: "Workers: with `startCluster()`",
+  primary: "The primary's process",
 };
 const WIDTH = 118;
 
@@ -122,6 +123,11 @@ graph(
   [rate("holdfast_hub_received_bytes_total"), "received"],
   [rate("holdfast_hub_sent_bytes_total"), "sent"],
 );
+graph("Packets delivered to workers", "short", [rate("holdfast_hub_delivered_packets_total"), "delivered"]);
+graph("Requests between workers that failed", "short", [
+  `sum by (code) (${rate("holdfast_worker_requests_failed_total")}) > 0`,
+  "{{code}}",
+]);
 graph("Bytes that wait for workers", "bytes", [of("holdfast_hub_backlog_bytes"), "waiting"]);
 graph(
   "What should not happen",
@@ -134,6 +140,7 @@ row("Recovery");
 graph(
   "Clients that came back",
   "short",
+  [rate("holdfast_recovery_asked_total"), "asked"],
   [rate("holdfast_recovery_restored_total"), "restored"],
   [`sum by (reason) (${rate("holdfast_recovery_declined_total")})`, "declined: {{reason}}"],
 );
@@ -143,19 +150,51 @@ graph("Packets dropped from the journal before their time", "short", [
   rate("holdfast_recovery_journal_cut_packets_total"),
   "cut",
 ]);
-row("Workers");
+row("Other hosts");
+graph(
+  "Way to the backplane",
+  "s",
+  [of("holdfast_backplane_round_trip_seconds"), "round trip"],
+  [of("holdfast_backplane_inbox_lag_seconds"), "inbox lag"],
+);
+graph(
+  "Bytes that wait",
+  "bytes",
+  [of("holdfast_backplane_backlog_bytes"), "for other hosts"],
+  [of("holdfast_backplane_inbox_bytes"), "of other hosts"],
+);
+row("Reloads");
+graph(
+  "Sessions that were to move",
+  "short",
+  [`sum by (result) (${rate("holdfast_session_moves_total")})`, "{{result}}"],
+  [rate("holdfast_session_moves_waited_total"), "waited"],
+);
+graph(
+  "How long sessions were on their way",
+  "s",
+  ...[0.5, 0.99].map((quantile) => [
+    `histogram_quantile(${quantile}, sum by (le) (${rate("holdfast_session_move_seconds_bucket")}))`,
+    `p${quantile * 100}`,
+  ]),
+);
+row("Processes");
 graph("Workers by state", "short", [`sum by (state) (${of("holdfast_workers")})`, "{{state}}"]);
 graph("Restarts after a crash", "short", [
   `increase(${of("holdfast_worker_restarts_total")}[$__rate_interval])`,
   "worker {{slot}}",
 ]);
-graph("Event loop delay, p99", "s", [of("holdfast_worker_event_loop_delay_p99_seconds"), "worker {{slot}}"]);
-graph("Event loop, share of time busy", "percentunit", [
-  of("holdfast_worker_event_loop_utilization_ratio"),
-  "worker {{slot}}",
-]);
-graph("Resident memory", "bytes", [of("holdfast_worker_resident_memory_bytes"), "worker {{slot}}"]);
-graph("Heap", "bytes", [of("holdfast_worker_heap_bytes"), "worker {{slot}}"]);
+const processes = (title, unit, name) =>
+  graph(
+    title,
+    unit,
+    [of(`holdfast_worker_${name}`), "worker {{slot}}"],
+    [of(`holdfast_primary_${name}`), "primary"],
+  );
+processes("Event loop delay, p99", "s", "event_loop_delay_p99_seconds");
+processes("Event loop, share of time busy", "percentunit", "event_loop_utilization_ratio");
+processes("Resident memory", "bytes", "resident_memory_bytes");
+processes("Heap", "bytes", "heap_bytes");
 
 const dashboard = {
   title: "Holdfast",

@@ -193,6 +193,24 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
     );
   });
 
+  test.each([
+    [1, "1 min", 1],
+    [60, "5 min", 60],
+    [180, "15 min", 180],
+  ])("after %i values the charts are of the last %s", async (points, span, drawn) => {
+    const page = await open({ workersPerHost: 2, points });
+    await page.locator(".node").nth(1).waitFor();
+    const chart = page.locator(".chart").first();
+    expect(await chart.locator(".spoken").textContent()).toContain(`In the last ${span} between`);
+    const path = (await chart.locator("path.stroke").getAttribute("d")) ?? "";
+    const xs = [...path.matchAll(/[ML]([\d.]+) /g)].map(([, x]) => Number(x));
+    expect(xs).toHaveLength(drawn);
+    expect(xs.at(-1)).toBe(300);
+    // From edge to edge, as soon as there is enough.
+    if (drawn > 1) expect(xs[0]).toBe(0);
+    else expect(path).toMatch(/h-\d+$/);
+  });
+
   test("an order says what it will do, wants the token, and tells what becomes of it", async () => {
     const page = await open({ workersPerHost: 4 });
     await page.getByRole("button", { name: "Scale …" }).click();

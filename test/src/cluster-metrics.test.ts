@@ -36,7 +36,8 @@ describe("the list", () => {
       expect(name.endsWith("_total")).toBe(type === "counter");
       expect(name).not.toMatch(/_(ms|milliseconds|kb|mb|percent)(_|$)/);
       expect(help).toMatch(/^[A-Z].*\.$/);
-      for (const label of labels) expect(["slot", "reason", "transport", "state", "result"]).toContain(label);
+      const bounded = ["slot", "reason", "transport", "state", "result", "code"];
+      for (const label of labels) expect(bounded).toContain(label);
     }
     const names = METRICS.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
@@ -81,8 +82,10 @@ describe("the list", () => {
 test("collectMetrics() puts what stats() say into a registry of prom-client, and takes it out again", async () => {
   const cluster = await start();
   await Promise.all([clients.connect(cluster.url), clients.connect(cluster.url)]);
+  await cluster.a.run((ctx) => void ctx.io.emit("to all"));
   const { text, again, hub, router } = await cluster.primary.run(async (ctx) => {
     await ctx.until(() => {
+      if (ctx.hub.stats().totals.delivered === 0) return false;
       const { slots, handover } = ctx.router.stats();
       const opened = slots.reduce(
         (sum: number, slot: { sessions: { opened: number } }) => sum + slot.sessions.opened,
@@ -118,6 +121,12 @@ test("collectMetrics() puts what stats() say into a registry of prom-client, and
     6,
   );
   expect(hub.members).toHaveLength(2);
+  expect(values.get("holdfast_hub_delivered_packets_total")).toBe(hub.totals.delivered);
+  expect(hub.members.map((member: { delivered: number }) => member.delivered).sort()).toEqual([0, 1]);
+  expect(values.get("holdfast_primary_resident_memory_bytes")).toBeGreaterThan(1e6);
+  expect(values.get("holdfast_primary_heap_bytes")).toBeLessThan(
+    values.get("holdfast_primary_heap_limit_bytes") ?? 0,
+  );
   expect(again.trim()).toBe("");
   // Without a supervisor there is nothing of workers' processes.
   expect(text).not.toContain("holdfast_worker_");
@@ -159,8 +168,14 @@ test("a cluster's /metrics has every figure, in the format of Prometheus", async
   }
 });
 
-test("requests between workers are counted by their end, and on when a worker is replaced", async () => {
-  const it = await Supervised.start();
+test("requests between workers are counted by their end, and no counter falls, whatever becomes of workers", async () => {
+  const it = await Supervised.start({ options: { admin: { port: 0 } } });
+  const url = await it.primary.run(async (ctx) => (await ctx.cluster()).adminUrl ?? "");
+  const counters = async () => {
+    const { text } = await httpRequest(`${url}metrics`);
+    const gauges = new Set([...text.matchAll(/^# TYPE (\S+) gauge$/gm)].map(([, name]) => name));
+    return [...valuesOf(text)].filter(([name]) => !gauges.has(name.replace(/\{.*/, "")));
+  };
   const asker = () => it.primary.run(async (ctx) => (await ctx.cluster()).status().slots[0]?.requests);
   const until = async (results: Partial<NonNullable<Awaited<ReturnType<typeof asker>>>["results"]>) => {
     for (;;) {
@@ -188,8 +203,28 @@ test("requests between workers are counted by their end, and on when a worker is
     const { counts, sumMs } = await until({ answered: 2, failed: 1 });
     expect(counts.reduce((sum, count) => sum + count)).toBe(3);
     expect(sumMs).toBeGreaterThan(0);
+    const before = await counters();
+    const value = (name: string) => before.find(([each]) => each === name)?.[1];
+    const failed = (code: string) => value(`holdfast_worker_requests_failed_total{slot="0",code="${code}"}`);
+    expect(failed("HOLDFAST_ERR_REQUEST_FAILED")).toBe(1);
+    expect(failed("HOLDFAST_ERR_REQUEST_TIMEOUT")).toBe(0);
+
     await it.reload();
+    const [ended] = (await it.status()).slots.slice(-1);
+    process.kill(ended?.pid ?? 0, "SIGKILL");
+    await it.primary.run(async (ctx) => {
+      const running = await ctx.cluster();
+      const isBack = ({ state, restarts }: { state: string; restarts: number }) =>
+        state === "ready" && restarts === 1;
+      while (!running.status().slots.some(isBack)) await new Promise((resolve) => setTimeout(resolve, 50));
+      await running.scale(1);
+      await running.scale(2);
+    });
     await until({ answered: 2, failed: 1 });
+    const after = new Map(await counters());
+    for (const [name, count] of before)
+      expect([name, after.get(name)]).toEqual([name, expect.toSatisfy((now) => now >= count)]);
+    expect(after.get('holdfast_worker_restarts_total{slot="1"}')).toBe(1);
   } finally {
     await it.close();
   }
@@ -205,7 +240,8 @@ test("labels are written so that they can be read", () => {
     slots: [],
     workers: [],
     handover: { boundsMs: [], counts: [0], sumMs: 0, count: 0 },
-    moves: { underway: 0, moved: 0, polling: 0, lost: 0, closed: 0 },
+    moves: { underway: 0, moved: 0, polling: 0, lost: 0, closed: 0, waited: 0 },
+    moveDuration: { boundsMs: [], counts: [0], sumMs: 0, count: 0 },
   };
   expect(expose({ router: router as never })).toContain('reason="a\\"b\\\\c\\nd"');
 });

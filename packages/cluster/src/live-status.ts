@@ -149,6 +149,8 @@ export interface LiveWorker extends ProcessStatus {
   readonly restarts: number;
   /** Why its sessions have ended, the most frequent first, at most five. */
   readonly topEndings: readonly Count[];
+  /** Why its engine has refused requests, the same way. */
+  readonly topRefusals: readonly Count[];
 }
 
 /** How often something has happened. */
@@ -164,6 +166,8 @@ export interface BackplaneStatus {
   readonly summary: string;
   readonly since: number;
   readonly roundTripMs: number | null;
+  /** How long what other hosts have sent waits until this one has read it. */
+  readonly inboxLagMs: number | null;
   /** Bytes that wait to be sent to other hosts. */
   readonly backlogBytes: number;
 }
@@ -213,7 +217,8 @@ export type SeriesName =
   | "opened"
   | "refused"
   | "suspended"
-  | "backplaneRoundTrip";
+  | "backplaneRoundTrip"
+  | "backplaneLag";
 
 /** Something that happened. */
 export interface TimelineEvent {

@@ -19,11 +19,18 @@ test("each request is in the bucket of its duration, and under its result", () =
   tally.add(99_999, "HOLDFAST_ERR_REQUEST_TIMEOUT");
   tally.add(0, "HOLDFAST_ERR_REQUEST_FAILED");
   tally.add(0, "HOLDFAST_ERR_NO_HUB");
-  const { results, boundsMs, counts, sumMs } = tally.stats();
-  expect(results).toEqual({ answered: 2, timeout: 1, failed: 1, lost: 1 });
+  tally.add(0, "HOLDFAST_ERR_OF_A_LATER_VERSION");
+  const { results, failures, boundsMs, counts, sumMs } = tally.stats();
+  expect(results).toEqual({ answered: 2, timeout: 1, failed: 1, lost: 2 });
+  expect(Object.entries(failures).filter(([, count]) => count > 0)).toEqual([
+    ["HOLDFAST_ERR_REQUEST_TIMEOUT", 1],
+    ["HOLDFAST_ERR_REQUEST_FAILED", 1],
+    ["HOLDFAST_ERR_NO_HUB", 1],
+    ["other", 1],
+  ]);
   expect(counts).toHaveLength(boundsMs.length + 1);
   expect([counts[0], counts[boundsMs.indexOf(1)], counts[boundsMs.indexOf(2.5)], counts.at(-1)]).toEqual([
-    2, 1, 1, 1,
+    3, 1, 1, 1,
   ]);
   expect(sumMs).toBeCloseTo(100_001.1);
 });

@@ -14,8 +14,21 @@ export type RequestResult =
   /** The hub could not be reached, or the asker was closed. */
   | "lost";
 
-/** All of them. */
-export const REQUEST_RESULTS: readonly RequestResult[] = ["answered", "timeout", "failed", "lost"];
+/** The codes of errors that requests end with, and what stands for all others: few words, whatever fails. */
+const NO_FAILURES = {
+  HOLDFAST_ERR_REQUEST_TIMEOUT: 0,
+  HOLDFAST_ERR_REQUEST_FAILED: 0,
+  HOLDFAST_ERR_CLOSED: 0,
+  HOLDFAST_ERR_LINK_LOST: 0,
+  HOLDFAST_ERR_NO_HUB: 0,
+  HOLDFAST_ERR_HUB_START: 0,
+  HOLDFAST_ERR_HUB_PATH: 0,
+  HOLDFAST_ERR_VERSION_MISMATCH: 0,
+  HOLDFAST_ERR_BACKLOG_FULL: 0,
+  HOLDFAST_ERR_MESSAGE_TOO_LARGE: 0,
+  other: 0,
+};
+const FAILURES = Object.keys(NO_FAILURES) as (keyof typeof NO_FAILURES)[];
 
 /** Upper bounds in milliseconds; a request takes a fraction of one, and at most `requestsTimeout`. */
 const BOUNDS_MS: readonly number[] = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000];
@@ -24,6 +37,8 @@ const BOUNDS_MS: readonly number[] = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500,
 export interface RequestStats {
   /** How many have ended so. */
   readonly results: Readonly<Record<RequestResult, number>>;
+  /** How many have failed, by the code of their error; `other` is for those that are not of `@holdfast/adapter`. */
+  readonly failures: Readonly<Record<string, number>>;
   /** Upper bounds of the buckets, in milliseconds. */
   readonly boundsMs: readonly number[];
   /** How many took at most so long and longer than the bound before; the last count is of those beyond all bounds. */
@@ -32,22 +47,21 @@ export interface RequestStats {
   readonly sumMs: number;
 }
 
-const RESULT_OF: Readonly<Record<string, RequestResult>> = {
-  HOLDFAST_ERR_REQUEST_TIMEOUT: "timeout",
-  HOLDFAST_ERR_REQUEST_FAILED: "failed",
-};
+/** Where the figures are: answered, failures, buckets, the sum in microseconds. */
+const FAILURES_AT = 1;
+const BUCKETS_AT = FAILURES_AT + FAILURES.length;
+const SUM_AT = BUCKETS_AT + BOUNDS_MS.length + 1;
 
 export class RequestTally {
-  /** Results, then buckets, then the sum in microseconds: as they travel. */
-  readonly #figures = new Array<number>(REQUEST_RESULTS.length + BOUNDS_MS.length + 2).fill(0);
+  /** As they travel. */
+  readonly #figures = new Array<number>(SUM_AT + 1).fill(0);
 
   /** @param code of the error that it has ended with; undefined if it was answered */
   add(durationMs: number, code?: string): void {
-    const result = code === undefined ? "answered" : (RESULT_OF[code] ?? "lost");
     const bucket = BOUNDS_MS.findIndex((bound) => durationMs <= bound);
-    this.#raise(REQUEST_RESULTS.indexOf(result), 1);
-    this.#raise(REQUEST_RESULTS.length + (bucket < 0 ? BOUNDS_MS.length : bucket), 1);
-    this.#raise(this.#figures.length - 1, Math.round(durationMs * 1_000));
+    this.#raise(code === undefined ? 0 : FAILURES_AT + placeOf(code), 1);
+    this.#raise(BUCKETS_AT + (bucket < 0 ? BOUNDS_MS.length : bucket), 1);
+    this.#raise(SUM_AT, Math.round(durationMs * 1_000));
   }
 
   /** Gives what was added since the last time, for {@link include}; nothing if that is nothing. */
@@ -63,15 +77,32 @@ export class RequestTally {
   }
 
   stats(): RequestStats {
-    const results = { answered: 0, timeout: 0, failed: 0, lost: 0 };
-    REQUEST_RESULTS.forEach((result, i) => {
-      results[result] = this.#figures[i] ?? 0;
+    const failures = { ...NO_FAILURES };
+    FAILURES.forEach((code, i) => {
+      failures[code] = this.#at(FAILURES_AT + i);
     });
-    const counts = this.#figures.slice(REQUEST_RESULTS.length, -1);
-    return { results, boundsMs: BOUNDS_MS, counts, sumMs: (this.#figures.at(-1) ?? 0) / 1_000 };
+    const timeout = failures.HOLDFAST_ERR_REQUEST_TIMEOUT;
+    const failed = failures.HOLDFAST_ERR_REQUEST_FAILED;
+    const lost = Object.values(failures).reduce((sum, count) => sum + count) - timeout - failed;
+    return {
+      results: { answered: this.#at(0), timeout, failed, lost },
+      failures,
+      boundsMs: BOUNDS_MS,
+      counts: this.#figures.slice(BUCKETS_AT, SUM_AT),
+      sumMs: this.#at(SUM_AT) / 1_000,
+    };
+  }
+
+  #at(index: number): number {
+    return this.#figures[index] ?? 0;
   }
 
   #raise(index: number, by: number): void {
-    this.#figures[index] = (this.#figures[index] ?? 0) + by;
+    this.#figures[index] = this.#at(index) + by;
   }
+}
+
+function placeOf(code: string): number {
+  const place = FAILURES.indexOf(code as keyof typeof NO_FAILURES);
+  return place < 0 ? FAILURES.indexOf("other") : place;
 }

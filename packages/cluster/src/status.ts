@@ -100,6 +100,8 @@ export interface ClusterStatus {
   readonly state: ClusterState;
   /** Process id of the primary. */
   readonly pid: number;
+  /** How the primary's process was in the last second. */
+  readonly sample: ProcessSample;
   /** Where it listens; `undefined` while it does not. */
   readonly address: ListenAddress | undefined;
   /** The file that the workers run. */

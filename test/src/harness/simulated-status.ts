@@ -26,6 +26,8 @@ export interface Simulation {
   readonly incident?: "blocked-worker" | "crash-loop" | "redis-away" | "silent-host" | "reload";
   readonly actions?: readonly ActionName[];
   readonly name?: string;
+  /** How many steps of the history there are so far. */
+  readonly points?: number;
 }
 
 const POINTS = 180;
@@ -102,7 +104,7 @@ export function simulateStatus(simulation: Simulation = {}, tick = 0): LiveStatu
       refusals: [{ reason: "client-closed", count: 41 }],
       refused: 41,
     },
-    history: simulateHistory(clientsPerWorker * workersPerHost, incident, at, hosts > 1),
+    history: simulateHistory(clientsPerWorker * workersPerHost, simulation, at, hosts > 1),
     events: simulateEvents(simulation, at),
     actions,
   };
@@ -210,6 +212,10 @@ function simulateWorker(slot: number, simulation: Simulation, tick: number): Liv
       { reason: "ping timeout", count: 96 },
       { reason: "transport error", count: 12 },
     ],
+    topRefusals: [
+      { reason: "unknown session", count: 31 + slot },
+      { reason: "forbidden", count: 4 },
+    ],
   };
 }
 
@@ -264,6 +270,7 @@ function simulateBackplane({ incident, hosts = 1 }: Simulation, at: number): Bac
     summary: isAway ? "no answer; this host goes on by itself" : `${hosts} hosts, round trip 0.8 ms`,
     since: at - 42_000,
     roundTripMs: isAway ? null : 0.8,
+    inboxLagMs: isAway ? null : 0.3,
     backlogBytes: 0,
   };
 }
@@ -282,12 +289,12 @@ function simulateReload(workers: number, clients: number, at: number, tick: numb
 
 function simulateHistory(
   clients: number,
-  incident: Simulation["incident"],
+  { incident, points = POINTS }: Simulation,
   at: number,
   hasBackplane: boolean,
 ): LiveStatus["history"] {
   const line = (of: (index: number) => number | null) =>
-    Array.from({ length: POINTS }, (_, index) => of(index));
+    Array.from({ length: POINTS }, (_, index) => (index < POINTS - points ? null : of(index)));
   const isLate = (index: number) => index > POINTS - 4;
   const series: Record<SeriesName, readonly (number | null)[]> = {
     clients: line((i) => Math.round(clients * (0.8 + 0.2 * (i / POINTS)) * swell(i, 1))),
@@ -308,6 +315,9 @@ function simulateHistory(
     suspended: line((i) => Math.round(4 + 3 * random(i + 9) + (i > 100 && i < 110 ? 60 - 6 * (i - 100) : 0))),
     backplaneRoundTrip: line((i) =>
       !hasBackplane || (incident === "redis-away" && isLate(i)) ? null : 1 + 0.6 * random(i + 5),
+    ),
+    backplaneLag: line((i) =>
+      !hasBackplane || (incident === "redis-away" && isLate(i)) ? null : 0.2 + 0.3 * random(i + 6),
     ),
   };
   return { stepMs: STEP_MS, endsAt: at - (at % STEP_MS), series };

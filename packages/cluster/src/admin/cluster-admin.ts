@@ -6,6 +6,7 @@ import type { PrimaryStats as HubStats } from "@holdfast/adapter";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import type { ActionName } from "../live-status.js";
 import { CONTENT_TYPE, expose } from "../metrics/exposition.js";
+import type { Readings } from "../metrics/list.js";
 import type { ReloadResult, ScaleResult } from "../reload.js";
 import type { ClusterStatus } from "../status.js";
 import type { ClusterWatch, WatchedCluster } from "../watch/cluster-watch.js";
@@ -46,7 +47,7 @@ export class ClusterAdmin {
       unready: () => reasons(cluster.status(), cluster.hub.stats()),
       metrics: async () => ({
         type: CONTENT_TYPE,
-        text: expose({ hub: cluster.hub.stats(), router: cluster.router.stats(), cluster: cluster.status() }),
+        text: expose(readingsOf(cluster)),
       }),
       actions: actionsOf(cluster, watch),
     };
@@ -68,6 +69,16 @@ export class ClusterAdmin {
   close(): Promise<void> {
     return this.#server.close();
   }
+}
+
+function readingsOf(cluster: AdministeredCluster): Readings {
+  const status = cluster.status();
+  return {
+    hub: cluster.hub.stats(),
+    router: cluster.router.stats(),
+    cluster: status,
+    primary: status.sample,
+  };
 }
 
 /** Why connections are not taken now. */

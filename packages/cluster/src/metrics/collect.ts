@@ -1,12 +1,13 @@
 /**
  * `@holdfast/cluster/metrics`: the figures of a cluster in a registry of prom-client.
- * Owns: nothing; what it registers is the registry's. Runs in: primary.
+ * Owns: the monitor of the process, until closed; what it registers is the registry's. Runs in: primary.
  *
  * prom-client is the application's: only its registry is used here, whatever its version.
  */
 import type { Primary as Hub } from "@holdfast/adapter";
 import type { StickyPrimary as Router } from "@holdfast/sticky";
 import { HoldfastError } from "../errors.js";
+import { OwnHealth } from "../own-health.js";
 import type { ClusterStatus } from "../status.js";
 import { METRICS, type Metric, type Readings } from "./list.js";
 import { type Line, linesOf } from "./series.js";
@@ -42,8 +43,8 @@ export interface CollectedMetrics {
 }
 
 /**
- * Puts the figures of a cluster into a registry of prom-client. They are read when the registry is asked, and cost
- * nothing otherwise. Call it in the primary; `hub`, `router` or `cluster` may be missing, and so are their figures then.
+ * Puts the figures of a cluster into a registry of prom-client, with those of this process. They are read when the
+ * registry is asked, and cost nothing otherwise, but for a look at the event loop now and then. Call it in the primary; `hub`, `router` or `cluster` may be missing, and so are their figures then.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  */
@@ -61,8 +62,23 @@ export function collectMetrics(options: CollectOptions): CollectedMetrics {
     }
   }
   const { cluster } = options;
-  const read = shared(() => ({ hub: hub?.stats(), router: router?.stats(), cluster: cluster?.status() }));
-  const has = { hub: hub !== undefined, router: router !== undefined, cluster: cluster !== undefined };
+  // A cluster has one of its own.
+  const health = cluster ? undefined : new OwnHealth();
+  const read = shared(() => {
+    const status = cluster?.status();
+    return {
+      hub: hub?.stats(),
+      router: router?.stats(),
+      cluster: status,
+      primary: status?.sample ?? health?.sample,
+    };
+  });
+  const has = {
+    hub: hub !== undefined,
+    router: router !== undefined,
+    cluster: cluster !== undefined,
+    primary: true,
+  };
   const wanted = METRICS.filter(({ source }) => has[source]);
   // The registry keeps anything that has a name and says what it is now.
   for (const metric of wanted) register.registerMetric(new CollectedMetric(metric, read) as never);
@@ -70,6 +86,7 @@ export function collectMetrics(options: CollectOptions): CollectedMetrics {
   return {
     names,
     close: () => {
+      health?.close();
       for (const name of names.splice(0)) register.removeSingleMetric(name);
     },
   };

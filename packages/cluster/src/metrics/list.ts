@@ -10,13 +10,16 @@
  */
 import type { HostsStats, PrimaryStats as HubStats } from "@holdfast/adapter";
 import type { DurationStats, PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
-import type { ClusterStatus, SlotStatus } from "../status.js";
+import type { ProcessSample } from "../process-health.js";
+import type { ClusterStatus } from "../status.js";
 
 /** What was read of a cluster at once; what there is none of is missing. */
 export interface Readings {
   readonly hub?: HubStats | undefined;
   readonly router?: RouterStats | undefined;
   readonly cluster?: ClusterStatus | undefined;
+  /** The primary's process. */
+  readonly primary?: ProcessSample | undefined;
 }
 
 /** A value, and what it is of. */
@@ -95,15 +98,25 @@ const ofSlot = (type: "counter" | "gauge", name: string, help: string, read: (sl
   );
 
 /** A figure of each worker's process, as it said last. */
-const ofProcess = (name: string, help: string, read: (sample: NonNullable<SlotStatus["sample"]>) => number) =>
+const ofWorker = (name: string, help: string, read: (sample: ProcessSample) => number) =>
   ofCluster(
     "gauge",
-    name,
+    `holdfast_worker_${name}`,
     help,
     ({ slots }) =>
       slots.flatMap((slot) => (slot.sample ? [sample(read(slot.sample), { slot: String(slot.slot) })] : [])),
     ["slot"],
   );
+
+/** A figure of every process: the workers' and the primary's. */
+const ofProcess = (
+  name: string,
+  help: string,
+  read: (sample: ProcessSample) => number,
+): readonly Metric[] => [
+  ofWorker(name, help, read),
+  simple("gauge", `holdfast_primary_${name}`, help, [], "primary", ({ primary }) => primary && read(primary)),
+];
 
 function simple(
   type: "counter" | "gauge",
@@ -210,6 +223,20 @@ export const METRICS: readonly Metric[] = [
     "Sessions that are on their way to another worker.",
     (r) => r.moves.underway,
   ),
+  ofRouter(
+    "counter",
+    "holdfast_session_moves_waited_total",
+    "Sessions of workers that go that could not move at once, and waited until they could, ended or were closed.",
+    (r) => r.moves.waited,
+  ),
+  {
+    type: "histogram",
+    name: "holdfast_session_move_seconds",
+    help: "How long sessions that moved to another worker were on their way: so long their clients waited.",
+    labels: [],
+    source: "router",
+    read: ({ router }) => (router ? [durations(router.moveDuration)] : []),
+  },
   {
     type: "histogram",
     name: "holdfast_connection_handover_seconds",
@@ -260,6 +287,14 @@ export const METRICS: readonly Metric[] = [
       slots.flatMap(({ slot, sessions }) => byWord(sessions.ended, "reason", { slot: String(slot) })),
     ["slot", "reason"],
   ),
+  ofRouter(
+    "counter",
+    "holdfast_requests_refused_total",
+    "Requests that workers have refused because they belong to no session there and open none, by reason.",
+    ({ slots }) =>
+      slots.flatMap(({ slot, sessions }) => byWord(sessions.refused, "reason", { slot: String(slot) })),
+    ["slot", "reason"],
+  ),
   // Messages: the hub.
   ofHub("gauge", "holdfast_hub_members", "Workers that have joined the hub.", (h) => h.members.length),
   ofHub("gauge", "holdfast_hub_namespaces", "Namespaces that workers have.", (h) => h.namespaces),
@@ -291,6 +326,12 @@ export const METRICS: readonly Metric[] = [
     (h) => h.totals.framesOut,
   ),
   ofHub("counter", "holdfast_hub_sent_bytes_total", "Bytes that the hub has sent.", (h) => h.totals.bytesOut),
+  ofHub(
+    "counter",
+    "holdfast_hub_delivered_packets_total",
+    "Packets of broadcasts given to members, once for each that has sockets for it.",
+    (h) => h.totals.delivered,
+  ),
   ofHub(
     "counter",
     "holdfast_hub_dropped_packets_total",
@@ -330,6 +371,12 @@ export const METRICS: readonly Metric[] = [
     "holdfast_recovery_suspended_sessions",
     "Sessions whose clients are away.",
     (h) => h.recovery.suspended,
+  ),
+  ofHub(
+    "counter",
+    "holdfast_recovery_asked_total",
+    "Sessions that clients have asked for when they came back.",
+    (h) => h.recovery.asked,
   ),
   ofHub(
     "counter",
@@ -384,6 +431,18 @@ export const METRICS: readonly Metric[] = [
     "holdfast_backplane_round_trip_seconds",
     "How long the last answer of the backplane has taken.",
     (h) => h.roundTripMs / MS_PER_S,
+  ),
+  ofHosts(
+    "gauge",
+    "holdfast_backplane_inbox_lag_seconds",
+    "How long what other hosts have sent waits until this one has read it.",
+    (h) => h.inboxLagMs / MS_PER_S,
+  ),
+  ofHosts(
+    "gauge",
+    "holdfast_backplane_inbox_bytes",
+    "Bytes that other hosts have sent and this one has not read.",
+    (h) => h.inboxBytes,
   ),
   ofHosts(
     "gauge",
@@ -444,6 +503,14 @@ export const METRICS: readonly Metric[] = [
       slots.flatMap(({ slot, requests }) => byWord(requests.results, "result", { slot: String(slot) })),
     ["slot", "result"],
   ),
+  ofCluster(
+    "counter",
+    "holdfast_worker_requests_failed_total",
+    "Requests to other workers that have failed, by the code of their error.",
+    ({ slots }) =>
+      slots.flatMap(({ slot, requests }) => byWord(requests.failures, "code", { slot: String(slot) })),
+    ["slot", "code"],
+  ),
   {
     type: "histogram",
     name: "holdfast_worker_request_duration_seconds",
@@ -466,25 +533,22 @@ export const METRICS: readonly Metric[] = [
     "Sessions that the reload that is going on has to move.",
     (c) => c.reload?.total ?? 0,
   ),
-  ofProcess("holdfast_worker_resident_memory_bytes", "Resident memory of the worker.", (s) => s.rssBytes),
-  ofProcess("holdfast_worker_heap_bytes", "Heap that the worker uses.", (s) => s.heapBytes),
-  ofProcess(
-    "holdfast_worker_heap_limit_bytes",
-    "Heap that the worker may use at most.",
-    (s) => s.heapLimitBytes,
-  ),
-  ofProcess(
-    "holdfast_worker_event_loop_delay_p50_seconds",
-    "How late half of the worker's timers were in the last second.",
+  // All processes: the workers as they have said last, and the primary.
+  ...ofProcess("resident_memory_bytes", "Resident memory of the process.", (s) => s.rssBytes),
+  ...ofProcess("heap_bytes", "Heap that the process uses.", (s) => s.heapBytes),
+  ...ofProcess("heap_limit_bytes", "Heap that the process may use at most.", (s) => s.heapLimitBytes),
+  ...ofProcess(
+    "event_loop_delay_p50_seconds",
+    "How late half of the process's timers were in the last second.",
     (s) => s.loopP50Ms / MS_PER_S,
   ),
-  ofProcess(
-    "holdfast_worker_event_loop_delay_p99_seconds",
-    "How late the worst hundredth of the worker's timers was in the last second.",
+  ...ofProcess(
+    "event_loop_delay_p99_seconds",
+    "How late the worst hundredth of the process's timers was in the last second.",
     (s) => s.loopP99Ms / MS_PER_S,
   ),
-  ofProcess(
-    "holdfast_worker_event_loop_utilization_ratio",
+  ...ofProcess(
+    "event_loop_utilization_ratio",
     "Share of time in which the event loop was busy.",
     (s) => s.utilization,
   ),

@@ -17,6 +17,7 @@ import { ControlServer, numberedNames } from "../control/server.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { StopOptions } from "../options.js";
+import { OwnHealth } from "../own-health.js";
 import type { RebalanceResult, ReloadResult, ScaleResult } from "../reload.js";
 import type { ClusterEvents, ClusterState, ClusterStatus, StopResult } from "../status.js";
 import { ClusterWatch, type WatchedCluster } from "../watch/cluster-watch.js";
@@ -39,6 +40,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
   readonly #onStopped: () => void;
   readonly #server: NetServer;
   readonly #supervisor: Supervisor;
+  readonly #health: OwnHealth;
   readonly #startedAt = performance.now();
   #name: string;
   #control: ControlServer | undefined;
@@ -69,6 +71,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
       void this.hub.close();
       throw error;
     }
+    this.#health = new OwnHealth();
     this.#supervisor = new Supervisor(
       options,
       this.router,
@@ -124,6 +127,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
       name: this.#name,
       state: this.#state,
       pid: process.pid,
+      sample: this.#health.sample,
       address: this.address,
       worker: this.#options.worker,
       uptimeMs: Math.round(performance.now() - this.#startedAt),
@@ -174,6 +178,7 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     await this.#control?.close();
     await this.#admin?.close();
     this.#watching?.close();
+    this.#health.close();
     this.#releaseSignals();
     this.#state = "stopped";
     this.#onStopped();

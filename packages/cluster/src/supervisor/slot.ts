@@ -3,9 +3,9 @@
  * Owns: its worker, and the timer of the next one. Runs in: primary.
  */
 import { messageOf } from "../errors.js";
-import type { RequestTally } from "../request-stats.js";
 import type { SlotState, SlotStatus, WorkerExit } from "../status.js";
 import { type RestartLimits, Restarts } from "./restarts.js";
+import type { SlotTotals } from "./slot-totals.js";
 import type { WorkerProcess } from "./worker-process.js";
 
 /** The end of a worker that the system had no process for. */
@@ -33,14 +33,13 @@ export class Slot {
   readonly number: number;
   readonly #hooks: SlotHooks;
   readonly #restarts: Restarts;
-  readonly #requests: RequestTally;
+  readonly #totals: SlotTotals;
   #state: State = { kind: "empty" };
-  #restarted = 0;
   #lastExit: WorkerExit | undefined;
 
-  constructor(number: number, limits: RestartLimits, requests: RequestTally, hooks: SlotHooks) {
+  constructor(number: number, limits: RestartLimits, totals: SlotTotals, hooks: SlotHooks) {
     this.number = number;
-    this.#requests = requests;
+    this.#totals = totals;
     this.#hooks = hooks;
     this.#restarts = new Restarts(limits);
   }
@@ -94,9 +93,9 @@ export class Slot {
       memoryBytes: worker?.sample?.rssBytes ?? 0,
       load: worker?.sample?.utilization ?? 0,
       sample: worker?.sample,
-      requests: this.#requests.stats(),
+      requests: this.#totals.requests.stats(),
       silentMs: worker?.silentMs ?? 0,
-      restarts: this.#restarted,
+      restarts: this.#totals.restarts,
       crashes: this.#restarts.crashes,
       lastExit: this.#lastExit,
     };
@@ -125,7 +124,7 @@ export class Slot {
   }
 
   #restart(): void {
-    this.#restarted++;
+    this.#totals.restarts++;
     this.start();
   }
 }

@@ -8,7 +8,6 @@ import type { EventEmitter } from "node:events";
 import type { MoveResult, StickyPrimary } from "@holdfast/sticky";
 import { HoldfastError } from "../errors.js";
 import type { RebalanceResult, ReloadProgress, ReloadResult, ScaleResult, SessionCounts } from "../reload.js";
-import { RequestTally } from "../request-stats.js";
 import type { ClusterEvents, SlotStatus, StopResult, WorkerExit } from "../status.js";
 import { LoopClock } from "./loop-clock.js";
 import type { MoveSessions } from "./moves.js";
@@ -16,6 +15,7 @@ import { Reloading } from "./reloading.js";
 import type { ResolvedClusterOptions } from "./resolve-options.js";
 import { Retirement, type RetirementSettings } from "./retirement.js";
 import { Slot } from "./slot.js";
+import { SlotTotals } from "./slot-totals.js";
 import { WorkerProcess } from "./worker-process.js";
 
 /** Of the time in which a worker may be silent, how much is between two of its beats. */
@@ -30,7 +30,7 @@ export class Supervisor {
   readonly #options: ResolvedClusterOptions;
   readonly #router: StickyPrimary;
   readonly #move: MoveSessions;
-  readonly #tallies: RequestTally[] = [];
+  readonly #totals: SlotTotals[] = [];
   readonly #slots: Slot[] = [];
   /** All whose processes live, those that leave and those that come included. */
   readonly #living = new Set<WorkerProcess>();
@@ -128,7 +128,13 @@ export class Supervisor {
     const { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs } = this.#options;
     const beatMs = Math.min(MAX_BEAT_MS, Math.ceil((hangTimeoutMs || MAX_BEAT_MS) / BEAT_SHARE));
     const limits = { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs, beatMs };
-    const worker = new WorkerProcess(slot, this.#options.env, limits, this.#clock, this.#tallyOf(slot));
+    const worker = new WorkerProcess(
+      slot,
+      this.#options.env,
+      limits,
+      this.#clock,
+      this.#totalsOf(slot).requests,
+    );
     this.#living.add(worker);
     this.events.emit("worker:start", worker.identity);
     void worker.exited.then((exit) => {
@@ -138,15 +144,14 @@ export class Supervisor {
     return worker;
   }
 
-  /** Of all workers that the place has had: also of those before it was removed and added again. */
-  #tallyOf(slot: number): RequestTally {
-    this.#tallies[slot] ??= new RequestTally();
-    return this.#tallies[slot];
+  #totalsOf(slot: number): SlotTotals {
+    this.#totals[slot] ??= new SlotTotals();
+    return this.#totals[slot];
   }
 
   #addSlot(): Slot {
     const number = this.#slots.length;
-    const slot = new Slot(number, this.#options, this.#tallyOf(number), {
+    const slot = new Slot(number, this.#options, this.#totalsOf(number), {
       fork: (number) => this.fork(number),
       onCrash: (exit, delayMs) => this.#onCrash(exit, delayMs),
     });

@@ -33,7 +33,7 @@ export class BackplaneWatch {
   /** @param hosts `undefined` where no backplane is used */
   look(hosts: HostsStats | undefined, at: number): BackplaneStatus | null {
     if (!hosts) return null;
-    const { state, roundTripMs, backlogBytes } = hosts;
+    const { state, roundTripMs, inboxLagMs, backlogBytes } = hosts;
     if (state !== this.#state) this.#since = at;
     this.#state = state;
     this.#tellChange(state);
@@ -43,6 +43,7 @@ export class BackplaneWatch {
       summary: summaryOf(hosts),
       since: this.#since,
       roundTripMs: state === "joined" ? roundTripMs : null,
+      inboxLagMs: state === "joined" ? inboxLagMs : null,
       backlogBytes,
     };
   }

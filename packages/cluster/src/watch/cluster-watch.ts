@@ -13,7 +13,6 @@ import type {
   ReloadStatus,
   Totals,
 } from "../live-status.js";
-import { ProcessHealth } from "../process-health.js";
 import type { ClusterEvents, ClusterStatus, SlotStatus } from "../status.js";
 import { VERSION } from "../version.js";
 import { BackplaneWatch } from "./backplane-watch.js";
@@ -42,7 +41,6 @@ export class ClusterWatch {
   readonly #cluster: WatchedCluster;
   readonly #actions: readonly ActionName[];
   readonly #startedAt: number;
-  readonly #health = new ProcessHealth();
   readonly #rates = new Rates();
   /** Of the longer steps of the history. */
   readonly #stepRates = new Rates();
@@ -100,7 +98,6 @@ export class ClusterWatch {
     this.#stopTelling();
     this.#backplane.close();
     this.#others.close();
-    this.#health.close();
   }
 
   #look(): Omit<LiveStatus, "history" | "events"> {
@@ -120,7 +117,7 @@ export class ClusterWatch {
       health: judgeCluster({ state, workers, backplane: null, others: [] }).health,
       startedAt: this.#startedAt,
     };
-    const totals = totalsOf(workers, seen);
+    const totals = totalsOf(workers, seen, this.#rates);
     this.#remember(workers, totals, seen, backplane, at);
     return {
       format: 1,
@@ -133,7 +130,7 @@ export class ClusterWatch {
       advice,
       slot,
       since: this.#sinceWhen(verdict, at),
-      hosts: [hostOf(workers, hubOf(seen, this.#rates), self, this.#health.sample()), ...others],
+      hosts: [hostOf(workers, hubOf(seen, this.#rates), self, seen.status.sample), ...others],
       backplane,
       reload: this.#reload(seen.status, at),
       totals,
@@ -201,7 +198,7 @@ export class ClusterWatch {
     const perSecond = (name: string, value: number) => this.#stepRates.perSecond(name, value);
     const point = {
       clients: totals.clients,
-      deliveries: hub.members.reduce((sum, { id, framesOut }) => sum + perSecond(`out ${id}`, framesOut), 0),
+      deliveries: perSecond("delivered", hub.totals.delivered),
       loopP50: this.#worstP50Ms,
       loopP99: this.#worstP99Ms,
       opened: perSecond(
@@ -211,6 +208,7 @@ export class ClusterWatch {
       refused: perSecond("refused", totals.refused),
       suspended: hub.recovery.suspended,
       backplaneRoundTrip: backplane?.roundTripMs ?? null,
+      backplaneLag: backplane?.inboxLagMs ?? null,
     };
     this.#history.add(point, at);
     this.#worstP50Ms = null;

@@ -16,6 +16,7 @@ export const SERIES_NAMES: readonly SeriesName[] = [
   "refused",
   "suspended",
   "backplaneRoundTrip",
+  "backplaneLag",
 ];
 
 /** One value for each series; `null` where nothing was measured. */

@@ -4,7 +4,7 @@
  */
 import { hostname } from "node:os";
 import type { PrimaryStats as HubStats } from "@holdfast/adapter";
-import type { PrimaryStats as RouterStats, SlotStats } from "@holdfast/sticky";
+import type { PrimaryStats as RouterStats } from "@holdfast/sticky";
 import type {
   Count,
   Health,
@@ -133,11 +133,12 @@ export function workerOf(
     relayed: routed?.relayed ?? 0,
     moved: routed?.moved ?? 0,
     restarts: slot.restarts,
-    topEndings: topEndings(routed),
+    topEndings: top(routed?.sessions.ended ?? {}),
+    topRefusals: top(routed?.sessions.refused ?? {}),
   };
 }
 
-export function totalsOf(workers: readonly LiveWorker[], { router }: Seen): Totals {
+export function totalsOf(workers: readonly LiveWorker[], { hub, router }: Seen, rates: Rates): Totals {
   const sum = (of: (worker: LiveWorker) => number) =>
     workers.reduce((total, worker) => total + of(worker), 0);
   const late = workers.flatMap(({ loopP99Ms }) => (loopP99Ms === null ? [] : [loopP99Ms]));
@@ -147,7 +148,7 @@ export function totalsOf(workers: readonly LiveWorker[], { router }: Seen): Tota
     workersReady: workers.filter(({ state }) => state === "ready").length,
     clients: sum(({ clients }) => clients),
     connections: sum(({ connections }) => connections),
-    deliveriesPerSecond: sum(({ outPerSecond }) => outPerSecond),
+    deliveriesPerSecond: rates.perSecond("delivered", hub.totals.delivered),
     loopP99Ms: late.length === 0 ? null : Math.max(...late),
     refusals,
     refused: Object.values(router.refused).reduce((total, count) => total + count, 0),
@@ -183,10 +184,6 @@ function processOf({ pid, sample, silentMs }: SlotStatus): ProcessStatus {
     loopP50Ms: Math.max(loopP50Ms, stillMs),
     loopP99Ms: Math.max(loopP99Ms, stillMs),
   };
-}
-
-function topEndings(routed: SlotStats | undefined): Count[] {
-  return routed ? top(routed.sessions.ended) : [];
 }
 
 /** The most frequent first. */

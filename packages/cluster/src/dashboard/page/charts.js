@@ -1,9 +1,13 @@
 /** The small charts of the last 15 minutes. Owns: the elements in `#charts`. */
 import { byId, element, keyed, say, set, svg } from "./dom.js";
-import { clock, count, milliseconds } from "./words.js";
+import { clock, count, duration, milliseconds } from "./words.js";
 
 const WIDTH = 300;
 const HEIGHT = 56;
+/** A chart of less would jump with each value. */
+const MIN_POINTS = 13;
+/** How long a single value is drawn. */
+const DASH = 6;
 
 /** Each chart: its lines, the first one in front; how a value reads; and what it is for those who ask. */
 const CHARTS = [
@@ -13,7 +17,7 @@ const CHARTS = [
     unit: "/s",
     lines: ["deliveries"],
     read: count,
-    about: "What the hub sends to workers, each second.",
+    about: "Packets of broadcasts that the hub gives to workers, each second.",
   },
   {
     title: "Event loop, p99",
@@ -37,10 +41,11 @@ const CHARTS = [
     without: "backplane",
   },
   {
-    title: "Redis, round trip",
-    lines: ["backplaneRoundTrip"],
+    title: "Redis, round trip and lag",
+    lines: ["backplaneRoundTrip", "backplaneLag"],
     read: milliseconds,
-    about: "How long the last answer of Redis has taken, which joins the hosts.",
+    about:
+      "How long the last answer of Redis has taken, which joins the hosts, and how long what other hosts have sent waits to be read.",
     only: "backplane",
   },
 ];
@@ -48,14 +53,27 @@ const CHARTS = [
 /** @param status the whole status, with its history */
 export function drawCharts(status) {
   const has = status.backplane ? "backplane" : "none";
+  const history = sinceStart(status.history);
   const shown = CHARTS.filter(({ only, without }) => (only ?? has) === has && without !== has);
   keyed(
     byId("charts"),
     shown,
     ({ title }) => title,
     makeChart,
-    (card, chart) => update(card, chart, status.history),
+    (card, chart) => update(card, chart, history),
   );
+}
+
+/** A cluster that has just started has no 15 minutes to show: its charts begin with it, and grow. */
+function sinceStart(history) {
+  const all = Object.values(history.series);
+  const { length } = all[0];
+  const starts = all.map((values) => values.findIndex((value) => value !== null)).filter((at) => at >= 0);
+  const from = Math.max(0, Math.min(length - MIN_POINTS, ...starts));
+  const series = Object.fromEntries(
+    Object.entries(history.series).map(([name, values]) => [name, values.slice(from)]),
+  );
+  return { ...history, series, span: duration((length - from) * history.stepMs) };
 }
 
 function makeChart({ title, unit = "", about }) {
@@ -113,12 +131,13 @@ function update(card, chart, history) {
   card.redraw = () => readOut(card, chart, history, front, last);
   card.redraw();
   say(peak, measured.length === 0 ? "" : `max ${chart.read(highest)}`);
+  set(peak, { title: `In the last ${history.span}` });
   const lowest = measured.length === 0 ? 0 : Math.min(...front.filter((each) => each !== null));
   say(
     spoken,
     measured.length === 0
       ? "Nothing was measured."
-      : `In the last 15 minutes between ${chart.read(lowest)} and ${chart.read(Math.max(...front))}.`,
+      : `In the last ${history.span} between ${chart.read(lowest)} and ${chart.read(Math.max(...front))}.`,
   );
   set(value, { "data-empty": last === null });
 }
@@ -169,7 +188,7 @@ const path = (run) =>
 
 function line(values, top) {
   return runs(values, top)
-    .map((run) => (run.length === 1 ? `${path(run)}h1` : path(run)))
+    .map((run) => (run.length === 1 ? `${path(run)}h${-DASH}` : path(run)))
     .join("");
 }
 

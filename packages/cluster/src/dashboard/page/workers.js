@@ -25,6 +25,7 @@ export function drawWorkers(current) {
     ...(status.hosts.length > 1 ? ["each host shows its own"] : []),
   ];
   say(byId("workers-note"), notes.join(" · "));
+  byId("legend-webtransport").hidden = !rows.some(({ worker }) => worker.transports.webtransport > 0);
   keyed(byId("rows"), rows, ({ host, worker }) => `${host.id} ${worker.slot}`, makeRow, updateRow);
   if (opened) drawSheet();
 }
@@ -85,15 +86,33 @@ function updateRow({ parts }, { worker }) {
   say(parts.up, worker.since === null ? "–" : duration(status.at - worker.since));
 }
 
+/** What the transports are called. */
+const TRANSPORTS = Object.entries({
+  websocket: "WebSocket",
+  polling: "polling",
+  webtransport: "WebTransport",
+});
+
 /** Shares of the transports, as a bar. */
 function makeMix() {
-  return element(
-    "span",
-    { class: "mix", role: "img" },
-    element("i", { "data-of": "websocket" }),
-    element("i", { "data-of": "polling" }),
-    element("i", { "data-of": "webtransport" }),
+  const bars = TRANSPORTS.map(([transport]) => element("i", { "data-of": transport }));
+  return element("span", { class: "mix", role: "img" }, ...bars);
+}
+
+/** What the colours of the bar are, and how many clients each is. */
+function makeLegend() {
+  const entries = TRANSPORTS.map(([transport]) =>
+    element("span", {}, element("i", { class: "swatch", "data-of": transport }), element("b")),
   );
+  return element("p", { class: "legend", "aria-hidden": true }, ...entries);
+}
+
+function updateLegend(legend, { transports }) {
+  for (const [index, [transport, name]] of TRANSPORTS.entries()) {
+    const entry = legend.children[index];
+    entry.hidden = transport === "webtransport" && transports.webtransport === 0;
+    say(entry.lastElementChild, `${count(transports[transport])} ${name}`);
+  }
 }
 
 function updateMix(mix, { clients, transports }) {
@@ -105,11 +124,10 @@ function updateMix(mix, { clients, transports }) {
   });
 }
 
-function mixInWords(clients, { websocket, polling, webtransport }) {
+function mixInWords(clients, transports) {
   if (clients === 0) return "no clients";
-  const parts = [`${count(websocket)} WebSocket`, `${count(polling)} polling`];
-  if (webtransport > 0) parts.push(`${count(webtransport)} WebTransport`);
-  return parts.join(", ");
+  const used = TRANSPORTS.filter(([transport]) => transport !== "webtransport" || transports[transport] > 0);
+  return used.map(([transport, name]) => `${count(transports[transport])} ${name}`).join(", ");
 }
 
 /** What the sheet says of a worker: name, and value by the worker. */
@@ -142,27 +160,38 @@ function drawSheet() {
   const sheet = byId("sheet");
   if (!worker) return sheet.close();
   sheet.parts ??= makeSheet(sheet);
-  const { title, dot, summary, facts, mix, mixText, endings, restart, restartText } = sheet.parts;
+  const { title, dot, summary, facts, mix, legend, endings, refusals, restart, restartText } = sheet.parts;
   say(title, `Worker ${worker.slot}`);
   set(dot, { "data-health": worker.health });
   const up = worker.since === null ? "" : `Up for ${duration(status.at - worker.since)}.`;
   const state = STATES[worker.state].replace(/^./, (first) => first.toUpperCase());
   say(summary, [`${state}.`, worker.summary, worker.advice ?? "", up].join(" ").trim());
   updateMix(mix, worker);
-  say(mixText, mixInWords(worker.clients, worker.transports));
+  updateLegend(legend, worker);
   for (const [name, read] of FACTS) say(facts.get(name), read(worker));
-  endings.parentElement.hidden = worker.topEndings.length === 0;
-  keyed(
-    endings,
-    worker.topEndings,
-    ({ reason }) => reason,
-    ({ reason }) => element("li", {}, element("span", {}, reason), element("b")),
-    (entry, { count: times }) => say(entry.lastElementChild, count(times)),
-  );
+  drawReasons(endings, worker.topEndings);
+  drawReasons(refusals, worker.topRefusals);
   const canRestart = host.isSelf && status.actions.includes("restart");
   restart.parentElement.hidden = !canRestart;
   restart.onclick = () => onRestart(worker);
   say(restartText, `Its ${some(worker.clients, "client")} go to a new worker in its place.`);
+}
+
+/** How often something has happened here, by reason. */
+function drawReasons(list, reasons) {
+  list.parentElement.hidden = reasons.length === 0;
+  keyed(
+    list,
+    reasons,
+    ({ reason }) => reason,
+    ({ reason }) => element("li", {}, element("span", {}, reason), element("b")),
+    (entry, { count: times }) => say(entry.lastElementChild, count(times)),
+  );
+}
+
+function makeReasons(title) {
+  const list = element("ol", { class: "reasons" });
+  return { list, section: element("section", {}, element("h3", {}, title), list) };
 }
 
 function makeSheet(sheet) {
@@ -175,21 +204,27 @@ function makeSheet(sheet) {
   );
   const summary = element("p", { class: "summary" });
   const mix = makeMix();
-  const mixText = element("p", { class: "muted small" });
+  const legend = makeLegend();
   const facts = new Map(FACTS.map(([name]) => [name, element("dd")]));
   const list = element("dl", { class: "sheet-facts" });
   for (const [name, value] of facts) list.append(element("div", {}, element("dt", {}, name), value));
-  const endings = element("ol", { class: "endings" });
+  const endings = makeReasons("Why sessions have ended here");
+  const refusals = makeReasons("Why requests were refused here");
   const restart = element("button", { type: "button" }, "Restart this worker …");
   const restartText = element("p", { class: "muted small" });
   sheet.append(
     element("header", {}, dot, title, close),
     summary,
     mix,
-    mixText,
+    legend,
     list,
-    element("section", {}, element("h3", {}, "Why sessions have ended here"), endings),
+    endings.section,
+    refusals.section,
     element("section", { class: "act" }, restart, restartText),
   );
-  return { title, dot, summary, facts, mix, mixText, endings, restart, restartText };
+  return {
+    ...{ title, dot, summary, facts, mix, legend, restart, restartText },
+    endings: endings.list,
+    refusals: refusals.list,
+  };
 }

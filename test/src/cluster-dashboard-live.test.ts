@@ -1,0 +1,91 @@
+/** The dashboard of a real cluster, in a real browser: its figures are those of stats(), and a killed worker is seen. */
+import type { LiveStatus } from "@holdfast/cluster/live-status";
+import { httpRequest } from "@holdfast/harness";
+import { expect, test } from "vitest";
+import { closedAfterEach } from "./harness/after-each.js";
+import { findChromium, launchChromium } from "./harness/browser.js";
+import { Clients } from "./harness/clients.js";
+import { Supervised } from "./harness/supervised.js";
+
+const chromium = findChromium();
+const clients = closedAfterEach(new Clients());
+const DEADLINE_MS = 120_000;
+
+/** The moments that viewers are told, one a second. */
+async function* momentsOf(url: string, signal: AbortSignal): AsyncGenerator<LiveStatus> {
+  const { body } = await fetch(`${url}api/events`, { signal });
+  if (!body) throw new Error("There is no event stream.");
+  let text = "";
+  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+    const events = (text + chunk).split("\n\n");
+    text = events.pop() ?? "";
+    for (const event of events) {
+      const [name, data] = event.split("\ndata: ");
+      if (name === "event: status" && data) yield JSON.parse(data) as LiveStatus;
+    }
+  }
+}
+
+test.skipIf(chromium === undefined)(
+  "figures are those of stats(), refusals have their reasons, and a killed worker is seen in the next moments",
+  async () => {
+    const browser = await launchChromium(chromium as string);
+    const it = await Supervised.start({ options: { admin: { port: 0 } } });
+    const following = new AbortController();
+    try {
+      const url = await it.primary.run(async (ctx) => (await ctx.cluster()).adminUrl ?? "");
+      const page = await browser.newPage();
+      page.setDefaultTimeout(DEADLINE_MS);
+      await page.goto(url);
+      for (const transports of [["websocket"], ["websocket"], ["websocket"], ["polling"]] as const) {
+        await clients.connect(it.url, { transports: [...transports] });
+      }
+      const query = "EIO=4&transport=polling&sid=nobody";
+      expect((await httpRequest(`${it.url}/socket.io/?${query}`)).status).toBe(400);
+      await page.locator("#facts", { hasText: "2 of 2 workers ready · 4 clients" }).waitFor();
+
+      const { slots } = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats());
+      const places = (await it.status()).slots;
+      expect(slots.map(({ sessions }) => sessions.refused["unknown session"]).sort()).toEqual([0, 1]);
+      for (const { workerId, connections, sessions } of slots) {
+        // The router numbers workers as they have become ready.
+        const slot = places.find((place) => place.workerId === workerId)?.slot ?? -1;
+        const { polling, websocket } = sessions.open;
+        const row = page.locator("#rows tr").nth(slot);
+        await row.locator("th", { hasText: `Worker ${slot}` }).waitFor();
+        expect(await row.locator("td").nth(1).textContent()).toBe(String(polling + websocket));
+        expect(await row.locator(".mix").getAttribute("aria-label")).toBe(
+          polling + websocket === 0 ? "no clients" : `${websocket} WebSocket, ${polling} polling`,
+        );
+        await row.locator("button").click();
+        const fact = (name: string) =>
+          page.locator(".sheet-facts div", { has: page.getByText(name, { exact: true }) }).locator("dd");
+        const worker = it.workers.find((each) => each.workerId === workerId);
+        expect(await fact("Process").textContent()).toBe(String(worker?.pid));
+        await fact("Connections").getByText(String(connections), { exact: true }).waitFor();
+        const refusals = page.locator(".reasons", { hasText: "unknown session" });
+        const isRefused = sessions.refused["unknown session"] === 1;
+        expect(await refusals.allTextContents()).toEqual(isRefused ? ["unknown session1"] : []);
+        await page.keyboard.press("Escape");
+      }
+
+      const moments = momentsOf(url, following.signal);
+      await moments.next();
+      await it.workers.find(({ workerId }) => workerId === places[0]?.workerId)?.kill();
+      const killed = /^Worker 0 was killed by SIGKILL after /;
+      // Two seconds are two of them, and one may be on its way.
+      const seen: string[] = [];
+      for (let i = 0; i < 3; i++) {
+        const { value } = (await moments.next()) as { value: LiveStatus };
+        seen.push(...value.events.map(({ text }) => text));
+      }
+      expect(seen.some((text) => killed.test(text))).toBe(true);
+      await page.locator("#events", { hasText: /Worker 0 was killed by SIGKILL after / }).waitFor();
+    } finally {
+      following.abort();
+      await it.close();
+      await browser.close();
+    }
+  },
+  180_000,
+);
