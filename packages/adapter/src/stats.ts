@@ -16,6 +16,11 @@ export interface MemberStats extends MemberInfo {
   readonly bytesOut: number;
   /** Packets of broadcasts that it was given for its sockets. */
   readonly delivered: number;
+  /**
+   * Rooms that it has told of, in all namespaces. Each of its sockets is in one of its own, named by its id. 0 with
+   * `interest: false`.
+   */
+  readonly rooms: number;
   /** Bytes that are waiting for it now. */
   readonly backlogBytes: number;
   /** Volatile packets that were dropped because too much was waiting for it. */

@@ -84,6 +84,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       framesOut: member.outbox.frames,
       bytesOut: member.outbox.bytes,
       delivered: member.delivered,
+      rooms: this.#hub.roomsOf(member),
       backlogBytes: member.outbox.backlogBytes,
       dropped: member.dropped,
       unanswered: member.unanswered,

@@ -196,6 +196,11 @@ export class Hub {
     return this.#namespaces.interestSize;
   }
 
+  /** How many rooms the member has told of. */
+  roomsOf({ slot }: HubMember): number {
+    return this.#namespaces.roomsOf(slot);
+  }
+
   get lateJoins(): LateJoinStats {
     const { sentOn, tooLate } = this.#lateJoins;
     return { sentOn, tooLate };

@@ -71,6 +71,11 @@ export class Interest {
     return this.#banks.length;
   }
 
+  /** Rooms that the member has reported. */
+  sizeOf(slot: number): number {
+    return this.#banks[bankOf(slot)]?.counts[slot % BANK_SLOTS] ?? 0;
+  }
+
   /** The member has a socket in the room. @returns whether that is news */
   add(slot: number, key: number): boolean {
     const { reported, counts } = this.#bank(slot);

@@ -54,6 +54,13 @@ export class Namespaces {
     return size;
   }
 
+  /** Rooms that the member has reported, in all namespaces. */
+  roomsOf(slot: number): number {
+    let rooms = 0;
+    for (const { interest } of this.#byId.values()) rooms += interest.sizeOf(slot);
+    return rooms;
+  }
+
   get(id: number): HubNamespace | undefined {
     return this.#byId.get(id);
   }
