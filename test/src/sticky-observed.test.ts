@@ -294,3 +294,33 @@ test("the debug log says what the channels tell, once for each", async () => {
   expect(lines).toHaveLength(2);
   expect(cluster.output).toContain("holdfast:sticky:router");
 });
+
+test("whoever numbers the workers is believed, as far as that makes sense", async () => {
+  const cluster = await start();
+  const warned = cluster.primary.next("warned");
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    const { createServer } = await ctx.import("node:http");
+    const numbers = [5, 2 ** 40, 1.5];
+    let calls = 0;
+    const slotOf = () => {
+      if (calls < numbers.length) return numbers[calls++];
+      throw new Error("no number");
+    };
+    const second = setupPrimary(createServer(), { name: "second", slotOf });
+    second.on("warning", (error: Error) => ctx.emit("warned", error.message));
+  });
+  const numbered: number[] = [];
+  for (let i = 0; i < 4; i++) {
+    const { workerId } = await cluster.fork();
+    const { slot } = await cluster.primary.run(
+      (ctx, id) =>
+        ctx.until(() => (ctx.router.stats() as PrimaryStats).slots.find((each) => each.workerId === id)),
+      workerId,
+    );
+    numbered.push(slot);
+  }
+  expect(numbered).toEqual([5, 2, 3, 4]);
+  expect((await stats(cluster)).slots).toHaveLength(6);
+  expect(await warned).toBe("slotOf() has thrown.");
+});

@@ -112,6 +112,14 @@ export interface PrimaryOptions {
    */
   selectWorker?: (info: ConnectionInfo) => number | undefined | Promise<number | undefined>;
   /**
+   * The number of a worker, for whoever starts workers and numbers them: `slot` is this number then, in `stats()` and in
+   * events, and `hash` gives its clients to whoever has it. A worker that replaces another one may have the same number
+   * while both live. It is called when a worker is ready for the first time. Integers, 0–1023; for any other value, or if
+   * it throws, the worker gets the lowest number that nobody has.
+   * @default undefined
+   */
+  slotOf?: (workerId: number) => number | undefined;
+  /**
    * The hosts of the application: `hub.hosts` of `setupPrimary()` of `@holdfast/adapter`. With it, a request that reaches
    * another host than the one of its session is relayed there, so that load balancers need no affinity. Without a
    * `backplane` there, it changes nothing.

@@ -18,6 +18,7 @@ test("the defaults", () => {
     forwardedHeader: "x-forwarded-for",
     ipv6PrefixLength: 64,
     selectWorker: undefined,
+    slotOf: undefined,
     hosts: undefined,
     hostAddress: undefined,
     hostPort: 0,

@@ -23,6 +23,7 @@ export interface ResolvedPrimaryOptions {
   readonly forwardedHeader: ForwardedHeader;
   readonly ipv6PrefixLength: number;
   readonly selectWorker: PrimaryOptions["selectWorker"];
+  readonly slotOf: PrimaryOptions["slotOf"];
   /** `undefined` if sessions of other hosts are not looked for. */
   readonly hosts: HostDirectory | undefined;
   /** `undefined` for an address of this machine. */
@@ -53,6 +54,7 @@ export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrima
     forwardedHeader: options.oneOf("forwardedHeader", "x-forwarded-for", HEADERS),
     ipv6PrefixLength: options.integer("ipv6PrefixLength", 64, 1, 128),
     selectWorker: options.fn<PrimaryOptions["selectWorker"]>("selectWorker", undefined),
+    slotOf: options.fn<PrimaryOptions["slotOf"]>("slotOf", undefined),
     hosts: options.value("hosts", undefined, isHosts, "hub.hosts of setupPrimary() of @holdfast/adapter"),
     hostAddress,
     hostPort: options.integer("hostPort", 0, 0, 65_535),

@@ -29,7 +29,7 @@ import { RoutedWorker } from "./routed-worker.js";
 import { RouterNames } from "./router-names.js";
 import { SessionMoves } from "./session-moves.js";
 import { SlotCounts } from "./slot-counts.js";
-import { fillSlot, freeSlot } from "./slots.js";
+import { fillSlot, freeSlot, isSlot } from "./slots.js";
 
 /** How long after a worker's exit its IPC channel may still hold acknowledgements. */
 const CHANNEL_DRAIN_MS = 1_000;
@@ -71,6 +71,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** What workers are told of other hosts. */
   #hosts: (ToWorker & { kind: "hosts" }) | undefined;
   readonly #slotCounts = SlotCounts.get();
+  /** Whoever starts the workers has numbers of its own. */
+  #slotOf: ((workerId: number) => number | undefined) | undefined;
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
     workers: () => this.ready,
@@ -160,17 +162,23 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.emit("changed");
   }
 
+  /** Gives workers that come from now on the slots that somebody else says. */
+  numberBy(slotOf: (workerId: number) => number | undefined): void {
+    this.#slotOf = slotOf;
+  }
+
   /** All slots that workers have had. */
   slots(): SlotStats[] {
     const counts = this.#slotCounts;
     return Array.from({ length: counts.length }, (_, slot) => {
-      const routed = [...this.#workers.values()].find((each) => each.slot === slot && each.names.size > 0);
+      // During a reload, there may be two.
+      const routed = [...this.#workers.values()].filter((each) => each.slot === slot && each.names.size > 0);
       const { sessions, ...totals } = counts.totals(slot);
-      const open = counts.openSessions(routed?.workerId);
+      const open = counts.openSessions(routed.map(({ workerId }) => workerId));
       return {
         slot,
-        workerId: routed?.workerId,
-        connections: routed?.connections ?? 0,
+        workerId: (routed.find((each) => each.takesNew()) ?? routed[0])?.workerId,
+        connections: routed.reduce((sum, { connections }) => sum + connections, 0),
         ...totals,
         sessions: { open, ...sessions },
       };
@@ -353,7 +361,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   #admit(worker: Worker, message: ToPrimary & { kind: "ready" }): RoutedWorker {
-    const routed = new RoutedWorker(worker, freeSlot(this.#workers.values()), message, {
+    const routed = new RoutedWorker(worker, this.#slotFor(worker.id), message, {
       onRefused: (handover) => this.#names.place(handover, worker.id),
       onStalled: (handovers) => {
         const { workerId, slot } = routed;
@@ -372,6 +380,19 @@ export class Roster extends EventEmitter<RosterEvents> {
     return routed;
   }
 
+  #slotFor(workerId: number): number {
+    try {
+      const given = this.#slotOf?.(workerId);
+      if (isSlot(given)) return given;
+    } catch (cause) {
+      this.emit(
+        "trouble",
+        new HoldfastError("HOLDFAST_ERR_INVALID_OPTION", "slotOf() has thrown.", { cause }),
+      );
+    }
+    return freeSlot(this.#workers.values());
+  }
+
   #remove(worker: Worker): void {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
@@ -380,7 +401,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#workers.delete(worker.id);
     this.#candidates.clear();
     this.moves.onGone(worker.id);
-    if (worker.exitedAfterDisconnect) fillSlot(routed.slot, [...this.#workers.values()]);
+    if (worker.exitedAfterDisconnect && !this.#slotOf) fillSlot(routed.slot, [...this.#workers.values()]);
     const connections = routed.close();
     this.#slotCounts.onGone(worker.id, routed.slot);
     for (const name of routed.names) {

@@ -116,6 +116,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       this.#roster.release();
       throw error;
     }
+    if (options.slotOf) this.#roster.numberBy(options.slotOf);
     this.#listen(server);
   }
 

@@ -58,10 +58,14 @@ export class SlotCounts {
     this.#at(slot).workerGone += TRANSPORT_NAMES.reduce((sum, name) => sum + last[name], 0);
   }
 
-  /** The sessions that a worker has open. */
-  openSessions(workerId: number | undefined): SessionStats["open"] {
-    const { polling, websocket, webtransport } = this.#last.get(workerId ?? 0) ?? NOTHING;
-    return { polling, websocket, webtransport };
+  /** The sessions that workers have open. */
+  openSessions(workerIds: readonly number[]): SessionStats["open"] {
+    const open = { polling: 0, websocket: 0, webtransport: 0 };
+    for (const workerId of workerIds) {
+      const last = this.#last.get(workerId) ?? NOTHING;
+      for (const name of TRANSPORT_NAMES) open[name] += last[name];
+    }
+    return open;
   }
 
   totals(slot: number): SlotTotals {

@@ -7,6 +7,13 @@ interface WithSlot {
   slot: number;
 }
 
+/** Positions have memory of their own for as long as the primary lives. */
+const MAX_SLOTS = 1024;
+
+export function isSlot(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) < MAX_SLOTS;
+}
+
 /** The lowest position that nobody has: that of a worker that has crashed, or a new one. */
 export function freeSlot(workers: Iterable<WithSlot>): number {
   const taken = new Set([...workers].map(({ slot }) => slot));
