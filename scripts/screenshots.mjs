@@ -83,6 +83,8 @@ async function takeDashboard() {
   const few = { workersPerHost: 8, clientsPerWorker: 420 };
   await takeMoment("dashboard-desktop", few, { ...desktop, viewport: { width: 1360, height: 900 } });
   await takeMoment("dashboard-phone", { ...few, incident: "blocked-worker" }, phone);
+  const reload = { ...desktop, viewport: { width: 1360, height: 420 } };
+  await takeMoment("dashboard-reload", { ...few, incident: "reload" }, reload);
   const many = { hosts: 4, workersPerHost: 16, clientsPerWorker: 900 };
   await takeMoment("dashboard-hosts", many, {
     ...desktop,

@@ -40,16 +40,23 @@ test.skipIf(chromium === undefined)(
       for (const transports of [["websocket"], ["websocket"], ["websocket"], ["polling"]] as const) {
         await clients.connect(it.url, { transports: [...transports] });
       }
+      await it.worker(0).run((ctx) => void ctx.io.socketsJoin("tea"));
       const query = "EIO=4&transport=polling&sid=nobody";
       expect((await httpRequest(`${it.url}/socket.io/?${query}`)).status).toBe(400);
       await page.locator("#facts", { hasText: "2 of 2 workers ready · 4 clients" }).waitFor();
 
       const { slots } = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats());
+      const roomsOf = (workerId: number | undefined) =>
+        it.primary.run(async (ctx, id) => {
+          const { members } = (await ctx.cluster()).hub.stats();
+          return members.find((member) => member.workerId === id)?.rooms;
+        }, workerId);
       const places = (await it.status()).slots;
+      expect(slots.map(({ slot, workerId }) => [slot, workerId])).toEqual(
+        places.map(({ slot, workerId }) => [slot, workerId]),
+      );
       expect(slots.map(({ sessions }) => sessions.refused["unknown session"]).sort()).toEqual([0, 1]);
-      for (const { workerId, connections, sessions } of slots) {
-        // The router numbers workers as they have become ready.
-        const slot = places.find((place) => place.workerId === workerId)?.slot ?? -1;
+      for (const { slot, workerId, connections, sessions } of slots) {
         const { polling, websocket } = sessions.open;
         const row = page.locator("#rows tr").nth(slot);
         await row.locator("th", { hasText: `Worker ${slot}` }).waitFor();
@@ -62,6 +69,9 @@ test.skipIf(chromium === undefined)(
           page.locator(".sheet-facts div", { has: page.getByText(name, { exact: true }) }).locator("dd");
         const worker = it.workers.find((each) => each.workerId === workerId);
         expect(await fact("Process").textContent()).toBe(String(worker?.pid));
+        const rooms = polling + websocket === 0 ? 0 : polling + websocket + 1;
+        await expect.poll(() => roomsOf(workerId), { timeout: DEADLINE_MS }).toBe(rooms);
+        await fact("Rooms, with one for each client").getByText(String(rooms), { exact: true }).waitFor();
         await fact("Connections").getByText(String(connections), { exact: true }).waitFor();
         const refusals = page.locator(".reasons", { hasText: "unknown session" });
         const isRefused = sessions.refused["unknown session"] === 1;

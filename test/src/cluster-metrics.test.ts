@@ -221,6 +221,13 @@ test("requests between workers are counted by their end, and no counter falls, w
       await running.scale(2);
     });
     await until({ answered: 2, failed: 1 });
+    // Router and supervisor mean the same worker by a slot, whoever was ready first.
+    const [router, status] = await it.primary.run(async (ctx) => {
+      const running = await ctx.cluster();
+      return [running.router.stats(), running.status()];
+    });
+    const numbered = ({ slot, workerId }: { slot: number; workerId: number | undefined }) => [slot, workerId];
+    expect(router.slots.map(numbered)).toEqual(status.slots.map(numbered));
     const after = new Map(await counters());
     for (const [name, count] of before)
       expect([name, after.get(name)]).toEqual([name, expect.toSatisfy((now) => now >= count)]);

@@ -137,6 +137,8 @@ export interface LiveWorker extends ProcessStatus {
   /** Messages per second: to the hub and from it. */
   readonly inPerSecond: number;
   readonly outPerSecond: number;
+  /** Rooms that it has sockets in, with one for each socket itself. */
+  readonly rooms: number;
   /** Bytes that wait for it in the hub. */
   readonly backlogBytes: number;
   /** Requests to it that wait for its answer. */

@@ -11,9 +11,12 @@ const EVERY_MS = 1_000;
 export class OwnHealth {
   readonly #health = new ProcessHealth();
   readonly #timer: NodeJS.Timeout;
-  #last = this.#health.sample();
+  #last: ProcessSample;
 
   constructor() {
+    // No time has passed that it could be busy in: this is of all the time that the process has lived.
+    const { utilization } = performance.eventLoopUtilization();
+    this.#last = { ...this.#health.sample(), utilization };
     this.#timer = setInterval(() => {
       this.#last = this.#health.sample();
     }, EVERY_MS).unref();

@@ -52,7 +52,7 @@ function swell(at: number, seed: number): number {
 
 /** @param tick seconds since the simulation began */
 export function simulateStatus(simulation: Simulation = {}, tick = 0): LiveStatus {
-  const { hosts = 1, workersPerHost = 4, clientsPerWorker = 130, incident, name = "chat" } = simulation;
+  const { hosts = 1, incident, name = "chat" } = simulation;
   const { actions = ["reload", "scale", "restart"] } = simulation;
   const at = START + 3 * 86_400_000 + tick * 1_000;
   const all = Array.from({ length: hosts }, (_, host) => simulateHost(host, simulation, tick));
@@ -104,7 +104,12 @@ export function simulateStatus(simulation: Simulation = {}, tick = 0): LiveStatu
       refusals: [{ reason: "client-closed", count: 41 }],
       refused: 41,
     },
-    history: simulateHistory(clientsPerWorker * workersPerHost, simulation, at, hosts > 1),
+    history: simulateHistory(
+      sum(({ clients }) => clients),
+      simulation,
+      at,
+      hosts > 1,
+    ),
     events: simulateEvents(simulation, at),
     actions,
   };
@@ -201,6 +206,7 @@ function simulateWorker(slot: number, simulation: Simulation, tick: number): Liv
     transports: { polling, websocket: clients - polling, webtransport: 0 },
     inPerSecond: isBlocked || isCrashing ? 0 : clients * 0.08,
     outPerSecond: isBlocked || isCrashing ? 0 : clients * 1.4 * swell(tick, seed + 1),
+    rooms: clients + 40,
     backlogBytes: isBlocked ? 3_400_000 : 0,
     unanswered: isBlocked ? 2 : 0,
     dropped: isBlocked ? 40 : 0,

@@ -44,7 +44,8 @@ export interface CollectedMetrics {
 
 /**
  * Puts the figures of a cluster into a registry of prom-client, with those of this process. They are read when the
- * registry is asked, and cost nothing otherwise, but for a look at the event loop now and then. Call it in the primary; `hub`, `router` or `cluster` may be missing, and so are their figures then.
+ * registry is asked, and cost nothing otherwise. Call it in the primary; `hub`, `router` or `cluster` may be missing, and
+ * so are their figures then.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  */
@@ -62,16 +63,16 @@ export function collectMetrics(options: CollectOptions): CollectedMetrics {
     }
   }
   const { cluster } = options;
-  // A cluster has one of its own.
-  const health = cluster ? undefined : new OwnHealth();
+  let health: OwnHealth | undefined;
+  /** A cluster has its own. It costs nothing before somebody reads. */
+  const own = () => {
+    health ??= new OwnHealth();
+    return health.sample;
+  };
   const read = shared(() => {
     const status = cluster?.status();
-    return {
-      hub: hub?.stats(),
-      router: router?.stats(),
-      cluster: status,
-      primary: status?.sample ?? health?.sample,
-    };
+    const primary = status?.sample ?? own();
+    return { hub: hub?.stats(), router: router?.stats(), cluster: status, primary };
   });
   const has = {
     hub: hub !== undefined,

@@ -66,7 +66,9 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     this.hub = naming("adapter", () => setupHub(options.adapter));
     const { hosts } = this.hub;
     try {
-      this.router = naming("sticky", () => setupRouter(this.#server, { hosts, ...options.sticky }));
+      // What both count has one number.
+      const slotOf = (workerId: number) => this.#supervisor.slotOf(workerId);
+      this.router = naming("sticky", () => setupRouter(this.#server, { hosts, slotOf, ...options.sticky }));
     } catch (error) {
       void this.hub.close();
       throw error;

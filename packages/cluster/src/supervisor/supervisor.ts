@@ -77,6 +77,11 @@ export class Supervisor {
     return this.#slots.map((slot) => slot.status((workerId) => connections.get(workerId) ?? 0));
   }
 
+  /** The place of a worker, also of one that comes or leaves. */
+  slotOf(workerId: number): number | undefined {
+    return [...this.#living].find(({ identity }) => identity.workerId === workerId)?.identity.slot;
+  }
+
   /** Orders that wait for their turn are one: what the first of them finds is what the last one wanted. */
   reloadAll(): Promise<ReloadResult> {
     this.#nextReload ??= this.#enqueue(() => {

@@ -98,7 +98,7 @@ export function workerOf(
 ): LiveWorker {
   const { workerId } = slot;
   const members = hub.members.filter((member) => member.workerId === workerId);
-  const routed = router.slots.find((each) => workerId !== undefined && each.workerId === workerId);
+  const routed = router.slots.find((each) => each.slot === slot.slot);
   const sum = (of: (member: HubStats["members"][number]) => number) =>
     members.reduce((total, member) => total + of(member), 0);
   const backlogBytes = sum((member) => member.backlogBytes);
@@ -127,6 +127,7 @@ export function workerOf(
       `out ${workerId}`,
       sum(({ framesOut }) => framesOut),
     ),
+    rooms: sum(({ rooms }) => rooms),
     backlogBytes,
     unanswered: sum(({ unanswered }) => unanswered),
     dropped: sum(({ dropped }) => dropped),

@@ -145,6 +145,7 @@ const FACTS = [
       worker.heapBytes === null ? "–" : `${bytes(worker.heapBytes)} of ${bytes(worker.heapLimitBytes)}`,
   ],
   ["Memory", (worker) => bytes(worker.rssBytes)],
+  ["Rooms, with one for each client", (worker) => count(worker.rooms)],
   ["Waits in the hub", (worker) => bytes(worker.backlogBytes)],
   ["Requests unanswered", (worker) => count(worker.unanswered)],
   ["Volatile, dropped", (worker) => count(worker.dropped)],
