@@ -6,7 +6,8 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 
 /** What is wrong is said at the end. */
-const MAX_TAIL_LENGTH = 2_000;
+const MAX_TAIL_LENGTH = 4_000;
+const MAX_LINES = 10;
 
 const [, , name, command, ...args] = process.argv;
 const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -25,7 +26,8 @@ child.on("error", (error) => {
 });
 child.on("close", (code, signal) => {
   const isGood = code === 0;
-  const failureMessages = isGood ? [] : [`${tail.trimEnd()}\nended with ${signal ?? code}`];
+  const lines = tail.split("\n").filter((line) => line.trim() !== "" && !/^\s+at /.test(line));
+  const failureMessages = isGood ? [] : [...lines.slice(-MAX_LINES), `ended with ${signal ?? code}`];
   const assertionResults = [{ fullName: name, status: isGood ? "passed" : "failed", failureMessages }];
   writeFileSync(
     process.env.HOLDFAST_TEST_REPORT,

@@ -29,6 +29,15 @@ test("the README's snippets are the example that the tests run", () => {
   }
 });
 
+test("the site leads to every page of the docs", () => {
+  const config = read("site/.vitepress/config.mjs");
+  const links = [...config.matchAll(/\["[^"]+", "([\w-]+)"\]/g)].map(([, name]) => `${name}.md`);
+  const there = readdirSync(join(ROOT, "docs")).filter(
+    (name) => name.endsWith(".md") && name !== "README.md",
+  );
+  expect(links.sort()).toEqual(there.sort());
+});
+
 describe("tables", () => {
   test.each(PAGES)("%s has as many cells in each row as in the header", (page) => {
     expect(tableFaults(read(page))).toEqual([]);
