@@ -319,3 +319,34 @@ test("connections that are idle go to the successor, however many there are", as
     for (const raw of idle) raw.close();
   }
 });
+
+test("what the successor sends before it knows of a session arrives, however quickly the session is up there", async () => {
+  const cluster = await start({
+    setUpWorker: (ctx) => {
+      ctx.io.on("connection", (socket) => void socket.join("room"));
+    },
+  });
+  const polling = await openPolling(cluster.url);
+  await cluster.a.run((ctx) => ctx.until(() => ctx.io.of("/").adapter.rooms.has("room")));
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  // It says that it is ready, and stands still while the hub gives it the session and the primary sends it the state.
+  // Then it sends, before it has read either. The hub hears of that when the session is up: until then it stands still.
+  const sent = successor.run(async (ctx, primary) => {
+    const GIVING = 23;
+    await new Promise<void>((resolve) => {
+      process.on("message", (message: { "holdfast:sticky"?: [number] }) => {
+        if (message["holdfast:sticky"]?.[0] === GIVING) setImmediate(resolve);
+      });
+    });
+    const until = performance.now() + 1_000;
+    while (performance.now() < until);
+    process.kill(primary, "SIGSTOP");
+    ctx.io.to("room").emit("news");
+    const isUp = ctx.until(() => ctx.io.of("/").sockets.size === 1);
+    await isUp.finally(() => process.kill(primary, "SIGCONT"));
+  }, cluster.primary.pid);
+  await retire(cluster, cluster.a, successor);
+  await sent;
+  expect(await nextPacket(polling)).toBe('42["news"]');
+});

@@ -93,7 +93,7 @@ export class HoldfastAdapter extends Adapter {
     return this.#recovery?.moves;
   }
 
-  #recoveryContext({ requestsTimeout, onError }: ResolvedAdapterOptions): RecoveryContext {
+  #recoveryContext({ requestsTimeout, interest, onError }: ResolvedAdapterOptions): RecoveryContext {
     return {
       nsp: this.nsp,
       requestsTimeout,
@@ -101,7 +101,11 @@ export class HoldfastAdapter extends Adapter {
       hasRoom: (room) => this.rooms.has(room),
       deliver: (...delivery) => this.#deliver(...delivery),
       send: (packet, rooms, except, flags) => this.#port.broadcast(packet, rooms, except, flags),
-      enter: (sid, rooms) => void this.addAll(sid, rooms),
+      enter: (sid, rooms) => {
+        const reported = this.addAll(sid, rooms) ?? undefined;
+        // Without interest, the hub hears of no rooms; what it says to anything else comes in the same order.
+        return interest ? reported : this.serverCount().then(ignore, ignore);
+      },
       leave: (sid) => this.delAll(sid),
       onError,
     };
@@ -475,3 +479,5 @@ export class HoldfastAdapter extends Adapter {
 
 const NOBODY: ReadonlySet<SocketId> = new Set();
 const NOT_DECIDED: ReadonlyMap<SocketId, boolean> = new Map();
+
+function ignore(): void {}

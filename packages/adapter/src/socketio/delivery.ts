@@ -41,7 +41,7 @@ export class Delivery {
     let others: Map<SocketId, boolean> | undefined;
     for (const sid of this.#joining.sids()) {
       if (!(decided?.get(sid) ?? matches(record, this.#local.roomsOf(sid)))) continue;
-      this.#hold(sid, offset, record);
+      this.deliverTo(sid, offset, record);
       others ??= new Map(decided);
       others.set(sid, false);
     }
@@ -53,11 +53,12 @@ export class Delivery {
   /** Newer packets have been delivered: the hub sends this one on to sockets that had joined before. */
   deliverLate(offset: string, record: Unplaced): void {
     for (const sid of this.#joining.before(offset)) {
-      if (matches(record, this.#local.roomsOf(sid))) this.#hold(sid, offset, record);
+      if (matches(record, this.#local.roomsOf(sid))) this.deliverTo(sid, offset, record);
     }
   }
 
-  #hold(sid: SocketId, offset: string, { packet, flags }: Unplaced): void {
+  /** Delivers to one socket, whatever rooms it is in now. */
+  deliverTo(sid: SocketId, offset: string, { packet, flags }: Unplaced): void {
     this.#joining.hold(sid, offset, () => {
       const socket = this.#departures.get(sid) ?? this.#local.nsp.sockets.get(sid);
       if (socket) packet.writeTo(socket, packet.writeOptions(flags));

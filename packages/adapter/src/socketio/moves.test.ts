@@ -13,7 +13,7 @@ test("a client may owe any number of acknowledgements, and none gets a number th
     nsp: nsp as never,
     port: { ack: (...ack: unknown[]) => void acknowledged.push(ack) } as never,
     live: () => undefined,
-    ...{ enter: none, leave: none, giveUp: none, flush: none, onOffset: none, onError: none },
+    ...{ enter: () => undefined, leave: none, giveUp: none, flush: none, onOffset: none, onError: none },
   });
   moves.in.onArriving({
     ...{ handle: 1, offset: "", privateId: "private", sid: "sid" },

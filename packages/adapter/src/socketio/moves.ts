@@ -25,7 +25,7 @@ export interface MovesContext {
   readonly nsp: Namespace;
   readonly port: MovePort;
   live(): LiveSessions | undefined;
-  enter(sid: SocketId, rooms: Set<Room>): void;
+  enter(sid: SocketId, rooms: Set<Room>): Promise<void> | undefined;
   leave(sid: SocketId): void;
   giveUp(handle: number): void;
   /** Writes what is held for a socket that is about to leave. */

@@ -39,8 +39,11 @@ export interface Landing {
 }
 
 export interface MovingInHooks {
-  /** The session's rooms are this worker's. */
-  enter(sid: SocketId, rooms: Set<Room>): void;
+  /**
+   * The session's rooms are this worker's.
+   * @returns what settles when the hub has handled all that this worker sent before; undefined if it has
+   */
+  enter(sid: SocketId, rooms: Set<Room>): Promise<void> | undefined;
   /** They are not any more. */
   leave(sid: SocketId): void;
   /** The hub may give the session to somebody else. */
@@ -55,6 +58,8 @@ export class MovingIn {
   readonly #byHandle = new Map<number, Arrival>();
   /** Who waits for sessions that the hub has not told of yet. */
   readonly #expecting = new Map<SocketId, (() => void)[]>();
+  /** The rooms that sessions came with for which there may be packets that this worker sent before it knew of them. */
+  readonly #fresh = new Map<SocketId, ReadonlySet<Room>>();
 
   constructor(hooks: MovingInHooks) {
     this.#hooks = hooks;
@@ -64,12 +69,16 @@ export class MovingIn {
     return this.#bySid.size === 0;
   }
 
-  sids(): IterableIterator<SocketId> {
-    return this.#bySid.keys();
-  }
-
   has(sid: SocketId): boolean {
     return this.#bySid.has(sid);
+  }
+
+  /**
+   * Sessions that may be meant by what this worker sent before it knew of them, with the rooms that they came with. They
+   * may be connected already: state and connection may come faster than the hub's answers.
+   */
+  get fresh(): ReadonlyMap<SocketId, ReadonlySet<Room>> {
+    return this.#fresh;
   }
 
   /** The hub has made the cut. */
@@ -88,7 +97,7 @@ export class MovingIn {
     };
     this.#bySid.set(sid, arrival);
     this.#byHandle.set(handle, arrival);
-    this.#hooks.enter(sid, rooms);
+    this.#keepFresh(sid, rooms, this.#hooks.enter(sid, rooms));
     for (const told of this.#expecting.get(sid) ?? []) told();
     this.#expecting.delete(sid);
   }
@@ -174,6 +183,7 @@ export class MovingIn {
     const arrival = this.#bySid.get(sid);
     if (!arrival) return;
     this.#end(arrival);
+    this.#fresh.delete(sid);
     this.#hooks.leave(sid);
     this.#hooks.giveUp(arrival.handle);
     if (arrival.connection) this.#hooks.cut(arrival.connection);
@@ -184,6 +194,15 @@ export class MovingIn {
     for (const sid of [...this.#bySid.keys()]) this.abandon(sid);
     for (const waiting of this.#expecting.values()) for (const told of waiting) told();
     this.#expecting.clear();
+    this.#fresh.clear();
+  }
+
+  #keepFresh(sid: SocketId, rooms: ReadonlySet<Room>, handled: Promise<void> | undefined): void {
+    if (!handled) return;
+    this.#fresh.set(sid, rooms);
+    void handled.then(() => {
+      if (this.#fresh.get(sid) === rooms) this.#fresh.delete(sid);
+    });
   }
 
   #over(arrival: Arrival): Promise<boolean> {

@@ -49,8 +49,11 @@ export interface RecoveryContext extends LocalDelivery {
   hasRoom(room: Room): boolean;
   /** Sends a packet that is not kept to the other workers. */
   send(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void;
-  /** A session that comes from another worker is in these rooms. */
-  enter(sid: SocketId, rooms: Set<Room>): void;
+  /**
+   * A session that comes from another worker is in these rooms.
+   * @returns what settles when the hub has handled all that was sent before; undefined if it has
+   */
+  enter(sid: SocketId, rooms: Set<Room>): Promise<void> | undefined;
   /** It does not come. */
   leave(sid: SocketId): void;
   onError(error: HoldfastError): void;
@@ -273,9 +276,9 @@ export class Recovery implements RecoveryHandlers {
     const record: Unplaced = { packet, rooms, except, flags, decided: undefined };
     if (this.#isLate(offset)) return this.#delivery.deliverLate(offset, record);
     // A packet of this worker comes back if nobody here was in its rooms when it was made. It is not for sockets that
-    // have joined since, but it may be for a session that is on its way.
+    // have joined since, but it may be for a session that has moved here since.
     this.#keepForRestores(offset, record);
-    if (isOwn) this.#keepForArrivals(record);
+    if (isOwn) this.#deliverToArrivals(offset, record);
     else this.#delivery.deliver(offset, record);
   }
 
@@ -293,12 +296,15 @@ export class Recovery implements RecoveryHandlers {
     return sameOrder(offset, this.#newest) && offset <= this.#newest;
   }
 
-  /** Nobody here knew of them when the packet was made. */
-  #keepForArrivals(record: Unplaced): void {
+  /** Nobody here knew of them when the packet was made. What they have joined here since does not count. */
+  #deliverToArrivals(offset: string, record: Unplaced): void {
     const { packet, flags } = record;
-    for (const sid of this.#moves?.in.sids() ?? []) {
-      if (!matches(record, this.#context.roomsOf(sid))) continue;
-      this.#moves?.in.push(sid, (socket) => packet.writeTo(socket, packet.writeOptions(flags)));
+    for (const [sid, rooms] of this.#moves?.in.fresh ?? []) {
+      if (!matches(record, rooms)) continue;
+      const isWaiting = this.#moves?.in.push(sid, (socket) =>
+        packet.writeTo(socket, packet.writeOptions(flags)),
+      );
+      if (!isWaiting) this.#delivery.deliverTo(sid, offset, record);
     }
   }
 
