@@ -1,6 +1,6 @@
 /** Fields of members' frames that the hub itself reads; no more than the frame has. Runs in: where the hub is. */
 import { brokenMessage, FieldReader } from "../wire/field-reader.js";
-import { frameFields, KEY_BYTES } from "../wire/frame.js";
+import { FrameKind, frameFields, frameKind, KEY_BYTES } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 
 /** What an interest frame has before its entries: its number, and since when its joins count. */
@@ -31,6 +31,13 @@ export function checkPlace(buffer: Buffer, start: number, end: number): void {
 /** The number by which its asker knows a request. */
 export function requestOf(buffer: Buffer, start: number, end: number): number {
   return fieldsOf(buffer, start, end).skip(4).u32();
+}
+
+/** What a command or a request asks for. */
+export function operationOf(buffer: Buffer, start: number, end: number): number {
+  const fields = fieldsOf(buffer, start, end);
+  const isRequest = frameKind(buffer, start) === FrameKind.request;
+  return fields.skip(isRequest ? 8 : fields.u32() * KEY_BYTES).u8();
 }
 
 /** Keys of the rooms that sockets may join by a command. */

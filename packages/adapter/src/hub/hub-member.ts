@@ -67,6 +67,8 @@ export class HubMember implements MemberInfo {
   delivered = 0;
   /** Volatile packets that were dropped because too much was waiting. */
   dropped = 0;
+  /** Handles of sessions that it was given and may not have heard of. */
+  readonly unheard = new Set<number>();
   /** Whether too much waits for it; {@link FlowControl} says so. */
   isFull = false;
 

@@ -25,13 +25,14 @@ import {
   KEY_BYTES,
   OpenedFlag,
   OpenFlag,
+  Operation,
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
 import { drawSeed } from "../wire/room-key.js";
 import type { BackplaneFactory } from "./backplane.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
-import { checkPlace, claimsOf, fieldsOf, interestEntries, requestOf } from "./frame-fields.js";
+import { checkPlace, claimsOf, fieldsOf, interestEntries, operationOf, requestOf } from "./frame-fields.js";
 import { HostWiring, type HubParts } from "./host-wiring.js";
 import type { Hosts } from "./hosts.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
@@ -350,6 +351,7 @@ export class Hub {
   }
 
   #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    if (this.#isToReturn(from, buffer, start)) this.#return(from, buffer, start, end);
     const targets = this.#collect(from, buffer, start);
     const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
     for (let i = 0; i < targets.length; i++) {
@@ -359,6 +361,17 @@ export class Hub {
     }
     this.#lateJoins.onFrame(from, buffer, start, end, targets);
     if (this.#hosts) this.#relayToHosts(this.#hosts, buffer, start, end);
+  }
+
+  /** Whether a frame of a member may be for sessions that are its own, and of which it had not heard. */
+  #isToReturn(from: HubMember, buffer: Buffer, start: number): boolean {
+    return from.unheard.size > 0 && this.#collect(undefined, buffer, start).includes(from);
+  }
+
+  #return(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    from.outbox.begin(FrameKind.returned, 0, frameNamespace(buffer, start));
+    from.outbox.end();
+    from.relay(from, buffer, start, end);
   }
 
   #relayHere(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -382,6 +395,13 @@ export class Hub {
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const claims = claimsOf(buffer, start, end);
+    if (
+      this.#isToReturn(from, buffer, start) &&
+      operationOf(buffer, start, end) !== Operation.serverSideEmit
+    ) {
+      if (claims.length > 0) from.claim(frameNamespace(buffer, start), claims);
+      this.#return(from, buffer, start, end);
+    }
     const targets = this.#collect(from, buffer, start);
     for (const target of targets) {
       if (claims.length > 0) target.claim(frameNamespace(buffer, start), claims);
@@ -392,7 +412,9 @@ export class Hub {
   }
 
   #onRequest(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const targets = this.#collect(from, buffer, start);
+    const isToReturn =
+      this.#isToReturn(from, buffer, start) && operationOf(buffer, start, end) !== Operation.serverSideEmit;
+    const targets = this.#collect(isToReturn ? undefined : from, buffer, start);
     const namespace = this.#namespaces.get(frameNamespace(buffer, start));
     const hosts = namespace && this.#hosts ? this.#hosts.with(namespace.name) : [];
     this.#ask(from, buffer, start, end, targets, hosts);
@@ -420,7 +442,8 @@ export class Hub {
     from.outbox.end();
     for (const target of targets) {
       target.unanswered++;
-      target.relay(from, buffer, start, end);
+      if (target === from) this.#return(from, buffer, start, end);
+      else target.relay(from, buffer, start, end);
     }
   }
 

@@ -16,7 +16,7 @@ import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import { type RestoreLimits, RestoreRequests } from "./restore-requests.js";
 import type { Session } from "./session.js";
-import { FIRST_HANDLE, writeArriving, writeCut } from "./session-moves.js";
+import { FIRST_HANDLE, onSessionHeard, writeArriving, writeCut } from "./session-moves.js";
 import { Sessions } from "./sessions.js";
 import { SharedNames } from "./shared-names.js";
 import { type FoundSession, SharedSessions, type SharedSessionsOptions } from "./shared-sessions.js";
@@ -208,6 +208,8 @@ export class HubRecovery {
         return this.#onRestore(from, namespaceId, fields);
       case FrameKind.sessionMove:
         return this.#onSessionMove(from, namespaceId, fields);
+      case FrameKind.sessionHeard:
+        return onSessionHeard(from, namespaceId, fields);
       default:
         throw brokenMessage(`its kind is ${kind}, which the hub does not know`);
     }
@@ -345,6 +347,7 @@ export class HubRecovery {
     const { lastOffset } = this.#journal;
     if (!writeArriving(to, session, handle, lastOffset, this.#maxMessageBytes)) return false;
     this.#moves = (this.#moves + 1) % FIRST_HANDLE;
+    to.unheard.add(handle);
     this.#claim(session, to, handle, this.#keysOf(session));
     return true;
   }

@@ -2,6 +2,7 @@
  * What the hub says of a session that moves from one worker to another, as it is written to their links.
  * Runs in: where the hub is.
  */
+import type { FieldReader } from "../wire/field-reader.js";
 import { FrameKind } from "../wire/frame.js";
 import type { HubMember } from "./hub-member.js";
 import type { Session } from "./session.js";
@@ -42,6 +43,15 @@ export function writeCut({ outbox }: HubMember, namespaceId: number, handle: num
   outbox.u32(handle);
   outbox.u8(moves ? 1 : 0);
   outbox.end();
+}
+
+/** The receiver has heard of it: what it has sent before has been handled. */
+export function onSessionHeard(from: HubMember, namespaceId: number, fields: FieldReader): void {
+  const handle = fields.u32();
+  from.unheard.delete(handle);
+  from.outbox.begin(FrameKind.sessionHeard, 0, namespaceId);
+  from.outbox.u32(handle);
+  from.outbox.end();
 }
 
 const NO_DATA = new Uint8Array(0);

@@ -63,6 +63,7 @@ const IN_ORDER = [
   FrameKind.sessionMove,
   FrameKind.sessionForward,
   FrameKind.sessionLost,
+  FrameKind.sessionHeard,
 ] as number[];
 
 const anyStep = fc.oneof(

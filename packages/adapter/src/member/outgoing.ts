@@ -152,6 +152,7 @@ function isInOrder(kind: number): boolean {
     case FrameKind.sessionMove:
     case FrameKind.sessionForward:
     case FrameKind.sessionLost:
+    case FrameKind.sessionHeard:
       return true;
     default:
       return false;

@@ -119,6 +119,8 @@ export interface PortHandlers {
 export interface MoveHandlers {
   /** @returns whether the frame is one of these */
   onFrame(kind: number, fields: FieldReader): boolean;
+  /** Reads a frame that this worker has sent itself: it is for sessions alone that have come to it since. */
+  onReturned(read: () => void): void;
   /** The link is gone. */
   onUnlinked(): void;
 }

@@ -22,6 +22,8 @@ export class PortFrames {
   readonly #namespaceId: () => number;
   readonly #lastRooms = new NamesMemo();
   readonly #lastExcept = new NamesMemo();
+  /** The next frame is one of this worker's own. */
+  #isReturned = false;
 
   constructor(host: PortHost, handlers: PortHandlers, namespaceId: () => number) {
     this.#host = host;
@@ -30,6 +32,16 @@ export class PortFrames {
   }
 
   onFrame(kind: number, flags: number, fields: FieldReader): void {
+    if (kind === FrameKind.returned) {
+      this.#isReturned = true;
+      return;
+    }
+    if (!this.#isReturned) return this.#read(kind, flags, fields);
+    this.#isReturned = false;
+    this.#handlers.moves?.onReturned(() => this.#read(kind, flags, fields));
+  }
+
+  #read(kind: number, flags: number, fields: FieldReader): void {
     const { recovery } = this.#handlers;
     switch (kind) {
       case FrameKind.broadcast:

@@ -22,6 +22,7 @@ import type { ResolvedAdapterOptions } from "../options.js";
 import { OpenFlag } from "../wire/frame.js";
 import { complete, NO_FLAGS, NO_ROOMS } from "./broadcast-options.js";
 import { holdUntil } from "./connect-gate.js";
+import { matches } from "./delivery.js";
 import { MovePort } from "./move-port.js";
 import type { Moves } from "./moves.js";
 import { Operations } from "./operations.js";
@@ -41,6 +42,9 @@ import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
 import { batchWritesOf } from "./write-batch.js";
 
+/** No socket is in it. */
+const NOWHERE = Symbol("nowhere") as unknown as Room;
+
 /**
  * Broadcasts and requests between the workers of a `node:cluster`. Made by `createAdapter()`.
  * @see https://socket.io/docs/v4/adapter/
@@ -56,6 +60,8 @@ export class HoldfastAdapter extends Adapter {
   readonly #recovery: Recovery | undefined;
   // open → closing → closed; open → closed
   #state: "open" | "closing" | "closed" = "open";
+  /** What is being read was sent by this worker itself. */
+  #isReturned = false;
   /** Whether anybody has ever listened for events of rooms. Mostly nobody does, and there are many. */
   #isObserved = false;
 
@@ -75,13 +81,15 @@ export class HoldfastAdapter extends Adapter {
     const openFlags = options.interest ? 0 : OpenFlag.everything;
     this.#port = member.open(`${scope}\n${nsp.name}`, openFlags, this.#handlers(onError));
     this.#operations = new Operations(nsp, this.#port, options, {
-      addSockets: (...args) => this.#addOwn(...args),
-      delSockets: (...args) => this.#delOwn(...args),
-      disconnectSockets: (...args) => this.#disconnectOwn(...args),
-      fetchSockets: (selection) => this.#fetchOwn(selection),
+      addSockets: (selection, rooms) => this.#addOwn(this.#meant(selection), rooms),
+      delSockets: (selection, rooms) => this.#delOwn(this.#meant(selection), rooms),
+      disconnectSockets: (selection, close) => this.#disconnectOwn(this.#meant(selection), close),
+      fetchSockets: (selection) => this.#fetchOwn(this.#meant(selection)),
       ask: (packet, packetId, selection, flags, ack) => {
-        const sids = this.#reachable(selection);
-        this.#ask(packet, packetId, sids, flags, ack);
+        const sids = this.#reachable(this.#meant(selection));
+        const write = (some: ReadonlySet<SocketId>) => this.#ask(packet, packetId, some, flags, ack);
+        if (this.#recovery) this.#recovery.afterHeld(sids, write);
+        else write(sids);
         return sids.size;
       },
     });
@@ -93,7 +101,7 @@ export class HoldfastAdapter extends Adapter {
     return this.#recovery?.moves;
   }
 
-  #recoveryContext({ requestsTimeout, interest, onError }: ResolvedAdapterOptions): RecoveryContext {
+  #recoveryContext({ requestsTimeout, onError }: ResolvedAdapterOptions): RecoveryContext {
     return {
       nsp: this.nsp,
       requestsTimeout,
@@ -101,11 +109,7 @@ export class HoldfastAdapter extends Adapter {
       hasRoom: (room) => this.rooms.has(room),
       deliver: (...delivery) => this.#deliver(...delivery),
       send: (packet, rooms, except, flags) => this.#port.broadcast(packet, rooms, except, flags),
-      enter: (sid, rooms) => {
-        const reported = this.addAll(sid, rooms) ?? undefined;
-        // Without interest, the hub hears of no rooms; what it says to anything else comes in the same order.
-        return interest ? reported : this.serverCount().then(ignore, ignore);
-      },
+      enter: (sid, rooms) => void this.addAll(sid, rooms),
       leave: (sid) => this.delAll(sid),
       onError,
     };
@@ -114,6 +118,14 @@ export class HoldfastAdapter extends Adapter {
   #handlers(onError: ResolvedAdapterOptions["onError"]): PortHandlers {
     const moves: MoveHandlers = {
       onFrame: (...frame) => this.moves?.onFrame(...frame) ?? false,
+      onReturned: (read) => {
+        this.#isReturned = true;
+        try {
+          read();
+        } finally {
+          this.#isReturned = false;
+        }
+      },
       onUnlinked: () => this.moves?.onUnlinked(),
     };
     return {
@@ -121,8 +133,10 @@ export class HoldfastAdapter extends Adapter {
       moves,
       onBroadcast: (rooms, except, flags, fields, hasOffset) => {
         const packet = PreparedPacket.read(this.nsp, fields, hasOffset);
-        if (this.#recovery) this.#recovery.deliver(packet, rooms, except, flags);
-        else this.#deliver(packet, rooms, except, flags);
+        if (!this.#recovery) return this.#deliver(packet, rooms, except, flags);
+        if (!this.#isReturned) return this.#recovery.deliver(packet, rooms, except, flags);
+        const meant = this.#meant({ rooms, except });
+        this.#recovery.deliver(packet, meant.rooms, meant.except, flags);
       },
       onCommand: (...command) => this.#operations.onCommand(...command),
       onRequest: (...request) => this.#operations.onRequest(...request),
@@ -367,6 +381,16 @@ export class HoldfastAdapter extends Adapter {
 
   // What is done to this worker's sockets, and to those that are on their way to it.
 
+  /** What comes back of this worker's own is for sessions that have come since, by the rooms of their own ids. */
+  #meant<T extends { readonly rooms: ReadonlySet<Room>; readonly except?: ReadonlySet<Room> }>(
+    selection: T,
+  ): T {
+    if (!this.#isReturned) return selection;
+    const { rooms, except = NO_ROOMS } = selection;
+    const sids = this.moves?.in.fresh((joined) => matches({ rooms, except }, joined)) ?? [];
+    return { ...selection, rooms: new Set<Room>(sids.length > 0 ? sids : [NOWHERE]), except: NO_ROOMS };
+  }
+
   #addOwn(options: BroadcastOptions, rooms: Room[]): void {
     super.addSockets(options, rooms);
     for (const sid of this.#arriving(options)) void this.addAll(sid, new Set(rooms));
@@ -479,5 +503,3 @@ export class HoldfastAdapter extends Adapter {
 
 const NOBODY: ReadonlySet<SocketId> = new Set();
 const NOT_DECIDED: ReadonlyMap<SocketId, boolean> = new Map();
-
-function ignore(): void {}

@@ -67,7 +67,10 @@ export class Delivery {
 }
 
 /** Whether the packet is for a socket that is in these rooms. */
-export function matches({ rooms, except }: Unplaced, joined: ReadonlySet<Room>): boolean {
+export function matches(
+  { rooms, except }: Pick<Unplaced, "rooms" | "except">,
+  joined: ReadonlySet<Room>,
+): boolean {
   if (joined.size === 0) return false;
   for (const room of except) if (joined.has(room)) return false;
   if (rooms.size === 0) return true;

@@ -45,6 +45,8 @@ export interface MoveEvents {
   onForwarded(forwarded: Forwarded): void;
   onAck(sid: SocketId, id: number, args: unknown[]): void;
   onLost(sid: SocketId): void;
+  /** All that this worker had sent before it heard of that session has been handled. */
+  onHeard(handle: number): void;
 }
 
 export class MovePort {
@@ -90,6 +92,11 @@ export class MovePort {
     });
   }
 
+  /** This worker has heard of a session that is its own. */
+  heard(handle: number): void {
+    this.#port.send(FrameKind.sessionHeard, 0, undefined, (outbox) => outbox.u32(handle));
+  }
+
   /** The connection of a session that is another worker's was lost before it could follow. */
   lost(sid: SocketId): void {
     this.#port.send(FrameKind.sessionLost, 0, new Set([sid]), (outbox) => outbox.text(sid));
@@ -113,6 +120,9 @@ export class MovePort {
         return true;
       case FrameKind.sessionLost:
         events.onLost(fields.text());
+        return true;
+      case FrameKind.sessionHeard:
+        events.onHeard(fields.u32());
         return true;
       default:
         return false;

@@ -11,9 +11,9 @@ test("a client may owe any number of acknowledgements, and none gets a number th
   const none = () => {};
   const moves = new Moves({
     nsp: nsp as never,
-    port: { ack: (...ack: unknown[]) => void acknowledged.push(ack) } as never,
+    port: { ack: (...ack: unknown[]) => void acknowledged.push(ack), heard: none } as never,
     live: () => undefined,
-    ...{ enter: () => undefined, leave: none, giveUp: none, flush: none, onOffset: none, onError: none },
+    ...{ enter: none, leave: none, giveUp: none, flush: none, onOffset: none, onError: none },
   });
   moves.in.onArriving({
     ...{ handle: 1, offset: "", privateId: "private", sid: "sid" },

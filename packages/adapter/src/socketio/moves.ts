@@ -25,7 +25,7 @@ export interface MovesContext {
   readonly nsp: Namespace;
   readonly port: MovePort;
   live(): LiveSessions | undefined;
-  enter(sid: SocketId, rooms: Set<Room>): Promise<void> | undefined;
+  enter(sid: SocketId, rooms: Set<Room>): void;
   leave(sid: SocketId): void;
   giveUp(handle: number): void;
   /** Writes what is held for a socket that is about to leave. */
@@ -41,7 +41,7 @@ export interface AckState extends AckPlace {
   readonly of: number;
 }
 
-export class Moves implements MoveHandlers {
+export class Moves implements Omit<MoveHandlers, "onReturned"> {
   readonly in: MovingIn;
   readonly out: MovingOut;
   readonly #context: MovesContext;
@@ -52,7 +52,7 @@ export class Moves implements MoveHandlers {
     const { nsp, port, live, enter, leave, giveUp, flush } = context;
     this.#context = context;
     this.out = new MovingOut(nsp, port, { live, flush });
-    this.in = new MovingIn({ enter, leave, giveUp, cut });
+    this.in = new MovingIn({ enter, leave, giveUp, cut, heard: (handle) => port.heard(handle) });
     this.#events = {
       onCut: (handle, moves) => this.out.onCut(handle, moves),
       onArriving: (session) => {
@@ -62,6 +62,7 @@ export class Moves implements MoveHandlers {
       onForwarded: (forwarded) => this.#onForwarded(forwarded),
       onAck: (sid, id, args) => this.out.onAck(sid, id, args),
       onLost: (sid) => this.in.abandon(sid),
+      onHeard: (handle) => this.in.onHeard(handle),
     };
   }
 

@@ -39,11 +39,10 @@ export interface Landing {
 }
 
 export interface MovingInHooks {
-  /**
-   * The session's rooms are this worker's.
-   * @returns what settles when the hub has handled all that this worker sent before; undefined if it has
-   */
-  enter(sid: SocketId, rooms: Set<Room>): Promise<void> | undefined;
+  /** The session's rooms are this worker's. */
+  enter(sid: SocketId, rooms: Set<Room>): void;
+  /** The hub is to say when it has handled all that this worker sent before: see `onHeard()`. */
+  heard(handle: number): void;
   /** They are not any more. */
   leave(sid: SocketId): void;
   /** The hub may give the session to somebody else. */
@@ -58,8 +57,8 @@ export class MovingIn {
   readonly #byHandle = new Map<number, Arrival>();
   /** Who waits for sessions that the hub has not told of yet. */
   readonly #expecting = new Map<SocketId, (() => void)[]>();
-  /** The rooms that sessions came with for which there may be packets that this worker sent before it knew of them. */
-  readonly #fresh = new Map<SocketId, ReadonlySet<Room>>();
+  /** Sessions that may be meant by what this worker sent before it heard of them, and the rooms that they came with. */
+  readonly #fresh = new Map<SocketId, { readonly handle: number; readonly rooms: ReadonlySet<Room> }>();
 
   constructor(hooks: MovingInHooks) {
     this.#hooks = hooks;
@@ -74,11 +73,16 @@ export class MovingIn {
   }
 
   /**
-   * Sessions that may be meant by what this worker sent before it knew of them, with the rooms that they came with. They
-   * may be connected already: state and connection may come faster than the hub's answers.
+   * Those of the sessions that something is for which this worker sent before it heard of them. They may be connected
+   * already: state and connection may come faster than the hub's answers. What they have joined here does not count.
    */
-  get fresh(): ReadonlyMap<SocketId, ReadonlySet<Room>> {
-    return this.#fresh;
+  fresh(isFor: (rooms: ReadonlySet<Room>) => boolean): SocketId[] {
+    return [...this.#fresh].flatMap(([sid, { rooms }]) => (isFor(rooms) ? sid : []));
+  }
+
+  /** There is nothing more of that kind. */
+  onHeard(handle: number): void {
+    for (const [sid, fresh] of this.#fresh) if (fresh.handle === handle) this.#fresh.delete(sid);
   }
 
   /** The hub has made the cut. */
@@ -97,7 +101,9 @@ export class MovingIn {
     };
     this.#bySid.set(sid, arrival);
     this.#byHandle.set(handle, arrival);
-    this.#keepFresh(sid, rooms, this.#hooks.enter(sid, rooms));
+    this.#fresh.set(sid, { handle, rooms });
+    this.#hooks.heard(handle);
+    this.#hooks.enter(sid, rooms);
     for (const told of this.#expecting.get(sid) ?? []) told();
     this.#expecting.delete(sid);
   }
@@ -195,14 +201,6 @@ export class MovingIn {
     for (const waiting of this.#expecting.values()) for (const told of waiting) told();
     this.#expecting.clear();
     this.#fresh.clear();
-  }
-
-  #keepFresh(sid: SocketId, rooms: ReadonlySet<Room>, handled: Promise<void> | undefined): void {
-    if (!handled) return;
-    this.#fresh.set(sid, rooms);
-    void handled.then(() => {
-      if (this.#fresh.get(sid) === rooms) this.#fresh.delete(sid);
-    });
   }
 
   #over(arrival: Arrival): Promise<boolean> {

@@ -49,11 +49,8 @@ export interface RecoveryContext extends LocalDelivery {
   hasRoom(room: Room): boolean;
   /** Sends a packet that is not kept to the other workers. */
   send(packet: PreparedPacket, rooms: Set<Room>, except: Set<Room>, flags: BroadcastFlags): void;
-  /**
-   * A session that comes from another worker is in these rooms.
-   * @returns what settles when the hub has handled all that was sent before; undefined if it has
-   */
-  enter(sid: SocketId, rooms: Set<Room>): Promise<void> | undefined;
+  /** A session that comes from another worker is in these rooms. */
+  enter(sid: SocketId, rooms: Set<Room>): void;
   /** It does not come. */
   leave(sid: SocketId): void;
   onError(error: HoldfastError): void;
@@ -164,6 +161,11 @@ export class Recovery implements RecoveryHandlers {
   /** Runs what else this worker sends to these sockets, after what it has sent before. */
   inOrder(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
     this.#undelivered.after(sids, run);
+  }
+
+  /** Runs what another worker sends to these sockets, after what is held for them. */
+  afterHeld(sids: ReadonlySet<SocketId>, run: (sids: ReadonlySet<SocketId>) => void): void {
+    this.#joining.after(sids, run);
   }
 
   /** Delivers a packet of another worker that is not kept. */
@@ -296,11 +298,10 @@ export class Recovery implements RecoveryHandlers {
     return sameOrder(offset, this.#newest) && offset <= this.#newest;
   }
 
-  /** Nobody here knew of them when the packet was made. What they have joined here since does not count. */
+  /** Nobody here knew of them when the packet was made. */
   #deliverToArrivals(offset: string, record: Unplaced): void {
     const { packet, flags } = record;
-    for (const [sid, rooms] of this.#moves?.in.fresh ?? []) {
-      if (!matches(record, rooms)) continue;
+    for (const sid of this.#moves?.in.fresh((rooms) => matches(record, rooms)) ?? []) {
       const isWaiting = this.#moves?.in.push(sid, (socket) =>
         packet.writeTo(socket, packet.writeOptions(flags)),
       );

@@ -151,6 +151,16 @@ export const FrameKind = {
   sessionAck: 84,
   /** Worker to worker, by the key of the sid: text sid. The connection was lost before it could follow. */
   sessionLost: 85,
+  /**
+   * Worker to hub, and back as the answer: u32 handle of `sessionArriving`. All that the worker has sent before has been
+   * handled, and what was for the session has come as `returned`.
+   */
+  sessionHeard: 86,
+  /**
+   * Hub to worker: the next frame of the namespace is one that the worker has sent itself, before it has heard of sessions
+   * that are its own since. It is for those alone.
+   */
+  returned: 87,
 } as const;
 
 /** What a command or request asks for, and what it needs for that; the numbers are part of the protocol. */
