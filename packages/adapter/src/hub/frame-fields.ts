@@ -1,6 +1,6 @@
 /** Fields of members' frames that the hub itself reads; no more than the frame has. Runs in: where the hub is. */
 import { brokenMessage, FieldReader } from "../wire/field-reader.js";
-import { FrameKind, frameFields, frameKind, KEY_BYTES } from "../wire/frame.js";
+import { FrameKind, frameFields, frameKind, KEY_BYTES, Operation } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 
 /** What an interest frame has before its entries: its number, and since when its joins count. */
@@ -33,11 +33,13 @@ export function requestOf(buffer: Buffer, start: number, end: number): number {
   return fieldsOf(buffer, start, end).skip(4).u32();
 }
 
-/** What a command or a request asks for. */
-export function operationOf(buffer: Buffer, start: number, end: number): number {
+/** Whether a frame is for servers, and not for their sockets. */
+export function isForServers(buffer: Buffer, start: number, end: number): boolean {
+  const kind = frameKind(buffer, start);
+  if (kind !== FrameKind.command && kind !== FrameKind.request) return false;
   const fields = fieldsOf(buffer, start, end);
-  const isRequest = frameKind(buffer, start) === FrameKind.request;
-  return fields.skip(isRequest ? 8 : fields.u32() * KEY_BYTES).u8();
+  const before = kind === FrameKind.request ? 8 : fields.u32() * KEY_BYTES;
+  return fields.skip(before).u8() === Operation.serverSideEmit;
 }
 
 /** Keys of the rooms that sockets may join by a command. */

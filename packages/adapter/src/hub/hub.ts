@@ -25,14 +25,13 @@ import {
   KEY_BYTES,
   OpenedFlag,
   OpenFlag,
-  Operation,
   ResponseFlag,
   VOLATILE_SHARE,
 } from "../wire/frame.js";
 import { drawSeed } from "../wire/room-key.js";
 import type { BackplaneFactory } from "./backplane.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
-import { checkPlace, claimsOf, fieldsOf, interestEntries, operationOf, requestOf } from "./frame-fields.js";
+import { checkPlace, claimsOf, fieldsOf, interestEntries, isForServers, requestOf } from "./frame-fields.js";
 import { HostWiring, type HubParts } from "./host-wiring.js";
 import type { Hosts } from "./hosts.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
@@ -351,7 +350,7 @@ export class Hub {
   }
 
   #onBroadcast(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    if (this.#isToReturn(from, buffer, start)) this.#return(from, buffer, start, end);
+    if (this.#isToReturn(from, buffer, start, end)) this.#return(from, buffer, start, end);
     const targets = this.#collect(from, buffer, start);
     const isVolatile = (frameFlags(buffer, start) & BroadcastFlag.volatile) !== 0;
     for (let i = 0; i < targets.length; i++) {
@@ -364,8 +363,9 @@ export class Hub {
   }
 
   /** Whether a frame of a member may be for sessions that are its own, and of which it had not heard. */
-  #isToReturn(from: HubMember, buffer: Buffer, start: number): boolean {
-    return from.unheard.size > 0 && this.#collect(undefined, buffer, start).includes(from);
+  #isToReturn(from: HubMember, buffer: Buffer, start: number, end: number): boolean {
+    if (from.unheard.size === 0 || isForServers(buffer, start, end)) return false;
+    return this.#collect(undefined, buffer, start).includes(from);
   }
 
   #return(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -395,10 +395,7 @@ export class Hub {
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const claims = claimsOf(buffer, start, end);
-    if (
-      this.#isToReturn(from, buffer, start) &&
-      operationOf(buffer, start, end) !== Operation.serverSideEmit
-    ) {
+    if (this.#isToReturn(from, buffer, start, end)) {
       if (claims.length > 0) from.claim(frameNamespace(buffer, start), claims);
       this.#return(from, buffer, start, end);
     }
@@ -412,8 +409,7 @@ export class Hub {
   }
 
   #onRequest(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const isToReturn =
-      this.#isToReturn(from, buffer, start) && operationOf(buffer, start, end) !== Operation.serverSideEmit;
+    const isToReturn = this.#isToReturn(from, buffer, start, end);
     const targets = this.#collect(isToReturn ? undefined : from, buffer, start);
     const namespace = this.#namespaces.get(frameNamespace(buffer, start));
     const hosts = namespace && this.#hosts ? this.#hosts.with(namespace.name) : [];

@@ -227,6 +227,7 @@ export class NamespacePort {
     this.#id = 0;
     this.#keys = undefined;
     this.requests.onUnlinked();
+    this.#frames.onUnlinked();
     this.#report = undefined;
     this.#dirty = false;
     this.#since = undefined;

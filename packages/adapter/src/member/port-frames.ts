@@ -41,6 +41,11 @@ export class PortFrames {
     this.#handlers.moves?.onReturned(() => this.#read(kind, flags, fields));
   }
 
+  /** The link is gone, perhaps between `returned` and what it was about. */
+  onUnlinked(): void {
+    this.#isReturned = false;
+  }
+
   #read(kind: number, flags: number, fields: FieldReader): void {
     const { recovery } = this.#handlers;
     switch (kind) {
