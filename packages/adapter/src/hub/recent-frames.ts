@@ -30,8 +30,10 @@ export class RecentFrames {
   /** The last one, which grows. */
   #page: FramePage | undefined;
   #bytes = 0;
-  /** One that is not in use. */
-  #spare: FramePage | undefined;
+  /** Those that are not in use: under load, several are dropped at once, and needed again soon. */
+  #spares: FramePage[] = [];
+  /** So many of them were not needed since the timer's last turn. */
+  #idleSpares = 0;
   #timer: NodeJS.Timeout | undefined;
   /** Frames up to this time are not here any more. */
   #droppedAt = Number.NEGATIVE_INFINITY;
@@ -52,7 +54,8 @@ export class RecentFrames {
     if (banks <= this.#banks) return;
     this.#banks = banks;
     for (const page of this.#pages) page.growTo(banks);
-    this.#spare = undefined;
+    this.#spares = [];
+    this.#idleSpares = 0;
   }
 
   /**
@@ -103,8 +106,8 @@ export class RecentFrames {
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#chunk = this.#page = this.#spare = undefined;
-    this.#pages.length = 0;
+    this.#chunk = this.#page = undefined;
+    this.#pages.length = this.#spares.length = 0;
     this.#bytes = 0;
   }
 
@@ -161,8 +164,8 @@ export class RecentFrames {
   #addPage(): void {
     this.#expire();
     this.#bound(PAGE_BYTES);
-    this.#page = this.#spare ?? new FramePage(this.#banks);
-    this.#spare = undefined;
+    this.#page = this.#spares.pop() ?? new FramePage(this.#banks);
+    this.#idleSpares = Math.min(this.#idleSpares, this.#spares.length);
     this.#bytes += PAGE_BYTES;
     this.#pages.push(this.#page);
     this.#timer ??= setInterval(() => this.#onTimer(), KEPT_MS).unref();
@@ -170,9 +173,9 @@ export class RecentFrames {
 
   #onTimer(): void {
     this.#expire();
-    // Nothing has come for a while.
-    this.#spare = undefined;
-    if (this.#pages.length > 0) return;
+    this.#spares.splice(0, this.#idleSpares);
+    this.#idleSpares = this.#spares.length;
+    if (this.#pages.length + this.#spares.length > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -195,6 +198,6 @@ export class RecentFrames {
     this.#bytes -= PAGE_BYTES + page.referredBytes;
     this.#droppedAt = page.lastAt;
     page.clear();
-    this.#spare ??= page;
+    this.#spares.push(page);
   }
 }

@@ -9,7 +9,7 @@
  *
  * Longer than other files: the hot path of everything that is sent stays in one place.
  */
-import { BATCH_BYTES, giveBack, takeBuffer } from "../wire/batch-buffers.js";
+import { BATCH_BYTES, batchBuffers } from "../wire/batch-buffers.js";
 import { charCode } from "../wire/char-code.js";
 import { HEADER_BYTES } from "../wire/frame.js";
 import { REUSED_BYTES } from "../wire/frame-reader.js";
@@ -34,7 +34,7 @@ export class Outbox {
   #scheduled: NodeJS.Immediate | undefined;
 
   /** The batch: `[#from, #to)` is complete and not handed to the link. */
-  #buffer = takeBuffer();
+  #buffer = batchBuffers.take();
   #from = 0;
   #to = 0;
   /** Full buffers, in order, and how many bytes the system must have taken before each is free. */
@@ -328,7 +328,7 @@ export class Outbox {
   /** What the system has taken at once can be overwritten; a large message leaves no large buffer behind. */
   #reuse(): void {
     this.#from = this.#to = 0;
-    if (this.#buffer.length > LARGE_BYTES) this.#buffer = takeBuffer();
+    if (this.#buffer.length > LARGE_BYTES) this.#buffer = batchBuffers.take();
   }
 
   /** Makes room for `bytes` more of the frame at `#to`, which moves when the buffer is at its end. */
@@ -350,13 +350,13 @@ export class Outbox {
   #otherBuffer(bytes: number): Buffer {
     this.#full.push({ buffer: this.#buffer, upTo: this.#given });
     this.#giveBackTaken();
-    return bytes <= BATCH_BYTES ? takeBuffer() : Buffer.allocUnsafeSlow(2 * bytes);
+    return bytes <= BATCH_BYTES ? batchBuffers.take() : Buffer.allocUnsafeSlow(2 * bytes);
   }
 
   #giveBackTaken(): void {
     const taken = this.#given - this.#sink.pendingBytes;
     while (this.#full[0] && this.#full[0].upTo <= taken) {
-      giveBack((this.#full.shift() as { buffer: Buffer }).buffer);
+      batchBuffers.giveBack((this.#full.shift() as { buffer: Buffer }).buffer);
     }
   }
 }

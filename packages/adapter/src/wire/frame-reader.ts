@@ -4,7 +4,7 @@
  */
 
 import { HoldfastError } from "../errors.js";
-import { BATCH_BYTES, takeBuffer } from "./batch-buffers.js";
+import { BATCH_BYTES, batchBuffers } from "./batch-buffers.js";
 import { frameLength, HEADER_BYTES } from "./frame.js";
 
 /** Gets a complete frame. */
@@ -109,7 +109,7 @@ export class FrameReader {
 
   #memoryFor(size: number): Buffer {
     if (!this.#inPlace || size > REUSED_BYTES) return Buffer.allocUnsafe(size);
-    const memory = this.#nextAssembly ?? takeBuffer();
+    const memory = this.#nextAssembly ?? batchBuffers.take();
     this.#nextAssembly = this.#assembly;
     this.#assembly = memory;
     return memory;

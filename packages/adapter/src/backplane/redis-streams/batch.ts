@@ -27,6 +27,9 @@ type Operation = Route | RedisArgument[];
 export class Batch {
   /** Given when it is sent; the same when it is sent again. */
   number = 0;
+  /** How often it was given to a client of Redis, and how often that has answered. */
+  calls = 0;
+  answers = 0;
   /** The newest change that the choice of hosts is based on; undefined if nothing was chosen. */
   version: number | undefined;
   readonly #names = new NameTable();
@@ -125,6 +128,18 @@ export class Batch {
     this.#keepOperations(() => false);
     this.#change = undefined;
     this.version = undefined;
+  }
+
+  /** Whether no client of Redis can still have its memory: one that gave no answer may. */
+  get isBack(): boolean {
+    return this.calls === 1 && this.answers === 1;
+  }
+
+  /** Nothing of it is needed any more, and nobody reads its arguments. */
+  release(): void {
+    this.#records.release();
+    for (const operation of this.#operations) if (!Array.isArray(operation)) operation.frames.release();
+    this.#operations = [];
   }
 
   #keepOperations(isKept: (operation: Operation) => boolean): void {

@@ -5,12 +5,22 @@
  *
  *     | u32 names | (u32 length, utf16) × names | frame | frame | …
  */
+import { BufferPool } from "../../wire/buffer-pool.js";
 import { frameFields, frameLength, HEADER_BYTES } from "../../wire/frame.js";
 
 const NAMESPACE_AT = 8;
 const COUNT_BYTES = 4;
 const LENGTH_BYTES = 4;
-const FIRST_BYTES = 4 * 1024;
+/** Most lists have a few frames. */
+const FIRST_BYTES = 2 * 1024;
+/** A batch is sent when it has grown to this, whatever else there is to do. */
+export const FULL_BYTES = 256 * 1024;
+const NOTHING = Buffer.alloc(0);
+
+/** Room for a full batch and the frame that made it full, unless that is a large one. */
+const POOLED_BYTES = FULL_BYTES + FULL_BYTES / 4;
+/** For lists that grow: under load, each batch has one. 2 MiB at most. */
+const pool = new BufferPool(POOLED_BYTES, 6);
 
 /** The names that a batch's frames have; all entries of one batch begin with the same table. */
 export class NameTable {
@@ -38,10 +48,10 @@ export class NameTable {
   }
 }
 
-/** Frames that go the same way. */
+/** Frames that go the same way. Owns: its memory, which is used again after {@link release}. */
 export class FrameList {
   count = 0;
-  #buffer = Buffer.allocUnsafe(FIRST_BYTES);
+  #buffer: Buffer = NOTHING;
   #bytes = 0;
 
   get bytes(): number {
@@ -63,11 +73,24 @@ export class FrameList {
     return this.#buffer.subarray(0, this.#bytes);
   }
 
+  /** Nobody reads any more what was taken. */
+  release(): void {
+    pool.giveBack(this.#buffer);
+    this.#buffer = NOTHING;
+    this.count = this.#bytes = 0;
+  }
+
   #grow(size: number): void {
-    const larger = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#bytes + size));
+    const larger = memoryFor(this.#bytes + size);
     this.#buffer.copy(larger, 0, 0, this.#bytes);
+    pool.giveBack(this.#buffer);
     this.#buffer = larger;
   }
+}
+
+function memoryFor(bytes: number): Buffer {
+  if (bytes <= FIRST_BYTES) return Buffer.allocUnsafe(FIRST_BYTES);
+  return bytes <= POOLED_BYTES ? pool.take() : Buffer.allocUnsafe(bytes);
 }
 
 /**

@@ -7,11 +7,9 @@
  */
 import { Batch } from "./batch.js";
 import type { RedisArgument } from "./clients.js";
+import { FULL_BYTES } from "./entry.js";
 import { numberOf, textOf } from "./replies.js";
 import { Answer } from "./scripts.js";
-
-/** A batch that has grown to this is sent by itself. */
-const FULL_BYTES = 256 * 1024;
 
 export interface SenderEvents {
   /** Calls the script with the batch's arguments. It rejects when there is no answer. */
@@ -76,7 +74,9 @@ export class Sender {
 
   /** Packets of the batch with this number have been read. */
   seen(number: number): void {
-    while (this.#unseen[0] && this.#unseen[0].number <= number) this.#unseen.shift();
+    while (this.#unseen[0] && this.#unseen[0].number <= number) {
+      this.#releaseWhenOver(this.#unseen.shift() as Batch);
+    }
   }
 
   /**
@@ -169,6 +169,7 @@ export class Sender {
   async #send(batch: Batch): Promise<void> {
     if (this.#isCalling) return;
     this.#isCalling = true;
+    batch.calls++;
     try {
       const version = batch.version ?? this.#events.version();
       const answer = await this.#events.call(batch.number, version, batch.arguments());
@@ -184,6 +185,7 @@ export class Sender {
   #read(batch: Batch, answer: readonly unknown[]): void {
     const [result, number, widened, stale, ...lost] = answer;
     if (textOf(result) !== Answer.ok) return this.#events.onFailure(textOf(result));
+    batch.answers++;
     this.counts.batches++;
     if (numberOf(widened) === 1) this.counts.widened++;
     if (batch.tells && numberOf(stale) === 0) this.#events.onTold(numberOf(number));
@@ -195,6 +197,11 @@ export class Sender {
   #done(batch: Batch): void {
     this.#onItsWay = undefined;
     this.#callBack(batch);
+    this.#releaseWhenOver(batch);
+  }
+
+  #releaseWhenOver(batch: Batch): void {
+    if (batch.isBack && !this.#unseen.includes(batch)) batch.release();
   }
 
   #callBack(batch: Batch): void {
