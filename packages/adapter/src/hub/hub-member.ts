@@ -67,8 +67,8 @@ export class HubMember implements MemberInfo {
   delivered = 0;
   /** Volatile packets that were dropped because too much was waiting. */
   dropped = 0;
-  /** Handles of sessions that it was given and may not have heard of. */
-  readonly unheard = new Set<number>();
+  /** Handles of sessions that it was given and may not have heard of, by namespace. */
+  readonly #unheard = new Map<number, Set<number>>();
   /** Whether too much waits for it; {@link FlowControl} says so. */
   isFull = false;
 
@@ -146,8 +146,26 @@ export class HubMember implements MemberInfo {
     this.#claims.set(namespaceId, new Claims(interest, this.slot));
   }
 
+  /** It was given a session, and may not have heard of it before {@link hears}. */
+  awaitHearing(namespaceId: number, handle: number): void {
+    const unheard = this.#unheard.get(namespaceId);
+    if (unheard) unheard.add(handle);
+    else this.#unheard.set(namespaceId, new Set([handle]));
+  }
+
+  hears(namespaceId: number, handle: number): void {
+    const unheard = this.#unheard.get(namespaceId);
+    if (unheard?.delete(handle) && unheard.size === 0) this.#unheard.delete(namespaceId);
+  }
+
+  /** Whether it has sessions of the namespace that it may not have heard of. */
+  hasUnheard(namespaceId: number): boolean {
+    return this.#unheard.size > 0 && this.#unheard.has(namespaceId);
+  }
+
   /** Its server has closed the namespace. */
   exit(namespaceId: number): void {
+    this.#unheard.delete(namespaceId);
     this.#claims.get(namespaceId)?.drop();
     this.#claims.delete(namespaceId);
   }

@@ -364,7 +364,7 @@ export class Hub {
 
   /** Whether a frame of a member may be for sessions that are its own, and of which it had not heard. */
   #isToReturn(from: HubMember, buffer: Buffer, start: number, end: number): boolean {
-    if (from.unheard.size === 0 || isForServers(buffer, start, end)) return false;
+    if (!from.hasUnheard(frameNamespace(buffer, start)) || isForServers(buffer, start, end)) return false;
     return this.#collect(undefined, buffer, start).includes(from);
   }
 

@@ -98,6 +98,10 @@ class FakeWorker {
       close: () => {},
     };
     this.#says = new Outbox(toHub);
+    this.open();
+  }
+
+  open(): void {
     this.say(FrameKind.open, OpenFlag.recovery, (frame) => {
       frame.u32(1);
       frame.u64(Math.floor(machineTime()));
@@ -528,6 +532,27 @@ class LateOrder implements Order<HubMember> {
 
   close(): void {}
 }
+
+test("a session that was given, and whose namespace was closed and opened again, gives nothing back any more", () => {
+  const old = new FakeWorker(1);
+  const heir = new FakeWorker(2);
+  old.openSession(7, "p");
+  old.say(FrameKind.sessionMove, 0, (frame) => {
+    frame.u32(7);
+    frame.u32(heir.member.id);
+  });
+  heir.broadcast("meant for the session too");
+  heir.flush();
+  heir.listen();
+  expect(heir.kinds.slice(1)).toEqual([FrameKind.sessionArriving, FrameKind.returned, FrameKind.broadcast]);
+  heir.say(FrameKind.close, 0, () => {});
+  heir.open();
+  heir.heard.length = 0;
+  heir.broadcast("for others");
+  heir.flush();
+  heir.listen();
+  expect(heir.kinds).toEqual([]);
+});
 
 describe("an order that numbers packets later", () => {
   let order: LateOrder;

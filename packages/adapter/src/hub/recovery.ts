@@ -347,7 +347,7 @@ export class HubRecovery {
     const { lastOffset } = this.#journal;
     if (!writeArriving(to, session, handle, lastOffset, this.#maxMessageBytes)) return false;
     this.#moves = (this.#moves + 1) % FIRST_HANDLE;
-    to.unheard.add(handle);
+    to.awaitHearing(session.namespaceId, handle);
     this.#claim(session, to, handle, this.#keysOf(session));
     return true;
   }

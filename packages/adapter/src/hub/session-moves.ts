@@ -48,7 +48,7 @@ export function writeCut({ outbox }: HubMember, namespaceId: number, handle: num
 /** The receiver has heard of it: what it has sent before has been handled. */
 export function onSessionHeard(from: HubMember, namespaceId: number, fields: FieldReader): void {
   const handle = fields.u32();
-  from.unheard.delete(handle);
+  from.hears(namespaceId, handle);
   from.outbox.begin(FrameKind.sessionHeard, 0, namespaceId);
   from.outbox.u32(handle);
   from.outbox.end();
