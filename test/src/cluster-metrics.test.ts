@@ -2,18 +2,18 @@
 import { readFileSync } from "node:fs";
 import { collectMetrics } from "@holdfast/cluster/metrics";
 import { httpRequest } from "@holdfast/harness";
-import { Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
 import { expose } from "../../packages/cluster/dist/metrics/exposition.js";
 import { METRICS } from "../../packages/cluster/dist/metrics/list.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
-import { OF_HOSTS } from "./harness/host-metrics.js";
+import { OF_HOSTS, OF_HUBS_PROCESS } from "./harness/host-metrics.js";
 import { ROOT, read } from "./harness/markdown.js";
 import { Supervised } from "./harness/supervised.js";
 
-/** The others are looked at where there is a backplane. */
-const withoutHosts = METRICS.filter(({ name }) => !OF_HOSTS.test(name));
+/** The others are looked at where there is a backplane, and where the hub is elsewhere. */
+const ofACluster = METRICS.filter(({ name }) => !OF_HOSTS.test(name) && !OF_HUBS_PROCESS.test(name));
 
 const start = startsClusters({ workers: 2 }, (cluster) => cluster.untilJoined());
 const clients = closedAfterEach(new Clients());
@@ -137,11 +137,36 @@ test("what there is nothing of is left out, and misuse is refused", () => {
   const stats = () => ({ accepted: 1, refused: {}, pending: 0, waiting: 0, slots: [], workers: [] }) as never;
   const { names } = collectMetrics({ router: { stats }, register });
   expect(names.every((name) => !name.startsWith("holdfast_hub_"))).toBe(true);
-  expect(() => collectMetrics({ register } as never)).toThrow(/needs a hub, a router or a cluster/);
+  expect(() => collectMetrics({ register } as never)).toThrow(
+    /needs a hub, a router, a cluster or an adapter/,
+  );
   expect(() => collectMetrics({ hub: {}, register } as never)).toThrow(/"hub"/);
   expect(() => collectMetrics({ router: { stats }, register: {} } as never)).toThrow(
     /registry of prom-client/,
   );
+  const hubStats = () => Promise.reject(new Error("no hub"));
+  expect(() => collectMetrics({ adapter: {}, register } as never)).toThrow(
+    /what createAdapter\(\) has returned/,
+  );
+  expect(() => collectMetrics({ adapter: { hubStats }, hub: { stats }, register })).toThrow(
+    /two ways to one hub/,
+  );
+});
+
+test("two registries have the figures each; a registry that has one of the names gets none of them", async () => {
+  const stats = () => ({ accepted: 7, refused: {}, pending: 0, waiting: 0, slots: [], workers: [] }) as never;
+  const [one, two] = [new Registry(), new Registry()];
+  const collected = [one, two].map((register) => collectMetrics({ router: { stats }, register }));
+  expect(() => collectMetrics({ router: { stats }, register: one })).toThrow(/already been registered/);
+  const line = async (register: Registry) =>
+    register.getSingleMetricAsString("holdfast_connections_accepted_total");
+  expect(await line(one)).toContain("holdfast_connections_accepted_total 7");
+  collected[0]?.close();
+  expect(one.getMetricsAsArray()).toEqual([]);
+  expect(await line(two)).toContain("holdfast_connections_accepted_total 7");
+  new Gauge({ name: "holdfast_connections_pending", help: "Ours.", registers: [one] });
+  expect(() => collectMetrics({ router: { stats }, register: one })).toThrow(/already been registered/);
+  expect(one.getMetricsAsArray().map(({ name }) => name)).toEqual(["holdfast_connections_pending"]);
 });
 
 test("a cluster's /metrics has every figure, in the format of Prometheus", async () => {
@@ -157,7 +182,7 @@ test("a cluster's /metrics has every figure, in the format of Prometheus", async
         await new Promise((resolve) => setTimeout(resolve, 100));
         continue;
       }
-      expect(told).toEqual(withoutHosts.map(({ name, type }) => [name, type]));
+      expect(told).toEqual(ofACluster.map(({ name, type }) => [name, type]));
       for (const line of text.split("\n")) {
         expect(line).toMatch(/^$|^# (HELP|TYPE) |^[a-z0-9_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+$/);
       }
