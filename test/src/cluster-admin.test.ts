@@ -290,6 +290,23 @@ describe("of a real cluster", () => {
   );
 
   test(
+    "a clock that is set back by an hour stops no chart",
+    async () => {
+      const { it, url } = await start({ options: { admin: { port: 0, token: TOKEN } } });
+      const { endsAt } = (await until(url, ({ history }) => history.endsAt > 0)).history;
+      await it.primary.run(() => {
+        const now = Date.now;
+        Date.now = () => now() - 3_600_000;
+      });
+      const { history, at } = await until(url, (status) => status.history.endsAt !== endsAt);
+      expect(history.endsAt).toBeLessThan(endsAt);
+      expect(at - history.endsAt).toBeGreaterThanOrEqual(0);
+      expect(history.series.clients.filter((value) => value !== null).length).toBeGreaterThan(1);
+    },
+    SLOW_MS,
+  );
+
+  test(
     "a worker that stands still is named",
     async () => {
       const { it, url } = await start();
