@@ -144,6 +144,12 @@ test("what there is nothing of is left out, and misuse is refused", () => {
   expect(() => collectMetrics({ router: { stats }, register: {} } as never)).toThrow(
     /registry of prom-client/,
   );
+  for (const cluster of [{}, { hub: { stats }, router: { stats } }]) {
+    expect(() => collectMetrics({ cluster, register } as never)).toThrow(
+      /what startCluster\(\) has resolved with/,
+    );
+  }
+  expect(() => collectMetrics(undefined as never)).toThrow(/registry of prom-client/);
   const hubStats = () => Promise.reject(new Error("no hub"));
   expect(() => collectMetrics({ adapter: {}, register } as never)).toThrow(
     /what createAdapter\(\) has returned/,
@@ -151,6 +157,27 @@ test("what there is nothing of is left out, and misuse is refused", () => {
   expect(() => collectMetrics({ adapter: { hubStats }, hub: { stats }, register })).toThrow(
     /two ways to one hub/,
   );
+});
+
+test("a registry of OpenMetrics names every figure as that wants it", async () => {
+  const register = new Registry();
+  register.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+  register.setDefaultLabels({ app: "chat" });
+  const durations = { boundsMs: [1], counts: [1, 0], sumMs: 1, count: 1 };
+  const moves = { underway: 0, moved: 0, polling: 0, lost: 0, closed: 0, waited: 0 };
+  const router = { accepted: 7, refused: {}, pending: 3, waiting: 0, slots: [], workers: [], moves };
+  const stats = () => ({ ...router, handover: durations, moveDuration: durations }) as never;
+  collectMetrics({ router: { stats }, register });
+  const lines = (await register.metrics()).split("\n");
+  for (const line of [
+    "# TYPE holdfast_connections_accepted counter",
+    'holdfast_connections_accepted_total{app="chat"} 7',
+    'holdfast_connections_pending{app="chat"} 3',
+    'holdfast_connection_handover_seconds_bucket{le="+Inf",app="chat"} 1',
+  ]) {
+    expect(lines).toContain(line);
+  }
+  expect(lines.filter((line) => line.includes("_total_total"))).toEqual([]);
 });
 
 test("two registries have the figures each; a registry that has one of the names gets none of them", async () => {

@@ -101,7 +101,8 @@ export function collectMetrics(options: CollectOptions): CollectedMetrics {
 }
 
 /** @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` */
-function check({ register, cluster, hub, router, adapter }: CollectOptions): void {
+function check(options: CollectOptions | undefined): void {
+  const { register, cluster, hub, router, adapter } = options ?? ({} as Partial<CollectOptions>);
   if (typeof register?.registerMetric !== "function" || typeof register.removeSingleMetric !== "function") {
     throw invalid('The option "register" of collectMetrics() must be a registry of prom-client.');
   }
@@ -113,6 +114,9 @@ function check({ register, cluster, hub, router, adapter }: CollectOptions): voi
       throw invalid(`The option "${name}" of collectMetrics() must be what setupPrimary() has returned.`);
     }
   }
+  if (cluster && (typeof cluster.status !== "function" || !cluster.hub || !cluster.router)) {
+    throw invalid('The option "cluster" of collectMetrics() must be what startCluster() has resolved with.');
+  }
   if (!adapter) return;
   if (typeof adapter.hubStats !== "function") {
     throw invalid('The option "adapter" of collectMetrics() must be what createAdapter() has returned.');
@@ -122,6 +126,15 @@ function check({ register, cluster, hub, router, adapter }: CollectOptions): voi
       'The options "adapter" and "hub" of collectMetrics() are two ways to one hub. Give one of them.',
     );
   }
+}
+
+/** What a registry wants to hear of a metric. */
+interface Collected {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly aggregator: string;
+  readonly values: readonly (Omit<Line, "metricName"> & Partial<Line>)[];
 }
 
 class CollectedMetric {
@@ -140,9 +153,12 @@ class CollectedMetric {
     this.#read = read;
   }
 
-  async get(): Promise<{ name: string; help: string; type: string; aggregator: string; values: Line[] }> {
+  async get(): Promise<Collected> {
     const { name, help, type, aggregator } = this;
-    return { name, help, type, aggregator, values: linesOf(this.#metric, await this.#read()) };
+    const lines = linesOf(this.#metric, await this.#read());
+    // What has no name of its own has the metric's, which OpenMetrics wants otherwise.
+    const values = type === "histogram" ? lines : lines.map(({ labels, value }) => ({ labels, value }));
+    return { name, help, type, aggregator, values };
   }
 
   /** The registry's `resetMetrics()`: what is counted elsewhere is not reset here. */
