@@ -6,16 +6,17 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { METRICS } from "../packages/cluster/dist/metrics/list.js";
 
 const page = new URL("../docs/metrics.md", import.meta.url);
-const SOURCES = {
-  router: "Connections and sessions: the router",
-  hub: "Messages and recovery: the hub",
-  cluster: "Workers: with `startCluster()`",
-  primary: "The primary's process",
-};
+const CHAPTERS = [
+  ["Connections and sessions: the router", (metric) => metric.source === "router"],
+  ["Messages and recovery: the hub", (metric) => metric.source === "hub" && !isOfHubsProcess(metric)],
+  ["Workers: with `startCluster()`", (metric) => metric.source === "cluster"],
+  ["The primary's process", (metric) => metric.source === "primary"],
+  ["The hub's process: with `adapter`", isOfHubsProcess],
+];
 const WIDTH = 118;
 
-const chapters = Object.entries(SOURCES).map(([source, title]) => {
-  const items = METRICS.filter((metric) => metric.source === source).map(({ name, type, labels, help }) =>
+const chapters = CHAPTERS.map(([title, isIn]) => {
+  const items = METRICS.filter(isIn).map(({ name, type, labels, help }) =>
     wrap(
       `- \`${name}\`, ${type}${labels.length === 0 ? "" : ` by ${labels.map((each) => `\`${each}\``).join(", ")}`}: ${help}`,
     ),
@@ -27,6 +28,12 @@ writeFileSync(
   page,
   text.replace(/(?<=<!-- figures -->\n)[\s\S]*?(?=<!-- end -->)/, `\n${chapters.join("\n\n")}\n\n`),
 );
+
+/** The primary has the same of its own. */
+function isOfHubsProcess({ name }) {
+  const twin = name.replace("holdfast_hub_", "holdfast_primary_");
+  return twin !== name && METRICS.some((metric) => metric.name === twin);
+}
 
 function wrap(item) {
   const lines = [];
@@ -190,6 +197,7 @@ const processes = (title, unit, name) =>
     unit,
     [of(`holdfast_worker_${name}`), "worker {{slot}}"],
     [of(`holdfast_primary_${name}`), "primary"],
+    [of(`holdfast_hub_${name}`), "hub"],
   );
 processes("Event loop delay, p99", "s", "event_loop_delay_p99_seconds");
 processes("Event loop, share of time busy", "percentunit", "event_loop_utilization_ratio");

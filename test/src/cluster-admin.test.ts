@@ -168,6 +168,47 @@ describe("hostile input", () => {
     expect((await httpRequest(`${url}healthz`)).status).toBe(200);
   });
 
+  test("streams that wait behind another one on a connection are refused, and keep nobody else out", async () => {
+    const url = await cluster.open();
+    const greedy = new RawSocket(Number(new URL(url).port));
+    greedy.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(65));
+    await greedy.until("event: status");
+    const reader = new RawSocket(Number(new URL(url).port));
+    reader.write("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    await reader.until("event: status");
+    greedy.close();
+    reader.close();
+  });
+
+  test("HEAD of the stream is answered, and the connection goes on", async () => {
+    const url = await cluster.open();
+    const socket = new RawSocket(Number(new URL(url).port));
+    const request = (line: string) => socket.write(`${line} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    request("HEAD /api/events");
+    await socket.until("text/event-stream");
+    request("GET /healthz");
+    expect(await socket.until('"ok"')).not.toContain("event: status");
+    socket.close();
+  });
+
+  test("an order that is given up on the way is no failure of the primary, and is not carried out", async () => {
+    const failures: Error[] = [];
+    const url = await cluster.open({ onError: (error) => failures.push(error) });
+    const socket = await RawSocket.open(Number(new URL(url).port));
+    const head = [
+      `Authorization: ${BEARER.authorization}`,
+      "Content-Type: application/json",
+      "Content-Length: 9",
+    ];
+    socket.write(`POST /api/reload HTTP/1.1\r\nHost: localhost\r\n${head.join("\r\n")}\r\n\r\n{`);
+    // What comes after has been read when this is answered.
+    expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+    socket.close();
+    // Its end has been seen before those who came later were answered.
+    for (let i = 0; i < 3; i++) expect((await httpRequest(`${url}healthz`)).status).toBe(200);
+    expect([failures, cluster.orders]).toEqual([[], []]);
+  });
+
   test("too many viewers are told so", async () => {
     const url = await cluster.open();
     const viewers = Array.from({ length: 64 }, () => {
@@ -244,6 +285,23 @@ describe("of a real cluster", () => {
       const [end] = after.events.filter(({ health }) => health === "bad");
       expect(end?.text).toMatch(/^Worker \d was killed by SIGKILL after /);
       await until(url, ({ totals }) => totals.workersReady === 2);
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "a clock that is set back by an hour stops no chart",
+    async () => {
+      const { it, url } = await start({ options: { admin: { port: 0, token: TOKEN } } });
+      const { endsAt } = (await until(url, ({ history }) => history.endsAt > 0)).history;
+      await it.primary.run(() => {
+        const now = Date.now;
+        Date.now = () => now() - 3_600_000;
+      });
+      const { history, at } = await until(url, (status) => status.history.endsAt !== endsAt);
+      expect(history.endsAt).toBeLessThan(endsAt);
+      expect(at - history.endsAt).toBeGreaterThanOrEqual(0);
+      expect(history.series.clients.filter((value) => value !== null).length).toBeGreaterThan(1);
     },
     SLOW_MS,
   );

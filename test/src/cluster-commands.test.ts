@@ -34,6 +34,29 @@ async function send(path: string, bytes: string | Buffer, ends = false): Promise
 }
 
 describe("the commands", () => {
+  test("what a worker wrote last steers no terminal, and its characters are whole", async () => {
+    const cluster = await start();
+    await cluster.worker(0).run(() => {
+      const [first, second] = [
+        Buffer.from("\x1b[31mError: caf\xc3", "latin1"),
+        Buffer.from("\xa9\x1b[0m\x1b]0;title\x07\b!\n", "latin1"),
+      ];
+      process.stderr.write(first, () =>
+        setTimeout(() => process.stderr.write(second, () => process.exit(9)), 50),
+      );
+    });
+    const lastWords = await cluster.primary.run(async (ctx) => {
+      const running = await ctx.cluster();
+      const last = () => running.status().slots.find(({ lastExit }) => lastExit)?.lastExit;
+      while (!last()) await new Promise((resolve) => setTimeout(resolve, 50));
+      return last()?.lastWords;
+    });
+    expect(lastWords).toMatch(/^Error: caf\u00e9/);
+    const { stdout } = await cluster.home.holdfast("status");
+    expect(stdout).toContain("Error: caf\u00e9");
+    expect(stdout.replaceAll("\n", "")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  });
+
   test("of a cluster: status, reload, scale, rebalance, stop", async () => {
     const cluster = await start({ options: { name: "api" } });
     const { home: own, port } = cluster;

@@ -1,6 +1,7 @@
 /** The dashboard in a real browser, over a simulated cluster: what it shows, for whom, and that it comes back. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import type { HostStatus, TimelineEvent } from "@holdfast/cluster/live-status";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { findChromium, launchChromium } from "./harness/browser.js";
@@ -11,6 +12,16 @@ const chromium = findChromium();
 const DESKTOP = { viewport: { width: 1360, height: 900 } };
 const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const EVENT: TimelineEvent = {
+  id: 1,
+  at: Date.UTC(2026, 10, 26, 18, 12, 40),
+  kind: "cluster",
+  health: "good",
+  text: "",
+  detail: null,
+  times: 1,
+};
 
 describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
   let browser: Browser;
@@ -283,10 +294,63 @@ describe.skipIf(chromium === undefined)("the dashboard in Chromium", () => {
     await page.locator(".node").nth(2).waitFor();
   });
 
-  test("nothing that the cluster says is taken for HTML", async () => {
-    const page = await open({ workersPerHost: 2, name: '<img src=x onerror="window.hit=1">' });
+  test("what happened before the primary was restarted does not stick to what happened since", async () => {
+    cluster = new SimulatedCluster({ workersPerHost: 2 });
+    cluster.change = (status) => ({
+      ...status,
+      events: [{ ...EVENT, kind: "worker", text: "Worker 1 has crashed.", detail: "Error: before" }],
+    });
+    const page = await visit(await cluster.open());
+    await page.locator("#events summary", { hasText: "its last words" }).waitFor();
+    const { port } = new URL(page.url());
+    await cluster.close();
+    const startedAt = EVENT.at + 60_000;
+    cluster.change = (status) => ({
+      ...status,
+      startedAt,
+      events: [{ ...EVENT, text: "Worker 0 is ready." }],
+    });
+    await cluster.open({ port: Number(port) });
+    await page.locator("#events", { hasText: "Worker 0 is ready." }).waitFor();
+    expect(await page.locator("#events details").count()).toBe(0);
+    expect(await page.locator("#events li").getAttribute("data-kind")).toBe("cluster");
+  });
+
+  test.each([
+    ["HTML", '<img src=x onerror="window.hit=1">'],
+    ["ends of lines, as some see them", "a\u2028b\u2029c\u0085d\r\n\r\ne\0"],
+    ["an event of its own", "x\n\nevent: status\ndata: {}\n\n"],
+    ["half an emoji, and what turns text around", "\ud83d \u202eevil \ufeff"],
+  ])("whatever the cluster says is shown as text, and the page goes on: %s", async (_what, hostile) => {
+    cluster = new SimulatedCluster({ workersPerHost: 2, hosts: 2, name: hostile });
+    cluster.change = (status) => {
+      const [self, other] = status.hosts as [HostStatus, HostStatus];
+      const topEndings = [{ reason: hostile, count: 3 }];
+      const workers = self.workers.map((worker) => ({
+        ...worker,
+        summary: hostile,
+        advice: hostile,
+        topEndings,
+      }));
+      const others = { ...other, id: hostile, name: hostile, summary: hostile };
+      return {
+        ...status,
+        ...{ summary: hostile, advice: hostile, since: EVENT.at, slot: 0 },
+        versions: { holdfast: hostile, node: hostile },
+        hosts: [{ ...self, name: hostile, workers }, others],
+        events: [{ ...EVENT, text: hostile, detail: hostile }],
+      };
+    };
+    const page = await visit(await cluster.open());
     await page.locator(".node").first().waitFor();
-    expect(await text(page, "#name")).toContain("<img");
+    await page.locator("#rows .link").first().click();
+    await page.locator(".reasons li").first().waitFor();
+    const { tick } = cluster;
+    await expect.poll(() => (cluster as SimulatedCluster).tick).toBeGreaterThan(tick);
+    expect(await page.locator("#live").textContent()).toBe("live");
+    const shown = hostile.replace("\ud83d", "\ufffd").replaceAll(/[\r\0]/g, "");
+    const said = (await text(page, "#events .text"))?.replaceAll(/[\r\0]/g, "");
+    expect(said?.toWellFormed()).toBe(shown);
     expect(await page.evaluate(() => [document.querySelectorAll("img").length, "hit" in window])).toEqual([
       0,
       false,

@@ -2,18 +2,18 @@
 import { readFileSync } from "node:fs";
 import { collectMetrics } from "@holdfast/cluster/metrics";
 import { httpRequest } from "@holdfast/harness";
-import { Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 import { describe, expect, test } from "vitest";
 import { expose } from "../../packages/cluster/dist/metrics/exposition.js";
 import { METRICS } from "../../packages/cluster/dist/metrics/list.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
-import { OF_HOSTS } from "./harness/host-metrics.js";
+import { OF_HOSTS, OF_HUBS_PROCESS } from "./harness/host-metrics.js";
 import { ROOT, read } from "./harness/markdown.js";
 import { Supervised } from "./harness/supervised.js";
 
-/** The others are looked at where there is a backplane. */
-const withoutHosts = METRICS.filter(({ name }) => !OF_HOSTS.test(name));
+/** The others are looked at where there is a backplane, and where the hub is elsewhere. */
+const ofACluster = METRICS.filter(({ name }) => !OF_HOSTS.test(name) && !OF_HUBS_PROCESS.test(name));
 
 const start = startsClusters({ workers: 2 }, (cluster) => cluster.untilJoined());
 const clients = closedAfterEach(new Clients());
@@ -137,11 +137,63 @@ test("what there is nothing of is left out, and misuse is refused", () => {
   const stats = () => ({ accepted: 1, refused: {}, pending: 0, waiting: 0, slots: [], workers: [] }) as never;
   const { names } = collectMetrics({ router: { stats }, register });
   expect(names.every((name) => !name.startsWith("holdfast_hub_"))).toBe(true);
-  expect(() => collectMetrics({ register } as never)).toThrow(/needs a hub, a router or a cluster/);
+  expect(() => collectMetrics({ register } as never)).toThrow(
+    /needs a hub, a router, a cluster or an adapter/,
+  );
   expect(() => collectMetrics({ hub: {}, register } as never)).toThrow(/"hub"/);
   expect(() => collectMetrics({ router: { stats }, register: {} } as never)).toThrow(
     /registry of prom-client/,
   );
+  for (const cluster of [{}, { hub: { stats }, router: { stats } }]) {
+    expect(() => collectMetrics({ cluster, register } as never)).toThrow(
+      /what startCluster\(\) has resolved with/,
+    );
+  }
+  expect(() => collectMetrics(undefined as never)).toThrow(/registry of prom-client/);
+  const hubStats = () => Promise.reject(new Error("no hub"));
+  expect(() => collectMetrics({ adapter: {}, register } as never)).toThrow(
+    /what createAdapter\(\) has returned/,
+  );
+  expect(() => collectMetrics({ adapter: { hubStats }, hub: { stats }, register })).toThrow(
+    /two ways to one hub/,
+  );
+});
+
+test("a registry of OpenMetrics names every figure as that wants it", async () => {
+  const register = new Registry();
+  register.setContentType(Registry.OPENMETRICS_CONTENT_TYPE as never);
+  register.setDefaultLabels({ app: "chat" });
+  const durations = { boundsMs: [1], counts: [1, 0], sumMs: 1, count: 1 };
+  const moves = { underway: 0, moved: 0, polling: 0, lost: 0, closed: 0, waited: 0 };
+  const router = { accepted: 7, refused: {}, pending: 3, waiting: 0, slots: [], workers: [], moves };
+  const stats = () => ({ ...router, handover: durations, moveDuration: durations }) as never;
+  collectMetrics({ router: { stats }, register });
+  const lines = (await register.metrics()).split("\n");
+  for (const line of [
+    "# TYPE holdfast_connections_accepted counter",
+    'holdfast_connections_accepted_total{app="chat"} 7',
+    'holdfast_connections_pending{app="chat"} 3',
+    'holdfast_connection_handover_seconds_bucket{le="+Inf",app="chat"} 1',
+  ]) {
+    expect(lines).toContain(line);
+  }
+  expect(lines.filter((line) => line.includes("_total_total"))).toEqual([]);
+});
+
+test("two registries have the figures each; a registry that has one of the names gets none of them", async () => {
+  const stats = () => ({ accepted: 7, refused: {}, pending: 0, waiting: 0, slots: [], workers: [] }) as never;
+  const [one, two] = [new Registry(), new Registry()];
+  const collected = [one, two].map((register) => collectMetrics({ router: { stats }, register }));
+  expect(() => collectMetrics({ router: { stats }, register: one })).toThrow(/already been registered/);
+  const line = async (register: Registry) =>
+    register.getSingleMetricAsString("holdfast_connections_accepted_total");
+  expect(await line(one)).toContain("holdfast_connections_accepted_total 7");
+  collected[0]?.close();
+  expect(one.getMetricsAsArray()).toEqual([]);
+  expect(await line(two)).toContain("holdfast_connections_accepted_total 7");
+  new Gauge({ name: "holdfast_connections_pending", help: "Ours.", registers: [one] });
+  expect(() => collectMetrics({ router: { stats }, register: one })).toThrow(/already been registered/);
+  expect(one.getMetricsAsArray().map(({ name }) => name)).toEqual(["holdfast_connections_pending"]);
 });
 
 test("a cluster's /metrics has every figure, in the format of Prometheus", async () => {
@@ -157,7 +209,7 @@ test("a cluster's /metrics has every figure, in the format of Prometheus", async
         await new Promise((resolve) => setTimeout(resolve, 100));
         continue;
       }
-      expect(told).toEqual(withoutHosts.map(({ name, type }) => [name, type]));
+      expect(told).toEqual(ofACluster.map(({ name, type }) => [name, type]));
       for (const line of text.split("\n")) {
         expect(line).toMatch(/^$|^# (HELP|TYPE) |^[a-z0-9_]+(\{([a-z]+="[^"]*",?)+\})? [0-9.e+-]+$/);
       }

@@ -295,6 +295,28 @@ test("the debug log says what the channels tell, once for each", async () => {
   expect(cluster.output).toContain("holdfast:sticky:router");
 });
 
+test("a numbering that is asynchronous numbers nobody, and its failure ends nothing", async () => {
+  const cluster = await start();
+  const warned = cluster.primary.next("warned");
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    const { createServer } = await ctx.import("node:http");
+    const slotOf = async () => {
+      throw new Error("no number");
+    };
+    const second = setupPrimary(createServer(), { name: "second", slotOf: slotOf as never });
+    second.on("warning", (error: Error) => ctx.emit("warned", error.message));
+  });
+  const { workerId } = await cluster.fork();
+  expect(await warned).toBe("slotOf() has thrown.");
+  const slot = await cluster.primary.run(
+    (ctx, id) =>
+      ctx.until(() => (ctx.router.stats() as PrimaryStats).slots.find((each) => each.workerId === id)?.slot),
+    workerId,
+  );
+  expect(slot).toBe(2);
+});
+
 test("whoever numbers the workers is believed, as far as that makes sense", async () => {
   const cluster = await start();
   const warned = cluster.primary.next("warned");

@@ -9,6 +9,7 @@ import {
   type HoldfastAdapter,
   HoldfastError,
   type HoldfastErrorCode,
+  type HubStats,
   type MemberInfo,
   type MemberStats,
   type Primary,
@@ -34,7 +35,9 @@ export function adapterIsAccepted(): void {
   new Server(3000, { adapter: createAdapter({ requestsTimeout: 1 }) });
   const typed = new Server<Events, Events, Events, Data>({ adapter: createAdapter() });
   typed.adapter(createAdapter());
-  expectTypeOf(createAdapter).returns.toEqualTypeOf<(nsp: Namespace) => HoldfastAdapter>();
+  expectTypeOf(createAdapter).returns.toExtend<(nsp: Namespace) => HoldfastAdapter>();
+  expectTypeOf(createAdapter().hubStats()).toEqualTypeOf<Promise<HubStats>>();
+  expectTypeOf<HubStats>().toExtend<PrimaryStats>();
   expectTypeOf<HoldfastAdapter>().toExtend<Adapter>();
 }
 

@@ -1,7 +1,7 @@
 /** The public names of `@holdfast/adapter`. Runs in: primary and workers. */
 export type { AdapterDiagnostics } from "./diagnostics.js";
 export { HoldfastError, type HoldfastErrorCode, RequestError } from "./errors.js";
-export { createAdapter } from "./host/create-adapter.js";
+export { type AdapterMaker, createAdapter } from "./host/create-adapter.js";
 export type { Emitter, EmitterOptions } from "./host/emitter.js";
 export { type Primary, setupPrimary } from "./host/primary.js";
 export type { HostDirectory, OtherHost } from "./host-directory.js";
@@ -13,11 +13,13 @@ export type {
   DeclineReason,
   HostStats,
   HostsStats,
+  HubStats,
   HubTotals,
   LateJoinStats,
   MemberStats,
   PrimaryEvents,
   PrimaryStats,
+  ProcessStats,
   RecoveryStats,
   RestoreStats,
 } from "./stats.js";

@@ -167,6 +167,29 @@ export interface PrimaryStats {
   readonly hosts: HostsStats | undefined;
 }
 
+/** How a process was in the last second. */
+export interface ProcessStats {
+  /** Resident memory in bytes. */
+  readonly rssBytes: number;
+  /** What V8's heap holds, and may hold at most, in bytes. */
+  readonly heapBytes: number;
+  readonly heapLimitBytes: number;
+  /** How late timers were: half of them, and the worst hundredth. Milliseconds. */
+  readonly loopP50Ms: number;
+  readonly loopP99Ms: number;
+  /** Share of the time in which the event loop was busy, 0–1. */
+  readonly utilization: number;
+}
+
+/** What `hubStats()` of an adapter finds out. */
+export interface HubStats extends PrimaryStats {
+  /**
+   * The process that the hub is in. It is watched from the first question on; the answer to that has no delays yet, and
+   * `utilization` of all the time that the process has lived.
+   */
+  readonly process: ProcessStats;
+}
+
 /** Events of the primary's handle. */
 export interface PrimaryEvents {
   /** A worker's adapter has joined. */

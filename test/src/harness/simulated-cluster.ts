@@ -13,6 +13,8 @@ export const TOKEN = "open-sesame-1234";
 export class SimulatedCluster {
   /** What is simulated; may be changed at any time. */
   simulation: Simulation;
+  /** What is said otherwise than simulated. */
+  change: (status: LiveStatus) => LiveStatus = (status) => status;
   /** Seconds that the cluster seems to have run. */
   tick = 0;
   /** Orders that came, with what came along. */
@@ -54,7 +56,7 @@ export class SimulatedCluster {
   }
 
   status(): LiveStatus {
-    return simulateStatus(this.simulation, this.tick++);
+    return this.change(simulateStatus(this.simulation, this.tick++));
   }
 
   async close(): Promise<void> {

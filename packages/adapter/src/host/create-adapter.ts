@@ -8,6 +8,7 @@ import { type AdapterOptions, type ResolvedAdapterOptions, resolveAdapterOptions
 import { processWide } from "../process-wide.js";
 import { HoldfastAdapter } from "../socketio/adapter.js";
 import { batchWrites } from "../socketio/write-batch.js";
+import type { HubStats } from "../stats.js";
 import { rendezvousSocket } from "./application.js";
 import { inProcess } from "./in-process.js";
 import { NO_WORKER_ID } from "./local-join.js";
@@ -15,6 +16,19 @@ import { mainThreadOnly } from "./main-thread.js";
 import { SocketConnector } from "./socket-connector.js";
 import { checkLength } from "./socket-path.js";
 import { WorkerConnector } from "./worker-connector.js";
+
+/** What `createAdapter()` returns. */
+export interface AdapterMaker {
+  (nsp: Namespace): HoldfastAdapter;
+  /**
+   * What the hub knows, and how the process is that the hub is in, wherever that is. It is asked each time, and its
+   * counts begin anew with a hub that takes the place of another one.
+   *
+   * Rejected with `HOLDFAST_ERR_REQUEST_TIMEOUT` if the hub does not answer within `requestsTimeout`, and with the code
+   * that says why there is none; with `HOLDFAST_ERR_CLOSED` while no server has the adapter.
+   */
+  hubStats(): Promise<HubStats>;
+}
 
 const OPERATORS_WAY = "npx holdfast-hub has the options --redis-url and --app";
 
@@ -32,7 +46,7 @@ const OPERATORS_WAY = "npx holdfast-hub has the options --redis-url and --app";
  * @throws {HoldfastError} `HOLDFAST_ERR_HUB_PATH` if the path of `hub` is too long
  * @see https://socket.io/docs/v4/cluster-adapter/
  */
-export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => HoldfastAdapter {
+export function createAdapter(options?: AdapterOptions): AdapterMaker {
   const resolved = resolveAdapterOptions(options);
   mainThreadOnly("createAdapter");
   const member = memberOf(resolved);
@@ -40,7 +54,7 @@ export function createAdapter(options?: AdapterOptions): (nsp: Namespace) => Hol
   function adapterFor(nsp: Namespace): HoldfastAdapter {
     return new HoldfastAdapter(nsp, resolved, member);
   }
-  return adapterFor;
+  return Object.assign(adapterFor, { hubStats: () => member.hubStats(resolved.requestsTimeout) });
 }
 
 /** The member that all servers of this process with the same hub share. */

@@ -5,6 +5,7 @@
  */
 import { type Namespace, Server, type ServerOptions } from "socket.io";
 import type { Hub } from "../hub/hub.js";
+import { EMITTER_WORKER_ID } from "../hub/hub-stats.js";
 import { type Connector, Member } from "../member/member.js";
 import { resolveAdapterOptions } from "../options.js";
 import { EmitterAdapter } from "../socketio/emitter-adapter.js";
@@ -45,9 +46,6 @@ export interface EmitterOptions {
    */
   parser?: ServerOptions["parser"];
 }
-
-/** The worker id of the emitters' member. It is never on a link: nobody asks emitters anything. */
-export const EMITTER_WORKER_ID = -1;
 
 /** A namespace that nothing was emitted to for as long, or for twice as long, is given back to the hub. */
 const REST_MS = 10_000;

@@ -8,12 +8,13 @@ import { HoldfastError } from "../errors.js";
 import type { HostDirectory } from "../host-directory.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
+import { isServer, statsOf } from "../hub/hub-stats.js";
 import type { MemberInfo } from "../member-info.js";
 import { type PrimaryOptions, type ResolvedPrimaryOptions, resolvePrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { ClusterWorkers } from "./cluster-workers.js";
-import { EMITTER_WORKER_ID, type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
+import { type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
 import { putUpSign, takeDownSign } from "./hub-sign.js";
 import { inProcess } from "./in-process.js";
 import { mainThreadOnly } from "./main-thread.js";
@@ -76,29 +77,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
 
   /** What the hub knows now: members, rooms, and the journal of recovery. */
   stats(): PrimaryStats {
-    const members = [...this.#hub.members].filter(isServer).map((member) => ({
-      ...member.info,
-      link: member.link.kind,
-      framesIn: member.framesIn,
-      bytesIn: member.bytesIn,
-      framesOut: member.outbox.frames,
-      bytesOut: member.outbox.bytes,
-      delivered: member.delivered,
-      rooms: this.#hub.roomsOf(member),
-      backlogBytes: member.outbox.backlogBytes,
-      dropped: member.dropped,
-      unanswered: member.unanswered,
-    }));
-    const { namespaceCount, interestSize, lateJoins, recoveryStats, totals, hostsStats } = this.#hub;
-    return {
-      members,
-      totals,
-      namespaces: namespaceCount,
-      rooms: interestSize,
-      lateJoins,
-      recovery: recoveryStats,
-      hosts: hostsStats,
-    };
+    return statsOf(this.#hub);
   }
 
   /**
@@ -204,8 +183,4 @@ export function setupPrimary(options?: PrimaryOptions): Primary {
   });
   putUpSign();
   return slot.current;
-}
-
-function isServer({ workerId }: MemberInfo): boolean {
-  return workerId !== EMITTER_WORKER_ID;
 }

@@ -9,7 +9,7 @@ import { randomUUID } from "node:crypto";
 import { channels } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { MemberInfo } from "../member-info.js";
-import type { HostsStats, HubTotals, LateJoinStats, RecoveryStats } from "../stats.js";
+import type { HostsStats, HubStats, HubTotals, LateJoinStats, RecoveryStats } from "../stats.js";
 import { brokenMessage, isBrokenMessage } from "../wire/field-reader.js";
 import {
   BroadcastFlag,
@@ -29,18 +29,21 @@ import {
   VOLATILE_SHARE,
 } from "../wire/frame.js";
 import { drawSeed } from "../wire/room-key.js";
+import { packValue } from "../wire/values.js";
 import type { BackplaneFactory } from "./backplane.js";
 import { FlowControl, type FlowLimits } from "./flow-control.js";
 import { checkPlace, claimsOf, fieldsOf, interestEntries, isForServers, requestOf } from "./frame-fields.js";
 import { HostWiring, type HubParts } from "./host-wiring.js";
 import type { Hosts } from "./hosts.js";
 import { HubMember, type MakeLink, type MemberLimits } from "./hub-member.js";
+import { statsOf } from "./hub-stats.js";
 import { Totals } from "./hub-totals.js";
 import { Slots, slotOf } from "./interest.js";
 import { KnownHosts } from "./known-hosts.js";
 import { LateJoins } from "./late-joins.js";
 import { type HubNamespace, Namespaces } from "./namespaces.js";
 import { HubOrder, type MakeOrder } from "./order.js";
+import { OwnProcess } from "./own-process.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
 import type { RemoteHost } from "./remote-host.js";
@@ -89,6 +92,8 @@ export class Hub {
   readonly #placement: Placement;
   readonly #recovery: HubRecovery;
   readonly #totals = new Totals();
+  /** Watched as soon as somebody asks. */
+  #ownProcess: OwnProcess | undefined;
   /** Reused by `#collect`. */
   readonly #targets: HubMember[] = [];
   #lastMember = 0;
@@ -267,6 +272,7 @@ export class Hub {
     this.#placement.close();
     this.#recovery.close();
     this.#lateJoins.close();
+    this.#ownProcess?.close();
     await this.#hosts?.close();
   }
 
@@ -319,6 +325,8 @@ export class Hub {
         return this.#onClose(from, buffer, start);
       case FrameKind.count:
         return this.#onCount(from, buffer, start, end);
+      case FrameKind.observe:
+        return this.#onObserve(from, buffer, start, end);
       case FrameKind.alive:
         // That it came is all that it says.
         return;
@@ -529,6 +537,17 @@ export class Hub {
         (namespace && this.#hosts ? this.#hosts.memberCount(namespace.name) : 0),
     );
     from.outbox.end();
+  }
+
+  #onObserve(from: HubMember, buffer: Buffer, start: number, end: number): void {
+    const request = fieldsOf(buffer, start, end).u32();
+    this.#ownProcess ??= new OwnProcess();
+    const value = packValue({ ...statsOf(this), process: this.#ownProcess.stats } satisfies HubStats);
+    const { outbox } = from;
+    outbox.begin(FrameKind.observed, 0, 0);
+    outbox.u32(request);
+    if (outbox.builtBytes + value.length <= this.#limits.maxMessageBytes) outbox.raw(value);
+    outbox.end();
   }
 
   #onClose(from: HubMember, buffer: Buffer, start: number): void {

@@ -11,6 +11,7 @@ import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
 import { throwUncaught } from "../faults.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import type { Outbox } from "../link/outbox.js";
+import type { HubStats } from "../stats.js";
 import { FieldReader, isBrokenMessage } from "../wire/field-reader.js";
 import {
   FrameKind,
@@ -105,6 +106,21 @@ export class Member implements PortHost {
     if (this.#state === "idle") this.#connect();
     else if (this.#state === "joined") this.#openPort(port);
     return port;
+  }
+
+  /**
+   * What the hub knows, and how its process is.
+   * @throws {HoldfastError} the code of a request, as it is rejected with
+   */
+  hubStats(timeoutMs: number): Promise<HubStats> {
+    const [port] = [...this.#ports.values()].filter(({ isRefused }) => !isRefused);
+    if (port) return port.requests.hubStats(timeoutMs);
+    return Promise.reject(
+      new HoldfastError(
+        "HOLDFAST_ERR_CLOSED",
+        "hubStats() was called on an adapter that no server has. Give it to io.adapter() first.",
+      ),
+    );
   }
 
   close(port: Parameters<PortHost["close"]>[0]): void {
@@ -293,6 +309,8 @@ export class Member implements PortHost {
         return this.#onOpened(frameNamespace(buffer, start), flags, fields);
       case FrameKind.counted:
         return this.requests.answeredByHub(fields.u32(), fields.u32());
+      case FrameKind.observed:
+        return this.requests.onObserved(fields);
       case FrameKind.synced:
         return this.#interest.onSynced(fields.u32());
       case FrameKind.asked:

@@ -75,6 +75,11 @@ export class NamespacePort {
     return this.#refusal !== undefined || this.#member.state === "alone";
   }
 
+  /** Whether the hub cannot be told of the namespace, whatever becomes of the hub. */
+  get isRefused(): boolean {
+    return this.#refusal !== undefined;
+  }
+
   /** How many bytes a value may have; undefined while there is no hub to say so. */
   get maxValueBytes(): number | undefined {
     return this.#member.maxMessageBytes || undefined;

@@ -5,6 +5,7 @@
 import type { BroadcastFlags, Room } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
 import type { Outbox } from "../link/outbox.js";
+import type { HubStats } from "../stats.js";
 import { FrameKind, Operation } from "../wire/frame.js";
 import { staysHere } from "../wire/names.js";
 import type {
@@ -92,12 +93,34 @@ export class PortRequests {
    */
   serverCount(timeoutMs: number): Promise<number> {
     if (!this.#counting) {
-      this.#counting = new Promise((resolve) => this.#count(timeoutMs, resolve));
+      this.#counting = new Promise((resolve) => {
+        this.#askHub(FrameKind.count, {
+          timeoutMs,
+          onResponse: (value) => {
+            this.#servers = value as number;
+          },
+          onSettled: () => resolve(this.#servers),
+        });
+      });
       queueMicrotask(() => {
         this.#counting = undefined;
       });
     }
     return this.#counting;
+  }
+
+  /** What the hub knows, and how its process is. Rejects with the code of a request. */
+  hubStats(timeoutMs: number): Promise<HubStats> {
+    return new Promise((resolve, reject) => {
+      let stats: HubStats | undefined;
+      this.#askHub(FrameKind.observe, {
+        timeoutMs,
+        onResponse: (value) => {
+          stats = value as HubStats;
+        },
+        onSettled: (error) => (stats ? resolve(stats) : reject(error)),
+      });
+    });
   }
 
   onUnlinked(): void {
@@ -137,18 +160,13 @@ export class PortRequests {
     member.endFrame();
   }
 
-  #count(timeoutMs: number, onCount: (servers: number) => void): void {
+  /** Asks the hub itself. @param kind of a frame that has nothing but the request's number */
+  #askHub(kind: number, call: RequestCall): void {
     const { requests } = this.#member;
-    const id = requests.open(this.#owner, {
-      timeoutMs,
-      onResponse: (value) => {
-        this.#servers = value as number;
-      },
-      onSettled: () => onCount(this.#servers),
-    });
+    const id = requests.open(this.#owner, call);
     this.#way.whenOpen(() => {
       if (!requests.sending(id)) return;
-      const outbox = this.#way.begin(FrameKind.count, 0, undefined);
+      const outbox = this.#way.begin(kind, 0, undefined);
       if (!outbox) return requests.reject(id, this.#way.whyAlone());
       outbox.u32(id);
       outbox.end();

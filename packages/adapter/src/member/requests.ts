@@ -5,7 +5,7 @@
  * Knows nothing of Socket.IO; the hub says whom it asked, members answer, each entry settles exactly once.
  */
 import { channels } from "../diagnostics.js";
-import { type HoldfastError, type HoldfastErrorCode, messageOf, RequestError } from "../errors.js";
+import { HoldfastError, type HoldfastErrorCode, messageOf, RequestError } from "../errors.js";
 import { runApplication } from "../faults.js";
 import type { MemberInfo } from "../member-info.js";
 import type { FieldReader } from "../wire/field-reader.js";
@@ -141,6 +141,13 @@ export class Requests {
     this.asked(id, []);
   }
 
+  /** Reads what the hub says of itself. */
+  onObserved(fields: FieldReader): void {
+    const id = fields.u32();
+    if (fields.done) return this.reject(id, tooMuch());
+    this.answeredByHub(id, readValue(fields));
+  }
+
   answered(id: number, value: unknown): void {
     const entry = this.#entries.get(id);
     if (!entry) return;
@@ -216,6 +223,13 @@ export class Requests {
     clearTimeout(entry.timer);
     this.#window.leave(id);
   }
+}
+
+function tooMuch(): HoldfastError {
+  return new HoldfastError(
+    "HOLDFAST_ERR_MESSAGE_TOO_LARGE",
+    "What the hub knows of all its members does not fit into one message. Raise maxMessageBytes where the hub is.",
+  );
 }
 
 function missingOf({ missing }: Entry): MemberInfo[] {

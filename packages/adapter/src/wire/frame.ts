@@ -56,6 +56,8 @@ export const FrameKind = {
   restore: 12,
   /** The worker needs long for what it has read: it is busy, not stalled. */
   alive: 13,
+  /** u32 request. What does the hub know, and how is its process? */
+  observe: 14,
 
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
   /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
@@ -114,6 +116,8 @@ export const FrameKind = {
    * get this session. More may follow, and `restored` does.
    */
   missed: 44,
+  /** u32 request, value: the answer to `observe`; nothing if that is larger than a frame may be. */
+  observed: 45,
   /** text code, text message. A failure of the hub that its own process can tell nobody. */
   notice: 60,
 

@@ -72,7 +72,14 @@ export class AdminServer {
     this.#viewers = new Viewers(() => this.#status());
     this.#onError = onError;
     this.#server = createServer(
-      { maxHeaderSize: 16_384, headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000 },
+      {
+        maxHeaderSize: 16_384,
+        headersTimeout: 10_000,
+        requestTimeout: 15_000,
+        keepAliveTimeout: 5_000,
+        // By default Node.js looks for those that are late every half minute.
+        connectionsCheckingInterval: 1_000,
+      },
       (request, response) => void this.#onRequest(request, response),
     );
     this.#server.maxConnections = MAX_CONNECTIONS;

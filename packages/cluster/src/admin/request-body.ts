@@ -16,11 +16,16 @@ export async function readJson(
   }
   const chunks: Buffer[] = [];
   let size = 0;
-  // Leaving the loop must not end the connection: the answer is still to go out.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BYTES) return { status: 413, message: `An order has at most ${MAX_BYTES} bytes.` };
-    chunks.push(chunk);
+  try {
+    // Leaving the loop must not end the connection: the answer is still to go out.
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_BYTES) return { status: 413, message: `An order has at most ${MAX_BYTES} bytes.` };
+      chunks.push(chunk);
+    }
+  } catch {
+    // It was given up on the way; nobody is left to read the answer.
+    return { status: 400, message: "The body is not complete." };
   }
   try {
     const value: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8") || "{}");

@@ -34,11 +34,17 @@ export class Viewers {
   }
 
   add(response: ServerResponse): void {
+    // Node.js tells nobody of the end of an answer that waits behind another one on its connection.
+    if (!response.socket) {
+      answerJson(response, 400, { message: "An event stream needs a connection of its own." });
+      return;
+    }
     if (this.#viewers.size >= MAX_VIEWERS) {
       answerJson(response, 503, { message: `${MAX_VIEWERS} are looking already.` }, { "Retry-After": "5" });
       return;
     }
     begin(response, 200, { "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no" });
+    if (response.req.method === "HEAD") return void response.end();
     const viewer: Viewer = { historyEndsAt: 0, stuckSince: undefined };
     this.#viewers.set(response, viewer);
     response.on("error", () => response.destroy());

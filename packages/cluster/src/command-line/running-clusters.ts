@@ -8,6 +8,7 @@ import type { ClusterStatus } from "../status.js";
 import { type ControlRequest, decodeAnswer, encodeRequest } from "../wire/control-messages.js";
 import { LineReader } from "../wire/line-reader.js";
 import { CommandError } from "./command-error.js";
+import { printableLines } from "./printable.js";
 
 /** Answers of hundreds of workers with their last words have to fit. */
 const MAX_ANSWER_LENGTH = 16 * 2 ** 20;
@@ -87,7 +88,7 @@ export function ask(
         const answer = decodeAnswer(line);
         if (answer?.kind === "progress") onProgress(answer.progress);
         else if (answer?.kind === "done") resolve(answer.result);
-        else if (answer) reject(new CommandError(EXIT.failed, answer.message));
+        else if (answer) reject(new CommandError(EXIT.failed, printableLines(answer.message)));
       }
     });
   });

@@ -1,6 +1,7 @@
 /** A cluster and its workers as a table. Runs in: the command line. */
 import type { ListenAddress } from "../address.js";
 import type { ClusterStatus, SlotStatus, WorkerExit } from "../status.js";
+import { printableLines } from "./printable.js";
 
 const HEAD = ["SLOT", "PID", "STATE", "UPTIME", "CONNECTIONS", "MEMORY", "LOAD", "RESTARTS"];
 
@@ -8,7 +9,7 @@ export function statusTable(status: ClusterStatus): string {
   const { name, pid, state, worker, uptimeMs, reloads, slots } = status;
   const place = status.address === undefined ? "does not listen yet" : placeOf(status.address);
   const head = `${name} (pid ${pid}), ${state} for ${duration(uptimeMs)}, ${reloads} reloads, ${place}\n${worker}`;
-  return [head, "", ...columns([HEAD, ...slots.map(row)]), ...lastExits(slots)].join("\n");
+  return printableLines([head, "", ...columns([HEAD, ...slots.map(row)]), ...lastExits(slots)].join("\n"));
 }
 
 /** Where it listens, as a browser on this machine would write it. */

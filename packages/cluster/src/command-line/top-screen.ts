@@ -1,5 +1,6 @@
 /** A cluster at one moment, in 80 columns of plain text. Owns: nothing; pure. Runs in: the command line. */
 import type { Health, LiveStatus, LiveWorker, TimelineEvent } from "../live-status.js";
+import { printable } from "./printable.js";
 
 export const WIDTH = 80;
 /** Something is wrong, or about to be. */
@@ -116,11 +117,6 @@ function wrap(text: string): string[] {
     else lines[lines.length - 1] = `${line} ${word}`;
   }
   return lines.map((line) => line.trimEnd());
-}
-
-/** What a terminal would take for a command is not printed. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, " ");
 }
 
 function bar(done: number, all: number): string {

@@ -18,6 +18,11 @@ const MANY = 1_000;
 const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
+/** What does not fit into a line is not shown: on a narrow terminal, it would push all else up. */
+const CUT_LINES = "\x1b[?7l";
+const WRAP_LINES = "\x1b[?7h";
+/** Of a terminal that does not say how large it is. */
+const USUAL_ROWS = 24;
 
 /** q, Ctrl+C, Ctrl+D. */
 const LAST_KEYS = ["q", "\u0003", "\u0004"];
@@ -31,7 +36,7 @@ export const top: Command = async (args) => {
   const { path } = await findOne(values);
   const look = async () => (await ask(path, { command: "live" }, () => {})) as LiveStatus;
   const { stdout } = process;
-  if (values.once || !stdout.isTTY) {
+  if (values.once || !stdout.isTTY || process.env.TERM === "dumb") {
     // Rates need two moments.
     await look();
     await sleep(EVERY_MS * 1.2);
@@ -41,8 +46,9 @@ export const top: Command = async (args) => {
   const ended = untilKey();
   stdout.write(HOME + CLEAR_BELOW);
   while (!ended.aborted) {
-    const lines = topScreen(await look(), (stdout.rows ?? 24) - 1);
-    stdout.write(HOME + lines.map((line) => `${line}${CLEAR_LINE}\n`).join("") + CLEAR_BELOW);
+    const lines = topScreen(await look(), Math.max(1, (stdout.rows || USUAL_ROWS) - 1));
+    const screen = lines.map((line) => `${line}${CLEAR_LINE}\n`).join("");
+    stdout.write(HOME + CUT_LINES + screen + WRAP_LINES + CLEAR_BELOW);
     await sleep(EVERY_MS, undefined, { signal: ended }).catch(() => {});
   }
   return EXIT.done;

@@ -1,10 +1,11 @@
 /**
  * `@holdfast/cluster/metrics`: the figures of a cluster in a registry of prom-client.
- * Owns: the monitor of the process, until closed; what it registers is the registry's. Runs in: primary.
+ * Owns: the monitor of the process, until closed; what it registers is the registry's. Runs in: primary; without one of
+ * the application, workers.
  *
  * prom-client is the application's: only its registry is used here, whatever its version.
  */
-import type { Primary as Hub } from "@holdfast/adapter";
+import type { AdapterMaker, Primary as Hub } from "@holdfast/adapter";
 import type { StickyPrimary as Router } from "@holdfast/sticky";
 import { HoldfastError } from "../errors.js";
 import { OwnHealth } from "../own-health.js";
@@ -30,6 +31,11 @@ export interface CollectOptions {
     readonly router: Pick<Router, "stats">;
     status(): ClusterStatus;
   };
+  /**
+   * What `createAdapter()` of `@holdfast/adapter` returned, where no handle of the hub is: in a worker whose hub is a
+   * process of its own, or in an application of one process. Instead of `hub` and `cluster`.
+   */
+  adapter?: Pick<AdapterMaker, "hubStats">;
   /** A registry of prom-client, such as its `register`. */
   register: MetricsRegistry;
 }
@@ -43,54 +49,92 @@ export interface CollectedMetrics {
 }
 
 /**
- * Puts the figures of a cluster into a registry of prom-client, with those of this process. They are read when the
- * registry is asked, and cost nothing otherwise. Call it in the primary; `hub`, `router` or `cluster` may be missing, and
- * so are their figures then.
+ * Puts the figures of a cluster into a registry of prom-client. They are read when the registry is asked, and cost
+ * nothing otherwise. Call it in the primary, with `hub`, `router` or `cluster`: what is missing has no figures then, and
+ * the process has its own. Without a primary of yours, call it in a worker, with `adapter`.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  */
 export function collectMetrics(options: CollectOptions): CollectedMetrics {
-  const { register } = options;
-  if (typeof register?.registerMetric !== "function" || typeof register.removeSingleMetric !== "function") {
-    throw invalid('The option "register" of collectMetrics() must be a registry of prom-client.');
-  }
-  const hub = options.cluster?.hub ?? options.hub;
-  const router = options.cluster?.router ?? options.router;
-  if (!hub && !router) throw invalid("collectMetrics() needs a hub, a router or a cluster to collect from.");
-  for (const [name, source] of Object.entries({ hub, router })) {
-    if (source && typeof source.stats !== "function") {
-      throw invalid(`The option "${name}" of collectMetrics() must be what setupPrimary() has returned.`);
-    }
-  }
-  const { cluster } = options;
+  check(options);
+  const { register, cluster, adapter } = options;
+  const hub = cluster?.hub ?? options.hub;
+  const router = cluster?.router ?? options.router;
+  const isPrimary = Boolean(hub ?? router);
   let health: OwnHealth | undefined;
   /** A cluster has its own. It costs nothing before somebody reads. */
   const own = () => {
     health ??= new OwnHealth();
     return health.sample;
   };
-  const read = shared(() => {
+  const read = shared(async () => {
     const status = cluster?.status();
-    const primary = status?.sample ?? own();
-    return { hub: hub?.stats(), router: router?.stats(), cluster: status, primary };
+    const primary = isPrimary ? (status?.sample ?? own()) : undefined;
+    const here = { router: router?.stats(), cluster: status, primary };
+    // A hub that does not answer is a figure as well.
+    return { hub: hub ? hub.stats() : await adapter?.hubStats().catch(() => undefined), ...here };
   });
   const has = {
-    hub: hub !== undefined,
+    hub: Boolean(hub ?? adapter),
     router: router !== undefined,
     cluster: cluster !== undefined,
-    primary: true,
+    primary: isPrimary,
   };
   const wanted = METRICS.filter(({ source }) => has[source]);
-  // The registry keeps anything that has a name and says what it is now.
-  for (const metric of wanted) register.registerMetric(new CollectedMetric(metric, read) as never);
-  const names = wanted.map(({ name }) => name);
-  return {
-    names,
-    close: () => {
-      health?.close();
-      for (const name of names.splice(0)) register.removeSingleMetric(name);
-    },
+  const names: string[] = [];
+  const close = () => {
+    health?.close();
+    for (const name of names.splice(0)) register.removeSingleMetric(name);
   };
+  try {
+    for (const metric of wanted) {
+      // The registry keeps anything that has a name and says what it is now.
+      register.registerMetric(new CollectedMetric(metric, read) as never);
+      names.push(metric.name);
+    }
+  } catch (error) {
+    // It has a metric of one of these names.
+    close();
+    throw error;
+  }
+  return { names, close };
+}
+
+/** @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` */
+function check(options: CollectOptions | undefined): void {
+  const { register, cluster, hub, router, adapter } = options ?? ({} as Partial<CollectOptions>);
+  if (typeof register?.registerMetric !== "function" || typeof register.removeSingleMetric !== "function") {
+    throw invalid('The option "register" of collectMetrics() must be a registry of prom-client.');
+  }
+  if (!hub && !router && !cluster && !adapter) {
+    throw invalid("collectMetrics() needs a hub, a router, a cluster or an adapter to collect from.");
+  }
+  for (const [name, source] of Object.entries({ hub, router })) {
+    if (source && typeof source.stats !== "function") {
+      throw invalid(`The option "${name}" of collectMetrics() must be what setupPrimary() has returned.`);
+    }
+  }
+  if (cluster && (typeof cluster.status !== "function" || !cluster.hub || !cluster.router)) {
+    throw invalid('The option "cluster" of collectMetrics() must be what startCluster() has resolved with.');
+  }
+  if (!adapter) return;
+  if (typeof adapter.hubStats !== "function") {
+    throw invalid('The option "adapter" of collectMetrics() must be what createAdapter() has returned.');
+  }
+  if (hub || cluster) {
+    throw invalid(
+      'The options "adapter" and "hub" of collectMetrics() are two ways to one hub. Give one of them.',
+    );
+  }
+}
+
+/** What a registry wants to hear of a metric. */
+interface Collected {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  readonly aggregator: string;
+  readonly values: readonly (Omit<Line, "metricName"> & Partial<Line>)[];
 }
 
 class CollectedMetric {
@@ -99,9 +143,9 @@ class CollectedMetric {
   readonly type: string;
   readonly aggregator = "sum";
   readonly #metric: Metric;
-  readonly #read: () => Readings;
+  readonly #read: () => Promise<Readings>;
 
-  constructor(metric: Metric, read: () => Readings) {
+  constructor(metric: Metric, read: () => Promise<Readings>) {
     this.name = metric.name;
     this.help = metric.help;
     this.type = metric.type;
@@ -109,9 +153,12 @@ class CollectedMetric {
     this.#read = read;
   }
 
-  async get(): Promise<{ name: string; help: string; type: string; aggregator: string; values: Line[] }> {
+  async get(): Promise<Collected> {
     const { name, help, type, aggregator } = this;
-    return { name, help, type, aggregator, values: linesOf(this.#metric, this.#read()) };
+    const lines = linesOf(this.#metric, await this.#read());
+    // What has no name of its own has the metric's, which OpenMetrics wants otherwise.
+    const values = type === "histogram" ? lines : lines.map(({ labels, value }) => ({ labels, value }));
+    return { name, help, type, aggregator, values };
   }
 
   /** The registry's `resetMetrics()`: what is counted elsewhere is not reset here. */
@@ -119,14 +166,18 @@ class CollectedMetric {
 }
 
 /** All metrics of one scrape are of one moment, which is read once. */
-function shared(read: () => Readings): () => Readings {
-  let current: Readings | undefined;
+function shared(read: () => Promise<Readings>): () => Promise<Readings> {
+  let current: Promise<Readings> | undefined;
   return () => {
     if (!current) {
       current = read();
-      setImmediate(() => {
+      const over = () => {
         current = undefined;
-      });
+      };
+      current.then(
+        () => setImmediate(over),
+        () => setImmediate(over),
+      );
     }
     return current;
   };

@@ -15,7 +15,8 @@ import type { ClusterStatus } from "../status.js";
 
 /** What was read of a cluster at once; what there is none of is missing. */
 export interface Readings {
-  readonly hub?: HubStats | undefined;
+  /** With its process, if that may be another one. */
+  readonly hub?: (HubStats & { readonly process?: ProcessSample }) | undefined;
   readonly router?: RouterStats | undefined;
   readonly cluster?: ClusterStatus | undefined;
   /** The primary's process. */
@@ -59,7 +60,7 @@ const ofHub = (
   type: "counter" | "gauge",
   name: string,
   help: string,
-  read: Read<HubStats>,
+  read: Read<NonNullable<Readings["hub"]>>,
   labels: string[] = [],
 ) => simple(type, name, help, labels, "hub", ({ hub }) => hub && read(hub));
 
@@ -108,7 +109,7 @@ const ofWorker = (name: string, help: string, read: (sample: ProcessSample) => n
     ["slot"],
   );
 
-/** A figure of every process: the workers' and the primary's. */
+/** A figure of every process: the workers', the primary's, and that of a hub without one. */
 const ofProcess = (
   name: string,
   help: string,
@@ -116,6 +117,7 @@ const ofProcess = (
 ): readonly Metric[] => [
   ofWorker(name, help, read),
   simple("gauge", `holdfast_primary_${name}`, help, [], "primary", ({ primary }) => primary && read(primary)),
+  ofHub("gauge", `holdfast_hub_${name}`, help, (hub) => hub.process && read(hub.process)),
 ];
 
 function simple(
@@ -296,6 +298,9 @@ export const METRICS: readonly Metric[] = [
     ["slot", "reason"],
   ),
   // Messages: the hub.
+  simple("gauge", "holdfast_hub_up", "Whether the hub answers, 1 or 0.", [], "hub", ({ hub }) =>
+    Number(hub !== undefined),
+  ),
   ofHub("gauge", "holdfast_hub_members", "Workers that have joined the hub.", (h) => h.members.length),
   ofHub("gauge", "holdfast_hub_namespaces", "Namespaces that workers have.", (h) => h.namespaces),
   ofHub("gauge", "holdfast_hub_rooms", "Entries in the table of rooms.", (h) => h.rooms),

@@ -3,6 +3,8 @@
  * Owns: that end. Runs in: primary.
  */
 import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+import { stripVTControlCharacters } from "node:util";
 
 /** How much is kept. */
 const MAX_CHARS = 2_000;
@@ -16,18 +18,21 @@ export class LastWords {
     this.ended = new Promise((resolve) => {
       if (!stderr) return resolve();
       stderr.once("close", resolve).on("error", () => {});
+      // A chunk may end within a character.
+      const decoder = new StringDecoder("utf8");
       stderr.on("data", (chunk: Buffer) => {
         process.stderr.write(chunk);
-        this.#text = (this.#text + chunk.toString("utf8")).slice(-MAX_CHARS);
+        this.add(decoder.write(chunk));
       });
     });
   }
 
+  /** Without the colours that are for terminals. */
   get text(): string {
-    return this.#text.trim();
+    return stripVTControlCharacters(this.#text).trim();
   }
 
-  /** For what has no stderr to write to. */
+  /** Also for what has no stderr to write to. */
   add(text: string): void {
     this.#text = (this.#text + text).slice(-MAX_CHARS);
   }

@@ -58,7 +58,8 @@ export class ClusterWatch {
   /** What is wrong, and since when. */
   #trouble: { readonly about: string; readonly since: number } | undefined;
   #reloadStartedAt = 0;
-  #historyAt = 0;
+  /** By the clock of `performance`: that of the system may be set back. */
+  #historyAt = Number.NEGATIVE_INFINITY;
   /** Since the last step of the history. */
   #worstP50Ms: number | null = null;
   #worstP99Ms: number | null = null;
@@ -192,8 +193,9 @@ export class ClusterWatch {
     const p50 = workers.flatMap(({ loopP50Ms }) => (loopP50Ms === null ? [] : [loopP50Ms]));
     this.#worstP50Ms = worst([...p50, this.#worstP50Ms]);
     this.#worstP99Ms = worst([totals.loopP99Ms, this.#worstP99Ms]);
-    if (at - this.#historyAt < this.#history.stepMs - EVERY_MS / 2) return;
-    this.#historyAt = at;
+    const now = performance.now();
+    if (now - this.#historyAt < this.#history.stepMs - EVERY_MS / 2) return;
+    this.#historyAt = now;
     this.#stepRates.next();
     const perSecond = (name: string, value: number) => this.#stepRates.perSecond(name, value);
     const point = {

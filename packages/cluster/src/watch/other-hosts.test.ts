@@ -24,9 +24,14 @@ function stats(names: readonly string[], state: HostsStats["state"] = "joined"):
   return { name: "web-1.aaaa", state, others, ...counts };
 }
 
-/** Who is shown how, at a moment in seconds. */
-const look = (given: HostsStats | undefined, at: number) =>
-  hosts.look(given, at * 1_000).map(({ name, presence, summary }) => `${name} ${presence}: ${summary}`);
+/**
+ * Who is shown how, at a moment in seconds.
+ * @param setBy how much the clock of the system has been set ahead
+ */
+const look = (given: HostsStats | undefined, at: number, setBy = 0) =>
+  hosts
+    .look(given, (at + setBy) * 1_000, at * 1_000)
+    .map(({ name, presence, summary }) => `${name} ${presence}: ${summary}`);
 
 function tell(name: string, state: "joined" | "ended" | "silent"): void {
   const message: AdapterDiagnostics["holdfast:adapter:host"] = { name, hostname: "", state };
@@ -61,6 +66,16 @@ test("one that is missing for a moment is no news; for longer, it has fallen sil
   expect(look(stats(["web-2.bbbb"]), 20)).toEqual(["web-2 there: 4 workers"]);
   expect(told[1]).toBe("good: Host web-2 has joined.");
 });
+
+test.each([3_600, -3_600])(
+  "a clock that is set by %i s makes nobody silent, and keeps nobody from it",
+  (setBy) => {
+    look(stats(["web-2.bbbb"]), 0);
+    look(stats([]), 1);
+    expect(look(stats([]), 2, setBy)).toEqual(["web-2 there: 4 workers"]);
+    expect(look(stats([]), 10, setBy)).toEqual(["web-2 silent: silent; had 4 workers"]);
+  },
+);
 
 test("a new process on the same machine takes the place of one that has fallen silent", () => {
   look(stats(["web-2.bbbb"]), 0);

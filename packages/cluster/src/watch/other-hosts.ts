@@ -29,8 +29,12 @@ type State = "there" | "unseen" | "missing" | "silent" | "gone";
 interface Seen {
   readonly host: HostStats;
   readonly state: State;
+  /** By the clock of the system, for people, and by that of `performance`: the first may be set. */
   readonly since: number;
+  readonly sinceMs: number;
 }
+
+type Moment = Pick<Seen, "since" | "sinceMs">;
 
 const HEALTHS: Record<HostPresence, Health> = {
   here: "good",
@@ -60,15 +64,20 @@ export class OtherHosts {
     diagnostics.subscribe(CHANNEL, this.#onHost);
   }
 
-  /** @param hosts `undefined` where no backplane is used */
-  look(hosts: HostsStats | undefined, at: number): HostStatus[] {
+  /**
+   * @param hosts `undefined` where no backplane is used
+   * @param at by the clock of the system
+   * @param now by the clock of `performance`
+   */
+  look(hosts: HostsStats | undefined, at: number, now = performance.now()): HostStatus[] {
     if (!hosts) return [];
     this.#ownName = hosts.name;
     const present = new Set(hosts.others.map(({ name }) => name));
-    for (const host of hosts.others) this.#onThere(host, at);
-    for (const [name, seen] of this.#seen) if (!present.has(name)) this.#onAbsent(name, seen, hosts, at);
+    const moment = { since: at, sinceMs: now };
+    for (const host of hosts.others) this.#onThere(host, moment);
+    for (const [name, seen] of this.#seen) if (!present.has(name)) this.#onAbsent(name, seen, hosts, moment);
     if (hosts.state === "joined") this.#hasJoined = true;
-    this.#forget(at);
+    this.#forget(now);
     return [...this.#seen.values()].map((seen) => this.#statusOf(seen));
   }
 
@@ -76,18 +85,18 @@ export class OtherHosts {
     diagnostics.unsubscribe(CHANNEL, this.#onHost);
   }
 
-  #onThere(host: HostStats, at: number): void {
+  #onThere(host: HostStats, moment: Moment): void {
     const before = this.#seen.get(host.name);
     const wasThere = before !== undefined && before.state !== "silent" && before.state !== "gone";
-    const since = before?.state === "there" ? before.since : at;
-    this.#seen.set(host.name, { host, state: "there", since });
+    const { since, sinceMs } = before?.state === "there" ? before : moment;
+    this.#seen.set(host.name, { host, state: "there", since, sinceMs });
     if (wasThere || !this.#hasJoined) return;
     this.#say("good", `Host ${this.#labelOf(host)} has joined.`);
     this.#forgetPredecessors(host);
   }
 
-  #onAbsent(name: string, { host, state, since }: Seen, hosts: HostsStats, at: number): void {
-    const become = (next: State) => this.#seen.set(name, { host, state: next, since: at });
+  #onAbsent(name: string, { host, state, sinceMs }: Seen, hosts: HostsStats, moment: Moment): void {
+    const become = (next: State) => this.#seen.set(name, { host, state: next, ...moment });
     if (state === "silent" || state === "gone") return;
     if (hosts.state !== "joined") {
       if (state !== "unseen") become("unseen");
@@ -96,7 +105,7 @@ export class OtherHosts {
       this.#say("good", `Host ${this.#labelOf(host)} has said goodbye.`);
     } else if (state !== "missing") {
       become("missing");
-    } else if (at - since > MISSING_MS) {
+    } else if (moment.sinceMs - sinceMs > MISSING_MS) {
       become("silent");
       this.#say(
         "bad",
@@ -112,10 +121,10 @@ export class OtherHosts {
     }
   }
 
-  #forget(at: number): void {
+  #forget(now: number): void {
     const left = [...this.#seen].filter(([, { state }]) => state === "silent" || state === "gone");
-    for (const [place, [name, { state, since }]] of left.entries()) {
-      const isOld = at - since > (state === "gone" ? GONE_MS : SILENT_MS);
+    for (const [place, [name, { state, sinceMs }]] of left.entries()) {
+      const isOld = now - sinceMs > (state === "gone" ? GONE_MS : SILENT_MS);
       if (isOld || place < left.length - MAX_LEFT) this.#seen.delete(name);
     }
   }

@@ -20,18 +20,22 @@ export interface Happening {
 
 export class Timeline {
   /** The newest first. */
-  readonly #events: (TimelineEvent & { readonly key: string })[] = [];
+  readonly #events: (TimelineEvent & { readonly key: string; readonly addedMs: number })[] = [];
   #lastId = 0;
 
-  add({ kind, health, text, detail, key = text }: Happening, at = Date.now()): void {
-    const again = this.#events.findIndex((event) => event.key === key && at - event.at < AGAIN_MS);
+  add({ kind, health, text, detail, key = text }: Happening): void {
+    // The clock of the system may be set back, and with it what people read.
+    const [at, addedMs] = [Date.now(), performance.now()];
+    const isAgain = (event: { key: string; addedMs: number }) =>
+      event.key === key && addedMs - event.addedMs < AGAIN_MS;
+    const again = this.#events.findIndex(isAgain);
     const times = 1 + (again >= 0 ? (this.#events.splice(again, 1)[0]?.times ?? 0) : 0);
     const shown = detail === undefined || detail === "" ? null : detail.slice(-MAX_DETAIL_LENGTH);
-    this.#events.unshift({ id: ++this.#lastId, at, kind, health, text, detail: shown, times, key });
+    this.#events.unshift({ id: ++this.#lastId, at, kind, health, text, detail: shown, times, key, addedMs });
     if (this.#events.length > MAX_EVENTS) this.#events.pop();
   }
 
   events(): TimelineEvent[] {
-    return this.#events.map(({ key: _, ...event }) => event);
+    return this.#events.map(({ key: _key, addedMs: _addedMs, ...event }) => event);
   }
 }

@@ -381,14 +381,18 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   #slotFor(workerId: number): number {
-    try {
-      const given = this.#slotOf?.(workerId);
-      if (isSlot(given)) return given;
-    } catch (cause) {
+    const onThrown = (cause: unknown) =>
       this.emit(
         "trouble",
         new HoldfastError("HOLDFAST_ERR_INVALID_OPTION", "slotOf() has thrown.", { cause }),
       );
+    try {
+      const given: unknown = this.#slotOf?.(workerId);
+      if (isSlot(given)) return given;
+      // A promise is no number. One that is rejected must not end the process.
+      Promise.resolve(given).catch(onThrown);
+    } catch (cause) {
+      onThrown(cause);
     }
     return freeSlot(this.#workers.values());
   }

@@ -9,7 +9,10 @@ const MIN_POINTS = 13;
 /** How long a single value is drawn. */
 const DASH = 6;
 
-/** Each chart: its lines, the first one in front; how a value reads; and what it is for those who ask. */
+/**
+ * Each chart: its lines, the first one in front; how a value reads; what the second line is called, if its values are
+ * told as well; and what it is for those who ask.
+ */
 const CHARTS = [
   { title: "Clients", lines: ["clients"], read: count, about: "Sessions that are open, on all workers." },
   {
@@ -43,6 +46,7 @@ const CHARTS = [
   {
     title: "Redis, round trip and lag",
     lines: ["backplaneRoundTrip", "backplaneLag"],
+    second: "lag",
     read: milliseconds,
     about:
       "How long the last answer of Redis has taken, which joins the hosts, and how long what other hosts have sent waits to be read.",
@@ -78,6 +82,7 @@ function sinceStart(history) {
 
 function makeChart({ title, unit = "", about }) {
   const value = element("strong");
+  const beside = element("span", { class: "unit" }, unit);
   const peak = element("span", { class: "peak" });
   const picture = svg("svg", {
     viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
@@ -91,11 +96,11 @@ function makeChart({ title, unit = "", about }) {
     "figure",
     { class: "card chart", title: about },
     element("figcaption", {}, title),
-    element("p", { class: "value" }, value, element("span", { class: "unit" }, unit), peak),
+    element("p", { class: "value" }, value, beside, peak),
     plot,
     spoken,
   );
-  card.parts = { value, peak, picture, spoken, cross };
+  card.parts = { value, beside, peak, picture, spoken, cross };
   plot.addEventListener("pointermove", (event) => {
     const { left, width } = plot.getBoundingClientRect();
     card.at = Math.min(1, Math.max(0, (event.clientX - left) / width));
@@ -126,33 +131,37 @@ function update(card, chart, history) {
     ({ class: kind }) => svg("path", { class: kind }),
     (path, { d }) => set(path, { d }),
   );
-  const front = series[0];
-  const last = front.at(-1) ?? null;
-  card.redraw = () => readOut(card, chart, history, front, last);
+  card.redraw = () => readOut(card, chart, history, series);
   card.redraw();
   say(peak, measured.length === 0 ? "" : `max ${chart.read(highest)}`);
   set(peak, { title: `In the last ${history.span}` });
-  const lowest = measured.length === 0 ? 0 : Math.min(...front.filter((each) => each !== null));
-  say(
-    spoken,
-    measured.length === 0
-      ? "Nothing was measured."
-      : `In the last ${history.span} between ${chart.read(lowest)} and ${chart.read(Math.max(...front))}.`,
-  );
-  set(value, { "data-empty": last === null });
+  say(spoken, inWords(chart, series, history.span));
+  set(value, { "data-empty": (series[0].at(-1) ?? null) === null });
 }
 
-/** The value now, or where the pointer is. */
-function readOut(card, { read }, { stepMs, endsAt }, values, last) {
-  const { value, cross } = card.parts;
+/** Between which values the lines were that are told. */
+function inWords({ second, read }, [front, behind], span) {
+  const range = (values) => {
+    const measured = values.filter((each) => each !== null);
+    return `between ${read(Math.min(...measured))} and ${read(Math.max(...measured))}`;
+  };
+  if (front.every((each) => each === null)) return "Nothing was measured.";
+  const more = second && behind.some((each) => each !== null) ? `, ${second} ${range(behind)}` : "";
+  return `In the last ${span} ${range(front)}${more}.`;
+}
+
+/** The values now, or where the pointer is. */
+function readOut(card, { read, second }, { stepMs, endsAt }, series) {
+  const { value, beside, cross } = card.parts;
   const { at } = card;
+  const last = series[0].length - 1;
+  const index = at === undefined ? last : Math.round(at * last);
   cross.hidden = at === undefined;
   set(card, { "data-pointed": at !== undefined });
-  if (at === undefined) return say(value, read(last));
-  const index = Math.round(at * (values.length - 1));
-  cross.style.left = `${(index / (values.length - 1)) * 100}%`;
-  cross.dataset.when = clock(endsAt - (values.length - 1 - index) * stepMs);
-  say(value, read(values[index]));
+  cross.style.left = `${(index / last) * 100}%`;
+  cross.dataset.when = clock(endsAt - (last - index) * stepMs);
+  say(value, read(series[0][index]));
+  if (second) say(beside, `${second} ${read(series[1][index])}`);
 }
 
 /** The scale ends at a round figure, so that it does not move with each value. */

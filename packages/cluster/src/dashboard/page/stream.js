@@ -92,11 +92,19 @@ export class Stream {
   }
 
   #onBlock(block) {
-    const name = /^event: (.*)$/m.exec(block)?.[1];
-    const data = /^data: (.*)$/m.exec(block)?.[1];
+    const name = fieldOf(block, "event: ");
+    const data = fieldOf(block, "data: ");
     if (name === undefined || data === undefined) return;
     this.#tries = 0;
     this.#hooks.onState("live");
     this.#hooks.onEvent(name, JSON.parse(data));
   }
+}
+
+/** Lines end where the format says, and not at other characters that expressions take for ends of lines. */
+function fieldOf(block, field) {
+  return block
+    .split("\n")
+    .find((line) => line.startsWith(field))
+    ?.slice(field.length);
 }

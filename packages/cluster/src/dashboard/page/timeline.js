@@ -2,7 +2,7 @@
 import { byId, element, keyed, say, set } from "./dom.js";
 import { ago, clock } from "./words.js";
 
-export function drawTimeline({ events, at }) {
+export function drawTimeline({ events, at, startedAt }) {
   const list = byId("events");
   if (events.length === 0) {
     if (!list.querySelector(".nothing")) list.append(element("li", { class: "nothing" }, "Nothing yet."));
@@ -12,7 +12,8 @@ export function drawTimeline({ events, at }) {
   keyed(
     list,
     events,
-    ({ id }) => id,
+    // Another primary counts anew.
+    ({ id }) => `${startedAt} ${id}`,
     makeEvent,
     (entry, event) => update(entry, event, at),
   );
