@@ -279,7 +279,7 @@ export class Hub {
   }
 
   #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const isHeld = from.placed < from.records && isForOthers(frameKind(buffer, start));
+    const isHeld = from.placed < from.records && isBehindPackets(frameKind(buffer, start));
     if (isHeld) this.#placement.hold(from, buffer, start, end);
     else this.#handle(from, buffer, start, end);
   }
@@ -646,8 +646,11 @@ export class Hub {
   }
 }
 
-/** Whether the hub passes frames of this kind on: they must not overtake recoverable packets of their sender. */
-function isForOthers(kind: number): boolean {
+/**
+ * Whether frames of this kind must not overtake recoverable packets of their sender: because the hub passes them on, or
+ * because a session that comes to the sender gets with what it has missed also what was sent before it was asked for.
+ */
+function isBehindPackets(kind: number): boolean {
   if (kind >= FrameKind.sessionMove) return kind !== FrameKind.sessionAck;
-  return kind >= FrameKind.broadcast && kind <= FrameKind.response;
+  return (kind >= FrameKind.broadcast && kind <= FrameKind.response) || kind === FrameKind.restore;
 }
