@@ -31,7 +31,7 @@ import { NodeFinder } from "./node-finder.js";
 import type { ResolvedStreamsOptions } from "./options.js";
 import { asDown, lostMembership } from "./outages.js";
 import { Reader, type Stream } from "./reader.js";
-import { bytesOf, type JoinReply, listOf, numberOf, readJoin, textOf } from "./replies.js";
+import { bytesOf, type JoinReply, listOf, numberOf, readJoin, type StreamEntry, textOf } from "./replies.js";
 import { Answer, BATCH, GONE, JOIN, RENEW, type Script, TAKE } from "./scripts.js";
 import { Sender } from "./sender.js";
 import { Witness } from "./witness.js";
@@ -111,6 +111,7 @@ export class RedisStreams implements Backplane {
         this.#notice(({ witness }) => witness.look([host]));
       },
       onSeen: (batch) => this.#sender.seen(batch),
+      takeUnseen: (upTo) => this.#sender.takeUnseen(upTo),
     });
     this.#waitAlone();
     this.#run = this.#runUntilClosed();
@@ -350,14 +351,14 @@ export class RedisStreams implements Backplane {
   }
 
   #onJoined(connection: Connection, witness: Witness, joined: JoinReply, renewedAt: number): Membership {
-    const { isSame, epoch, seed, secret, number, change, lastBatch, hosts } = joined;
+    const { isSame, epoch, seed, secret, number, change, sequence, lastBatch, hosts } = joined;
     const wasAlone = this.#isAlone;
     clearTimeout(this.#alone);
     this.#alone = undefined;
     const isNewOrder = epoch !== this.#epoch || wasAlone;
     const old = this.#lastReader;
     // Whoever was one of the hosts all the time has missed nothing of an order that began meanwhile.
-    if (isNewOrder) this.#incoming.beginOrder(number, wasAlone || this.#epoch === "");
+    if (isNewOrder) this.#incoming.beginOrder(number, sequence, wasAlone || this.#epoch === "");
     else this.#incoming.goOn(number);
     if (isNewOrder && !wasAlone) this.#sender.sendAgain();
     if (!isSame) {
@@ -372,7 +373,7 @@ export class RedisStreams implements Backplane {
       changes: isSame ? (old?.cursor("changes") ?? number) : number,
     };
     const reader: Reader = new Reader(this.#keys, this.host, cursors, {
-      beforeEntries: () => this.#confirm(membership),
+      beforeEntries: (record) => this.#confirm(membership, record),
       onEntry: (stream, entry) => this.#incoming.onEntry(stream, entry),
       afterEntries: () => this.#afterEntries(membership),
       onCaughtUp: () => this.#wake(),
@@ -401,9 +402,14 @@ export class RedisStreams implements Backplane {
     if (isMuch) this.#renew(membership).catch((error: unknown) => this.#onFailure(error));
   }
 
-  /** Waits with what was read until it is certain that the others do not take this host for gone. */
-  #confirm(membership: Membership): Promise<void> | undefined {
-    if (performance.now() - membership.renewedAt < this.#options.lease) return undefined;
+  /**
+   * Waits with what was read until it is certain that the others do not take this host for gone; and if packets are
+   * missing before this one, that Redis has said which places those of this host have.
+   */
+  #confirm(membership: Membership, record: StreamEntry | undefined): Promise<void> | undefined {
+    const isYoung = performance.now() - membership.renewedAt < this.#options.lease;
+    if (isYoung && !(record && this.#incoming.lacksBefore(record))) return undefined;
+    // What was called before has been answered by then.
     return this.#renew(membership);
   }
 
@@ -418,14 +424,19 @@ export class RedisStreams implements Backplane {
   async #renew(membership: Membership): Promise<void> {
     const { reader, connection } = membership;
     const startedAt = performance.now();
-    const [, entries, bytes] = await this.#callChecked(connection, RENEW, [
+    const [, entries, bytes, lostUpTo] = await this.#callChecked(connection, RENEW, [
       String(this.#options.lease),
       String(reader.cursor("inbox")),
       String(reader.takeInboxBytes()),
       String(this.#options.journalTime + KEEP_MS),
+      String(reader.cursor("journal")),
+      String(this.#incoming.recordsUpTo),
     ]);
     membership.renewedAt = startedAt;
     this.#incoming.inboxLag.onLook(numberOf(entries), numberOf(bytes), startedAt);
+    if (numberOf(lostUpTo) <= this.#incoming.recordsUpTo) return;
+    this.#incoming.lose(numberOf(lostUpTo));
+    this.#events.onPause();
   }
 
   #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
