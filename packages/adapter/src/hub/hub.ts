@@ -117,7 +117,11 @@ export class Hub {
         // It may have waited for its number: what follows in the journal is of another time.
         this.#lateJoins.onChunkEnd();
       },
-      resume: (from, frame) => this.#handle(from, frame, 0, frame.length),
+      resume: (from, frame) => {
+        // What a member that is gone has sent to others still goes on; but a session is no use to it.
+        if (from.isMember || frameKind(frame, 0) !== FrameKind.restore)
+          this.#handle(from, frame, 0, frame.length);
+      },
       onJournalFull: () => events.onJournalFull(),
     });
     this.#recovery = new HubRecovery(

@@ -82,6 +82,8 @@ export class RedisStreams implements Backplane {
   #epoch = "";
   /** Outlives the data in Redis: hosts that find them lost still have to prove to each other who they are. */
   #secret = "";
+  /** Since when nothing was sent and no lease renewed; undefined while all is well. */
+  #unservedSince: number | undefined;
   #roundTripMs = 0;
   #hasChecked = false;
   /** The reader of this membership or the one before. */
@@ -285,9 +287,9 @@ export class RedisStreams implements Backplane {
 
   /** Evicts the host if its connection has ended; otherwise its lease has to. */
   async #examine({ connection, witness }: Membership, host: string): Promise<void> {
-    for (const [ended, id] of await witness.look([host])) {
+    for (const [ended, name] of await witness.look([host])) {
       debug("host %s says that host %s is gone", this.host, ended);
-      await this.#call(connection, GONE, [ended, "cid", id]);
+      await this.#call(connection, GONE, [ended, "cid", name]);
     }
   }
 
@@ -308,22 +310,22 @@ export class RedisStreams implements Backplane {
 
   async #join(connection: Connection): Promise<Membership> {
     if (!this.#hasChecked) {
-      this.#hasChecked = true;
       const warning = await checkMemory(connection, this.#options.timeout);
+      this.#hasChecked = true;
       if (warning) this.#events.onError(warning);
     }
     const fresh = randomUUID();
     const witness = new Witness(connection, this.#keys, this.#options.timeout);
-    const id = await witness.ownId();
+    const name = await witness.ownName();
     const renewedAt = performance.now();
-    const answer = await this.#callJoin(connection, fresh, id);
+    const answer = await this.#callJoin(connection, fresh, name);
     if (textOf(answer[0]) === Answer.protocol) throw this.#refused(textOf(answer[1]));
     const joined = readJoin(answer);
     if (!joined.isSame) this.#generation = fresh;
     return this.#onJoined(connection, witness, joined, renewedAt);
   }
 
-  #callJoin(connection: Connection, fresh: string, id: string): Promise<readonly unknown[]> {
+  #callJoin(connection: Connection, fresh: string, name: string): Promise<readonly unknown[]> {
     // Whoever was alone comes back as another member: the others' frames have not reached it.
     const known = this.#isAlone ? "" : this.#generation;
     return this.#call(connection, JOIN, [
@@ -337,7 +339,7 @@ export class RedisStreams implements Backplane {
       newEpoch(),
       randomBytes(16).toString("hex"),
       this.#secret || randomBytes(32).toString("hex"),
-      id,
+      name,
       ...this.#incoming.lastRead,
     ]);
   }
@@ -433,17 +435,18 @@ export class RedisStreams implements Backplane {
       String(this.#incoming.recordsUpTo),
     ]);
     membership.renewedAt = startedAt;
+    this.#unservedSince = undefined;
     this.#incoming.inboxLag.onLook(numberOf(entries), numberOf(bytes), startedAt);
     if (numberOf(lostUpTo) <= this.#incoming.recordsUpTo) return;
     this.#incoming.lose(numberOf(lostUpTo));
     this.#events.onPause();
   }
 
-  #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
+  async #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
     const membership = this.#membership;
-    if (!membership) return Promise.reject(this.#lastError);
+    if (!membership) throw this.#lastError;
     const { inboxBytes, journalBytes, journalTime } = this.#options;
-    return this.#call(membership.connection, BATCH, [
+    const answer = await this.#call(membership.connection, BATCH, [
       ...this.#identity(),
       String(number),
       String(version),
@@ -452,6 +455,8 @@ export class RedisStreams implements Backplane {
       String(journalTime),
       ...args,
     ]);
+    if (textOf(answer[0]) === Answer.ok) this.#unservedSince = undefined;
+    return answer;
   }
 
   #identity(): string[] {
@@ -489,10 +494,14 @@ export class RedisStreams implements Backplane {
     if (this.#isClosed) return;
     this.#lastError = asDown(error);
     debug("host %s is away: %s", this.host, this.#lastError.message);
+    const now = performance.now();
+    this.#unservedSince ??= now;
     if (this.#state.kind === "joined") {
       this.#state = { kind: "away", isTold: false };
-      // As long as an answer was waited for, nobody need wait again.
-      this.#waitAlone(this.#lastError.cause === SILENCE ? 0 : this.#options.timeout);
+      // As long as an answer was waited for, nobody need wait again; nor is it any use to join again and again when
+      // Redis lets this host join, and refuses all else.
+      const patienceMs = this.#options.timeout - (now - this.#unservedSince);
+      this.#waitAlone(this.#lastError.cause === SILENCE ? 0 : Math.max(0, patienceMs));
     }
     // More time will not help.
     if (this.#lastError.code === "HOLDFAST_ERR_VERSION_MISMATCH") this.#onAlone();
