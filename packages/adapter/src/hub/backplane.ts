@@ -138,7 +138,7 @@ export interface Backplane {
   releaseSession(namespace: string, privateId: string, ttlMs: number): void;
   forgetSession(namespace: string, privateId: string): void;
   /**
-   * Settles when all packets that were placed before this host had joined have been told.
+   * Settles when all packets that were placed before it was taken have been told: its client may have had them elsewhere.
    * @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN`
    */
   takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession>;

@@ -342,7 +342,7 @@ return {'OK'}
 /**
  * Takes a session for this host. A host that is gone has released all of its sessions.
  * ARGV: prefix, host, generation, epoch, number seen, key, ms that the session lives.
- * @returns OK, 'taken', socket id, rooms, data; OK, 'held', host; OK, 'none'
+ * @returns OK, 'taken', socket id, rooms, data (if it was told), number of the last packet; OK, 'held', host; OK, 'none'
  */
 export const TAKE = script(`
 local host, key = ARGV[2], ARGV[6]
@@ -357,7 +357,7 @@ if owner ~= '' and owner ~= host then
 end
 call('HSET', key, 'o', host)
 call('PEXPIRE', key, ARGV[7])
-return {'OK', 'taken', session[2], session[3] or '', session[4] or false}
+return {'OK', 'taken', session[2], session[3] or '', session[4] or false, tonumber(call('HGET', state, 'seq') or 0)}
 `);
 
 /** All of them. */

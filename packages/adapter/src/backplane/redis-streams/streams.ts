@@ -88,7 +88,7 @@ export class RedisStreams implements Backplane {
   #hasChecked = false;
   /** The reader of this membership or the one before. */
   #lastReader: Reader | undefined;
-  /** Called when this host is settled: see `#settled`. */
+  /** Called when something was read or a membership has ended, for those who look again then. */
   readonly #waiting = new Set<() => void>();
   /** Ends this membership. */
   #failMembership: (error: unknown) => void = () => {};
@@ -167,14 +167,27 @@ export class RedisStreams implements Backplane {
   }
 
   async takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession> {
-    await this.#settled();
-    const membership = this.#membership;
-    if (!membership) throw this.#lastError;
     const key = this.#keys.session(namespace, privateId);
-    const answer = await this.#callChecked(membership.connection, TAKE, [key, String(ttlMs)]);
-    const [, kind, first, rooms, data] = answer;
+    for (;;) {
+      await this.#settled();
+      const membership = this.#membership;
+      if (!membership) throw this.#lastError;
+      try {
+        return await this.#take(membership, key, ttlMs);
+      } catch (error) {
+        // As with packets, Redis may be back before anybody is alone; whoever has taken a session may take it again.
+        if (this.#membership === membership) this.#onFailure(error);
+        await this.#ended(membership);
+      }
+    }
+  }
+
+  async #take({ connection }: Membership, key: string, ttlMs: number): Promise<TakenSession> {
+    const answer = await this.#callChecked(connection, TAKE, [key, String(ttlMs)]);
+    const [, kind, first, rooms, data, lastRecord] = answer;
     if (textOf(kind) === "held") return { kind: "held", host: textOf(first) };
     if (textOf(kind) !== "taken") return { kind: "none" };
+    await this.#haveTold(numberOf(lastRecord));
     const session = { sid: textOf(first), rooms: bytesOf(rooms), data: data ? bytesOf(data) : undefined };
     return { kind: "taken", session };
   }
@@ -219,6 +232,19 @@ export class RedisStreams implements Backplane {
   /** Waits until this host has read what there was when it joined, or nobody waits for Redis any more. */
   async #settled(): Promise<void> {
     while (!this.#isAlone && this.#membership?.reader.isCaughtUp !== true) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  /** Waits until it is no membership any more. */
+  async #ended(membership: Membership): Promise<void> {
+    while (this.#membership === membership) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** Waits until packets up to this number have been told, or never will be. */
+  async #haveTold(record: number): Promise<void> {
+    const epoch = this.#epoch;
+    while (!this.#isAlone && this.#epoch === epoch && this.#incoming.recordsUpTo < record) {
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
@@ -399,6 +425,7 @@ export class RedisStreams implements Backplane {
 
   #afterEntries(membership: Membership): void {
     this.#events.onPause();
+    if (this.#waiting.size > 0) this.#wake();
     // Redis must not take for unread what has been read.
     const isMuch = membership.reader.inboxBytes > this.#options.inboxBytes / 4;
     if (isMuch) this.#renew(membership).catch((error: unknown) => this.#onFailure(error));
@@ -440,6 +467,7 @@ export class RedisStreams implements Backplane {
     if (numberOf(lostUpTo) <= this.#incoming.recordsUpTo) return;
     this.#incoming.lose(numberOf(lostUpTo));
     this.#events.onPause();
+    this.#wake();
   }
 
   async #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
@@ -498,6 +526,7 @@ export class RedisStreams implements Backplane {
     this.#unservedSince ??= now;
     if (this.#state.kind === "joined") {
       this.#state = { kind: "away", isTold: false };
+      this.#wake();
       // As long as an answer was waited for, nobody need wait again; nor is it any use to join again and again when
       // Redis lets this host join, and refuses all else.
       const patienceMs = this.#options.timeout - (now - this.#unservedSince);
