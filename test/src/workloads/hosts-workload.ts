@@ -87,7 +87,9 @@ class HostsWorkload {
     await this.#send(this.#workers);
     await this.#disturb();
     await this.#untilTogether();
-    const { histories, messages } = await stopAll(this.#subjects, this.#workers);
+    const { histories: all, messages } = await stopAll(this.#subjects, this.#workers);
+    // Joins count when they were awaited, and the greeting comes then.
+    const histories = all.map((history) => ({ ...history, greetingRoom: `@${history.client}` }));
     return {
       ...{ histories, messages, faults: this.#faults },
       ...{ workerKills: this.#workerKills, hostKills: this.#hostKills, drops: this.#drops },
