@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { RedisStreamsOptions } from "@holdfast/adapter/redis-streams";
-import { findRedisServer, RedisSentinel, within } from "@holdfast/harness";
+import { findRedisServer, RedisSentinel, RedisServer, within } from "@holdfast/harness";
 import { Cluster, Redis } from "ioredis";
 import { createClient, createCluster, createSentinel } from "redis";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -141,6 +141,193 @@ describe.skipIf(!hasRedis)("without the newest", () => {
     await Promise.all([a, b].map((host) => host.hears(/ a \/ after$/)));
     expect(a.epoch).not.toBe(epoch);
     expect(b.epoch).toBe(a.epoch);
+  });
+});
+
+describe.skipIf(!hasRedis)("what another server numbers anew", () => {
+  /** Hosts behind gates of their own to the master. */
+  async function startGated(letters: string): Promise<[BackplaneHost, RoundRobin][]> {
+    const [master] = (group as RedisGroup).serverPorts;
+    const gated: [BackplaneHost, RoundRobin][] = [];
+    for (const letter of letters) {
+      const gate = await RoundRobin.open(master);
+      ends.push(() => gate.close());
+      const host = new BackplaneHost({ ...PATIENT, url: gate.url.replace("http", "redis") }, names, letter);
+      hosts.push(host);
+      await host.hears(/^joined/);
+      await Promise.all(gated.map(([other]) => other.hears(`host ${letter}`)));
+      gated.push([host, gate]);
+    }
+    return gated;
+  }
+
+  async function connectTo(port: number) {
+    const client = createClient({ url: `redis://127.0.0.1:${port}` });
+    client.on("error", () => {});
+    ends.push(() => client.isOpen && client.destroy());
+    await client.connect();
+    return client;
+  }
+
+  const idOf = async (client: Awaited<ReturnType<typeof connectTo>>) =>
+    Number(await client.sendCommand(["CLIENT", "ID"]));
+
+  test("a connection that has the number of a host's connection is not that host", async () => {
+    group = await RedisGroup.underSentinel();
+    const [master, replica] = group.serverPorts;
+    // So that the other server has not come to the number yet.
+    for (let i = 0; i < 40; i++) await connectTo(master);
+    const [[a, gateA], [b, gateB]] = (await startGated("ab")) as [
+      [BackplaneHost, RoundRobin],
+      [BackplaneHost, RoundRobin],
+    ];
+    const number = Number.parseInt(
+      String(await (await connectTo(master)).hGet(`hf:{test}:h:${b.host}`, "cid")),
+      10,
+    );
+    await Promise.all([a.inEffect(), b.inEffect()]);
+    await group.untilReplicated();
+    gateB.ports = [NOBODYS_PORT];
+    gateA.ports = [replica];
+    await group.failOver();
+    for (const gate of [gateA, gateB]) gate.cut();
+    a.record("1");
+    await a.hears("1 a / 1");
+    let other = await connectTo(replica);
+    while ((await idOf(other)) < number) other = await connectTo(replica);
+    expect(await idOf(other)).toBe(number);
+    const suspectAgain = async () => {
+      a.backplane.suspect(b.host);
+      // Each of them is a round trip behind what looks for it.
+      for (let i = 0; i < 5; i++) {
+        a.record("later");
+        await a.inEffect();
+      }
+    };
+    await suspectAgain();
+    other.destroy();
+    const list = async () =>
+      String(await (await connectTo(replica)).sendCommand(["CLIENT", "LIST", "ID", String(number)]));
+    await expect.poll(list, { timeout: 30_000 }).not.toMatch(/^id=/);
+    await suspectAgain();
+    gateB.ports = [replica];
+    b.send([a], "b lives");
+    await a.hears("b / b lives");
+    expect(a.heard.filter((word) => /^(gone|silent)/.test(word))).toEqual([]);
+  });
+
+  test("an entry that has the number of a lost one, of the same host and batch, is not that one", async () => {
+    group = await RedisGroup.underSentinel();
+    const [, replica] = group.serverPorts;
+    const [[a, gateA], [b, gateB], [c, gateC]] = (await startGated("abc")) as [
+      [BackplaneHost, RoundRobin],
+      [BackplaneHost, RoundRobin],
+      [BackplaneHost, RoundRobin],
+    ];
+    const { epoch } = a;
+    await Promise.all([a, b, c].map((host) => host.inEffect()));
+    await group.untilReplicated();
+    await group.cutReplica();
+    // Neither of them gets to know what is lost; but b's packet has its place.
+    gateC.halt();
+    gateB.haltAnswers();
+    a.record("lost");
+    await a.hears("1 a / lost");
+    b.record("twice");
+    await a.hears("2 b / twice");
+    for (const gate of [gateA, gateB, gateC]) gate.ports = [NOBODYS_PORT];
+    await group.failOver();
+    for (const gate of [gateA, gateB, gateC]) gate.cut();
+    gateC.ports = [replica];
+    c.record("instead");
+    await c.hears("1 c / instead");
+    gateB.ports = [replica];
+    await c.hears("2 b / twice");
+    gateA.ports = [replica];
+    a.record("after");
+    await Promise.all([a, b, c].map((host) => host.hears(/ a \/ after$/)));
+    expect(a.epoch).not.toBe(epoch);
+    expect([b.epoch, c.epoch]).toEqual([a.epoch, a.epoch]);
+  });
+});
+
+describe.skipIf(!hasRedis)("two masters at once", () => {
+  test("each has its hosts, which do not hear of the others; together again, all begin a new order", async () => {
+    const [one, two] = [
+      await RedisServer.start(),
+      await RedisServer.start({ settings: ["--repl-diskless-sync-delay", "0"] }),
+    ];
+    ends.push(
+      () => one.close(),
+      () => two.close(),
+    );
+    const [toOne, toTwo] = [createClient({ url: one.url }), createClient({ url: two.url })];
+    for (const client of [toOne, toTwo]) {
+      client.on("error", () => {});
+      await client.connect();
+      ends.push(() => client.destroy());
+    }
+    const gates: RoundRobin[] = [];
+    const all: BackplaneHost[] = [];
+    for (const letter of "abcd") {
+      const gate = await RoundRobin.open(one.port);
+      ends.push(() => gate.close());
+      const url = gate.url.replace("http", "redis");
+      const host = new BackplaneHost({ app: "test", timeout: 30_000, lease: 2_000, url }, names, letter);
+      hosts.push(host);
+      await host.hears(/^joined/);
+      await Promise.all(all.map((other) => other.hears(`host ${letter}`)));
+      gates.push(gate);
+      all.push(host);
+    }
+    const [a, b, c, d] = all as [BackplaneHost, BackplaneHost, BackplaneHost, BackplaneHost];
+    await toTwo.sendCommand(["REPLICAOF", "127.0.0.1", String(one.port)]);
+    a.record("before");
+    await Promise.all(all.map((host) => host.hears("1 a / before")));
+    await Promise.all(all.map((host) => host.inEffect()));
+    await expect.poll(() => toOne.sendCommand(["WAIT", "1", "100"]), { timeout: 30_000 }).toBe(1);
+    const { epoch } = a;
+    const move = (moved: readonly RoundRobin[], port: number) => {
+      for (const gate of moved) {
+        gate.ports = [port];
+        gate.cut();
+      }
+    };
+    // The second one takes over, and the first one lives on.
+    await toTwo.sendCommand(["REPLICAOF", "NO", "ONE"]);
+    move(gates.slice(2), two.port);
+    await Promise.all([a, b].flatMap((host) => [host.hears("silent c"), host.hears("silent d")]));
+    await Promise.all([c, d].flatMap((host) => [host.hears("silent a"), host.hears("silent b")]));
+    a.record("of a");
+    c.record("of c");
+    b.send([a, c], "to some");
+    await Promise.all([a, b].map((host) => host.hears("2 a / of a")));
+    await Promise.all([c, d].map((host) => host.hears("2 c / of c")));
+    await a.hears("b / to some");
+    // And is its replica at last.
+    const joins = all.map(({ heard }) => heard.length);
+    await toOne.sendCommand(["REPLICAOF", "127.0.0.1", String(two.port)]);
+    move(gates.slice(0, 2), two.port);
+    for (const host of [a, b]) {
+      for (const letter of "cd")
+        await host.hearsAfter(
+          joins[all.indexOf(host)] ?? 0,
+          new RegExp(`^(host ${letter}|joined.* ${letter}:)`),
+        );
+    }
+    b.record("after");
+    c.record("after, too");
+    await Promise.all(all.flatMap((host) => [host.hears(/ b \/ after$/), host.hears(/ c \/ after, too$/)]));
+    expect(a.epoch).not.toBe(epoch);
+    expect(new Set(all.map((host) => host.epoch)).size).toBe(1);
+    const countOf = (host: BackplaneHost, text: string) =>
+      host.heard.filter((word) => word.endsWith(` / ${text}`)).length;
+    for (const text of ["before", "after", "after, too"]) {
+      expect(all.map((host) => countOf(host, text))).toEqual([1, 1, 1, 1]);
+    }
+    expect(all.map((host) => countOf(host, "of a"))).toEqual([1, 1, 0, 0]);
+    expect(all.map((host) => countOf(host, "of c"))).toEqual([0, 0, 1, 1]);
+    expect(countOf(c, "to some")).toBe(0);
   });
 });
 

@@ -371,6 +371,41 @@ describe.skipIf(!hasRedis)("sessions", () => {
     expect(records(b)).toHaveLength(600);
   });
 
+  test("a host that takes a session has heard all that its client may have heard elsewhere", async () => {
+    redis = await RedisServer.start();
+    const gate = await RoundRobin.open(redis.port);
+    ends.push(() => gate.close());
+    const [a] = (await startHosts("a", PATIENT)) as [BackplaneHost];
+    const [b] = (await startHosts("b", { ...PATIENT, url: gate.url.replace("http", "redis") })) as [
+      BackplaneHost,
+    ];
+    a.backplane.keepSession("/", "1", session, 60_000);
+    gate.halt();
+    for (let i = 0; i < 2_000; i++) {
+      a.record(`n${i}`);
+      await a.inEffect();
+    }
+    a.backplane.releaseSession("/", "1", 60_000);
+    await a.inEffect();
+    gate.goOn();
+    expect(await b.backplane.takeSession("/", "1", 60_000)).toEqual({ kind: "taken", session });
+    expect(records(b)).toHaveLength(2_000);
+  });
+
+  test("a host that asks for a session while Redis restarts gets it when that is back", async () => {
+    redis = await RedisServer.start();
+    const [a, b] = (await startHosts("ab", PATIENT)) as [BackplaneHost, BackplaneHost];
+    a.backplane.keepSession("/", "1", session, 60_000);
+    a.backplane.releaseSession("/", "1", 60_000);
+    await a.inEffect();
+    halt();
+    const asked = b.backplane.takeSession("/", "1", 60_000);
+    await redis.kill();
+    isHalted = false;
+    await redis.start();
+    expect(await asked).toEqual({ kind: "taken", session });
+  });
+
   test("a session is held until it is released or its host is gone, and then taken once", async () => {
     redis = await RedisServer.start();
     const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];

@@ -1,6 +1,6 @@
 /**
- * Two hosts in network namespaces, each with a link of its own to Redis: one that is cut off for longer than its lease, and
- * comes back. Needs root.
+ * Hosts in network namespaces, each with a link of its own to Redis: some are cut off for longer than their lease, and come
+ * back. Needs root.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -104,32 +104,47 @@ async function gets(receiver: Program, letter: string, sender: Program): Promise
   );
 }
 
-test.skipIf(!canMakeNetworks || !findRedisServer())(
-  "a host that is cut off for longer than its lease goes on alone, and is one of them again when it is back",
-  async () => {
-    const networks = [makeNetwork(0), makeNetwork(1)] as const;
+test.skipIf(!canMakeNetworks || !findRedisServer()).each([
+  ["a host that is cut off", ["a", "b"], 1],
+  ["two of three hosts, each of which is cut off", ["a", "b", "c"], 2],
+] as const)(
+  "%s for longer than the lease: who is alone goes on alone, and all are together again afterwards",
+  async (_, letters, cutOff) => {
+    const networks = letters.map((_letter, i) => makeNetwork(i));
     const addresses = networks.map(({ address }) => address);
     const redis = await RedisServer.start({
       settings: ["--bind", "127.0.0.1", ...addresses, "--protected-mode", "no"],
     });
     ends.push(() => redis.close());
-    const [a, b] = [startHost(networks[0], "a", redis.port), startHost(networks[1], "b", redis.port)];
+    const hosts = new Map(
+      networks.map((network, i) => {
+        const letter = letters[i] ?? "";
+        return [letter, startHost(network, letter, redis.port)];
+      }),
+    );
+    const all = [...hosts.values()];
     const count = async (servers: number, times: number) => {
-      for (const host of [a, b]) await host.line(new RegExp(`^servers ${servers}$`), times);
+      for (const host of all) await host.line(new RegExp(`^servers ${servers}$`), times);
     };
-    await count(2, 1);
-    await Promise.all([gets(a, "b", b), gets(b, "a", a)]);
-    const before = [a, b].map((host) => host.count(/^servers 1$/));
-    ip("link", "set", networks[1].link, "down");
-    for (const [i, host] of [a, b].entries()) await host.line(/^servers 1$/, (before[i] ?? 0) + 1);
+    const allGetFromAll = async () => {
+      for (const [letter, sender] of hosts) {
+        await Promise.all(all.map((receiver) => gets(receiver, letter, sender)));
+      }
+    };
+    await count(all.length, 1);
+    await allGetFromAll();
+    const before = all.map((host) => host.count(/^servers 1$/));
+    const links = networks.slice(-cutOff).map(({ link }) => link);
+    for (const link of links) ip("link", "set", link, "down");
+    for (const [i, host] of all.entries()) await host.line(/^servers 1$/, (before[i] ?? 0) + 1);
     // Each still reaches its own.
-    await Promise.all([gets(a, "a", a), gets(b, "b", b)]);
-    ip("link", "set", networks[1].link, "up");
-    await count(2, 2);
-    await Promise.all([gets(a, "b", b), gets(b, "a", a)]);
+    await Promise.all([...hosts].map(([letter, host]) => gets(host, letter, host)));
+    for (const link of links) ip("link", "set", link, "up");
+    await count(all.length, 2);
+    await allGetFromAll();
     // Nothing that was on its way when the link was cut comes twice, or after what is newer.
-    for (const host of [a, b]) {
-      for (const letter of ["a", "b"]) {
+    for (const host of all) {
+      for (const letter of letters) {
         const numbers = numbersOf(letter, host);
         expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other));
       }

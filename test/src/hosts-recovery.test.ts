@@ -5,7 +5,7 @@ import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
 
 const hasRedis = findRedisServer() !== undefined;
@@ -54,6 +54,16 @@ async function closedWayTo(port: number) {
       server.close();
       for (const end of ends) end.destroy();
     },
+  };
+}
+
+/** For a worker: says "asked" when a client asks for a session. */
+function tellWhenAsked(ctx: WorkerContext): void {
+  const { adapter } = ctx.io.of("/");
+  const restore = adapter.restoreSession.bind(adapter);
+  adapter.restoreSession = (...session) => {
+    ctx.emit("asked");
+    return restore(...session);
   };
 }
 
@@ -171,14 +181,7 @@ describe.skipIf(!hasRedis)("over two hosts", () => {
     const three = await startHost({ url: way.url, app: "test", timeout: 30_000 });
     try {
       const asked = three.a.next("asked");
-      await three.a.run((ctx) => {
-        const { adapter } = ctx.io.of("/");
-        const restore = adapter.restoreSession.bind(adapter);
-        adapter.restoreSession = (...session) => {
-          ctx.emit("asked");
-          return restore(...session);
-        };
-      });
+      await three.a.run(tellWhenAsked);
       client.goesTo(three.a.url);
       await asked;
       way.open();
@@ -214,3 +217,40 @@ describe.skipIf(!hasRedis)("over two hosts", () => {
     await untilServers(two.workers, 2);
   });
 });
+
+test.skipIf(!hasRedis)(
+  "a client comes back to a worker whose packet has no place yet, and gets it",
+  async () => {
+    const slowRedis = await RedisServer.start();
+    const patient = { url: slowRedis.url, app: "test", timeout: 30_000, lease: 60_000 };
+    const host = await startHost(patient);
+    try {
+      await untilServers(host.workers, 2);
+      const client = await clients.connect(host.b.url);
+      const { id } = client;
+      await settle(host.b, id, "Kim");
+      await client.has("hello");
+      client.goesTo(NOWHERE);
+      const back = client.connected();
+      client.leave(NOWHERE);
+      await host.b.run(async (ctx, sid) => ctx.until(() => !ctx.io.sockets.sockets.has(sid)), id);
+      const asked = host.a.next("asked");
+      await host.a.run(tellWhenAsked);
+      slowRedis.stop();
+      await host.a.run((ctx) => void ctx.io.to("Kim").emit("n", 1));
+      client.goesTo(host.a.url);
+      await asked;
+      // What the hub answers to this comes after its answer to what was asked before.
+      await untilServers([host.a], 2);
+      slowRedis.resume();
+      expect(await back).toEqual({ id, recovered: true });
+      await host.b.run((ctx) => void ctx.io.to("Kim").emit("n", 2));
+      await client.has("n", 2);
+      expect(client.of("n")).toEqual([[1], [2]]);
+    } finally {
+      slowRedis.resume();
+      await host.close();
+      await slowRedis.close();
+    }
+  },
+);

@@ -325,4 +325,35 @@ describe.skipIf(findRedisServer() === undefined)("hosts", () => {
     await two.close();
     expect((await httpRequest(`${one.url}${PATH}&sid=${onlyOne.sid}`)).status).toBe(400);
   });
+
+  test("get other certificates while they run: they reach each other with these, and keep the sessions", async () => {
+    const redis = await RedisServer.start({ keepsData: false });
+    ends.push(() => redis.close());
+    const start = (tls: HostTlsOptions) => startHost(redis.url, LOOPBACK, tls);
+    const [one, two] = await Promise.all([start(ADDRESS), start(ADDRESS)]);
+    const knows = (host: TestCluster, others: number) =>
+      host.primary.run((ctx, n) => ctx.until(() => ctx.router.stats().hosts.others.length === n), others);
+    await Promise.all([knows(one, 1), knows(two, 1)]);
+    const before = await openPolling(two.url);
+    const poll = async (host: TestCluster, sid: string) =>
+      (await httpRequest(`${host.url}${PATH}&sid=${sid}`, { method: "POST" }, "3")).status;
+    expect(await poll(one, before.sid)).toBe(200);
+    const renew = (host: TestCluster, tls: HostTlsOptions) =>
+      host.primary.run((ctx, hostTls) => ctx.router.renewHostTls(hostTls), tls);
+    await expect(renew(one, { ...NAME, servername: "others.test" })).rejects.toThrow(
+      /is not for others\.test/,
+    );
+    for (const host of [one, two]) await renew(host, NAME);
+    expect(await poll(one, before.sid)).toBe(200);
+    // It asks all others for the name, which only the new certificates have; and they ask it.
+    const three = await start(NAME);
+    await Promise.all([knows(one, 2), knows(two, 2), knows(three, 2)]);
+    for (const [here, there] of [
+      [three, one],
+      [two, three],
+    ] as const) {
+      const { sid } = await openPolling(there.url);
+      expect(await poll(here, sid)).toBe(200);
+    }
+  });
 });

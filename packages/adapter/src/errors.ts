@@ -129,7 +129,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_BACKPLANE_EVICTS"
   /**
    * A warning of the process in the primary: this host did not read in time what other hosts sent, and some of it is
-   * lost, apart from recoverable packets. Look for what blocks the event loop of the primary.
+   * lost. If there are recoverable packets among it, its clients are closed, and come back. Look for what blocks the
+   * event loop of the primary.
    */
   | "HOLDFAST_ERR_BACKPLANE_SLOW"
   /**

@@ -15,6 +15,8 @@ type Backplane = ReturnType<Factory["open"]>;
 export class BackplaneHost {
   readonly heard: string[] = [];
   readonly errors: string[] = [];
+  /** Why it went alone, each time. */
+  readonly reasons: string[] = [];
   epoch = "";
   seed = "";
   secret = "";
@@ -41,7 +43,10 @@ export class BackplaneHost {
         this.#hear(`joined ${others.sort().join(" ")}`.trim());
       },
       onBack: () => {},
-      onAlone: ({ code }) => this.#hear(`alone ${code}`),
+      onAlone: ({ code, message }) => {
+        this.reasons.push(message);
+        this.#hear(`alone ${code}`);
+      },
       onHost: (host) => this.#hear(`host ${this.#name(host)}`),
       onHostGone: (host, why) => this.#hear(`${why === "ended" ? "gone" : why} ${this.#name(host)}`),
       onChange: (host, { wants, drops, namespaces, left, address }) => {
@@ -55,6 +60,7 @@ export class BackplaneHost {
         this.#hear(
           `${sequence}${isPast ? " past" : ""} ${this.#name(host)} ${namespace} ${textOf(...frame)}`,
         ),
+      onRecordsLost: (from, upTo) => this.#hear(`lost ${from}-${upTo}`),
       onPause: () => {},
       onGap: (entries) => this.#hear(`gap ${entries}`),
       onSessionLost: (namespace, privateId) => this.#hear(`lost ${namespace} ${privateId}`),

@@ -48,6 +48,14 @@ describe("histories without fault", () => {
   });
 });
 
+test("with a greeting, a new session is owed what comes after it, and nothing before", () => {
+  const whole = client("1", ["x"], at(1), at(2), at(4), at(5), at(6));
+  const greeted = (...events: Event[]) => ({ ...client("2", ["x", "y"], ...events), greetingRoom: "y" });
+  expect(kinds(whole, greeted(connect(false), at(1), at(3), at(4), at(5)))).toEqual([]);
+  expect(kinds(whole, greeted(connect(false), at(1), at(4)))).toEqual([]);
+  expect(kinds(whole, greeted(connect(false), at(1), at(3), at(5)))).toEqual(["lost"]);
+});
+
 describe("faults", () => {
   const whole = client("whole", ["x"], at(1), at(2), at(4), at(5), at(6));
 

@@ -28,6 +28,10 @@ export interface Connect {
 export interface ClientHistory {
   readonly client: string;
   readonly rooms: readonly string[];
+  /**
+   * A new session is owed everything from the first message to this room on. @default everything from its first message on
+   */
+  readonly greetingRoom?: string;
   readonly events: readonly (Message | Connect)[];
 }
 
@@ -97,7 +101,10 @@ function checkSenders(order: readonly Message[]): Finding[] {
   return findings;
 }
 
-function checkClient({ client, rooms, events }: ClientHistory, order: readonly Message[]): Finding[] {
+function checkClient(
+  { client, rooms, greetingRoom, events }: ClientHistory,
+  order: readonly Message[],
+): Finding[] {
   const findings: Finding[] = [];
   const own = new Set<string | undefined>([undefined, ...rooms]);
   const seen = new Set<string>();
@@ -113,7 +120,8 @@ function checkClient({ client, rooms, events }: ClientHistory, order: readonly M
       place = Math.max(place, message.place);
     }
     const got = new Set(session.map(nameOf));
-    for (const owed of between(order, session[0]?.place ?? 0, place)) {
+    const first = greetingRoom === undefined ? session[0] : session.find(({ room }) => room === greetingRoom);
+    for (const owed of between(order, first?.place ?? place + 1, place)) {
       if (own.has(owed.room) && !got.has(nameOf(owed))) {
         findings.push({ kind: "lost", client, detail: `${nameOf(owed)} at place ${owed.place}` });
       }

@@ -10,6 +10,8 @@ export class RoundRobin {
   ports: readonly number[];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Those of them that lead to hosts. */
+  readonly #hosts = new Set<Socket>();
   /** Where each socket's bytes go. */
   readonly #others = new Map<Socket, Socket>();
   #turn = 0;
@@ -50,12 +52,18 @@ export class RoundRobin {
     for (const socket of this.#sockets) socket.unpipe();
   }
 
+  /** What the hosts send does not go through until `goOn()`; what they are sent does. */
+  haltAnswers(): void {
+    for (const socket of this.#hosts) socket.unpipe();
+  }
+
   goOn(): void {
     for (const [one, other] of this.#others) one.pipe(other);
   }
 
   #pass(client: Socket): void {
     const host = connect({ port: this.ports[this.#turn++ % this.ports.length] as number, noDelay: true });
+    this.#hosts.add(host);
     for (const [one, other] of [
       [client, host],
       [host, client],
@@ -65,6 +73,7 @@ export class RoundRobin {
       one.on("error", () => {});
       one.once("close", () => {
         this.#sockets.delete(one);
+        this.#hosts.delete(one);
         this.#others.delete(one);
         other.destroySoon();
       });

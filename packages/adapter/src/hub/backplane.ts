@@ -92,11 +92,16 @@ export interface BackplaneEvents {
   /** @param namespace its name: the frame's header has no id of this hub */
   onFrame(host: string, namespace: string, ...frame: Frame): void;
   /**
-   * A recoverable packet of any host, this one too, with its number: one more than that of the packet before, or
-   * more if packets between them are lost.
+   * A recoverable packet of any host, this one too, with its number: one more than that of the packet before, unless
+   * the packet is past, or `onRecordsLost` has told of those between them.
    * @param isPast it was placed before this host had joined: nobody here waits for it
    */
   onRecord(host: string, namespace: string, sequence: number, isPast: boolean, ...frame: Frame): void;
+  /**
+   * Packets with these numbers, which come next, were thrown away before this host had read them. Its own are never
+   * among them.
+   */
+  onRecordsLost(from: number, upTo: number): void;
   /** All that one reading has brought has been told. */
   onPause(): void;
   /** Frames for this host that were not recoverable were thrown away because it did not read them in time. */
@@ -133,7 +138,7 @@ export interface Backplane {
   releaseSession(namespace: string, privateId: string, ttlMs: number): void;
   forgetSession(namespace: string, privateId: string): void;
   /**
-   * Settles when all packets that were placed before this host had joined have been told.
+   * Settles when all packets that were placed before it was taken have been told: its client may have had them elsewhere.
    * @throws {HoldfastError} `HOLDFAST_ERR_BACKPLANE_DOWN`
    */
   takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession>;

@@ -123,6 +123,10 @@ export class HostWiring {
             hub.placement().placeRemote(buffer, start, end, sequence, isPast);
           });
         },
+        onRecordsLost: (_, upTo) => {
+          hub.recovery().onPacketsLost();
+          hub.placement().skipTo(upTo);
+        },
         onPause: () => hub.endRuns(),
         onSessionLost: (name, privateId) => hub.recovery().onLost(hub.namespaces().find(name)?.id, privateId),
         onError: (error) => hub.onError(error),

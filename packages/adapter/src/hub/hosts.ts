@@ -41,7 +41,7 @@ export interface NamespaceNews {
 }
 
 export interface HostsEvents
-  extends Pick<BackplaneEvents, "onFrame" | "onRecord" | "onPause" | "onSessionLost"> {
+  extends Pick<BackplaneEvents, "onFrame" | "onRecord" | "onRecordsLost" | "onPause" | "onSessionLost"> {
   allotId(): number;
   /** This host is one of several from now on. @param seed makes the keys of rooms */
   onJoined(epoch: string, seed: string): void;
@@ -113,6 +113,17 @@ export class Hosts {
       onChange: (host, change) => this.#onChange(host, change),
       onFrame: (...frame) => events.onFrame(...frame),
       onRecord: (...record) => events.onRecord(...record),
+      onRecordsLost: (from, upTo) => {
+        events.onRecordsLost(from, upTo);
+        events.onError(
+          new HoldfastError(
+            "HOLDFAST_ERR_BACKPLANE_SLOW",
+            `This host did not read in time what others sent: ${upTo - from + 1} recoverable packets are lost to it, ` +
+              "and its clients have to connect again. Look for what blocks the event loop of its primary, or raise " +
+              "journalBytes.",
+          ),
+        );
+      },
       onPause: () => events.onPause(),
       onGap: (entries) => {
         this.#missed += entries;

@@ -122,7 +122,11 @@ export class Hub {
         // It may have waited for its number: what follows in the journal is of another time.
         this.#lateJoins.onChunkEnd();
       },
-      resume: (from, frame) => this.#handle(from, frame, 0, frame.length),
+      resume: (from, frame) => {
+        // What a member that is gone has sent to others still goes on; but a session is no use to it.
+        if (from.isMember || frameKind(frame, 0) !== FrameKind.restore)
+          this.#handle(from, frame, 0, frame.length);
+      },
       onJournalFull: () => events.onJournalFull(),
     });
     this.#recovery = new HubRecovery(
@@ -285,7 +289,7 @@ export class Hub {
   }
 
   #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const isHeld = from.placed < from.records && isForOthers(frameKind(buffer, start));
+    const isHeld = from.placed < from.records && isBehindPackets(frameKind(buffer, start));
     if (isHeld) this.#placement.hold(from, buffer, start, end);
     else this.#handle(from, buffer, start, end);
   }
@@ -665,8 +669,11 @@ export class Hub {
   }
 }
 
-/** Whether the hub passes frames of this kind on: they must not overtake recoverable packets of their sender. */
-function isForOthers(kind: number): boolean {
+/**
+ * Whether frames of this kind must not overtake recoverable packets of their sender: because the hub passes them on, or
+ * because a session that comes to the sender gets with what it has missed also what was sent before it was asked for.
+ */
+function isBehindPackets(kind: number): boolean {
   if (kind >= FrameKind.sessionMove) return kind !== FrameKind.sessionAck;
-  return kind >= FrameKind.broadcast && kind <= FrameKind.response;
+  return (kind >= FrameKind.broadcast && kind <= FrameKind.response) || kind === FrameKind.restore;
 }

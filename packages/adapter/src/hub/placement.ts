@@ -57,6 +57,11 @@ export class Placement {
     }
   }
 
+  /** The packets up to this one that have not come never will. */
+  skipTo(sequence: number): void {
+    this.journal.skipTo(sequence);
+  }
+
   /** Numbers have another meaning, and what is kept has none. */
   restart(epoch: string): void {
     this.journal.restart(new Offsets(epoch));

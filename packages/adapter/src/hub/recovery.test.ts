@@ -643,4 +643,42 @@ describe("an order that numbers packets later", () => {
     expect(heir.packets).toEqual(["1", "2", "3", "4"]);
     expect(heir.kinds).toEqual([FrameKind.restored, ...Array(4).fill(FrameKind.record)]);
   });
+
+  test("answers whoever asks for a session behind packets of its own when they have their numbers", async () => {
+    const [holder, heir] = [new FakeWorker(1), new FakeWorker(2)];
+    holder.openSession(7, "p");
+    heir.record("0");
+    heir.flush();
+    order.complete();
+    holder.listen();
+    holder.endSession(7);
+    heir.record("1");
+    heir.flush();
+    heir.restore(8, "p", holder.lastOffset);
+    heir.record("2");
+    heir.flush();
+    await new Promise((done) => setImmediate(done));
+    heir.listen();
+    expect(heir.kinds).not.toContain(FrameKind.restored);
+    order.complete(1);
+    await heir.answered();
+    expect(heir.restored()?.missed).toBe(1);
+    order.complete();
+    heir.listen();
+    expect(heir.client(8)).toEqual(["1", "2"]);
+  });
+
+  test("gives no session to a member that is gone before its packets have their numbers", async () => {
+    const [holder, gone, heir] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+    holder.openSession(7, "p");
+    holder.endSession(7);
+    gone.record("1");
+    gone.flush();
+    gone.restore(8, "p", holder.lastOffset);
+    hub.remove(gone.member);
+    order.complete();
+    heir.restore(9, "p", holder.lastOffset);
+    await heir.answered();
+    expect([heir.answers(), hub.recoveryStats.asked]).toEqual([{ given: [9], none: [] }, 1]);
+  });
 });

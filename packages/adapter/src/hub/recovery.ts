@@ -136,6 +136,16 @@ export class HubRecovery {
     this.#shared?.onReleased(number);
   }
 
+  /**
+   * Packets are lost to this host. Their clients have to come back before they get later ones: then their offsets
+   * tell what they lack, which other hosts may have.
+   */
+  onPacketsLost(): void {
+    for (const { holder, namespaceId, handle } of this.#sessions.all()) {
+      if (holder) fence(holder, namespaceId, handle);
+    }
+  }
+
   /** Another host has the session. */
   onLost(namespaceId: number | undefined, privateId: string): void {
     const session = namespaceId === undefined ? undefined : this.#sessions.find(namespaceId, privateId);

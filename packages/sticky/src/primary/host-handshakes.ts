@@ -5,7 +5,13 @@
  * Whose certificate is not trusted is let through with the reason, so that he can be told.
  */
 import type { Socket } from "node:net";
-import { checkServerIdentity, createServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import {
+  checkServerIdentity,
+  createServer,
+  type SecureContextOptions,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
 import { MIN_TLS_VERSION } from "../hosts/host-tls.js";
 import type { HostCredentials } from "../wire/host-credentials.js";
 
@@ -26,6 +32,8 @@ export class HostHandshakes {
   readonly #max: number;
   readonly #timeoutMs: number;
   readonly #events: HostHandshakesEvents;
+  /** What certificates of others have to be for, if that can be asked for. */
+  #servername: string | undefined;
   /** By address and port of the other side; the oldest first. */
   readonly #pending = new Map<string, Handshake>();
 
@@ -37,21 +45,26 @@ export class HostHandshakes {
     this.#max = max;
     this.#timeoutMs = timeoutMs;
     this.#events = events;
-    const { key, cert, ca, passphrase, servername } = credentials;
+    this.#servername = credentials.servername;
     this.#server = createServer({
-      ...{ key, cert, ca: [...ca], passphrase },
+      ...contextOf(credentials),
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: MIN_TLS_VERSION,
       allowHalfOpen: true,
     });
     this.#server.on("secureConnection", (socket) => {
       this.#forget(placeOf(socket));
-      events.onSecure(socket, mistrustOf(socket, servername));
+      events.onSecure(socket, mistrustOf(socket, this.#servername));
     });
     this.#server.on("tlsClientError", ({ message }, { remoteAddress }) => {
       events.onFailed(remoteAddress, `the TLS handshake failed: ${message.trim()}`);
     });
+  }
+
+  /** Handshakes that begin from now on are with these. */
+  renew(credentials: HostCredentials): void {
+    this.#servername = credentials.servername;
+    this.#server.setSecureContext(contextOf(credentials));
   }
 
   add(socket: Socket): void {
@@ -83,6 +96,10 @@ export class HostHandshakes {
     clearTimeout(this.#pending.get(place)?.deadline);
     this.#pending.delete(place);
   }
+}
+
+function contextOf({ key, cert, ca, passphrase }: HostCredentials): SecureContextOptions {
+  return { key, cert, ca: [...ca], passphrase, minVersion: MIN_TLS_VERSION };
 }
 
 function placeOf({ remoteAddress, remotePort }: Socket): string {

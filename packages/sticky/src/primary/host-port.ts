@@ -91,6 +91,11 @@ export class HostPort {
     return this.#strangers;
   }
 
+  /** Connections that come from now on are with this certificate. */
+  renewTls(credentials: HostCredentials): void {
+    this.#handshakes?.renew(credentials);
+  }
+
   /** Takes nobody any more. Links stay until their workers close them. */
   close(): void {
     this.#state = "closed";

@@ -11,6 +11,7 @@ import { HoldfastError } from "../errors.js";
 import type { HostIdentity } from "../hosts/host-call.js";
 import { hostTls } from "../hosts/host-tls.js";
 import type { HostDirectory } from "../hosts.js";
+import type { HostTlsOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { HostWayStats } from "../stats.js";
 import { decodeHostAddress, encodeHostAddress } from "../wire/host-address.js";
@@ -21,6 +22,7 @@ import { HostPort, type HostPortPlace } from "./host-port.js";
 import { HostWatch, type HostWatchEvents } from "./host-watch.js";
 import { ownAddress } from "./own-address.js";
 import { RendezvousKeeper } from "./rendezvous-keeper.js";
+import { resolveHostTls } from "./resolve-host-tls.js";
 import type { ResolvedPrimaryOptions } from "./resolve-options.js";
 import type { Roster } from "./roster.js";
 import { sessionHolders } from "./session-holders.js";
@@ -62,12 +64,12 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   }
 
   readonly #hosts: HostDirectory;
-  readonly #options: HostOptions;
+  #options: HostOptions;
   readonly #address: string;
   readonly #roster: Roster;
   readonly #keeper = RendezvousKeeper.get();
   readonly #holders = sessionHolders();
-  readonly #where: HostPortPlace;
+  #where: HostPortPlace;
   /** `undefined` until this host has joined others: without them, there is nothing to listen for. */
   #port: HostPort | undefined;
   /** Of the host port, while it is open. */
@@ -127,6 +129,25 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     const { links = 0, strangers = 0 } = this.#port ?? {};
     const address = this.#listening === undefined ? undefined : addressText(this.#address, this.#listening);
     return { address, others: this.#others.map(({ name }) => name), links, strangers };
+  }
+
+  /**
+   * Connections that begin from now on are with another certificate, on both sides.
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`, also if there was none before; then nothing has changed
+   */
+  renewTls(input: HostTlsOptions): void {
+    const hostTls = resolveHostTls(input, this.#address);
+    if (!this.#options.hostTls || !hostTls) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_INVALID_OPTION",
+        "renewHostTls() was called where the hosts speak no TLS. Set up the router with hostTls first.",
+      );
+    }
+    this.#options = { ...this.#options, hostTls };
+    this.#where = { ...this.#where, tls: hostTls };
+    this.#port?.renewTls(hostTls);
+    this.#identity = undefined;
+    this.#onChange();
   }
 
   /** Gives the way back; its last user ends it. */

@@ -11,7 +11,7 @@ import { EventEmitter } from "node:events";
 import type { Server as NetServer } from "node:net";
 import { monotonicMs } from "../clock.js";
 import { channels } from "../diagnostics.js";
-import type { HoldfastError } from "../errors.js";
+import { HoldfastError } from "../errors.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
 import { Histogram } from "../histogram.js";
@@ -23,6 +23,7 @@ import type {
   Successors,
   WorkerLike,
 } from "../moves.js";
+import type { HostTlsOptions } from "../options.js";
 import { type PrimaryEvents, type PrimaryStats, REFUSAL_REASONS, type RefusalReason } from "../stats.js";
 import { decodeMark, NO_OWNER } from "../wire/owner-mark.js";
 import { sessionIdOf } from "../wire/session-id.js";
@@ -149,6 +150,19 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   rebalance(options?: RebalanceOptions): Promise<MoveResult[]> {
     return rebalance(this.#roster, options);
+  }
+
+  renewHostTls(hostTls: HostTlsOptions): void {
+    if (this.#state === "closed") {
+      throw new HoldfastError("HOLDFAST_ERR_CLOSED", "renewHostTls() was called after close().");
+    }
+    if (!this.#hostWay) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_INVALID_OPTION",
+        'renewHostTls() was called on a router without the option "hosts".',
+      );
+    }
+    this.#hostWay.renewTls(hostTls);
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,7 @@ import type {
   Successors,
   WorkerLike,
 } from "../moves.js";
-import type { PrimaryOptions } from "../options.js";
+import type { HostTlsOptions, PrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { resolvePrimaryOptions } from "./resolve-options.js";
@@ -57,6 +57,15 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
    */
   rebalance(options?: RebalanceOptions): Promise<MoveResult[]>;
+  /**
+   * Has the hosts meet this one with another certificate, before the old one expires: on connections between hosts that
+   * begin from now on, for all routers of the process. Those that are there stay.
+   * @param hostTls all of the option of that name, which was given before
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` if it cannot be used, or there was none before: then nothing
+   * has changed
+   * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` after `close()`
+   */
+  renewHostTls(hostTls: HostTlsOptions): void;
   /**
    * Gives the server back as it was. Connections that have no worker yet are closed; those that workers have
    * stay. Calling it again changes nothing.

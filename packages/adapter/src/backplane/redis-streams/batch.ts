@@ -32,6 +32,8 @@ export class Batch {
   answers = 0;
   /** The newest change that the choice of hosts is based on; undefined if nothing was chosen. */
   version: number | undefined;
+  /** The number of its first packet, once Redis has said so; otherwise 0. */
+  firstRecord = 0;
   readonly #names = new NameTable();
   readonly #records = new FrameList();
   #operations: Operation[] = [];
@@ -106,6 +108,11 @@ export class Batch {
     return args;
   }
 
+  /** The recoverable packets, as they are in the journal. */
+  recordsEntry(): Buffer {
+    return Buffer.concat([this.#names.encode(), this.#records.take()]);
+  }
+
   /** Forgets frames for other hosts, which are of no use any more. @returns how many they were */
   dropFrames(): number {
     let dropped = 0;
@@ -123,8 +130,9 @@ export class Batch {
     this.#change = undefined;
   }
 
-  /** Forgets everything but the recoverable packets. */
+  /** Forgets everything but the recoverable packets, and what places they had. */
   keepRecordsOnly(): void {
+    this.firstRecord = 0;
     this.#keepOperations(() => false);
     this.#change = undefined;
     this.version = undefined;

@@ -140,6 +140,14 @@ function isAnswer(error: unknown): boolean {
   return /\b(ErrorReply|SimpleError|BlobError|ReplyError)\b/.test(name);
 }
 
+/**
+ * Redis answers that this user may not, or that it has no such command, and always will. With other answers it cannot at
+ * the moment: it loads its data, a script keeps it busy, or it is not the master.
+ */
+export function isDenied(error: unknown): boolean {
+  return isAnswer(error) && /^(NOPERM|ERR)\b/.test((error as Error).message);
+}
+
 function unavailable(reason: string, cause?: unknown): HoldfastError {
   return new HoldfastError("HOLDFAST_ERR_BACKPLANE_DOWN", `Redis does not answer: ${reason}.`, { cause });
 }

@@ -10,12 +10,23 @@ import { lostMembership } from "./outages.js";
 import type { Stream } from "./reader.js";
 import { bytesOf, numberOf, readChange, type StreamEntry, textOf } from "./replies.js";
 
+/** Packets of this host that have their places, and have not come back. */
+export interface OwnRecords {
+  /** The number of the first one. */
+  readonly first: number;
+  readonly count: number;
+  /** As they are in the journal. */
+  readonly entry: Buffer;
+}
+
 export interface IncomingEvents extends BackplaneEvents {
   /** Packets of this host's batch with this number have come back. */
   onSeen(batch: number): void;
+  /** Packets up to this number do not come back any more. @returns those of this host, the first ones first */
+  takeUnseen(upTo: number): OwnRecords[];
 }
 
-/** An entry's number, and what tells it from another one that might have it. */
+/** An entry's number, and what tells it from another one that another server might have given it. */
 type Mark = readonly [number: string, mark: string];
 const NOTHING: Mark = ["0", ""];
 
@@ -32,6 +43,8 @@ export class Incoming {
   #readChange = 0;
   #lastRecord = NOTHING;
   #lastChange = NOTHING;
+  /** All packets up to this number have been told, or are past. */
+  #recordsUpTo = 0;
   #inboxCount = 0;
   /** What was placed up to this number is past. */
   #pastUpTo = 0;
@@ -55,9 +68,18 @@ export class Incoming {
     return this.#change;
   }
 
-  /** There is another order, with entries up to this number. @param isPast nobody here waits for what is in it */
-  beginOrder(number: number, isPast: boolean): void {
+  /** How far the packets have been told: the number of the last one. */
+  get recordsUpTo(): number {
+    return this.#recordsUpTo;
+  }
+
+  /**
+   * There is another order, with entries up to this number, and packets up to that one.
+   * @param isPast nobody here waits for what is in it
+   */
+  beginOrder(number: number, sequence: number, isPast: boolean): void {
     this.#seen = number;
+    this.#recordsUpTo = isPast ? sequence : 0;
     this.#lastRecord = NOTHING;
     this.#pastUpTo = isPast ? number : 0;
   }
@@ -65,7 +87,6 @@ export class Incoming {
   /** The same order goes on. */
   goOn(number: number): void {
     this.#seen = Math.max(this.#seen, number);
-    this.#pastUpTo = 0;
   }
 
   /** It is a new member, whose inbox is empty, and which knows all changes up to this one. */
@@ -90,15 +111,50 @@ export class Incoming {
     else this.#onChange(host, entry);
   }
 
-  #onJournal(host: string, { number, fields }: StreamEntry): void {
+  /** Whether packets before this entry of the journal are missing. */
+  lacksBefore({ number, fields }: StreamEntry): boolean {
+    return number > this.#pastUpTo && numberOf(fields.get("s")) > this.#recordsUpTo + 1;
+  }
+
+  /** Packets up to this number that have not been read are not in the journal any more. */
+  lose(upTo: number): void {
+    for (const { first, count, entry } of this.#events.takeUnseen(upTo)) {
+      if (first <= this.#recordsUpTo) continue;
+      this.#tellLost(first - 1);
+      this.#tellRecords(this.#host, first, false, entry);
+      this.#recordsUpTo = first + count - 1;
+    }
+    this.#tellLost(upTo);
+  }
+
+  #tellLost(upTo: number): void {
+    if (upTo <= this.#recordsUpTo) return;
+    this.#events.onRecordsLost(this.#recordsUpTo + 1, upTo);
+    this.#recordsUpTo = upTo;
+  }
+
+  #onJournal(host: string, entry: StreamEntry): void {
+    const { number, fields } = entry;
     const isPast = number <= this.#pastUpTo;
-    let sequence = numberOf(fields.get("s"));
-    const isWhole = readEntry(bytesOf(fields.get("f")), (namespace, buffer, start, end) => {
+    const first = numberOf(fields.get("s"));
+    if (this.lacksBefore(entry)) this.lose(first - 1);
+    // Otherwise it was taken for lost just before it came.
+    if (isPast || first > this.#recordsUpTo) {
+      const next = this.#tellRecords(host, first, isPast, bytesOf(fields.get("f")));
+      this.#recordsUpTo = Math.max(this.#recordsUpTo, next - 1);
+    }
+    this.#lastRecord = markOf(entry);
+    if (host === this.#host) this.#events.onSeen(numberOf(fields.get("b")));
+  }
+
+  /** @returns the number of the packet that comes next */
+  #tellRecords(host: string, first: number, isPast: boolean, entry: Buffer): number {
+    let sequence = first;
+    const isWhole = readEntry(entry, (namespace, buffer, start, end) => {
       this.#events.onRecord(host, namespace, sequence++, isPast, buffer, start, end);
     });
     if (!isWhole) this.#onBroken();
-    this.#lastRecord = [String(number), `${host}:${textOf(fields.get("b"))}`];
-    if (host === this.#host) this.#events.onSeen(numberOf(fields.get("b")));
+    return sequence;
   }
 
   #onInbox(host: string, { fields }: StreamEntry): void {
@@ -112,10 +168,11 @@ export class Incoming {
     if (!isWhole) this.#onBroken();
   }
 
-  #onChange(host: string, { number, fields }: StreamEntry): void {
+  #onChange(host: string, entry: StreamEntry): void {
+    const { number, fields } = entry;
     // Without what was told in between, it is not known what the hosts want.
     if (numberOf(fields.get("p")) !== this.#readChange) throw lostMembership("GAP");
-    this.#lastChange = [String(number), `${this.#readChange}:${host}`];
+    this.#lastChange = markOf(entry);
     this.#readChange = number;
     this.#change = Math.max(this.#change, number);
     if (host === this.#host) return;
@@ -135,4 +192,8 @@ export class Incoming {
       ),
     );
   }
+}
+
+function markOf({ number, fields }: StreamEntry): Mark {
+  return [String(number), textOf(fields.get("m"))];
 }

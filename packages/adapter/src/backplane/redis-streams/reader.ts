@@ -16,8 +16,11 @@ const RANK = { inbox: 0, journal: 1, changes: 2 } as const;
 export type Stream = keyof typeof RANK;
 
 export interface ReaderEvents {
-  /** Something was read. May hold it back, for as long as it is not clear whether this host is still one of them. */
-  beforeEntries(): Promise<void> | undefined;
+  /**
+   * Something was read. May hold it back, for as long as it is not clear whether this host is still one of them.
+   * @param record the first entry of the journal, if one was read
+   */
+  beforeEntries(record: StreamEntry | undefined): Promise<void> | undefined;
   onEntry(stream: Stream, entry: StreamEntry): void;
   /** All entries of one reading have been given. */
   afterEntries(): void;
@@ -79,7 +82,7 @@ export class Reader {
       if (this.#isStopped) return;
       const read = readStreams(reply);
       if (read.size > 0) {
-        await this.#events.beforeEntries();
+        await this.#events.beforeEntries(read.get(this.#keys.journal)?.[0]);
         if (this.#isStopped) return;
       }
       const isAll = this.#give(read);

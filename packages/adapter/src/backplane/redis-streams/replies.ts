@@ -32,6 +32,13 @@ export function pairsOf(reply: unknown): Map<string, unknown> {
   return pairs;
 }
 
+/** The newest batch of this host that has been carried out. */
+export interface LastBatch {
+  readonly number: number;
+  /** The number of its first packet; 0 if it had none. */
+  readonly firstRecord: number;
+}
+
 export interface JoinReply {
   readonly isSame: boolean;
   readonly epoch: string;
@@ -40,12 +47,15 @@ export interface JoinReply {
   /** The number of the newest entry of any stream. */
   readonly number: number;
   readonly change: number;
-  readonly lastBatch: number;
+  /** The number of the last packet. */
+  readonly sequence: number;
+  readonly lastBatch: LastBatch;
   readonly hosts: readonly HostState[];
 }
 
 export function readJoin(reply: readonly unknown[]): JoinReply {
-  const [, how, epoch, seed, secret, number, change, lastBatch, ...hosts] = reply;
+  const [, how, epoch, seed, secret, number, change, sequence, lastBatch, ...hosts] = reply;
+  const [batch, firstRecord] = textOf(lastBatch).split(":");
   return {
     isSame: textOf(how) === "same",
     epoch: textOf(epoch),
@@ -53,7 +63,8 @@ export function readJoin(reply: readonly unknown[]): JoinReply {
     secret: textOf(secret),
     number: numberOf(number),
     change: numberOf(change),
-    lastBatch: numberOf(lastBatch),
+    sequence: numberOf(sequence),
+    lastBatch: { number: numberOf(batch), firstRecord: numberOf(firstRecord) },
     hosts: hosts.map((each) => {
       const [host, address, buckets, namespaces] = listOf(each);
       const named = new Map<string, string>();

@@ -36,12 +36,14 @@ local state, prefix = KEYS[1], ARGV[1]
 local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Tells an entry from another one of its number that another server has.
+local mark = clock[1] .. '.' .. clock[2]
 
 local function nextNumber() return call('HINCRBY', state, 'n', 1) end
 
 local function tell(n, ...)
   local before = call('HGET', state, 'cv') or '0'
-  call('XADD', prefix .. 'c', 'MAXLEN', '~', '4096', n .. '-0', 'p', before, ...)
+  call('XADD', prefix .. 'c', 'MAXLEN', '~', '4096', n .. '-0', 'm', mark, 'p', before, ...)
   call('HSET', state, 'cv', n)
 end
 
@@ -86,9 +88,10 @@ function script(body: string): Script {
 
 /**
  * ARGV: prefix, host, its generation ('' if none), the next one, protocol, ms of lease, epoch known ('' if none), number
- * seen, new epoch, new seed, new secret, number of its connection, number and mark of the last entry that it has read of
+ * seen, new epoch, new seed, new secret, name of its connection, number and mark of the last entry that it has read of
  * the journal, the same of the changes.
- * @returns OK, 'new' or 'same', epoch, seed, secret, number, change, last batch, then for each other host
+ * @returns OK, 'new' or 'same', epoch, seed, secret, number, change, number of the last packet, last batch and behind a
+ * colon the number of its first packet, then for each other host
  * name, address (none if it has told none), bits, namespaces; or PROTOCOL, theirs
  */
 export const JOIN = script(`
@@ -106,18 +109,18 @@ if epoch and known[3] ~= protocol then
   epoch = false
 end
 -- Another server may have taken over without the newest, and others may have gone on there, past the number seen.
-local function holds(stream, number, mark)
+local function holds(stream, number, marked)
   local entry = call('XREVRANGE', prefix .. stream, number .. '-0', '-', 'COUNT', 1)[1]
   if not entry then return true end
-  return entry[1] == number .. '-0' and entry[2][2] .. ':' .. entry[2][4] == mark
+  return entry[1] == number .. '-0' and entry[2][2] == marked
 end
 local isInOrder = n >= seen and holds('j', ARGV[13], ARGV[14])
 local isSame = isInOrder and holds('c', ARGV[15], ARGV[16]) and contains(others, host) and epoch and epoch == knownEpoch
   and call('HGET', prefix .. 'h:' .. host, 'g') == generation
 if isSame then
   call('HSET', prefix .. 'h:' .. host, 'lease', now + lease, 'cid', ARGV[12])
-  local same = call('HMGET', state, 'seed', 'secret', 'cv')
-  return {'OK', 'same', epoch, same[1], same[2], n, same[3], call('GET', prefix .. 'b:' .. host) or '0'}
+  local same = call('HMGET', state, 'seed', 'secret', 'cv', 'seq')
+  return {'OK', 'same', epoch, same[1], same[2], n, same[3], same[4] or '0', call('GET', prefix .. 'b:' .. host) or '0'}
 end
 if not epoch or (epoch == knownEpoch and not isInOrder) then
   epoch = newEpoch
@@ -133,8 +136,8 @@ call('HSET', prefix .. 'h:' .. host, 'g', fresh, 'lease', now + lease, 'cid', AR
 call('SADD', prefix .. 'hosts', host)
 n = nextNumber()
 tell(n, 'h', host, 't', 'host')
-local shared = call('HMGET', state, 'seed', 'secret')
-local answer = {'OK', 'new', epoch, shared[1], shared[2], n, n, call('GET', prefix .. 'b:' .. host) or '0'}
+local shared = call('HMGET', state, 'seed', 'secret', 'seq')
+local answer = {'OK', 'new', epoch, shared[1], shared[2], n, n, shared[3] or '0', call('GET', prefix .. 'b:' .. host) or '0'}
 for _, other in ipairs(others) do
   if other ~= host then
     table.insert(answer, {
@@ -152,8 +155,8 @@ return answer
  * of an inbox, most bytes of the journal, ms that the journal keeps packets, table of names; then operations:
  * `r` count frames; `w` hosts host… frames (for hosts that want them); `a` host frames; `c` wants drops namespaces left
  * address ('' if it is as before, otherwise behind a '='); `k` key ms fields (field value)…; `x` key ms; `f` key.
- * @returns OK, number, 1 if all hosts got what was for some, 1 if the host had not read the last change, sessions that
- * another host has
+ * @returns OK, number, 1 if all hosts got what was for some, 1 if the host had not read the last change, number of the
+ * first packet (0 if there is none), sessions that another host has
  */
 export const BATCH = script(`
 local host, generation, epoch = ARGV[2], ARGV[3], ARGV[4]
@@ -166,13 +169,14 @@ if isStale then
   if not contains(everybody, host) then return {'FENCED'} end
 end
 local batch, table_ = tonumber(ARGV[6]), ARGV[11]
-if batch <= tonumber(call('GET', prefix .. 'b:' .. host) or 0) then
-  return {'OK', tonumber(call('HGET', state, 'n')), 0, 1}
+local doneBatch, doneRecord = string.match(call('GET', prefix .. 'b:' .. host) or '0:0', '(%d+):(%d+)')
+if batch <= tonumber(doneBatch) then
+  return {'OK', tonumber(call('HGET', state, 'n')), 0, 1, doneRecord}
 end
-call('SET', prefix .. 'b:' .. host, batch, 'PX', 86400000)
 local maxInbox, maxJournal, keep = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local n = nextNumber()
 local wasWidened = 0
+local firstRecord = '0'
 local inboxes, order = {}, {}
 local lostSessions = {}
 
@@ -217,7 +221,8 @@ while at <= #ARGV do
     local count, frames = tonumber(ARGV[at + 1]), ARGV[at + 2]
     local last = call('HINCRBY', state, 'seq', count)
     local body = table_ .. frames
-    call('XADD', prefix .. 'j', n .. '-0', 'h', host, 'b', batch, 's', string.format('%.0f', last - count + 1), 'f', body)
+    firstRecord = string.format('%.0f', last - count + 1)
+    call('XADD', prefix .. 'j', n .. '-0', 'm', mark, 'h', host, 'b', batch, 's', firstRecord, 'f', body)
     local bytes = call('HINCRBY', state, 'jb', #body)
     local cut = call('HMGET', state, 'jt', 'jB', 'je')
     if now - tonumber(cut[1] or 0) >= 1000 or bytes - tonumber(cut[2] or 0) > maxJournal / 32 then
@@ -229,7 +234,8 @@ while at <= #ARGV do
       local first = call('LINDEX', prefix .. 'jc', 0)
       if not first then break end
       local id, time, upTo = string.match(first, '(%d+):(%d+):(%d+)')
-      if now - tonumber(time) <= keep and bytes - gone <= maxJournal then break end
+      -- The newest is kept, however large it is: nobody has read it.
+      if tonumber(id) == n or (now - tonumber(time) <= keep and bytes - gone <= maxJournal) then break end
       call('XTRIM', prefix .. 'j', 'MINID', (tonumber(id) + 1) .. '-0')
       call('LPOP', prefix .. 'jc')
       gone = tonumber(upTo)
@@ -269,6 +275,7 @@ while at <= #ARGV do
   end
 end
 
+call('SET', prefix .. 'b:' .. host, batch .. ':' .. firstRecord, 'PX', 86400000)
 for _, to in ipairs(order) do
   local known = prefix .. 'h:' .. to
   if call('HEXISTS', known, 'g') == 1 then
@@ -282,13 +289,15 @@ for _, to in ipairs(order) do
     call('XADD', inbox, n .. '-0', 'h', host, 'k', counter, 'f', body)
   end
 end
-return {'OK', n, wasWidened, isStale and 1 or 0, unpack(lostSessions)}
+return {'OK', n, wasWidened, isStale and 1 or 0, firstRecord, unpack(lostSessions)}
 `);
 
 /**
  * ARGV: prefix, host, generation, epoch, number seen, ms of lease, id up to which it has read its inbox, bytes that it has
- * read since, ms that keys outlive the application.
- * @returns OK, how many entries its inbox has had, bytes that it has not read
+ * read since, ms that keys outlive the application, id up to which it has read the journal, number of the last packet that
+ * it knows of.
+ * @returns OK, how many entries its inbox has had, bytes that it has not read, number of the last packet if the journal has
+ * none that it could still read up to there (otherwise 0)
  */
 export const RENEW = script(`
 local host = ARGV[2]
@@ -310,12 +319,19 @@ end
 evictExpired(host)
 for _, name in ipairs({'state', 'hosts', 'j', 'jc', 'c'}) do call('PEXPIRE', prefix .. name, ARGV[9]) end
 for _, name in ipairs({'h:', 'in:', 'i:', 'ns:'}) do call('PEXPIRE', prefix .. name .. host, ARGV[9]) end
-return {'OK', tonumber(call('HGET', own, 'k') or 0), unread}
+local last = tonumber(call('HGET', state, 'seq') or 0)
+if last > tonumber(ARGV[11]) then
+  local newest = call('XREVRANGE', prefix .. 'j', '+', '-', 'COUNT', 1)[1]
+  if newest and tonumber(string.match(newest[1], '%d+')) > tonumber(ARGV[10]) then last = 0 end
+else
+  last = 0
+end
+return {'OK', tonumber(call('HGET', own, 'k') or 0), unread, last}
 `);
 
 /**
  * Says that a host is gone: this one, or one whose process is known to have ended.
- * ARGV: prefix, host, 'g' and its generation, or 'cid' and the number of its connection: if it has another one, it lives.
+ * ARGV: prefix, host, 'g' and its generation, or 'cid' and the name of its connection: if it has another one, it lives.
  * @returns OK
  */
 export const GONE = script(`
@@ -326,7 +342,7 @@ return {'OK'}
 /**
  * Takes a session for this host. A host that is gone has released all of its sessions.
  * ARGV: prefix, host, generation, epoch, number seen, key, ms that the session lives.
- * @returns OK, 'taken', socket id, rooms, data; OK, 'held', host; OK, 'none'
+ * @returns OK, 'taken', socket id, rooms, data (if it was told), number of the last packet; OK, 'held', host; OK, 'none'
  */
 export const TAKE = script(`
 local host, key = ARGV[2], ARGV[6]
@@ -341,7 +357,7 @@ if owner ~= '' and owner ~= host then
 end
 call('HSET', key, 'o', host)
 call('PEXPIRE', key, ARGV[7])
-return {'OK', 'taken', session[2], session[3] or '', session[4] or false}
+return {'OK', 'taken', session[2], session[3] or '', session[4] or false, tonumber(call('HGET', state, 'seq') or 0)}
 `);
 
 /** All of them. */

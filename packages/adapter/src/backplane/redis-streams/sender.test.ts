@@ -42,7 +42,7 @@ class Client {
         this.sender.stop();
       },
     });
-    this.sender.start(0);
+    this.sender.start({ number: 0, firstRecord: 0 });
   }
 
   /** The one that has no answer. */
@@ -69,7 +69,7 @@ class Client {
         given,
         isIntact: () => textOf(given) === text,
         answer: () => {
-          resolve(["OK", "1", "0", "0"]);
+          resolve(["OK", "1", "0", "0", "1"]);
           return settled();
         },
         fail: () => {
@@ -110,7 +110,7 @@ test("what a client of Redis was given stays what it is until it has answered, f
             await open.fail();
             answered.delete(open);
             client.failures = 0;
-            sender.start(0);
+            sender.start({ number: 0, firstRecord: 0 });
           }
         }
       }
@@ -127,7 +127,7 @@ test("a batch that was carried out, though its answer was lost, keeps its memory
   await new Promise((resolve) => setImmediate(resolve));
   const [first] = client.calls;
   await first?.fail();
-  client.sender.start(1);
+  client.sender.start({ number: 1, firstRecord: 0 });
   for (let i = 0; i < 20; i++) {
     client.send(["a"], 5_000);
     await new Promise((resolve) => setImmediate(resolve));

@@ -8,7 +8,8 @@
 import { Batch } from "./batch.js";
 import type { RedisArgument } from "./clients.js";
 import { FULL_BYTES } from "./entry.js";
-import { numberOf, textOf } from "./replies.js";
+import type { OwnRecords } from "./incoming.js";
+import { type LastBatch, numberOf, textOf } from "./replies.js";
 import { Answer } from "./scripts.js";
 
 export interface SenderEvents {
@@ -79,14 +80,28 @@ export class Sender {
     }
   }
 
+  /** Packets up to this number are not read again any more. @returns those of this host, the first ones first */
+  takeUnseen(upTo: number): OwnRecords[] {
+    const end = this.#unseen.findIndex(({ firstRecord }) => firstRecord === 0 || firstRecord > upTo);
+    const taken = this.#unseen.splice(0, end === -1 ? this.#unseen.length : end);
+    return taken.map((batch) => ({
+      first: batch.firstRecord,
+      count: batch.recordCount,
+      entry: batch.recordsEntry(),
+    }));
+  }
+
   /**
    * Goes on, first with the batch that is on its way.
-   * @param lastBatch the newest batch of this host that has been carried out
+   * @param lastBatch as it is in the order that is there
    */
-  start(lastBatch: number): void {
+  start(lastBatch: LastBatch): void {
     this.#state = "sending";
     const batch = this.#onItsWay;
-    if (batch && batch.number <= lastBatch) this.#done(batch);
+    if (batch && batch.number <= lastBatch.number) {
+      batch.firstRecord = lastBatch.firstRecord;
+      this.#done(batch);
+    }
     this.#next();
   }
 
@@ -183,9 +198,10 @@ export class Sender {
   }
 
   #read(batch: Batch, answer: readonly unknown[]): void {
-    const [result, number, widened, stale, ...lost] = answer;
+    const [result, number, widened, stale, firstRecord, ...lost] = answer;
     if (textOf(result) !== Answer.ok) return this.#events.onFailure(textOf(result));
     batch.answers++;
+    batch.firstRecord = numberOf(firstRecord);
     this.counts.batches++;
     if (numberOf(widened) === 1) this.counts.widened++;
     if (batch.tells && numberOf(stale) === 0) this.#events.onTold(numberOf(number));

@@ -31,7 +31,7 @@ import { NodeFinder } from "./node-finder.js";
 import type { ResolvedStreamsOptions } from "./options.js";
 import { asDown, lostMembership } from "./outages.js";
 import { Reader, type Stream } from "./reader.js";
-import { bytesOf, type JoinReply, listOf, numberOf, readJoin, textOf } from "./replies.js";
+import { bytesOf, type JoinReply, listOf, numberOf, readJoin, type StreamEntry, textOf } from "./replies.js";
 import { Answer, BATCH, GONE, JOIN, RENEW, type Script, TAKE } from "./scripts.js";
 import { Sender } from "./sender.js";
 import { Witness } from "./witness.js";
@@ -82,11 +82,13 @@ export class RedisStreams implements Backplane {
   #epoch = "";
   /** Outlives the data in Redis: hosts that find them lost still have to prove to each other who they are. */
   #secret = "";
+  /** Since when nothing was sent and no lease renewed; undefined while all is well. */
+  #unservedSince: number | undefined;
   #roundTripMs = 0;
   #hasChecked = false;
   /** The reader of this membership or the one before. */
   #lastReader: Reader | undefined;
-  /** Called when this host is settled: see `#settled`. */
+  /** Called when something was read or a membership has ended, for those who look again then. */
   readonly #waiting = new Set<() => void>();
   /** Ends this membership. */
   #failMembership: (error: unknown) => void = () => {};
@@ -111,6 +113,7 @@ export class RedisStreams implements Backplane {
         this.#notice(({ witness }) => witness.look([host]));
       },
       onSeen: (batch) => this.#sender.seen(batch),
+      takeUnseen: (upTo) => this.#sender.takeUnseen(upTo),
     });
     this.#waitAlone();
     this.#run = this.#runUntilClosed();
@@ -164,14 +167,27 @@ export class RedisStreams implements Backplane {
   }
 
   async takeSession(namespace: string, privateId: string, ttlMs: number): Promise<TakenSession> {
-    await this.#settled();
-    const membership = this.#membership;
-    if (!membership) throw this.#lastError;
     const key = this.#keys.session(namespace, privateId);
-    const answer = await this.#callChecked(membership.connection, TAKE, [key, String(ttlMs)]);
-    const [, kind, first, rooms, data] = answer;
+    for (;;) {
+      await this.#settled();
+      const membership = this.#membership;
+      if (!membership) throw this.#lastError;
+      try {
+        return await this.#take(membership, key, ttlMs);
+      } catch (error) {
+        // As with packets, Redis may be back before anybody is alone; whoever has taken a session may take it again.
+        if (this.#membership === membership) this.#onFailure(error);
+        await this.#ended(membership);
+      }
+    }
+  }
+
+  async #take({ connection }: Membership, key: string, ttlMs: number): Promise<TakenSession> {
+    const answer = await this.#callChecked(connection, TAKE, [key, String(ttlMs)]);
+    const [, kind, first, rooms, data, lastRecord] = answer;
     if (textOf(kind) === "held") return { kind: "held", host: textOf(first) };
     if (textOf(kind) !== "taken") return { kind: "none" };
+    await this.#haveTold(numberOf(lastRecord));
     const session = { sid: textOf(first), rooms: bytesOf(rooms), data: data ? bytesOf(data) : undefined };
     return { kind: "taken", session };
   }
@@ -216,6 +232,19 @@ export class RedisStreams implements Backplane {
   /** Waits until this host has read what there was when it joined, or nobody waits for Redis any more. */
   async #settled(): Promise<void> {
     while (!this.#isAlone && this.#membership?.reader.isCaughtUp !== true) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  /** Waits until it is no membership any more. */
+  async #ended(membership: Membership): Promise<void> {
+    while (this.#membership === membership) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** Waits until packets up to this number have been told, or never will be. */
+  async #haveTold(record: number): Promise<void> {
+    const epoch = this.#epoch;
+    while (!this.#isAlone && this.#epoch === epoch && this.#incoming.recordsUpTo < record) {
       await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
   }
@@ -284,9 +313,9 @@ export class RedisStreams implements Backplane {
 
   /** Evicts the host if its connection has ended; otherwise its lease has to. */
   async #examine({ connection, witness }: Membership, host: string): Promise<void> {
-    for (const [ended, id] of await witness.look([host])) {
+    for (const [ended, name] of await witness.look([host])) {
       debug("host %s says that host %s is gone", this.host, ended);
-      await this.#call(connection, GONE, [ended, "cid", id]);
+      await this.#call(connection, GONE, [ended, "cid", name]);
     }
   }
 
@@ -307,22 +336,22 @@ export class RedisStreams implements Backplane {
 
   async #join(connection: Connection): Promise<Membership> {
     if (!this.#hasChecked) {
-      this.#hasChecked = true;
       const warning = await checkMemory(connection, this.#options.timeout);
+      this.#hasChecked = true;
       if (warning) this.#events.onError(warning);
     }
     const fresh = randomUUID();
     const witness = new Witness(connection, this.#keys, this.#options.timeout);
-    const id = await witness.ownId();
+    const name = await witness.ownName();
     const renewedAt = performance.now();
-    const answer = await this.#callJoin(connection, fresh, id);
+    const answer = await this.#callJoin(connection, fresh, name);
     if (textOf(answer[0]) === Answer.protocol) throw this.#refused(textOf(answer[1]));
     const joined = readJoin(answer);
     if (!joined.isSame) this.#generation = fresh;
     return this.#onJoined(connection, witness, joined, renewedAt);
   }
 
-  #callJoin(connection: Connection, fresh: string, id: string): Promise<readonly unknown[]> {
+  #callJoin(connection: Connection, fresh: string, name: string): Promise<readonly unknown[]> {
     // Whoever was alone comes back as another member: the others' frames have not reached it.
     const known = this.#isAlone ? "" : this.#generation;
     return this.#call(connection, JOIN, [
@@ -336,7 +365,7 @@ export class RedisStreams implements Backplane {
       newEpoch(),
       randomBytes(16).toString("hex"),
       this.#secret || randomBytes(32).toString("hex"),
-      id,
+      name,
       ...this.#incoming.lastRead,
     ]);
   }
@@ -350,14 +379,14 @@ export class RedisStreams implements Backplane {
   }
 
   #onJoined(connection: Connection, witness: Witness, joined: JoinReply, renewedAt: number): Membership {
-    const { isSame, epoch, seed, secret, number, change, lastBatch, hosts } = joined;
+    const { isSame, epoch, seed, secret, number, change, sequence, lastBatch, hosts } = joined;
     const wasAlone = this.#isAlone;
     clearTimeout(this.#alone);
     this.#alone = undefined;
     const isNewOrder = epoch !== this.#epoch || wasAlone;
     const old = this.#lastReader;
     // Whoever was one of the hosts all the time has missed nothing of an order that began meanwhile.
-    if (isNewOrder) this.#incoming.beginOrder(number, wasAlone || this.#epoch === "");
+    if (isNewOrder) this.#incoming.beginOrder(number, sequence, wasAlone || this.#epoch === "");
     else this.#incoming.goOn(number);
     if (isNewOrder && !wasAlone) this.#sender.sendAgain();
     if (!isSame) {
@@ -372,7 +401,7 @@ export class RedisStreams implements Backplane {
       changes: isSame ? (old?.cursor("changes") ?? number) : number,
     };
     const reader: Reader = new Reader(this.#keys, this.host, cursors, {
-      beforeEntries: () => this.#confirm(membership),
+      beforeEntries: (record) => this.#confirm(membership, record),
       onEntry: (stream, entry) => this.#incoming.onEntry(stream, entry),
       afterEntries: () => this.#afterEntries(membership),
       onCaughtUp: () => this.#wake(),
@@ -396,14 +425,20 @@ export class RedisStreams implements Backplane {
 
   #afterEntries(membership: Membership): void {
     this.#events.onPause();
+    if (this.#waiting.size > 0) this.#wake();
     // Redis must not take for unread what has been read.
     const isMuch = membership.reader.inboxBytes > this.#options.inboxBytes / 4;
     if (isMuch) this.#renew(membership).catch((error: unknown) => this.#onFailure(error));
   }
 
-  /** Waits with what was read until it is certain that the others do not take this host for gone. */
-  #confirm(membership: Membership): Promise<void> | undefined {
-    if (performance.now() - membership.renewedAt < this.#options.lease) return undefined;
+  /**
+   * Waits with what was read until it is certain that the others do not take this host for gone; and if packets are
+   * missing before this one, that Redis has said which places those of this host have.
+   */
+  #confirm(membership: Membership, record: StreamEntry | undefined): Promise<void> | undefined {
+    const isYoung = performance.now() - membership.renewedAt < this.#options.lease;
+    if (isYoung && !(record && this.#incoming.lacksBefore(record))) return undefined;
+    // What was called before has been answered by then.
     return this.#renew(membership);
   }
 
@@ -418,21 +453,28 @@ export class RedisStreams implements Backplane {
   async #renew(membership: Membership): Promise<void> {
     const { reader, connection } = membership;
     const startedAt = performance.now();
-    const [, entries, bytes] = await this.#callChecked(connection, RENEW, [
+    const [, entries, bytes, lostUpTo] = await this.#callChecked(connection, RENEW, [
       String(this.#options.lease),
       String(reader.cursor("inbox")),
       String(reader.takeInboxBytes()),
       String(this.#options.journalTime + KEEP_MS),
+      String(reader.cursor("journal")),
+      String(this.#incoming.recordsUpTo),
     ]);
     membership.renewedAt = startedAt;
+    this.#unservedSince = undefined;
     this.#incoming.inboxLag.onLook(numberOf(entries), numberOf(bytes), startedAt);
+    if (numberOf(lostUpTo) <= this.#incoming.recordsUpTo) return;
+    this.#incoming.lose(numberOf(lostUpTo));
+    this.#events.onPause();
+    this.#wake();
   }
 
-  #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
+  async #callBatch(number: number, version: number, args: RedisArgument[]): Promise<readonly unknown[]> {
     const membership = this.#membership;
-    if (!membership) return Promise.reject(this.#lastError);
+    if (!membership) throw this.#lastError;
     const { inboxBytes, journalBytes, journalTime } = this.#options;
-    return this.#call(membership.connection, BATCH, [
+    const answer = await this.#call(membership.connection, BATCH, [
       ...this.#identity(),
       String(number),
       String(version),
@@ -441,6 +483,8 @@ export class RedisStreams implements Backplane {
       String(journalTime),
       ...args,
     ]);
+    if (textOf(answer[0]) === Answer.ok) this.#unservedSince = undefined;
+    return answer;
   }
 
   #identity(): string[] {
@@ -478,10 +522,15 @@ export class RedisStreams implements Backplane {
     if (this.#isClosed) return;
     this.#lastError = asDown(error);
     debug("host %s is away: %s", this.host, this.#lastError.message);
+    const now = performance.now();
+    this.#unservedSince ??= now;
     if (this.#state.kind === "joined") {
       this.#state = { kind: "away", isTold: false };
-      // As long as an answer was waited for, nobody need wait again.
-      this.#waitAlone(this.#lastError.cause === SILENCE ? 0 : this.#options.timeout);
+      this.#wake();
+      // As long as an answer was waited for, nobody need wait again; nor is it any use to join again and again when
+      // Redis lets this host join, and refuses all else.
+      const patienceMs = this.#options.timeout - (now - this.#unservedSince);
+      this.#waitAlone(this.#lastError.cause === SILENCE ? 0 : Math.max(0, patienceMs));
     }
     // More time will not help.
     if (this.#lastError.code === "HOLDFAST_ERR_VERSION_MISMATCH") this.#onAlone();

@@ -2,13 +2,18 @@
  * Sees in Redis that the process of another host has ended: the connection that it had there has ended as well.
  * Owns: which connections of others were seen. Runs in: where the hub is, one for each membership.
  *
- * Redis numbers connections. Only one that was seen by this host's own connection can be missed by it: behind a proxy, or
+ * Redis numbers connections, and another server gives the same numbers to others: so the other end's address is a part
+ * of a connection's name. Only one that was seen by this host's own connection can be missed by it: behind a proxy, or
  * after a failover, Redis does not know those of others. Users of Redis may be denied the commands; then nothing is seen,
  * and a host that is silent has its lease.
  */
-import type { Connection } from "./connection.js";
+import { type Connection, isDenied } from "./connection.js";
 import type { Keys } from "./keys.js";
 import { listOf, textOf } from "./replies.js";
+
+/** The number of a connection, and the address of its other end. */
+const NAME = /^\d+@/;
+const LISTED = /^id=(\d+) addr=(\S+)/gm;
 
 export class Witness {
   readonly #connection: Connection;
@@ -16,7 +21,7 @@ export class Witness {
   readonly #deadlineMs: number;
   /** By the hosts' names. */
   readonly #seen = new Map<string, string>();
-  // asking → denied
+  // asking → denied: Redis has said that this user may not
   #state: "asking" | "denied" = "asking";
 
   constructor(connection: Connection, keys: Keys, deadlineMs: number) {
@@ -25,10 +30,12 @@ export class Witness {
     this.#deadlineMs = deadlineMs;
   }
 
-  /** The number of this host's own connection; empty if this user may not know. */
-  async ownId(): Promise<string> {
+  /** The name of this host's own connection; empty if this user may not know. */
+  async ownName(): Promise<string> {
     const id = await this.#ask(["CLIENT", "ID"]);
-    return typeof id === "number" ? String(id) : "";
+    if (typeof id !== "number") return "";
+    const [name = ""] = (await this.#living([String(id)])) ?? [];
+    return name;
   }
 
   /** Has the connections of all hosts seen as long as they are there. */
@@ -45,30 +52,39 @@ export class Witness {
   async look(hosts: readonly string[]): Promise<Map<string, string>> {
     const ended = new Map<string, string>();
     if (this.#state === "denied" || hosts.length === 0) return ended;
-    const ids = await this.#idsOf(hosts);
-    if (ids.size === 0) return ended;
-    const list = await this.#ask(["CLIENT", "LIST", "ID", ...ids.values()]);
-    if (typeof list !== "string" && !Buffer.isBuffer(list)) return ended;
-    const living = new Set([...textOf(list).matchAll(/^id=(\d+)/gm)].map(([, id]) => id));
-    for (const [host, id] of ids) {
-      if (living.has(id)) this.#seen.set(host, id);
-      else if (this.#seen.get(host) === id) ended.set(host, id);
+    const names = await this.#namesOf(hosts);
+    if (names.size === 0) return ended;
+    const living = await this.#living([...names.values()].map((name) => String(Number.parseInt(name, 10))));
+    if (!living) return ended;
+    for (const [host, name] of names) {
+      if (living.has(name)) this.#seen.set(host, name);
+      else if (this.#seen.get(host) === name) ended.set(host, name);
     }
     return ended;
   }
 
-  async #idsOf(hosts: readonly string[]): Promise<Map<string, string>> {
+  async #namesOf(hosts: readonly string[]): Promise<Map<string, string>> {
     const replies = await Promise.all(hosts.map((host) => this.#ask(["HGET", this.#keys.host(host), "cid"])));
-    const ids = hosts.map((host, i): [string, string] => [host, textOf(replies[i])]);
-    return new Map(ids.filter(([, id]) => /^\d+$/.test(id)));
+    const names = hosts.map((host, i): [string, string] => [host, textOf(replies[i])]);
+    return new Map(names.filter(([, name]) => NAME.test(name)));
   }
 
-  /** `undefined` if this user may not, or Redis answers with another error. */
+  /** Names of the connections with these numbers, as far as they are there; undefined if this user may not know. */
+  async #living(ids: readonly string[]): Promise<Set<string> | undefined> {
+    const list = await this.#ask(["CLIENT", "LIST", "ID", ...ids]);
+    if (typeof list !== "string" && !Buffer.isBuffer(list)) return undefined;
+    return new Set([...textOf(list).matchAll(LISTED)].map(([, id, address]) => `${id}@${address}`));
+  }
+
+  /**
+   * `undefined` if this user may not.
+   * @throws {Error} what Redis answers when it cannot tell at the moment, or {@link Connection.command}
+   */
   async #ask(command: string[]): Promise<unknown> {
     try {
       return await this.#connection.command(command, this.#deadlineMs);
     } catch (error) {
-      if (!this.#connection.isOpen) throw error;
+      if (!isDenied(error)) throw error;
       this.#state = "denied";
       return undefined;
     }
