@@ -1,6 +1,6 @@
 /**
  * Every figure that Prometheus gets: its name, what it counts, and where it is read.
- * Owns: the list; pure. Runs in: primary.
+ * Owns: the list; pure. Runs in: primary, and workers without one of the application.
  *
  * Names have base units, as Prometheus asks. Labels are bounded: slots of workers, words of a fixed list; never rooms,
  * ids, addresses. `docs/metrics.md` has this list, which a test compares.

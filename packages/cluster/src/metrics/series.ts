@@ -1,6 +1,6 @@
 /**
  * A metric as lines: histograms are three kinds of them.
- * Owns: nothing; pure. Runs in: primary.
+ * Owns: nothing; pure. Runs in: primary, and workers without one of the application.
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 import type { HistogramSample, Metric, Readings } from "./list.js";
