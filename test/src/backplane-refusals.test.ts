@@ -1,4 +1,6 @@
 /** A Redis that answers, and does not do what it is asked for: with a real one for each answer. */
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import type { RedisStreamsOptions } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { createClient } from "redis";
@@ -193,13 +195,43 @@ describe.skipIf(!hasRedis)("Redis answers", () => {
     const user = "holdfast on >secret ~hf:{test}:* resetchannels +@all -rpush";
     redis = await startRedis("--user", ...user.split(" "));
     const url = redis.url.replace("redis://", "redis://holdfast:secret@");
-    const [a, b] = await startHosts({ ...IMPATIENT, url });
-    const before = a.heard.length;
-    a.record("refused");
-    await a.hearsAfter(before, /^alone/);
-    expect(a.reasons.at(-1)).toContain("can't run this command");
-    await a.hearsAfter(before, /^joined/);
+    const [a, b] = await startHosts({ ...PATIENT, url });
+    a.record("packet");
+    await a.complains("HOLDFAST_ERR_BACKPLANE_DOWN");
+    expect(a.complaints.join()).toContain("can't run this command");
+    await Promise.all([a, b].map((host) => host.hears(/^\d+ (past )?a \/ packet$/)));
+    await a.inEffect();
     a.send([b], "frame");
     await b.hears("a / frame");
+    expect(words([b], / packet$/)).toHaveLength(1);
+  });
+
+  test("at last, when a host has just been told that it is alone: it is one of them again", async () => {
+    redis = await startRedis();
+    const client = await connect();
+    let refused = 0;
+    const refuser = createServer((socket) => {
+      refused++;
+      socket.on("error", () => {}).destroy();
+    }).listen(0, "127.0.0.1");
+    ends.push(() => refuser.close());
+    await once(refuser, "listening");
+    const gate = await RoundRobin.open(redis.port);
+    ends.push(() => gate.close());
+    const a = await startHost("a", PATIENT);
+    const b = await startHost("b", { lease: 60_000, timeout: 3_000, url: gate.url.replace("http", "redis") });
+    await a.hears("host b");
+    const before = b.heard.length;
+    gate.ports = [(refuser.address() as AddressInfo).port];
+    gate.cut();
+    // Some tries, so that its patience ends before that of the call that waits then.
+    await expect.poll(() => refused, { timeout: 30_000 }).toBeGreaterThan(6);
+    await client.sendCommand(["CLIENT", "PAUSE", "60000", "WRITE"]);
+    gate.ports = [redis.port];
+    await b.hearsAfter(before, /^alone/);
+    await client.sendCommand(["CLIENT", "UNPAUSE"]);
+    await b.hearsAfter(before, /^joined a/);
+    b.send([a], "again");
+    await a.hears("b / again");
   });
 });

@@ -106,6 +106,28 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     ]);
   });
 
+  test("a primary stands still while Redis answers it: it does not take Redis for silent", async () => {
+    const client = await clients.connect(one.a.url);
+    const told = await listen(one, "backplane");
+    redis.stop();
+    await one.a.run((ctx) => void ctx.io.emit("n", 1));
+    // The hub has it, and has sent it.
+    await untilServers([one.a], 4);
+    await one.primary.run(() => {});
+    await one.primary.stop();
+    try {
+      redis.resume();
+      await untilServers(two.workers, 2);
+      await two.a.run((ctx) => void ctx.io.emit("n", 2));
+    } finally {
+      await one.primary.resume();
+    }
+    await untilServers(allWorkers(), 4);
+    await client.has("n", 2);
+    expect(client.of("n")).toEqual([[1], [2]]);
+    expect(await told()).not.toContainEqual(expect.objectContaining({ state: "alone" }));
+  });
+
   test("a primary stands still for longer than its lease: its clients recover elsewhere, and it comes back", async () => {
     const client = await clients.connect(one.a.url);
     const { id } = client;

@@ -15,6 +15,7 @@ type Backplane = ReturnType<Factory["open"]>;
 export class BackplaneHost {
   readonly heard: string[] = [];
   readonly errors: string[] = [];
+  readonly complaints: string[] = [];
   /** Why it went alone, each time. */
   readonly reasons: string[] = [];
   epoch = "";
@@ -66,6 +67,7 @@ export class BackplaneHost {
       onSessionLost: (namespace, privateId) => this.#hear(`lost ${namespace} ${privateId}`),
       onError: (error) => {
         this.errors.push(error.code);
+        this.complaints.push(error.message);
         this.#changes.tell();
       },
     });

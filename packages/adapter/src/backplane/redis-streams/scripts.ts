@@ -180,6 +180,8 @@ local firstRecord = '0'
 local inboxes, order = {}, {}
 local lostSessions = {}
 
+local function setDone(first) call('SET', prefix .. 'b:' .. host, batch .. ':' .. first, 'PX', 86400000) end
+
 local function put(to, frames)
   local parts = inboxes[to]
   if not parts then
@@ -223,6 +225,8 @@ while at <= #ARGV do
     local body = table_ .. frames
     firstRecord = string.format('%.0f', last - count + 1)
     call('XADD', prefix .. 'j', n .. '-0', 'm', mark, 'h', host, 'b', batch, 's', firstRecord, 'f', body)
+    -- Whatever is refused after this: what has its place is not placed again.
+    setDone(firstRecord)
     local bytes = call('HINCRBY', state, 'jb', #body)
     local cut = call('HMGET', state, 'jt', 'jB', 'je')
     if now - tonumber(cut[1] or 0) >= 1000 or bytes - tonumber(cut[2] or 0) > maxJournal / 32 then
@@ -275,7 +279,7 @@ while at <= #ARGV do
   end
 end
 
-call('SET', prefix .. 'b:' .. host, batch .. ':' .. firstRecord, 'PX', 86400000)
+if firstRecord == '0' then setDone(firstRecord) end
 for _, to in ipairs(order) do
   local known = prefix .. 'h:' .. to
   if call('HEXISTS', known, 'g') == 1 then

@@ -344,17 +344,17 @@ export class RedisStreams implements Backplane {
     const witness = new Witness(connection, this.#keys, this.#options.timeout);
     const name = await witness.ownName();
     const renewedAt = performance.now();
-    const answer = await this.#callJoin(connection, fresh, name);
-    if (textOf(answer[0]) === Answer.protocol) throw this.#refused(textOf(answer[1]));
-    const joined = readJoin(answer);
+    let joined = await this.#askToJoin(connection, fresh, name);
+    // While it asked, the hub was told that it is alone, and has forgotten the others.
+    if (joined.isSame && this.#isAlone) joined = await this.#askToJoin(connection, fresh, name);
     if (!joined.isSame) this.#generation = fresh;
     return this.#onJoined(connection, witness, joined, renewedAt);
   }
 
-  #callJoin(connection: Connection, fresh: string, name: string): Promise<readonly unknown[]> {
+  async #askToJoin(connection: Connection, fresh: string, name: string): Promise<JoinReply> {
     // Whoever was alone comes back as another member: the others' frames have not reached it.
     const known = this.#isAlone ? "" : this.#generation;
-    return this.#call(connection, JOIN, [
+    const answer = await this.#call(connection, JOIN, [
       this.host,
       known,
       fresh,
@@ -368,6 +368,8 @@ export class RedisStreams implements Backplane {
       name,
       ...this.#incoming.lastRead,
     ]);
+    if (textOf(answer[0]) === Answer.protocol) throw this.#refused(textOf(answer[1]));
+    return readJoin(answer);
   }
 
   #refused(theirs: string): HoldfastError {
@@ -527,6 +529,8 @@ export class RedisStreams implements Backplane {
     if (this.#state.kind === "joined") {
       this.#state = { kind: "away", isTold: false };
       this.#wake();
+      // Of lost connections the hub hears if they do not come back; of what Redis refuses, the user can say why.
+      if (!(error instanceof HoldfastError)) this.#events.onError(this.#lastError);
       // As long as an answer was waited for, nobody need wait again; nor is it any use to join again and again when
       // Redis lets this host join, and refuses all else.
       const patienceMs = this.#options.timeout - (now - this.#unservedSince);
