@@ -219,6 +219,8 @@ async function tellOfMoves({ primary }: TestCluster): Promise<void> {
 
 test("what cannot move is counted by its reason, and closed when its time is over", async () => {
   const cluster = await start({
+    // One of them is silent for longer than a worker takes to start.
+    io: { connectionStateRecovery: {} },
     setUpWorker: (ctx) => {
       ctx.io.on("connection", (socket) => {
         if (socket.handshake.query.data === "bad") socket.data.symbol = Symbol("no encoded form");
