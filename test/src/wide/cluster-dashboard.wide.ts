@@ -4,9 +4,9 @@ import { createRequire } from "node:module";
 import type { HostStatus, TimelineEvent } from "@holdfast/cluster/live-status";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { findChromium, launchChromium } from "./harness/browser.js";
-import { SimulatedCluster, TOKEN } from "./harness/simulated-cluster.js";
-import type { Simulation } from "./harness/simulated-status.js";
+import { findChromium, launchChromium } from "../harness/browser.js";
+import { SimulatedCluster, TOKEN } from "../harness/simulated-cluster.js";
+import type { Simulation } from "../harness/simulated-status.js";
 
 const chromium = findChromium();
 const DESKTOP = { viewport: { width: 1360, height: 900 } };

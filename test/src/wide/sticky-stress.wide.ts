@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { httpRequest, RawSocket } from "@holdfast/harness";
 import type { ConnectionInfo, PrimaryStats, WorkerInfo } from "@holdfast/sticky";
 import { describe, expect, test } from "vitest";
-import { closedAfterEach, startsClusters } from "./harness/after-each.js";
-import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { closedAfterEach, startsClusters } from "../harness/after-each.js";
+import type { RemoteWorker, TestCluster } from "../harness/cluster.js";
 
 /** Each worker answers plain requests with its id. */
 const start = startsClusters({

@@ -19,9 +19,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { skipsWithout, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
-import { closedAfterEach, startsClusters } from "./harness/after-each.js";
-import type { TestCluster } from "./harness/cluster.js";
-import type { ClusterConfig } from "./harness/context.js";
+import { closedAfterEach, startsClusters } from "../harness/after-each.js";
+import type { TestCluster } from "../harness/cluster.js";
+import type { ClusterConfig } from "../harness/context.js";
 
 const opened = closedAfterEach({
   agents: [] as Agent[],
@@ -308,7 +308,7 @@ asRoot("a primary that gives up its rights before it forks", async () => {
   expect(await warnings(cluster)).toEqual([]);
 });
 
-const PROGRAM = fileURLToPath(new URL("../dist/fixtures/plain-cluster.js", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../dist/fixtures/plain-cluster.js", import.meta.url));
 
 /** Starts the program in a process group of its own. */
 async function startProgram(home: string): Promise<ChildProcess & { pid: number }> {

@@ -3,11 +3,11 @@
  * with Socket.IO alone, and arrives once, also when the client comes back.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { closedAfterEach, startsClusters } from "./harness/after-each.js";
-import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
-import type { WorkerContext } from "./harness/context.js";
-import { openRaw } from "./harness/raw-client.js";
-import { Manager, RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
+import { closedAfterEach, startsClusters } from "../harness/after-each.js";
+import { type RemoteWorker, TestCluster } from "../harness/cluster.js";
+import type { WorkerContext } from "../harness/context.js";
+import { openRaw } from "../harness/raw-client.js";
+import { Manager, RecoveringClient, RecoveringClients } from "../harness/recovering-client.js";
 
 type Way = (ctx: WorkerContext, id: string) => unknown;
 

@@ -2,10 +2,10 @@
 import { within } from "@holdfast/harness";
 import { io, type Socket } from "socket.io-client";
 import { expect, test } from "vitest";
-import { closedAfterEach, startsClusters } from "./harness/after-each.js";
-import { Clients, whenConnected } from "./harness/clients.js";
-import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
-import { RawWebSocket } from "./harness/raw-websocket.js";
+import { closedAfterEach, startsClusters } from "../harness/after-each.js";
+import { Clients, whenConnected } from "../harness/clients.js";
+import type { RemoteWorker, TestCluster } from "../harness/cluster.js";
+import { RawWebSocket } from "../harness/raw-websocket.js";
 
 const start = startsClusters(
   { workers: 1, moves: true, io: { connectionStateRecovery: {}, pingInterval: 1_000, pingTimeout: 2_000 } },

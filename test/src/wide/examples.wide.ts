@@ -6,8 +6,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { findRedisServer, freePort, within } from "@holdfast/harness";
 import { io } from "socket.io-client";
 import { afterEach, describe, expect, it } from "vitest";
-import { connectAcross, everyoneTalks } from "./harness/conversation.js";
-import { Example, type ExampleClient } from "./harness/example.js";
+import { connectAcross, everyoneTalks } from "../harness/conversation.js";
+import { Example, type ExampleClient } from "../harness/example.js";
 
 let example: Example;
 
