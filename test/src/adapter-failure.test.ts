@@ -508,7 +508,7 @@ describe("misuse", () => {
           process.send?.({ "holdfast:adapter": "hello", protocol: 999, version: "9.9.9" });
         }),
     );
-    expect(refusal).toEqual({ "holdfast:adapter": "refusal", protocol: 2, version: expect.any(String) });
+    expect(refusal).toEqual({ "holdfast:adapter": "refusal", protocol: 3, version: expect.any(String) });
     const warning = await a.run(
       (ctx) =>
         new Promise((resolve) => {
