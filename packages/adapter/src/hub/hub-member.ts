@@ -160,7 +160,7 @@ export class HubMember implements MemberInfo {
 
   /** Whether it has sessions of the namespace that it may not have heard of. */
   hasUnheard(namespaceId: number): boolean {
-    return this.#unheard.size > 0 && this.#unheard.has(namespaceId);
+    return this.#unheard.has(namespaceId);
   }
 
   /** Its server has closed the namespace. */

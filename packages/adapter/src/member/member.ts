@@ -113,7 +113,7 @@ export class Member implements PortHost {
    * @throws {HoldfastError} the code of a request, as it is rejected with
    */
   hubStats(timeoutMs: number): Promise<HubStats> {
-    const [port] = [...this.#ports.values()].filter(({ isRefused }) => !isRefused);
+    const port = [...this.#ports.values()].find(({ isRefused }) => !isRefused);
     if (port) return port.requests.hubStats(timeoutMs);
     return Promise.reject(
       new HoldfastError(

@@ -72,7 +72,7 @@ export class NamespacePort {
 
   /** Whether the namespace has nobody but this worker's own clients, and nothing is about to change that. */
   get isAlone(): boolean {
-    return this.#refusal !== undefined || this.#member.state === "alone";
+    return this.isRefused || this.#member.state === "alone";
   }
 
   /** Whether the hub cannot be told of the namespace, whatever becomes of the hub. */
