@@ -5,7 +5,8 @@ import { SkipsReporter } from "./harness/dist/skips-reporter.js";
 const report = process.env.HOLDFAST_TEST_REPORT;
 // Minutes of load, for who asks for it: not part of the suite, so not skipped in it either.
 const long = process.env.HOLDFAST_LONG === "1" ? ["test/src/**/*.long.ts"] : [];
-// What needs other tools and versions from the registry, and the whole numbers of what the suite runs in short.
+// What needs other tools and versions from the registry, what takes longest, and the whole numbers of what the suite
+// runs in short.
 const wide = process.env.HOLDFAST_WIDE === "1";
 const timeout = wide ? 600_000 : 60_000;
 const WIDE = [
