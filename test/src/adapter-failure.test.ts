@@ -1,6 +1,7 @@
 /** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
 import { within } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
+import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
@@ -508,7 +509,11 @@ describe("misuse", () => {
           process.send?.({ "holdfast:adapter": "hello", protocol: 999, version: "9.9.9" });
         }),
     );
-    expect(refusal).toEqual({ "holdfast:adapter": "refusal", protocol: 3, version: expect.any(String) });
+    expect(refusal).toEqual({
+      "holdfast:adapter": "refusal",
+      protocol: PROTOCOL_VERSION,
+      version: expect.any(String),
+    });
     const warning = await a.run(
       (ctx) =>
         new Promise((resolve) => {

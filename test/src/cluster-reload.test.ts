@@ -63,9 +63,6 @@ function fallSilent({ primary }: Supervised): Promise<number> {
   });
 }
 
-const scale = ({ primary }: Supervised, workers: number) =>
-  primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
-
 test("with clients of every kind and traffic both ways nobody misses or hears twice anything, or is disconnected", async () => {
   const cluster = await start({ options: { drainTimeout: 6_000 }, how: { version: 1 } });
   const all = await connectAll(cluster, 12);
@@ -103,12 +100,12 @@ test("scale() and rebalance() move sessions, and disconnect nobody", async () =>
   const cluster = await start();
   const all = await connectAll(cluster, 12, [["websocket"]]);
   await speak(cluster);
-  expect(await scale(cluster, 1)).toEqual({ before: 2, after: 1, moved: 6, closed: 0, killed: 0 });
-  expect(await scale(cluster, 3)).toEqual({ before: 1, after: 3, moved: 8, closed: 0, killed: 0 });
+  expect(await cluster.scale(1)).toEqual({ before: 2, after: 1, moved: 6, closed: 0, killed: 0 });
+  expect(await cluster.scale(3)).toEqual({ before: 1, after: 3, moved: 8, closed: 0, killed: 0 });
   const balance = await cluster.primary.run(async (ctx) => (await ctx.cluster()).rebalance());
   expect(balance).toEqual({ moved: 0, connections: [4, 4, 4], reason: expect.stringContaining("share") });
   // Those of one worker go to all others.
-  expect(await scale(cluster, 2)).toMatchObject({ moved: 4, closed: 0 });
+  expect(await cluster.scale(2)).toMatchObject({ moved: 4, closed: 0 });
   const { slots } = await cluster.status();
   expect(slots.map(({ connections }) => connections)).toEqual([6, 6]);
 

@@ -208,15 +208,13 @@ describe("SIGKILL of the primary", () => {
 describe("orders", () => {
   test("scale() starts workers and ends the last ones, which finish", async () => {
     const cluster = await start();
-    const scale = (workers: number) =>
-      cluster.primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
-    expect(await scale(3)).toMatchObject({ before: 2, after: 3 });
+    expect(await cluster.scale(3)).toMatchObject({ before: 2, after: 3 });
     expect((await cluster.status()).slots.map(({ state }) => state)).toEqual(["ready", "ready", "ready"]);
     const told = cluster.primary.next<WorkerExit>("worker:exit");
-    expect(await scale(1)).toMatchObject({ before: 3, after: 1, killed: 0 });
+    expect(await cluster.scale(1)).toMatchObject({ before: 3, after: 1, killed: 0 });
     expect(await told).toMatchObject({ reason: "retired", code: 0 });
     expect((await cluster.status()).slots.map(({ slot }) => slot)).toEqual([0]);
-    await expect(scale(0)).rejects.toMatchObject({ code: "HOLDFAST_ERR_INVALID_OPTION" });
+    await expect(cluster.scale(0)).rejects.toMatchObject({ code: "HOLDFAST_ERR_INVALID_OPTION" });
   });
 
   test("rebalance() says what it did", async () => {

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Program, type ProgramOptions, runProgram, skipsWithout } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
 import { encodeSocketMessage, MessageReader } from "../../packages/adapter/dist/wire/socket-handshake.js";
 import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -292,7 +293,7 @@ describe("whoever connects", () => {
       );
       expect(answer).toEqual({
         "holdfast:adapter": "refusal",
-        protocol: expect.any(Number),
+        protocol: PROTOCOL_VERSION,
         version: expect.stringMatching(VERSION),
       });
     }
@@ -307,7 +308,7 @@ describe("whoever connects", () => {
       framed(null),
       framed([]),
       framed({ "holdfast:adapter": "join" }),
-      framed({ "holdfast:adapter": "join", protocol: 2, version: "1", token: "x" }),
+      framed({ "holdfast:adapter": "join", protocol: PROTOCOL_VERSION, version: "1", token: "x" }),
     ];
     for (const bytes of bad) expect(await answerTo(bytes)).toBe("nothing");
     const { a, b } = await start({ adapterOptions: { hub: { path } } });

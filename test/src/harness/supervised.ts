@@ -91,8 +91,7 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   /** Waits until the cluster runs, and all of its workers have reported. */
   async untilStarted(): Promise<void> {
     this.port = await this.primary.run((ctx) => ctx.port());
-    const { slots } = await this.status();
-    await this.until(`${slots.length} workers`, () => this.workers.length === slots.length);
+    await this.#untilSeen();
   }
 
   override until<T>(what: string, find: () => T | false | null | undefined, ms = DEADLINE_MS): Promise<T> {
@@ -117,7 +116,23 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   }
 
   async reload() {
-    return this.primary.run(async (ctx) => (await ctx.cluster()).reload());
+    const result = await this.primary.run(async (ctx) => (await ctx.cluster()).reload());
+    await this.#untilSeen();
+    return result;
+  }
+
+  async scale(workers: number) {
+    const result = await this.primary.run(async (ctx, count) => (await ctx.cluster()).scale(count), workers);
+    await this.#untilSeen();
+    return result;
+  }
+
+  /** The primary's word that a worker has come or gone may be here before the worker's own connection says so. */
+  async #untilSeen(): Promise<void> {
+    const { slots } = await this.status();
+    const pids = slots.map(({ pid }) => pid);
+    const isSeen = () => this.workers.length === pids.length && this.pids.every((pid) => pids.includes(pid));
+    await this.until(`workers ${pids.join()}`, isSeen);
   }
 
   override async close(): Promise<void> {
