@@ -4,6 +4,9 @@ import { expectSound } from "./harness/expect-sound.js";
 import { LINKS } from "./harness/links.js";
 import { runWorkload } from "./workloads/recovery-workload.js";
 
+/** How often workers are cut off: more in CI, beside the suite. */
+const CUTS = process.env.HOLDFAST_WIDE === "1" ? 5 : 2;
+
 test.each(LINKS)(
   "over %s, no message is lost, doubled or reordered while connections drop and workers are killed",
   async (link) => {
@@ -28,7 +31,7 @@ test.each(LINKS)(
   async (link) => {
     const result = await runWorkload({
       link,
-      seconds: 12,
+      seconds: 2 * (CUTS + 1),
       workers: 4,
       clients: 40,
       rooms: 10,
@@ -38,7 +41,7 @@ test.each(LINKS)(
       cutsOff: true,
     });
     expectSound(result);
-    expect([result.kills, result.cuts]).toEqual([5, 5]);
+    expect([result.kills, result.cuts]).toEqual([CUTS, CUTS]);
   },
   300_000,
 );

@@ -2,10 +2,10 @@
 import type { LiveStatus } from "@holdfast/cluster/live-status";
 import { httpRequest } from "@holdfast/harness";
 import { expect, test } from "vitest";
-import { closedAfterEach } from "./harness/after-each.js";
-import { findChromium, launchChromium } from "./harness/browser.js";
-import { Clients } from "./harness/clients.js";
-import { Supervised } from "./harness/supervised.js";
+import { closedAfterEach } from "../harness/after-each.js";
+import { findChromium, launchChromium } from "../harness/browser.js";
+import { Clients } from "../harness/clients.js";
+import { Supervised } from "../harness/supervised.js";
 
 const chromium = findChromium();
 const clients = closedAfterEach(new Clients());

@@ -3,8 +3,8 @@ import type { History, LiveStatus } from "@holdfast/cluster/live-status";
 import { findRedisServer, httpRequest, RedisServer } from "@holdfast/harness";
 import { Redis } from "ioredis";
 import { expect, test } from "vitest";
-import { findChromium, launchChromium } from "./harness/browser.js";
-import { Supervised } from "./harness/supervised.js";
+import { findChromium, launchChromium } from "../harness/browser.js";
+import { Supervised } from "../harness/supervised.js";
 
 const chromium = findChromium();
 const hasRedis = findRedisServer() !== undefined;

@@ -18,8 +18,8 @@ import {
 } from "@holdfast/harness";
 import { io as connectClient, type Socket } from "socket.io-client";
 import { afterEach, describe, expect, test } from "vitest";
-import { startsClusters } from "./harness/after-each.js";
-import { type TestCluster, untilServers } from "./harness/cluster.js";
+import { startsClusters } from "../harness/after-each.js";
+import { type TestCluster, untilServers } from "../harness/cluster.js";
 
 const CLIENTS = 100;
 const NGINX = findProgram({
@@ -50,7 +50,7 @@ const start = startsClusters({
 function configure(file: string, directory: string, port: number, hosts: readonly TestCluster[]): string {
   const servers = (line: (port: number, i: number) => string) =>
     hosts.map((host, i) => line(host.port, i)).join("\n");
-  const path = fileURLToPath(new URL(`../../docs/proxies/${file}`, import.meta.url));
+  const path = fileURLToPath(new URL(`../../../docs/proxies/${file}`, import.meta.url));
   const text = readFileSync(path, "utf8")
     .replace(
       "server 127.0.0.1:3000;",

@@ -2,8 +2,8 @@
 import { hostname } from "node:os";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { expect, test } from "vitest";
-import { findChromium, launchChromium } from "./harness/browser.js";
-import { Supervised } from "./harness/supervised.js";
+import { findChromium, launchChromium } from "../harness/browser.js";
+import { Supervised } from "../harness/supervised.js";
 
 const chromium = findChromium();
 const hasRedis = findRedisServer() !== undefined;
