@@ -25,7 +25,7 @@ import {
   type WriteOptions,
   writesFrames,
 } from "./private-fields.js";
-import { hold, isWritable } from "./write-batch.js";
+import { hold, isWritable, writeFrames } from "./write-batch.js";
 
 /** What {@link PreparedPacket.write} puts before each part: flags and length. */
 const PART_HEAD_BYTES = 5;
@@ -178,12 +178,13 @@ export class PreparedPacket {
   writeTo(socket: Socket, options: readonly WriteOptions[]): void {
     if (hasOutgoingListeners(socket) && this.packet) notifyOutgoingListeners(socket, this.packet);
     const connection = connectionOf(socket);
+    const plainBinary = takesPlainBinary(connection);
+    const framesAreEnough = plainBinary && writesFrames(connection);
+    if (framesAreEnough && writeFrames(connection, this.#frames)) return;
     if (options[0]?.volatile && !isWritable(connection)) return;
     hold(connection);
-    const plainBinary = takesPlainBinary(connection);
     // What came from another worker has no text yet, and it may be long: it is made only when it is needed.
-    const needsEncoded = this.#encoded !== undefined || !plainBinary || !writesFrames(connection);
-    const parts = needsEncoded ? this.encoded : this.#frames;
+    const parts = framesAreEnough && this.#encoded === undefined ? this.#frames : this.encoded;
     for (let i = 0; i < parts.length; i++) {
       const part = parts[i] as string | Buffer;
       const own = options[i] as WriteOptions;

@@ -64,14 +64,30 @@ test("sockets have outgoing listeners, acknowledgements and a connection with wr
   socket.conn.once("packetCreate", () => {});
   expect(privates.writesFrames(connection)).toBe(false);
   socket.conn.removeAllListeners("packetCreate");
+  const raw = privates.rawSocketOf(connection);
+  await expect.poll(() => privates.restingSocketOf(connection, 0)).toBe(raw);
+  for (const event of ["flush", "drain"] as const) {
+    for (const source of [socket.conn, io.engine] as unknown as NodeJS.EventEmitter[]) {
+      const listener = () => {};
+      source.on(event, listener);
+      expect(privates.restingSocketOf(connection, 0)).toBeUndefined();
+      source.off(event, listener);
+    }
+  }
+  socket.emit("on its way");
+  expect(privates.restingSocketOf(connection, 0)).toBeUndefined();
+  await expect.poll(() => privates.restingSocketOf(connection, 0)).toBe(raw);
   privates.holdConnection(connection);
+  expect(privates.restingSocketOf(connection, 0)).toBeUndefined();
   const held = ws.next((text) => text === '42["held"]');
   socket.emit("held");
   expect(privates.isHeld(connection)).toBe(true);
   expect(privates.rawSocketOf(connection)?.writableLength).toBe(0);
   privates.flushConnection(connection);
   await held;
+  await expect.poll(() => privates.restingSocketOf(connection, 0)).toBe(raw);
   const openGate = privates.gateConnection(connection);
+  expect(privates.restingSocketOf(connection, 0)).toBeUndefined();
   const gated = ws.next((text) => text === '42["gated"]');
   socket.emit("gated");
   expect((socket.conn as unknown as { writeBuffer: unknown[] }).writeBuffer).toHaveLength(1);

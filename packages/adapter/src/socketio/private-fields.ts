@@ -73,6 +73,8 @@ interface ConnectionEvents {
 
 interface ConnectionPrivates {
   readonly readyState: string;
+  readonly writeBuffer: readonly unknown[];
+  readonly server: { listenerCount(event: "flush" | "drain"): number };
   readonly transport: {
     readonly name: string;
     writable: boolean;
@@ -87,7 +89,7 @@ interface ConnectionPrivates {
     };
   };
   flush(): void;
-  listenerCount(event: "packetCreate"): number;
+  listenerCount(event: "packetCreate" | "flush" | "drain"): number;
 }
 
 /** An Engine.IO server; the events come right before and right after a transport's `send()`. */
@@ -182,6 +184,27 @@ export function writesFrames(connection: Connection): boolean {
     typeof transport.socket?._sender?.sendFrame === "function" &&
     listenerCount.call(connection, "packetCreate") === 0
   );
+}
+
+/**
+ * The socket of a connection that {@link writesFrames} and is at rest: what is written to it now comes where it would
+ * come by way of the engine, and nobody is there who would miss the engine's events.
+ * @param ownListeners how many listeners of this package the engine has for each of its events
+ */
+export function restingSocketOf(connection: Connection, ownListeners: number): Duplex | undefined {
+  const fields = connection as unknown as ConnectionPrivates;
+  const isAtRest =
+    fields.readyState === "open" && fields.transport.writable && fields.writeBuffer.length === 0;
+  // A connection with a gate has a `flush()` of its own.
+  if (!isAtRest || Object.hasOwn(fields, "flush")) return undefined;
+  const { server } = fields;
+  const isWatched =
+    fields.listenerCount("flush") > 0 ||
+    fields.listenerCount("drain") > 0 ||
+    server.listenerCount("flush") > ownListeners ||
+    server.listenerCount("drain") > ownListeners;
+  const socket = fields.transport.socket?._socket;
+  return !isWatched && socket?.writable ? socket : undefined;
 }
 
 export function engineOf(nsp: Namespace): EngineServer | undefined {

@@ -1,27 +1,39 @@
 /**
  * Makes what belongs together leave together: one `writev` of a WebSocket, one payload of a poll.
- * Owns: the connections that are held back during one read of the link. Runs in: workers.
+ * Owns: the connections that are held back, and the sockets that gather. Runs in: workers.
  *
- * Engine.IO sends the first packet at once and gathers the rest until the next tick. So while one chunk of
- * frames from the hub is handled, connections are held: their packets gather, in order with whatever the
- * application writes meanwhile, and go when the chunk is done. No timer is involved.
+ * A WebSocket that is at rest is written to past Engine.IO, which costs as much again as the system's call, and its
+ * socket gathers. For all others the engine does: it sends the first packet at once and gathers the rest until the next
+ * tick. While one chunk of frames from the hub is handled, everything gathers, in order with whatever the application
+ * writes meanwhile, and goes when the chunk is done. What this worker's own application broadcasts leaves as the engine
+ * would have it leave: the first packet at once, the rest of the turn together. No timer is involved.
  */
+import type { Duplex } from "node:stream";
 import { throwUncaught } from "../faults.js";
 import type { Connection, EngineServer } from "./private-fields.js";
-import { flushConnection, holdConnection, interceptClose, isHeld, rawSocketOf } from "./private-fields.js";
+import {
+  flushConnection,
+  holdConnection,
+  interceptClose,
+  isHeld,
+  rawSocketOf,
+  restingSocketOf,
+} from "./private-fields.js";
 
-/**
- * Held connections are let go after this many packets: the first should not wait for all of a large chunk.
- */
-const MAX_PACKETS = 512;
+/** So many packets of a chunk go before the others. */
+const FIRST_PACKETS = 512;
+/** Of "flush" and "drain", for each engine. */
+const OWN_LISTENERS = 1;
 
 const held = new Set<Connection>();
+const gathering: Duplex[] = [];
 let holding = false;
 let packets = 0;
 
-/** Runs `work`, holding the connections that {@link hold} names until it is done. */
+/** Runs `work`; what is written to connections meanwhile leaves when it is done. */
 export function batchWrites(work: () => void): void {
   holding = true;
+  packets = 0;
   try {
     work();
   } finally {
@@ -30,23 +42,67 @@ export function batchWrites(work: () => void): void {
   }
 }
 
-/** Call before a packet is written to the connection. */
+/**
+ * Writes the frames of a packet past the engine, if that makes no difference to anybody.
+ * @returns whether it did; otherwise it is for the engine
+ */
+export function writeFrames(connection: Connection, frames: readonly Buffer[]): boolean {
+  const socket = restingSocketOf(connection, OWN_LISTENERS);
+  if (!socket) return false;
+  const gathers = socket.writableCorked > 0;
+  // The engine gathers for clients that read slowly, and knows of it.
+  if (!gathers && socket.writableLength > 0) return false;
+  if (gathers) writeAll(socket, frames);
+  else if (holding) gatherFrom(socket, frames);
+  else gatherAfter(socket, frames);
+  count();
+  return true;
+}
+
+function gatherFrom(socket: Duplex, frames: readonly Buffer[]): void {
+  gathering.push(socket);
+  socket.cork();
+  writeAll(socket, frames);
+}
+
+function gatherAfter(socket: Duplex, frames: readonly Buffer[]): void {
+  if (frames.length > 1) socket.cork();
+  writeAll(socket, frames);
+  if (frames.length > 1) socket.uncork();
+  gathering.push(socket);
+  socket.cork();
+  if (gathering.length === 1) process.nextTick(release);
+}
+
+function writeAll(socket: Duplex, frames: readonly Buffer[]): void {
+  for (let i = 0; i < frames.length; i++) socket.write(frames[i]);
+}
+
+/** Call before a packet is written to the connection by way of the engine. */
 export function hold(connection: Connection): void {
   if (!holding) return;
-  if (++packets > MAX_PACKETS) release();
+  count();
   if (connection.transport.writable) {
     holdConnection(connection);
     held.add(connection);
   }
 }
 
+/** The first should not wait for all of a large chunk; the others may. */
+function count(): void {
+  if (holding && ++packets === FIRST_PACKETS) release();
+}
+
 /** Whether a volatile packet may go: the connection takes packets, now or when it is let go. */
 export function isWritable(connection: Connection): boolean {
-  return connection.transport.writable || held.has(connection);
+  if (held.has(connection)) return true;
+  // What was written past the engine may wait without its knowing.
+  return connection.transport.writable && (rawSocketOf(connection)?.writableLength ?? 0) === 0;
 }
 
 function release(): void {
-  packets = 0;
+  for (const socket of gathering) socket.uncork();
+  gathering.length = 0;
   for (const connection of held) {
     try {
       if (isHeld(connection)) flushConnection(connection);
@@ -71,13 +127,15 @@ export function batchWritesOf(engine: EngineServer | undefined): void {
   engines.add(engine);
   for (const connection of Object.values(engine.clients ?? {})) releaseOnClose(connection);
   engine.on("connection", releaseOnClose);
+  const flushing = new Set<Connection>();
   // The engine emits both around the transport's send(), within one call.
   engine.on("flush", (connection, buffer) => {
-    if (buffer.length > 1) rawSocketOf(connection)?.cork();
+    if (buffer.length === 1) return;
+    flushing.add(connection);
+    rawSocketOf(connection)?.cork();
   });
   engine.on("drain", (connection) => {
-    const socket = rawSocketOf(connection);
-    if (socket && socket.writableCorked > 0) socket.uncork();
+    if (flushing.delete(connection)) rawSocketOf(connection)?.uncork();
   });
 }
 
