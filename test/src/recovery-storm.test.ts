@@ -83,6 +83,8 @@ test("2,000 clients get their sessions back after SIGKILL of their worker, with 
   console.info(`${CLIENTS} returns: the primary's event loop stood still for ${longest} ms at most`);
   await c.run((ctx) => void ctx.io.to("all").emit("m", 51));
   await masses.have(51);
+  const { declined } = await primary.run((ctx) => ctx.hub.stats().recovery);
+  expect(declined).toEqual({ unknown: 0, cut: 0, overtaken: 0, "too-large": 0 });
   expect(masses.all.filter(({ lost }) => lost > 0)).toHaveLength(0);
   const expected = Array.from({ length: 52 }, (_, i) => i);
   for (const { received } of masses.all) expect(received).toEqual(expected);
