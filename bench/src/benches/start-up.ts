@@ -1,7 +1,8 @@
 /**
  * Question: how long does a cluster take from its start to the first request that it answers?
- * The two files of the README with 4 workers, against the same application in one process. The port is asked again and
- * again from the start; the time ends with a 200. The first start is dropped: it fills the system's caches.
+ * The two files of the README with 4 workers, against the same application in one process, and in 4 workers of node:cluster
+ * that know nothing of each other. The port is asked again and again from the start; the time ends with a 200. The first
+ * start is dropped: it fills the system's caches.
  */
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,6 +16,7 @@ const PATIENCE_MS = 30_000;
 const PATH = "/socket.io/?EIO=4&transport=polling";
 const PROGRAMS: Record<string, URL> = {
   holdfast: new URL("../../../examples/cluster/server.js", import.meta.url),
+  "bare-cluster": new URL("../nodes/bare-cluster.js", import.meta.url),
   single: new URL("../nodes/plain.js", import.meta.url),
 };
 
@@ -61,6 +63,7 @@ export const startUp: Bench = {
   question: "How long does a cluster take from its start to the first request that it answers?",
   method: [
     "The two files of the README with 4 workers, started anew for each round, against the same application in one process with Socket.IO alone.",
+    "`bare-cluster` is that application in 4 workers of node:cluster, with nothing between them: it answers as soon as one of them listens.",
     "A handshake over long polling is asked for every 4 ms from the start; the time ends with the answer, which must be a 200.",
   ],
   measures: [{ key: "answered", title: "time to the first answer", unit: "ms", better: "lower" }],
@@ -69,7 +72,11 @@ export const startUp: Bench = {
     {
       title: `${WORKERS} workers`,
       contestants: Object.keys(PROGRAMS),
-      comparisons: [{ of: "holdfast", to: "single", measure: "answered", atMost: 1.5 }],
+      comparisons: [
+        { of: "holdfast", to: "single", measure: "answered", atMost: 1.5 },
+        { of: "holdfast", to: "bare-cluster", measure: "answered" },
+        { of: "bare-cluster", to: "single", measure: "answered" },
+      ],
       open: async (_, contestant) => ({ sample: () => sample(contestant), close: async () => {} }),
     },
   ],
