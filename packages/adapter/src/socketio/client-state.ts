@@ -42,18 +42,34 @@ export function decodeClient(bytes: Uint8Array): ClientState | undefined {
   return unpackValue(Buffer.from(bytes.subarray(1))) as ClientState;
 }
 
+/** Copies an object's fields. */
+export type Copy = <T extends object>(of: T) => T;
+
+/** One copy of each object: what is written twice of one client is encoded once. */
+export function copyOnce(): Copy {
+  const copies = new Map<object, object>();
+  return <T extends object>(of: T): T => {
+    let copy = copies.get(of);
+    if (!copy) {
+      copy = { ...of };
+      copies.set(of, copy);
+    }
+    return copy as T;
+  };
+}
+
 /** What middlewares may have added to a handshake does not travel. */
-export function plainHandshake(handshake: Socket["handshake"]): Socket["handshake"] {
+export function plainHandshake(handshake: Socket["handshake"], copy: Copy): Socket["handshake"] {
   const { headers, time, address, xdomain, secure, issued, url, query, auth } = handshake;
   return {
-    headers: { ...headers },
+    headers: copy(headers),
     time,
     address,
     xdomain,
     secure,
     issued,
     url,
-    query: { ...query },
-    auth: { ...auth },
+    query: copy(query),
+    auth: copy(auth),
   };
 }

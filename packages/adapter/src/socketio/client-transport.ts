@@ -95,7 +95,10 @@ class WebSocketTransport implements ClientTransport {
     return { deflate: deflateParamsOf(this.#webSocket), replay, unsent: [] };
   }
 
-  onLeft(): void {}
+  /** Its socket is gone: it would make a frame that nobody gets. */
+  onLeft(): void {
+    this.#webSocket.terminate();
+  }
 }
 
 /** Whoever carries the session holds its requests back while it is on its way. */

@@ -7,7 +7,7 @@ import type { Server, Socket } from "socket.io";
 import { runApplication } from "../faults.js";
 import { packValue } from "../wire/values.js";
 import { HoldfastAdapter } from "./adapter.js";
-import { encodeClient, plainHandshake, type SocketState } from "./client-state.js";
+import { type Copy, copyOnce, encodeClient, plainHandshake, type SocketState } from "./client-state.js";
 import { type ClientTransport, transportOf } from "./client-transport.js";
 import type { MovableSession, MoveObstacle } from "./mover.js";
 import type { Moves } from "./moves.js";
@@ -151,24 +151,25 @@ export class DepartingClient implements MovableSession {
     const taken = transport.takeOut();
     if (!taken) return undefined;
     const { deflate, replay, unsent } = taken;
+    const copy = copyOnce();
     const state = encodeClient({
-      connection: takeConnectionState(this.#connection, deflate),
+      connection: takeConnectionState(this.#connection, deflate, copy),
       replay,
       unsent,
       half: halfPacketOf(client),
-      sockets: sockets.map(stateOf),
+      sockets: sockets.map((socket) => stateOf(socket, copy)),
     });
     forgetConnection(client);
     return state;
   }
 }
 
-function stateOf(socket: Socket): SocketState {
+function stateOf(socket: Socket, copy: Copy): SocketState {
   return {
     namespace: socket.nsp.name,
     sid: socket.id,
     privateId: privateIdOf(socket),
-    handshake: plainHandshake(socket.handshake),
+    handshake: plainHandshake(socket.handshake, copy),
     acks: movesOf(socket)?.acksOf(socket) ?? [],
   };
 }
@@ -179,7 +180,7 @@ function movesOf({ nsp }: Socket): Moves | undefined {
 
 function isEncodable({ data, handshake }: Socket): boolean {
   try {
-    packValue([data, plainHandshake(handshake)]);
+    packValue([data, plainHandshake(handshake, copyOnce())]);
     return true;
   } catch {
     return false;

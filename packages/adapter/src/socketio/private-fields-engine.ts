@@ -195,9 +195,11 @@ function soonest(...timers: (NodeJS.Timeout | null | undefined)[]): number | und
   return left.length === 0 ? undefined : Math.min(...left);
 }
 
+/** @param copy copies an object's fields */
 export function takeConnectionState(
   connection: Connection,
   deflate: DeflateParams | undefined,
+  copy: <T extends object>(of: T) => T,
 ): ConnectionState {
   const continued = continuedPings.get(connection);
   const { id, protocol, remoteAddress, request, pingIntervalTimer, pingTimeoutTimer } = fieldsOf(connection);
@@ -206,9 +208,9 @@ export function takeConnectionState(
     protocol,
     remoteAddress,
     url: request.url ?? "",
-    headers: { ...request.headers },
+    headers: copy(request.headers),
     rawHeaders: request.rawHeaders,
-    query: { ...request._query },
+    query: copy(request._query ?? {}),
     pingInMs: soonest(pingIntervalTimer, continued?.ping),
     pongInMs: soonest(pingTimeoutTimer, continued?.isPongDue() ? continued.pong : undefined),
     deflate,

@@ -6,6 +6,8 @@ import type { Writable } from "node:stream";
 import fc from "fast-check";
 import { Server, type Socket } from "socket.io";
 import { expect, test } from "vitest";
+import { copyOnce, decodeClient, encodeClient, plainHandshake } from "../../dist/socketio/client-state.js";
+import { transportOf } from "../../dist/socketio/client-transport.js";
 import * as privates from "../../dist/socketio/private-fields.js";
 import * as engine from "../../dist/socketio/private-fields-engine.js";
 import * as polling from "../../dist/socketio/private-fields-polling.js";
@@ -107,7 +109,7 @@ test("a client has what a move takes out, and a server what it needs to bring on
   const deflate = webSockets.deflateParamsOf(webSocket);
   expect(deflate).toEqual({ client_no_context_takeover: true });
   expect(webSockets.inflatesAnew(webSocket)).toBe(true);
-  const state = engine.takeConnectionState(connection, deflate);
+  const state = engine.takeConnectionState(connection, deflate, copyOnce());
   expect(state).toMatchObject({ protocol: 4, remoteAddress: "127.0.0.1", query: { EIO: "4" }, deflate });
   expect(state.pingInMs).toBeGreaterThan(20_000);
   expect(state.pongInMs).toBeUndefined();
@@ -148,7 +150,7 @@ test("a connection that moves again takes along what was left of its pings then"
   const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
   if (!connection) throw new Error("not raised");
   engine.continuePings(connection, state);
-  const { pingInMs, pongInMs } = engine.takeConnectionState(connection, undefined);
+  const { pingInMs, pongInMs } = engine.takeConnectionState(connection, undefined, copyOnce());
   expect(pingInMs).toBeLessThanOrEqual(5_000);
   expect(pongInMs).toBeLessThanOrEqual(3_000);
   engine.cut(connection);
@@ -178,6 +180,45 @@ test("a session goes on over another connection, with its id, and nothing is wri
   expect(first).toEqual(Buffer.from([0x81, 1, 0x32]));
   engine.cut(connection);
   expect(io.engine.clientsCount).toBe(0);
+  pairs.close();
+  await io.close();
+});
+
+test("the headers that a connection and its sockets have in common travel once", () => {
+  const headers = { host: "example.com", cookie: "c".repeat(500) };
+  const query = { EIO: "4" };
+  const handshake = { headers, query, auth: { token: "t" }, time: "", address: "192.0.2.1", url: "/" };
+  const encoded = (copy: () => ReturnType<typeof copyOnce>) => {
+    const [once, again] = [copy(), copy()];
+    const connection = { ...STATE, headers: once(headers), query: once(query) };
+    const plain = plainHandshake({ ...handshake, xdomain: false, secure: false, issued: 1 }, again);
+    const socket = { namespace: "/", sid: "s", privateId: "p", handshake: plain, acks: [] };
+    const state = { pingInMs: 5, pongInMs: undefined, ...connection };
+    return encodeClient({ connection: state, replay: undefined, unsent: [], half: [], sockets: [socket] });
+  };
+  const shared = copyOnce();
+  const bytes = encoded(() => shared);
+  expect(bytes.length).toBeLessThan(encoded(copyOnce).length - 500);
+  const { connection, sockets } = decodeClient(bytes) ?? {};
+  expect(connection).toMatchObject({ headers, query });
+  expect(sockets?.[0]?.handshake).toMatchObject(handshake);
+});
+
+test("a connection whose socket has left makes no frame when it ends", async () => {
+  const io = new Server(createServer(), { connectionStateRecovery: {} });
+  const pairs = await connectedPair();
+  const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
+  const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
+  const transport = connection && transportOf(connection);
+  if (!connection || !transport) throw new Error("not raised");
+  const written: unknown[] = [];
+  pairs.server.write = (chunk: unknown) => written.push(chunk) > 0;
+  pairs.server.destroy();
+  transport.onLeft();
+  engine.endMoved(connection);
+  await new Promise((done) => pairs.server.once("close", done));
+  expect(written).toEqual([]);
+  expect(engine.connectionsOf(io)).toEqual([]);
   pairs.close();
   await io.close();
 });
