@@ -15,11 +15,18 @@ import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
 import type { DurationStats, MoveStats } from "../stats.js";
 import type { Peer } from "../wire/messages.js";
-import { type MoveCounts, type MoveMessage, type MoveTask, NEVER } from "../wire/move-messages.js";
+import {
+  type MoveCounts,
+  type MoveEnd,
+  type MoveMessage,
+  type MoveTask,
+  NEVER,
+} from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Announcements } from "./announcements.js";
 import { MoveTotals } from "./move-totals.js";
 import { sessionHolders } from "./session-holders.js";
+import { SettledMoves } from "./settled-moves.js";
 
 /** How long a session on its way may be without progress. */
 const MOVE_MS = 10_000;
@@ -101,11 +108,13 @@ export class SessionMoves {
   readonly #totals = MoveTotals.get();
   readonly #holders = sessionHolders();
   readonly #announcements: Announcements;
+  readonly #settled: SettledMoves;
   #lastId = 0;
 
   constructor(hooks: SessionMovesHooks) {
     this.#hooks = hooks;
     this.#announcements = new Announcements((...message) => hooks.send(...message));
+    this.#settled = new SettledMoves((source, ends) => hooks.send(source, { kind: "moveSettled", ends }));
   }
 
   /** The worker that requests go to whose session ids name that worker: the first that lives of those that may have them. */
@@ -182,7 +191,8 @@ export class SessionMoves {
       case "movePart":
         return this.#onPart(workerId, message);
       case "moveLanded":
-        return this.#onLanded(workerId, message);
+        for (const end of message.ends) this.#onLanded(workerId, end);
+        return;
       case "moveReport":
         return this.#onReport(workerId, message);
       case "askHolders":
@@ -196,6 +206,7 @@ export class SessionMoves {
   onGone(workerId: number): void {
     this.#announcements.onGone(workerId);
     this.#holders.onGone(workerId);
+    this.#settled.forget(workerId);
     // First of all, or a worker begins with another session when it hears of one that is lost.
     for (const task of [...this.#tasks.values()]) {
       if (task.source === workerId) task.settle("worker-gone");
@@ -273,7 +284,7 @@ export class SessionMoves {
     const isComplete = handle !== undefined || !hasConnection;
     if (!isComplete || !target?.isUsable()) {
       handle?.close();
-      this.#hooks.send(source, { kind: "moveSettled", move: sourceId, isUp: false });
+      this.#hooks.send(source, { kind: "moveSettled", ends: [{ move: sourceId, isUp: false }] });
       return this.#onLost(name, source, successor);
     }
     const id = ++this.#lastId;
@@ -286,6 +297,7 @@ export class SessionMoves {
     };
     this.#moves.set(id, move);
     this.#bySource.set(keyOf(source, sourceId), move);
+    this.#settled.begin(source);
     if (part !== undefined) this.#onWhole(move, part);
   }
 
@@ -330,13 +342,13 @@ export class SessionMoves {
     }
   }
 
-  #onLanded(workerId: number, { move: id, isUp }: MoveMessage & { kind: "moveLanded" }): void {
+  #onLanded(workerId: number, { move: id, isUp }: MoveEnd): void {
     const move = this.#moves.get(id);
     if (move?.target.workerId !== workerId) return;
     if (!isUp) return this.#fail(move);
     this.#forget(move);
     move.handle?.close();
-    this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: true });
+    this.#settled.end(move.source, { move: move.sourceId, isUp: true });
     this.#totals.add("moved");
     if (!move.handle) this.#totals.add("polling");
     const { name, source, startedAt } = move;
@@ -377,7 +389,7 @@ export class SessionMoves {
     if (move.handover) move.target.withdraw(move.handover);
     this.#onLost(move.name, move.source, move.target.workerId);
     this.#hooks.send(move.target.workerId, { kind: "moveCancelled", move: move.id });
-    this.#hooks.send(move.source, { kind: "moveSettled", move: move.sourceId, isUp: false });
+    this.#settled.end(move.source, { move: move.sourceId, isUp: false });
     if (!move.handle) return;
     // A stopped worker may have a copy: the connection has to be ended, not just closed.
     const socket = adoptHandle(move.handle);

@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 4. */
+/** Message kinds; the numbers are part of protocol version 5. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -64,7 +64,7 @@ export const Kind = {
   moveConnection: 13,
   /** primary → worker: the connection of that move does not come. [move] */
   moveCancelled: 14,
-  /** primary → the worker that it came from: the session is up there, or was lost. [move, up] */
+  /** primary → the worker that it came from: sessions are up there, or were lost. [(move, up)…] */
   moveSettled: 15,
   /** worker → primary: a server takes connections. [version, name, connections open here, closed so far] */
   ready: 16,
@@ -93,7 +93,7 @@ export const Kind = {
   moveOffered: 32,
   /** worker → primary: a part of what goes with it. [move, 1 for the last part, bytes] */
   movePart: 33,
-  /** worker → primary: the session of a connection that it was given is up, or is not. [move, up] */
+  /** worker → primary: sessions of connections that it was given are up, or are not. [(move, up)…] */
   moveLanded: 34,
   /**
    * worker → primary: how a task goes. [task, 0 underway, 1 no session is left, 2 over, total, moved, lost, closed,
@@ -107,7 +107,7 @@ export const Kind = {
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 4. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 5. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -139,7 +139,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 4. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 5. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,

@@ -37,7 +37,13 @@ const messages: MoveMessage[] = [
     peer: undefined,
   },
   { kind: "moveCancelled", move: 1 },
-  { kind: "moveSettled", move: 1, isUp: true },
+  {
+    kind: "moveSettled",
+    ends: [
+      { move: 1, isUp: true },
+      { move: 2, isUp: false },
+    ],
+  },
   { kind: "moveOffered", move: 1, successor: 2, name: "default", hasConnection: true, part: "AA==", peer },
   {
     kind: "moveOffered",
@@ -49,7 +55,7 @@ const messages: MoveMessage[] = [
     peer: undefined,
   },
   { kind: "movePart", move: 1, isLast: true, part: "AA==" },
-  { kind: "moveLanded", move: 1, isUp: false },
+  { kind: "moveLanded", ends: [{ move: 1, isUp: false }] },
   {
     kind: "moveReport",
     task: 1,

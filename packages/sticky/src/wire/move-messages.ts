@@ -43,7 +43,7 @@ export function wholePartOf(bytes: Buffer): string | undefined {
   return bytes.length <= PART_BYTES ? bytes.toString("base64") : undefined;
 }
 
-/** How far a task is; the numbers are part of protocol version 4. */
+/** How far a task is; the numbers are part of protocol version 5. */
 const STATES = ["underway", "empty", "over"] as const;
 export type TaskState = (typeof STATES)[number];
 
@@ -61,6 +61,13 @@ export interface MoveCounts {
   readonly left: Readonly<Record<string, number>>;
 }
 
+/** What came of a move. */
+export interface MoveEnd {
+  readonly move: number;
+  /** Whether the session is up at the other worker. */
+  readonly isUp: boolean;
+}
+
 export type MoveMessage =
   | ({ readonly kind: "moveSessions" } & MoveTask)
   | { readonly kind: "stopMoves"; readonly task: number }
@@ -76,7 +83,7 @@ export type MoveMessage =
     }
   | { readonly kind: "nextPart"; readonly move: number }
   | { readonly kind: "moveCancelled"; readonly move: number }
-  | { readonly kind: "moveSettled"; readonly move: number; readonly isUp: boolean }
+  | { readonly kind: "moveSettled"; readonly ends: readonly MoveEnd[] }
   | {
       readonly kind: "moveOffered";
       readonly move: number;
@@ -88,7 +95,7 @@ export type MoveMessage =
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "movePart"; readonly move: number; readonly isLast: boolean; readonly part: string }
-  | { readonly kind: "moveLanded"; readonly move: number; readonly isUp: boolean }
+  | { readonly kind: "moveLanded"; readonly ends: readonly MoveEnd[] }
   | ({ readonly kind: "moveReport"; readonly task: number; readonly state: TaskState } & MoveCounts)
   | { readonly kind: "letGo"; readonly task: number }
   | { readonly kind: "giving" | "given"; readonly giver: number; readonly heir: number }
@@ -139,7 +146,7 @@ function fieldsFor(message: MoveMessage): unknown[] {
       return [message.move];
     case "moveSettled":
     case "moveLanded":
-      return [message.move, message.isUp ? 1 : 0];
+      return message.ends.flatMap(({ move, isUp }) => [move, isUp ? 1 : 0]);
     case "moveReport": {
       const { task, state, total, moved, lost, closed, left } = message;
       return [task, STATES.indexOf(state), total, moved, lost, closed, ...Object.entries(left).flat()];
@@ -198,9 +205,10 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
     case Kind.moveCancelled:
       return { kind: "moveCancelled", move: id };
     case Kind.moveSettled:
-      return { kind: "moveSettled", move: id, isUp: a === 1 };
-    case Kind.moveLanded:
-      return { kind: "moveLanded", move: id, isUp: a === 1 };
+    case Kind.moveLanded: {
+      const ends = endsOf(fields.slice(1));
+      return ends && { kind: kind === Kind.moveSettled ? "moveSettled" : "moveLanded", ends };
+    }
     case Kind.moveReport: {
       const state = isCount(a) ? STATES[a] : undefined;
       if (!state || !isCount(b) || !isCount(c) || !isCount(d) || !isCount(e)) return undefined;
@@ -210,6 +218,16 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
     default:
       return undefined;
   }
+}
+
+function endsOf(pairs: readonly unknown[]): MoveEnd[] | undefined {
+  const ends: MoveEnd[] = [];
+  for (let i = 0; i < pairs.length; i += 2) {
+    const move = pairs[i];
+    if (!isCount(move)) return undefined;
+    ends.push({ move, isUp: pairs[i + 1] === 1 });
+  }
+  return ends;
 }
 
 function leftOf(pairs: readonly unknown[]): Record<string, number> {

@@ -9,6 +9,7 @@ import type { Peer } from "../wire/messages.js";
 import { bytesOf, type MoveMessage } from "../wire/move-messages.js";
 import { decodeParcel, type Parcel } from "../wire/parcel.js";
 import type { Arrivals } from "./arrivals.js";
+import { LandedMoves } from "./landed-moves.js";
 import type { WorkerServer } from "./worker-server.js";
 
 /** Where sessions of a name land. */
@@ -28,10 +29,12 @@ export class MovesIn {
   readonly #hooks: MovesInHooks;
   readonly #arrivals: Arrivals;
   readonly #parts = new Map<number, string[]>();
+  readonly #landed: LandedMoves;
 
   constructor(arrivals: Arrivals, hooks: MovesInHooks) {
     this.#arrivals = arrivals;
     this.#hooks = hooks;
+    this.#landed = new LandedMoves((ends) => hooks.send({ kind: "moveLanded", ends }));
   }
 
   /** A part of what goes with a connection. */
@@ -58,7 +61,7 @@ export class MovesIn {
     const isComplete = handle !== undefined || !hasConnection;
     const isUp = isComplete && parcel && landing ? await this.#land(landing, parcel, handle, peer) : false;
     if (handle && !landing) handle.close();
-    this.#hooks.send({ kind: "moveLanded", move, isUp });
+    this.#landed.add({ move, isUp });
   }
 
   async #land(

@@ -372,7 +372,8 @@ export class Receiver {
       case "nextPart":
         return this.#movesOut.onNextPart(message.move);
       case "moveSettled":
-        return this.#movesOut.onSettled(message.move, message.isUp);
+        for (const { move, isUp } of message.ends) this.#movesOut.onSettled(move, isUp);
+        return;
       case "moveState":
         return this.#movesIn.onState(message.move, message.part);
       case "moveCancelled":
