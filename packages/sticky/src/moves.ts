@@ -119,8 +119,8 @@ export interface MoveProgress {
 /** What came of moving the sessions of a worker. */
 export interface MoveResult {
   /**
-   * - `"done"`: no session is left there, nor an answer in progress, so that the process can be ended. For answers it
-   *   waits 3 s at most. Of `moveSessions()` and `rebalance()`: enough have moved.
+   * - `"done"`: no session is left there, nor an answer in progress, so that the process can be ended. It does not wait
+   *   for answers of which none ends within 3 s. Of `moveSessions()` and `rebalance()`: enough have moved.
    * - `"worker-gone"`: the worker has ended before.
    * - `"worker-silent"`: the worker does not say how it goes. If it can, it keeps what has not moved, and it gets new
    *   connections again.

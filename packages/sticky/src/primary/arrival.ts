@@ -21,7 +21,8 @@ export class Arrival implements Handover {
   readonly handle: Handle;
   readonly name: string;
   readonly peer: Peer | undefined;
-  readonly owner: number;
+  /** Its session may move on while it waits. */
+  owner: number;
   /** What the options need of its head. */
   readonly parsed: Head;
   readonly since = monotonicMs();

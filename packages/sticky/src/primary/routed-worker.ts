@@ -115,6 +115,11 @@ export class RoutedWorker implements Candidate {
     this.#lane.push(handover);
   }
 
+  /** Connections on their way to it. */
+  get untaken(): number {
+    return this.#lane.length;
+  }
+
   /** Whether a connection that it got late is still for it. */
   grant(ticketId: number): boolean {
     return this.#lane.grant(ticketId);

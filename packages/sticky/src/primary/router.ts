@@ -275,6 +275,9 @@ export class Router extends EventEmitter<PrimaryEvents> {
   }
 
   #place(arrival: Arrival): void {
+    const { moves } = this.#roster;
+    // It would come to a worker that is about to end.
+    if (moves.hasGiven(arrival.owner)) arrival.owner = moves.ownerOf(arrival.owner);
     const { owner } = arrival;
     const owning =
       owner === NO_OWNER || this.#hostWay?.isKnown === false

@@ -14,6 +14,7 @@ import { channels } from "../diagnostics.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
 import type { DurationStats, MoveStats } from "../stats.js";
+import { untilNone } from "../until-none.js";
 import type { Peer } from "../wire/messages.js";
 import {
   type MoveCounts,
@@ -34,10 +35,14 @@ const MOVE_MS = 10_000;
 const SILENT_MS = 10_000;
 /** How long a worker may take to stop when its sessions have nowhere to go any more. */
 const STOP_MS = 5_000;
+/** How long a worker that has no sessions any more may take for the next connection on its way to it. */
+const TAKEN_MS = 1_000;
 
 /** A worker, as moves need it. */
 export interface MovingWorker {
   readonly workerId: number;
+  /** Connections on their way to it. */
+  readonly untaken: number;
   isUsable(): boolean;
   hand(handover: Handover): void;
   /** Takes a connection back, if it is not on its way yet. */
@@ -253,7 +258,13 @@ export class SessionMoves {
       const all = this.#hooks.workers().map(({ workerId }) => workerId);
       await this.#announcements.make({ kind: "given", giver: source, heir }, all);
     }
+    await this.#untilTaken(source);
     this.#hooks.send(source, { kind: "letGo", task });
+  }
+
+  /** What was on its way to the worker before has got there: it may end when it knows of no request any more. */
+  #untilTaken(workerId: number): Promise<void> {
+    return untilNone(() => this.#hooks.find(workerId)?.untaken ?? 0, TAKEN_MS);
   }
 
   /** The worker keeps what has not left, and says when nothing is on its way any more. */

@@ -6,6 +6,7 @@ import type { Socket } from "node:net";
 import { channels } from "../diagnostics.js";
 import type { Handover } from "../handle/handover.js";
 import { detachHandle, type Handle, overridePeerName, stopParsing } from "../handle/node-internals.js";
+import { untilNone } from "../until-none.js";
 import type { Peer, ToWorker } from "../wire/messages.js";
 import type { Counts } from "./counts.js";
 import { WayBack } from "./way-back.js";
@@ -13,9 +14,8 @@ import type { WorkerServer } from "./worker-server.js";
 
 /** How many connections may be on their way back to the primary; what is beyond is relayed. */
 const MAX_MOVING = 256;
-/** How long the primary may take for them, and how often it is looked whether it has. */
+/** How long the primary may take for the next one. */
 const GIVEN_BACK_MS = 2_000;
-const LOOK_MS = 5;
 
 /** What the router says of a connection that it sends. */
 export type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled" | "peer">;
@@ -92,12 +92,9 @@ export class Arrivals {
     return this.#send(socket, name, worker, "");
   }
 
-  /** Settles when the primary has all that were given to it, or after some seconds. */
-  async allGivenBack(): Promise<void> {
-    const deadline = performance.now() + GIVEN_BACK_MS;
-    while (this.#wayBack.length > 0 && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
+  /** Settles when the primary has all that were given to it, or has taken none for some seconds. */
+  allGivenBack(): Promise<void> {
+    return untilNone(() => this.#wayBack.length, GIVEN_BACK_MS);
   }
 
   #send(socket: Socket, name: string, owner: number, head: string): boolean {

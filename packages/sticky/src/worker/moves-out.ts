@@ -33,8 +33,8 @@ const REST_MS = 50;
 const LOOK_MS = 5;
 /** How long clients may take to close their connections; then these are cut. */
 const CLOSE_MS = 3_000;
-/** How long the primary may take until all workers have heard of the successor. */
-const LET_GO_MS = 3_000;
+/** How long the primary may take until all workers have heard of the successor, and nothing is on its way here. */
+const LET_GO_MS = 5_000;
 
 export interface NamedSession {
   readonly session: MovableSession;
@@ -57,7 +57,7 @@ export interface MovesOutHooks {
   resumeKeepAlive(): void;
   /**
    * Settles when the requests that have come here are answered, and the connections closed or given to that worker, or
-   * some seconds later.
+   * when none has been for some seconds.
    */
   requestsDone(heir: number): Promise<void>;
 }

@@ -15,6 +15,7 @@ import { HoldfastError } from "../errors.js";
 import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
 import type { WorkerProcessStats } from "../stats.js";
+import { untilNone } from "../until-none.js";
 import {
   decodeToWorker,
   encodeToPrimary,
@@ -41,6 +42,8 @@ import { WorkerServer } from "./worker-server.js";
 
 /** How long the primary may take to say that no more connections come. */
 const LEAVE_MS = 2_000;
+/** How long it may take to say whose the next connection is that came late. */
+const CLAIMED_MS = 2_000;
 
 /** A name whose connections come to this worker. */
 interface Subscription {
@@ -108,6 +111,7 @@ export class Receiver {
     requestsDone: async (heir) => {
       this.owners.goAway();
       for (const name of this.#movers.keys()) this.owners.leaveRelays(name);
+      await untilNone(() => this.#claims.size, CLAIMED_MS);
       const ends = [...this.#movers].map(([name, { routed }]) =>
         routed.connectionsDone(this.#passOn(name, heir)),
       );

@@ -14,6 +14,7 @@ import {
   isQuiet,
   trackHttpConnections,
 } from "../handle/node-internals.js";
+import { untilNone } from "../until-none.js";
 import type { ListenAddress } from "../wire/messages.js";
 import { KeepAlive } from "./keep-alive.js";
 import { Listening } from "./listening.js";
@@ -35,10 +36,8 @@ export interface WorkerServerEvents {
 
 /** How long an idle connection of a client that polls has for one more request. */
 const IDLE_MS = 1_000;
-/** How long the connections of a worker that has no sessions any more may take to end. */
+/** How long a worker that has no sessions any more waits for the next one of its connections to end. */
 const CONNECTIONS_MS = 3_000;
-/** How often it is looked whether they have. */
-const LOOK_MS = 5;
 
 /** A Socket.IO server on the server. */
 export interface Attached {
@@ -177,16 +176,14 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   }
 
   /**
-   * Waits until no answer is in progress and no connection is open, or some seconds.
+   * Waits until no answer is in progress and no connection is open, or until none has ended for some seconds.
    * @param passOn as for {@link endKeepAlive}
    */
   async connectionsDone(passOn: (socket: Socket) => void): Promise<void> {
-    const deadline = performance.now() + CONNECTIONS_MS;
-    const isDone = () => this.#sockets.size === 0 && answersInProgress(this.server).length === 0;
-    while (!isDone() && performance.now() < deadline) {
-      this.endKeepAlive(passOn);
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    }
+    // What other workers have sent before they heard of the successor may be here, and not be read yet.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    const open = () => this.#sockets.size + answersInProgress(this.server).length;
+    await untilNone(open, CONNECTIONS_MS, () => this.endKeepAlive(passOn));
   }
 
   /** Waits until no idle connection has time left. */
