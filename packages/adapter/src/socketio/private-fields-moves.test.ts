@@ -16,7 +16,8 @@ import * as webSockets from "../../dist/socketio/private-fields-ws.js";
 /** The copy of ws that engine.io brings. */
 const requireOfSocketIo = createRequire(createRequire(import.meta.url).resolve("socket.io"));
 const requireOfEngine = createRequire(requireOfSocketIo.resolve("engine.io"));
-const { Receiver, Sender } = requireOfEngine("ws") as {
+const { Receiver, Sender, WebSocketServer } = requireOfEngine("ws") as {
+  WebSocketServer: new (options: object) => webSockets.WebSocketServer;
   Receiver: new (
     options: object,
   ) => Writable & { on(event: string, listener: (data: Buffer) => void): unknown };
@@ -182,6 +183,29 @@ test("a session goes on over another connection, with its id, and nothing is wri
   expect(io.engine.clientsCount).toBe(0);
   pairs.close();
   await io.close();
+});
+
+test("without compression a WebSocket needs no handshake, and is as after one", async () => {
+  const options = { noServer: true, clientTracking: false, maxPayload: 1234, perMessageDeflate: false };
+  const server = new WebSocketServer(options);
+  // Without the class, it takes the long way.
+  const shaking = { handleUpgrade: server.handleUpgrade.bind(server) };
+  server.handleUpgrade = () => {
+    throw new Error("a handshake");
+  };
+  const raised = async (by: webSockets.WebSocketServer) => {
+    const pairs = await connectedPair();
+    const webSocket = webSockets.raiseWebSocket(by, pairs.server, undefined, Buffer.alloc(0));
+    pairs.close();
+    if (!webSocket) throw new Error("not raised");
+    const { _receiver, _sender, readyState, _extensions } = webSocket;
+    const settings = (of: object | null) =>
+      Object.fromEntries(Object.entries(of ?? {}).filter(([, value]) => typeof value !== "object"));
+    return { receiver: settings(_receiver), sender: settings(_sender), readyState, _extensions };
+  };
+  const plain = await raised(server);
+  expect(plain).toEqual(await raised(shaking));
+  expect(plain.receiver._maxPayload).toBe(1234);
 });
 
 test("the headers that a connection and its sockets have in common travel once", () => {

@@ -152,8 +152,17 @@ function firstByte({ _fin, _opcode, _compressed }: Receiver, isContinuation: boo
 
 /** A WebSocket server of `ws` that has no HTTP server. */
 export interface WebSocketServer {
+  /** Those that it has been made with, and the defaults of the others. */
+  readonly options?: { readonly WebSocket?: RaisableClass };
   handleUpgrade(request: object, socket: Duplex, head: Buffer, callback: (webSocket: unknown) => void): void;
 }
+
+/** The class of the WebSockets of a server. Its `setSocket()` is the end of an opening handshake. */
+type RaisableClass = new (
+  address: null,
+  protocols: undefined,
+  options: object,
+) => { setSocket?(socket: Duplex, head: Buffer, options: object): void };
 
 /** Options of {@link WebSocketServer}, as Engine.IO gives them to its own. */
 export type WebSocketServerClass = new (options: {
@@ -174,6 +183,28 @@ export function raiseWebSocket(
   deflate: DeflateParams | undefined,
   head: Buffer,
 ): WebSocket | undefined {
+  if (!socket.readable || !socket.writable) return undefined;
+  const raised =
+    (deflate ? undefined : raisePlain(server, socket, head)) ?? shakeHands(server, socket, deflate, head);
+  if (!isWebSocket(raised)) return undefined;
+  raised.pause();
+  return sameParams(deflateParamsOf(raised), deflate) ? raised : undefined;
+}
+
+/** Without a handshake, where there is nothing to agree on: it is a good part of what bringing up a session costs. */
+function raisePlain({ options = {} }: WebSocketServer, socket: Duplex, head: Buffer): unknown {
+  const raised = options.WebSocket && new options.WebSocket(null, undefined, options);
+  if (typeof raised?.setSocket !== "function") return undefined;
+  raised.setSocket(socket, head, options);
+  return raised;
+}
+
+function shakeHands(
+  server: WebSocketServer,
+  socket: Duplex,
+  deflate: DeflateParams | undefined,
+  head: Buffer,
+): unknown {
   let raised: unknown;
   const answer = muteWrites(socket);
   try {
@@ -183,9 +214,7 @@ export function raiseWebSocket(
   } finally {
     answer.release();
   }
-  if (!isWebSocket(raised)) return undefined;
-  raised.pause();
-  return sameParams(deflateParamsOf(raised), deflate) ? raised : undefined;
+  return raised;
 }
 
 /** The head of a request by which the server agrees on the same as before. */
