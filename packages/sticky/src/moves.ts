@@ -54,7 +54,7 @@ export type Successors = WorkerLike | readonly WorkerLike[];
 export interface RetireOptions {
   /**
    * How many sessions move at the same time. More take less time altogether, and each waits longer. Integer, 1–1000.
-   * @default 8
+   * @default 4
    */
   window?: number;
   /**
@@ -79,7 +79,7 @@ export interface RetireOptions {
 export interface RebalanceOptions {
   /**
    * How many sessions of a worker move at the same time. Integer, 1–1000.
-   * @default 8
+   * @default 4
    */
   window?: number;
 }
@@ -88,7 +88,7 @@ export interface RebalanceOptions {
 export interface MoveOptions {
   /**
    * How many sessions move at the same time. Integer, 1–1000.
-   * @default 8
+   * @default 4
    */
   window?: number;
   /**

@@ -123,7 +123,7 @@ async function start(
 }
 
 function windowOf(options: OptionReader<{ window?: number }>): number {
-  return options.integer("window", 8, 1, 1_000);
+  return options.integer("window", 4, 1, 1_000);
 }
 
 function isSignal(value: unknown): value is AbortSignal | undefined {

@@ -35,7 +35,7 @@ test("where others take long, it hears of those that do not within some millisec
   const { settled, told } = settledMoves(8);
   settled.end(1, up(1));
   settled.end(1, up(2));
-  vi.advanceTimersByTime(5);
+  vi.advanceTimersByTime(10);
   expect(told).toEqual([[1, 2]]);
 });
 

@@ -6,7 +6,7 @@
 import type { MoveEnd } from "../wire/move-messages.js";
 
 /** How long a place in a worker's window may be free without its knowing. */
-const LATEST_MS = 5;
+const LATEST_MS = 10;
 
 interface Source {
   /** Of its sessions, how many are on their way. */
