@@ -32,6 +32,8 @@ const agents = closedAfterEach({
   },
 });
 
+/** An event that is answered. */
+const ECHO = '42["echo",1]';
 /** Over connections that are kept, to whichever worker. */
 const POST = { method: "POST", agent: agents.other };
 
@@ -319,6 +321,42 @@ test("connections that are idle go to the successor, however many there are", as
     for (const raw of idle) raw.close();
   }
 });
+
+test("a worker that is killed when it has retired takes no request along, however many come over new connections", async () => {
+  // Nobody answers pings.
+  const io = { connectionStateRecovery: {}, pingInterval: 600_000 };
+  const cluster = await start({ workers: 2, io });
+  const sessions = await Promise.all(Array.from({ length: 100 }, () => openPolling(cluster.url)));
+  const failures: string[] = [];
+  let isOver = false;
+  // Each has a connection of its own, as those of socket.io-client have.
+  const goOn = async (url: string, method: "GET" | "POST") => {
+    const body = method === "POST" ? ECHO : undefined;
+    try {
+      while (!isOver) {
+        const { status } = await httpRequest(url, { method }, body);
+        if (status !== 200) throw new Error(`status ${status}`);
+        if (method === "POST") await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    } catch (error) {
+      failures.push(`${method}: ${(error as Error).message}`);
+    }
+  };
+  const requests = sessions.flatMap(({ url }) => [goOn(url, "GET"), goOn(url, "POST")]);
+  for (let reloads = 0; reloads < 2; reloads++) {
+    for (const old of [...cluster.workers]) {
+      const successor = await cluster.fork();
+      await cluster.untilJoined();
+      expect(await retire(cluster, old, successor)).toMatchObject({ outcome: "done", lost: 0 });
+      await old.kill("SIGKILL");
+    }
+  }
+  isOver = true;
+  // So that no poll waits.
+  await Promise.all(sessions.map(({ post }) => post(ECHO)));
+  await Promise.all(requests);
+  expect(failures).toEqual([]);
+}, 120_000);
 
 test("what the successor does before it knows of a session is done to it, however quickly it is up there", async () => {
   const cluster = await start({
