@@ -17,6 +17,8 @@ export interface NodeRedisClient {
   sendCommand(args: RedisArgument[], options?: object): Promise<unknown>;
   on(event: string, listener: (error: Error) => void): unknown;
   readonly isOpen: boolean;
+  /** As it was made. */
+  readonly options?: { readonly socket?: object } | undefined;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface NodeRedisCluster {
   connect(): Promise<unknown>;
   destroy(): void;
   readonly slots: readonly { readonly master: object }[];
-  nodeClient(node: never): Promise<NodeRedisClient & { readonly options?: { readonly socket?: object } }>;
+  nodeClient(node: never): Promise<NodeRedisClient>;
   /** As it was made. */
   readonly _options: { readonly defaults?: { readonly socket?: object } };
   on(event: string, listener: (error: Error) => void): unknown;

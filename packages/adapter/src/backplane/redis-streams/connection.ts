@@ -156,7 +156,13 @@ function unavailable(reason: string, cause?: unknown): HoldfastError {
 }
 
 function nodeRedisPort(client: NodeRedisClient): Port {
-  const own = client.duplicate({ disableOfflineQueue: true });
+  const own = client.duplicate({
+    disableOfflineQueue: true,
+    // A reading is silent for as long as nobody sends anything, and there are deadlines here.
+    socket: { ...client.options?.socket, socketTimeout: undefined },
+    commandOptions: {},
+    readonly: false,
+  });
   const options = { typeMapping: { [BLOB_STRING]: Buffer } };
   return {
     connect: () => own.connect(),
@@ -181,6 +187,12 @@ function ioRedisPort(client: IoRedisClient): Port {
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
     sentinelRetryStrategy: () => null,
+    reconnectOnError: null,
+    // A reading is silent for as long as nobody sends anything, and there are deadlines here.
+    commandTimeout: undefined,
+    socketTimeout: undefined,
+    blockingTimeout: undefined,
+    stringNumbers: false,
   });
   return {
     connect: () => own.connect(),

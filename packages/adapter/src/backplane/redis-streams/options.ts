@@ -25,15 +25,16 @@ export interface RedisStreamsOptions {
    */
   app: string;
   /**
-   * Where Redis is: `redis[s]://[[user][:password]@]host[:port][/database]`. Holdfast makes a client of the package
-   * `redis`, which has to be installed.
+   * Where Redis is: `redis[s]://[[user][:password]@]host[:port][/database]`, with `encodeURIComponent()` of user and
+   * password. Holdfast makes a client of the package `redis`, which has to be installed.
    * @see https://github.com/redis/node-redis
    */
   url?: string;
   /**
    * A client of `redis` or `ioredis`, version 5 or newer, also for Redis Cluster or Redis Sentinel. It is duplicated, and
    * stays as it is: Holdfast neither uses its connection nor closes it. Only what `createSentinel()` of `redis` returns
-   * has to be connected, and stay so: it is asked where the master is.
+   * has to be connected, and stay so: it is asked where the master is. How long it waits for answers is not taken over.
+   * One with a `keyPrefix` is refused: applications are told apart by `app`.
    */
   client?: NodeRedisClient | NodeRedisCluster | NodeRedisSentinel | IoRedisClient | IoRedisCluster;
   /**
@@ -91,6 +92,21 @@ export function resolveStreamsOptions(input: RedisStreamsOptions): ResolvedStrea
       'redisStreams() needs one of the options "url" and "client", and not both.',
     );
   }
+  if (hasKeyPrefix(client)) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'The option "client" of redisStreams() must be a client without keyPrefix: all keys of hosts begin with hf:{app}:. ' +
+        'Give it client.duplicate({ keyPrefix: "" }), and tell applications apart by "app".',
+    );
+  }
+  // The value is not shown: it may have a password.
+  if (url !== undefined && !isRedisUrl(url)) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      'The option "url" of redisStreams() must be redis[s]://[[user][:password]@]host[:port][/database], with ' +
+        "encodeURIComponent() of user and password, and what was given is not.",
+    );
+  }
   return fields.end({
     app: fields.value("app", undefined, isApp, "a name of 1 to 64 letters, digits, _, . and -") as string,
     lease: fields.integer("lease", 3_000, 500, 60_000),
@@ -100,6 +116,23 @@ export function resolveStreamsOptions(input: RedisStreamsOptions): ResolvedStrea
     inboxBytes: fields.integer("inboxBytes", 64 * MIB, MIB, MAX_BYTES),
     makeClient: async () => client ?? clientOf(url as string),
   });
+}
+
+/** As `ioredis` has it: it would be put before keys of commands, and not before those that scripts make themselves. */
+function hasKeyPrefix(client: RedisClient | undefined): boolean {
+  const { options } = (client ?? {}) as { readonly options?: { readonly keyPrefix?: unknown } };
+  return Boolean(options?.keyPrefix);
+}
+
+/** Whether `redis` makes a client of it, and of all of it: what follows a "#" is left out. */
+function isRedisUrl(text: string): boolean {
+  try {
+    const { protocol, username, password, pathname, hash } = new URL(text);
+    for (const each of [username, password]) decodeURIComponent(each);
+    return /^rediss?:$/.test(protocol) && /^\/?\d*$/.test(pathname) && hash === "";
+  } catch {
+    return false;
+  }
 }
 
 /** The environment variable with the URL: what is on a command line, every user of the machine can read. */
