@@ -53,9 +53,12 @@ async function clusterClients(ports: readonly number[]): Promise<Clients> {
   return [ioredis, createCluster({ rootNodes: nodes.map((socket) => ({ socket })) })];
 }
 
-async function startHosts(clients: Clients): Promise<[BackplaneHost, BackplaneHost]> {
+async function startHosts(
+  clients: Clients,
+  options: Partial<RedisStreamsOptions> = {},
+): Promise<[BackplaneHost, BackplaneHost]> {
   const [a, b] = clients.map(
-    (client, i) => new BackplaneHost({ ...PATIENT, client }, names, "ab"[i] ?? ""),
+    (client, i) => new BackplaneHost({ ...PATIENT, ...options, client }, names, "ab"[i] ?? ""),
   ) as [BackplaneHost, BackplaneHost];
   hosts.push(a, b);
   await Promise.all([a.hears(/^(host b|joined b)/), b.hears(/^(host a|joined a)/)]);
@@ -330,6 +333,69 @@ describe.skipIf(!hasRedis)("two masters at once", () => {
     expect(countOf(c, "to some")).toBe(0);
   });
 });
+
+test.skipIf(!hasRedis)(
+  "the slot goes to another master, key by key: all arrives, once and in order",
+  async () => {
+    group = await RedisGroup.cluster(SLOT);
+    const [a, b] = await startHosts(await clusterClients(group.ports));
+    for (const host of [a, b]) host.tell({ wants: [1], namespaces: [["/", "x"]] });
+    const expected: string[] = [];
+    const send = (text: string) => {
+      expected.push(text);
+      for (const [host, other] of [
+        [a, b],
+        [b, a],
+      ] as const) {
+        host.send([other], text);
+        host.record(text);
+      }
+    };
+    const arrives = (text: string) =>
+      Promise.all([
+        ...[a.hears(`b / ${text}`), b.hears(`a / ${text}`)],
+        ...[a, b].map((host) => host.hears(new RegExp(`^\\d+ \\w+ / ${text}$`), 2)),
+      ]);
+    send("at first");
+    await arrives("at first");
+    const own = [a, b].flatMap(({ host }) =>
+      ["h:", "in:", "i:", "ns:", "b:"].map((name) => `${name}${host}`),
+    );
+    for (const name of ["state", "hosts", "c", "j", "jc", ...own]) {
+      if (!(await group.beginMove(`hf:{test}:${name}`))) continue;
+      send(name);
+      await Promise.all([a, b].map((host) => host.inEffectOrRefused()));
+      await group.endMove();
+      await arrives(name);
+    }
+    expect(records(a)).toEqual(records(b));
+    for (const [host, letter] of [
+      [a, "b"],
+      [b, "a"],
+    ] as const) {
+      const frames = host.heard.filter((word) => word.startsWith(`${letter} / `));
+      expect(frames).toEqual(expected.map((text) => `${letter} / ${text}`));
+      expect(records(host)).toHaveLength(2 * expected.length);
+      expect(host.heard.filter((word) => /^(alone|silent|gone|lost|gap)/.test(word))).toEqual([]);
+    }
+  },
+);
+
+test.skipIf(!hasRedis)(
+  "a host's lease ends while its slot goes to another master: it is told of",
+  async () => {
+    group = await RedisGroup.cluster(SLOT);
+    const [a] = await startHosts(await clusterClients(group.ports), { lease: 500 });
+    // As one that was killed has left it.
+    await group.order("HSET", "hf:{test}:h:dead", "g", "0", "lease", String(Date.now() + 500));
+    await group.order("SADD", "hf:{test}:hosts", "dead");
+    await group.beginMove("hf:{test}:c");
+    // Its lease has ended, and nobody can be told: everybody tries.
+    await a.complains("HOLDFAST_ERR_BACKPLANE_DOWN");
+    await group.endMove();
+    await a.hears("silent somebody");
+  },
+);
 
 test("a node of a cluster says nothing: nobody waits for it at the end", async () => {
   const server = createServer().listen(0, "127.0.0.1");

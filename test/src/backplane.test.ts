@@ -277,6 +277,33 @@ describe.skipIf(!hasRedis)("hosts", () => {
     await a.hears("host b");
   });
 
+  test("the clock of Redis is set back: a host that is gone has no more than its lease", async () => {
+    redis = await RedisServer.start();
+    const gate = await RoundRobin.open(redis.port);
+    ends.push(() => gate.close());
+    const [a] = (await startHosts("a", { lease: 1_000 })) as [BackplaneHost];
+    const url = gate.url.replace("http:", "redis:");
+    const [b] = (await startHosts("b", { lease: 1_000, url })) as [BackplaneHost];
+    await a.hears("host b");
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    gate.halt();
+    // By the clock as it is, it has been renewed in an hour.
+    await client.hSet(`hf:{test}:h:${b.host}`, "lease", String(Date.now() + 3_600_000));
+    await a.hears("silent b");
+  });
+
+  test("a connection ends before Redis has heard what was read: it does not count as unread for ever", async () => {
+    redis = await RedisServer.start();
+    const [a] = (await startHosts("a", { lease: 500 })) as [BackplaneHost];
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    const own = `hf:{test}:h:${a.host}`;
+    await client.hSet(own, "ib", "1000000");
+    while ((await client.hGet(own, "ib")) !== "0") await sleep(20);
+    expect(a.heard).toEqual(["joined"]);
+  });
+
   test("who sends without the newest interest sends to all", async () => {
     redis = await RedisServer.start();
     const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];

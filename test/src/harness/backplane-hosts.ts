@@ -109,6 +109,17 @@ export class BackplaneHost {
     await new Promise<void>((resolve) => this.backplane.whenInEffect(resolve));
   }
 
+  /** Waits until all that was said is in effect, or Redis has refused it. */
+  async inEffectOrRefused(): Promise<void> {
+    const before = this.errors.length;
+    let isDone = false;
+    void this.inEffect().then(() => {
+      isDone = true;
+      this.#changes.tell();
+    });
+    await this.#changes.until("an effect, or an error", () => isDone || this.errors.length > before);
+  }
+
   /** Waits until it has heard something that is this, or matches it. */
   async hears(what: string | RegExp, times = 1): Promise<void> {
     const isIt = (word: string) => (typeof what === "string" ? word === what : what.test(word));

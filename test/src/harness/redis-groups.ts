@@ -19,6 +19,8 @@ const AT_ONCE = ["--repl-diskless-sync-delay", "0"];
 const LOOK_MS = 20;
 /** Longer than any test: on a busy machine nobody is taken for failing. */
 const NODE_TIMEOUT_MS = "600000";
+/** How long a key may take from one master to another. */
+const MOVE_MS = "10000";
 /** The last slot of the first master of the cluster; the second has the others. */
 const LAST_OF_FIRST = 8_191;
 const LAST_SLOT = 16_383;
@@ -28,6 +30,9 @@ export class RedisGroup {
   ports: number[] = [];
   /** The one with the keys, and its replica. */
   #pair: { readonly master: Node; readonly replica: Node } | undefined;
+  /** The masters of the cluster: the one that has the slot, and another one. */
+  #masters: [from: Node, to: Node] | undefined;
+  #slot = "";
   #promote: () => Promise<unknown> = async () => {};
   readonly #ends: (() => unknown)[] = [];
 
@@ -79,6 +84,8 @@ export class RedisGroup {
       await replicates(replica);
       group.ports = nodes.map(({ server }) => server.port);
       group.#pair = { master, replica };
+      group.#masters = [master, master === first ? second : first];
+      group.#slot = String(slot);
       group.#promote = () => replica.client.sendCommand(["CLUSTER", "FAILOVER", "TAKEOVER"]);
     });
   }
@@ -98,6 +105,12 @@ export class RedisGroup {
   get serverPorts(): [number, number] {
     const { master, replica } = this.#nodes;
     return [master.server.port, replica.server.port];
+  }
+
+  /** Has the master carry out a command. */
+  async order(...command: string[]): Promise<unknown> {
+    const [{ client }] = this.#masters ?? [this.#nodes.master];
+    return client.sendCommand(command);
   }
 
   /** Waits until the replica has all that the master has. */
@@ -121,8 +134,52 @@ export class RedisGroup {
     await this.#promote();
   }
 
+  /**
+   * Begins to move the slot to the other master: this key goes there, the others stay.
+   * @returns false if there is no such key, and nothing has been begun
+   */
+  async beginMove(key: string): Promise<boolean> {
+    const [from, to] = this.#cluster;
+    const isMoved = (await from.client.exists(key)) === 1;
+    if (!isMoved) return false;
+    const idOf = async ({ client }: Node) => String(await client.sendCommand(["CLUSTER", "MYID"]));
+    await to.client.sendCommand(["CLUSTER", "SETSLOT", this.#slot, "IMPORTING", await idOf(from)]);
+    await from.client.sendCommand(["CLUSTER", "SETSLOT", this.#slot, "MIGRATING", await idOf(to)]);
+    await this.#move(key);
+    return true;
+  }
+
+  /** Moves the rest of the slot. */
+  async endMove(): Promise<void> {
+    const [from, to] = this.#cluster;
+    const rest = async () =>
+      (await from.client.sendCommand([
+        "CLUSTER",
+        "GETKEYSINSLOT",
+        this.#slot,
+        "1000",
+      ])) as unknown as string[];
+    for (let keys = await rest(); keys.length > 0; keys = await rest()) {
+      for (const key of keys) await this.#move(key);
+    }
+    const id = String(await to.client.sendCommand(["CLUSTER", "MYID"]));
+    for (const { client } of [to, from])
+      await client.sendCommand(["CLUSTER", "SETSLOT", this.#slot, "NODE", id]);
+    this.#masters = [to, from];
+  }
+
+  async #move(key: string): Promise<void> {
+    const [from, to] = this.#cluster;
+    await from.client.sendCommand(["MIGRATE", HOST, String(to.server.port), key, "0", MOVE_MS]);
+  }
+
   async close(): Promise<void> {
     for (const end of this.#ends.reverse()) await end();
+  }
+
+  get #cluster(): [from: Node, to: Node] {
+    if (!this.#masters) throw new Error("it is no cluster");
+    return this.#masters;
   }
 
   get #nodes(): { readonly master: Node; readonly replica: Node } {

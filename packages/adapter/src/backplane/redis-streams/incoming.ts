@@ -73,6 +73,11 @@ export class Incoming {
     return this.#recordsUpTo;
   }
 
+  /** How many entries its inbox has had up to the last one that was read. */
+  get inboxCount(): number {
+    return this.#inboxCount;
+  }
+
   /**
    * There is another order, with entries up to this number, and packets up to that one.
    * @param isPast nobody here waits for what is in it

@@ -2,9 +2,10 @@
  * What happens in Redis, in one step each: the scripts, and the names of their results.
  * Runs in: Redis, called from where the hub is.
  *
- * Keys, after the prefix: `state` hash; `hosts` set of names; `h:<host>` hash of generation, lease, inbox counts, and
- * whether it has told interest and namespaces; `in:<host>` inbox; `i:<host>` bits of its interest; `ns:<host>` hash of its namespaces; `b:<host>` its last batch;
- * `j` journal; `jc` list of places where the journal may be cut; `c` changes; `s:…` sessions.
+ * Keys, after the prefix: `state` hash; `hosts` set of names; `h:<host>` hash of generation, lease and its length, inbox
+ * counts, and whether it has told interest and namespaces; `in:<host>` inbox; `i:<host>` bits of its interest;
+ * `ns:<host>` hash of its namespaces; `b:<host>` its last batch; `j` journal; `jc` list of places where the journal may be
+ * cut; `c` changes; `s:…` sessions.
  *
  * Every script that writes to a stream takes the next number, and gives its entries this number as their id. So the
  * entries of all streams have one order.
@@ -47,10 +48,11 @@ local function tell(n, ...)
   call('HSET', state, 'cv', n)
 end
 
+-- In this order: if a step is refused, whoever looks next does it, as long as the host has its name here.
 local function evict(host, reason)
-  if call('SREM', prefix .. 'hosts', host) == 0 then return end
   call('DEL', prefix .. 'h:' .. host, prefix .. 'in:' .. host, prefix .. 'i:' .. host, prefix .. 'ns:' .. host)
   tell(nextNumber(), 'h', host, 't', 'gone', 'r', reason)
+  call('SREM', prefix .. 'hosts', host)
 end
 
 local function contains(list, host)
@@ -58,14 +60,19 @@ local function contains(list, host)
   return false
 end
 
+local function renew(host, ms, ...) call('HSET', prefix .. 'h:' .. host, 'lease', now + ms, 'ms', ms, ...) end
+
 local function evictExpired(except)
   for _, host in ipairs(call('SMEMBERS', prefix .. 'hosts')) do
     if host ~= except then
-      local known = call('HMGET', prefix .. 'h:' .. host, 'lease', 'ti', 'tn')
+      local known = call('HMGET', prefix .. 'h:' .. host, 'lease', 'ti', 'tn', 'ms')
+      local ms = tonumber(known[4] or 60000)
       if not known[1] or tonumber(known[1]) < now then evict(host, 'silent')
       -- Redis has thrown away what it has told, and nobody who joins would know: it has to tell it again.
       elseif tonumber(known[2] or 0) > call('EXISTS', prefix .. 'i:' .. host)
-        or tonumber(known[3] or 0) > call('EXISTS', prefix .. 'ns:' .. host) then evict(host, 'silent') end
+        or tonumber(known[3] or 0) > call('EXISTS', prefix .. 'ns:' .. host) then evict(host, 'silent')
+      -- The clock has been set back, and who is gone would be here until it is as late again.
+      elseif tonumber(known[1]) > now + ms then renew(host, ms) end
     end
   end
 end
@@ -118,7 +125,7 @@ local isInOrder = n >= seen and holds('j', ARGV[13], ARGV[14])
 local isSame = isInOrder and holds('c', ARGV[15], ARGV[16]) and contains(others, host) and epoch and epoch == knownEpoch
   and call('HGET', prefix .. 'h:' .. host, 'g') == generation
 if isSame then
-  call('HSET', prefix .. 'h:' .. host, 'lease', now + lease, 'cid', ARGV[12])
+  renew(host, lease, 'cid', ARGV[12])
   local same = call('HMGET', state, 'seed', 'secret', 'cv', 'seq')
   return {'OK', 'same', epoch, same[1], same[2], n, same[3], same[4] or '0', call('GET', prefix .. 'b:' .. host) or '0'}
 end
@@ -132,7 +139,7 @@ if not epoch or (epoch == knownEpoch and not isInOrder) then
   call('HSETNX', state, 'secret', newSecret)
 end
 call('DEL', prefix .. 'in:' .. host, prefix .. 'i:' .. host, prefix .. 'ns:' .. host, prefix .. 'h:' .. host)
-call('HSET', prefix .. 'h:' .. host, 'g', fresh, 'lease', now + lease, 'cid', ARGV[12])
+renew(host, lease, 'g', fresh, 'cid', ARGV[12])
 call('SADD', prefix .. 'hosts', host)
 n = nextNumber()
 tell(n, 'h', host, 't', 'host')
@@ -203,6 +210,20 @@ local function u32s(bytes, visit)
   for at = 1, #bytes, 4 do visit((struct.unpack('<I4', bytes, at))) end
 end
 
+-- Nothing is done by halves: of a slot that is on its way to another server, some keys have gone, and others not.
+local function touch(hasRecords)
+  local keys = {prefix .. 'b:' .. host}
+  for _, to in ipairs(order) do
+    keys[#keys + 1] = prefix .. 'h:' .. to
+    keys[#keys + 1] = prefix .. 'in:' .. to
+  end
+  if hasRecords then
+    keys[#keys + 1] = prefix .. 'j'
+    keys[#keys + 1] = prefix .. 'jc'
+  end
+  call('EXISTS', unpack(keys))
+end
+
 local at = 12
 while at <= #ARGV do
   local op = ARGV[at]
@@ -221,6 +242,7 @@ while at <= #ARGV do
     at = at + 3
   elseif op == 'r' then
     local count, frames = tonumber(ARGV[at + 1]), ARGV[at + 2]
+    touch(true)
     local last = call('HINCRBY', state, 'seq', count)
     local body = table_ .. frames
     firstRecord = string.format('%.0f', last - count + 1)
@@ -279,7 +301,10 @@ while at <= #ARGV do
   end
 end
 
-if firstRecord == '0' then setDone(firstRecord) end
+if firstRecord == '0' then
+  touch(false)
+  setDone(firstRecord)
+end
 for _, to in ipairs(order) do
   local known = prefix .. 'h:' .. to
   if call('HEXISTS', known, 'g') == 1 then
@@ -299,7 +324,7 @@ return {'OK', n, wasWidened, isStale and 1 or 0, firstRecord, unpack(lostSession
 /**
  * ARGV: prefix, host, generation, epoch, number seen, ms of lease, id up to which it has read its inbox, bytes that it has
  * read since, ms that keys outlive the application, id up to which it has read the journal, number of the last packet that
- * it knows of.
+ * it knows of, how many entries of its inbox it has read.
  * @returns OK, how many entries its inbox has had, bytes that it has not read, number of the last packet if the journal has
  * none that it could still read up to there (otherwise 0)
  */
@@ -313,10 +338,12 @@ if call('SADD', prefix .. 'hosts', host) == 1 then
   return {'FENCED'}
 end
 local own = prefix .. 'h:' .. host
-call('HSET', own, 'lease', now + tonumber(ARGV[6]))
+renew(host, tonumber(ARGV[6]))
 call('XTRIM', prefix .. 'in:' .. host, 'MINID', (tonumber(ARGV[7]) + 1) .. '-0')
 local unread = call('HINCRBY', own, 'ib', 0 - tonumber(ARGV[8]))
-if unread < 0 then
+local entries = tonumber(call('HGET', own, 'k') or 0)
+-- Of what was read when a connection was lost, the bytes are not told any more.
+if unread < 0 or entries == tonumber(ARGV[12]) then
   call('HSET', own, 'ib', 0)
   unread = 0
 end
@@ -330,7 +357,7 @@ if last > tonumber(ARGV[11]) then
 else
   last = 0
 end
-return {'OK', tonumber(call('HGET', own, 'k') or 0), unread, last}
+return {'OK', entries, unread, last}
 `);
 
 /**

@@ -287,6 +287,7 @@ export class RedisStreams implements Backplane {
     });
     failed.catch(() => {});
     const connections = new Set<Connection>();
+    const end = new AbortController();
     const finding = this.#findNode();
     const open = async () => {
       const node = await finding;
@@ -302,8 +303,13 @@ export class RedisStreams implements Backplane {
       const [commands, reading] = await Promise.race([Promise.all([open(), open()]), failed]);
       this.#failMembership = fail;
       const membership = await Promise.race([this.#join(commands), failed]);
-      await Promise.race([membership.reader.run(reading, timeout), this.#keepLease(membership), failed]);
+      await Promise.race([
+        membership.reader.run(reading, timeout),
+        this.#keepLease(membership, end.signal),
+        failed,
+      ]);
     } finally {
+      end.abort();
       this.#closing.signal.removeEventListener("abort", onClose);
       this.#sender.stop();
       this.#membership?.reader.stop();
@@ -444,9 +450,10 @@ export class RedisStreams implements Backplane {
     return this.#renew(membership);
   }
 
-  async #keepLease(membership: Membership): Promise<never> {
+  /** @param signal the membership has ended */
+  async #keepLease(membership: Membership, signal: AbortSignal): Promise<never> {
     for (;;) {
-      await sleep(this.#options.lease / 3, undefined, { signal: this.#closing.signal, ref: false });
+      await sleep(this.#options.lease / 3, undefined, { signal, ref: false });
       await this.#renew(membership);
       await membership.witness.lookAround();
     }
@@ -462,6 +469,7 @@ export class RedisStreams implements Backplane {
       String(this.#options.journalTime + KEEP_MS),
       String(reader.cursor("journal")),
       String(this.#incoming.recordsUpTo),
+      String(this.#incoming.inboxCount),
     ]);
     membership.renewedAt = startedAt;
     this.#unservedSince = undefined;
