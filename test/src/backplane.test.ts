@@ -184,6 +184,22 @@ describe.skipIf(!hasRedis)("hosts", () => {
     expect(a.heard.slice(-2)).toEqual(["b / last words", "gone b"]);
   });
 
+  test("hosts that come and go leave nothing in Redis", async () => {
+    redis = await RedisServer.start();
+    const [a] = (await startHosts("a")) as [BackplaneHost];
+    const client = await createClient({ url: redis.url }).connect();
+    ends.push(() => client.destroy());
+    for (let i = 0; i < 3; i++) {
+      const b = new BackplaneHost({ app: "test", url: redis.url }, names, "b");
+      await b.hears(/^joined/);
+      b.send([a], "frame");
+      b.record("record");
+      await b.backplane.close();
+      await a.hears("gone b", i + 1);
+      expect(await client.keys(`*${b.host}*`)).toEqual([]);
+    }
+  });
+
   test("a host that is suspected is one of them as long as Redis has its connection, and then gone for all", async () => {
     redis = await RedisServer.start();
     const gate = await RoundRobin.open(redis.port);

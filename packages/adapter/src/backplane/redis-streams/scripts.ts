@@ -366,7 +366,10 @@ return {'OK', entries, unread, last}
  * @returns OK
  */
 export const GONE = script(`
-if call('HGET', prefix .. 'h:' .. ARGV[2], ARGV[3]) == ARGV[4] then evict(ARGV[2], 'ended') end
+if call('HGET', prefix .. 'h:' .. ARGV[2], ARGV[3]) ~= ARGV[4] then return {'OK'} end
+evict(ARGV[2], 'ended')
+-- Nobody else can be sure that no batch of it comes again.
+if ARGV[3] == 'g' then call('DEL', prefix .. 'b:' .. ARGV[2]) end
 return {'OK'}
 `);
 

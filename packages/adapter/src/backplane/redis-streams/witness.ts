@@ -41,8 +41,9 @@ export class Witness {
   /** Has the connections of all hosts seen as long as they are there. */
   async lookAround(): Promise<void> {
     if (this.#state === "denied") return;
-    const hosts = await this.#ask(["SMEMBERS", this.#keys.hosts]);
-    await this.look(listOf(hosts).map(textOf));
+    const hosts = listOf(await this.#ask(["SMEMBERS", this.#keys.hosts])).map(textOf);
+    for (const host of this.#seen.keys()) if (!hosts.includes(host)) this.#seen.delete(host);
+    await this.look(hosts);
   }
 
   /**
