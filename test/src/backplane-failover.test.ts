@@ -148,6 +148,38 @@ describe.skipIf(!hasRedis)("without the newest", () => {
 });
 
 describe.skipIf(!hasRedis)("what another server numbers anew", () => {
+  test("a packet that one had and its sender had not read: nobody has it twice", async () => {
+    group = await RedisGroup.underSentinel();
+    const [, replica] = group.serverPorts;
+    const [[a, gateOfA], [b, gateOfB]] = (await startGated("ab")) as [
+      [BackplaneHost, RoundRobin],
+      [BackplaneHost, RoundRobin],
+    ];
+    const { epoch } = a;
+    b.record("before");
+    await Promise.all([a, b].map((host) => host.hears("1 b / before")));
+    await b.inEffect();
+    await group.untilReplicated();
+    await group.cutReplica();
+    gateOfB.haltAnswers();
+    b.record("once");
+    await a.hears("2 b / once");
+    // Whoever knows what is lost is there first, and begins the new order.
+    const before = a.heard.length;
+    [gateOfA.ports, gateOfB.ports] = [[replica], [NOBODYS_PORT]];
+    await group.failOver();
+    for (const gate of [gateOfA, gateOfB]) gate.cut();
+    await a.hearsAfter(before, /^joined/);
+    gateOfB.ports = [replica];
+    await b.hears(/b \/ once$/);
+    b.record("after");
+    await Promise.all([a, b].map((host) => host.hears(/b \/ after$/)));
+    expect(a.epoch).not.toBe(epoch);
+    for (const host of [a, b]) {
+      expect(host.heard.filter((word) => /^\d+ b \/ once$/.test(word))).toHaveLength(1);
+    }
+  });
+
   /** Hosts behind gates of their own to the master. */
   async function startGated(letters: string): Promise<[BackplaneHost, RoundRobin][]> {
     const [master] = (group as RedisGroup).serverPorts;

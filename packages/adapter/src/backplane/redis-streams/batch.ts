@@ -27,6 +27,8 @@ type Operation = Route | RedisArgument[];
 export class Batch {
   /** Given when it is sent; the same when it is sent again. */
   number = 0;
+  /** The number that it had first: another one when it is sent again in another order. */
+  firstNumber = 0;
   /** How often it was given to a client of Redis, and how often that has answered. */
   calls = 0;
   answers = 0;
@@ -104,7 +106,9 @@ export class Batch {
       else args.push(...routeArguments(operation));
     }
     if (this.#change) args.push(...changeArguments(this.#change));
-    if (this.#records.count > 0) args.push("r", String(this.#records.count), this.#records.take());
+    if (this.#records.count > 0) {
+      args.push("r", String(this.#records.count), String(this.firstNumber), this.#records.take());
+    }
     return args;
   }
 

@@ -45,6 +45,8 @@ export class Incoming {
   #lastChange = NOTHING;
   /** All packets up to this number have been told, or are past. */
   #recordsUpTo = 0;
+  /** Of each host, the last batch that had packets and was told, by the number that it had first. */
+  readonly #had = new Map<string, number>();
   #inboxCount = 0;
   /** What was placed up to this number is past. */
   #pastUpTo = 0;
@@ -140,7 +142,10 @@ export class Incoming {
 
   #onJournal(host: string, entry: StreamEntry): void {
     const { number, fields } = entry;
-    const isPast = number <= this.#pastUpTo;
+    const original = numberOf(fields.get("o"));
+    // Another server may lack what this host has had: whoever had not is right to send it again.
+    const isPast = number <= this.#pastUpTo || original <= (this.#had.get(host) ?? 0);
+    if (!isPast) this.#had.set(host, original);
     const first = numberOf(fields.get("s"));
     if (this.lacksBefore(entry)) this.lose(first - 1);
     // Otherwise it was taken for lost just before it came.
@@ -183,9 +188,11 @@ export class Incoming {
     if (host === this.#host) return;
     const type = textOf(fields.get("t"));
     if (type === "host") this.#events.onHost(host);
-    else if (type === "gone")
-      this.#events.onHostGone(host, textOf(fields.get("r")) === "silent" ? "silent" : "ended");
-    else this.#events.onChange(host, readChange(fields));
+    else if (type === "gone") {
+      const why = textOf(fields.get("r")) === "silent" ? "silent" : "ended";
+      if (why === "ended") this.#had.delete(host);
+      this.#events.onHostGone(host, why);
+    } else this.#events.onChange(host, readChange(fields));
   }
 
   #onBroken(): void {

@@ -160,7 +160,7 @@ return answer
  * One turn's frames of a host.
  * ARGV: prefix, host, generation, epoch, number seen, number of the batch, last change that the host has read, most bytes
  * of an inbox, most bytes of the journal, ms that the journal keeps packets, table of names; then operations:
- * `r` count frames; `w` hosts host… frames (for hosts that want them); `a` host frames; `c` wants drops namespaces left
+ * `r` count, number that the batch had first, frames; `w` hosts host… frames (for hosts that want them); `a` host frames; `c` wants drops namespaces left
  * address ('' if it is as before, otherwise behind a '='); `k` key ms fields (field value)…; `x` key ms; `f` key.
  * @returns OK, number, 1 if all hosts got what was for some, 1 if the host had not read the last change, number of the
  * first packet (0 if there is none), sessions that another host has
@@ -241,12 +241,12 @@ while at <= #ARGV do
     put(ARGV[at + 1], ARGV[at + 2])
     at = at + 3
   elseif op == 'r' then
-    local count, frames = tonumber(ARGV[at + 1]), ARGV[at + 2]
+    local count, original, frames = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
     touch(true)
     local last = call('HINCRBY', state, 'seq', count)
     local body = table_ .. frames
     firstRecord = string.format('%.0f', last - count + 1)
-    call('XADD', prefix .. 'j', n .. '-0', 'm', mark, 'h', host, 'b', batch, 's', firstRecord, 'f', body)
+    call('XADD', prefix .. 'j', n .. '-0', 'm', mark, 'h', host, 'b', batch, 'o', original, 's', firstRecord, 'f', body)
     -- Whatever is refused after this: what has its place is not placed again.
     setDone(firstRecord)
     local bytes = call('HINCRBY', state, 'jb', #body)
@@ -267,7 +267,7 @@ while at <= #ARGV do
       gone = tonumber(upTo)
       call('HSET', state, 'je', upTo)
     end
-    at = at + 3
+    at = at + 4
   elseif op == 'c' then
     local bits, names = prefix .. 'i:' .. host, prefix .. 'ns:' .. host
     u32s(ARGV[at + 1], function(bucket) call('SETBIT', bits, bucket, 1) end)

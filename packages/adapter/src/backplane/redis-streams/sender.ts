@@ -176,6 +176,7 @@ export class Sender {
     const batch = this.#waiting.shift() as Batch;
     this.#waitingBytes -= batch.bytes;
     batch.number = ++this.#lastNumber;
+    batch.firstNumber ||= batch.number;
     if (batch.recordCount > 0) this.#unseen.push(batch);
     this.#onItsWay = batch;
     void this.#send(batch);
