@@ -390,11 +390,17 @@ test.skipIf(!hasRedis)(
       ]);
     send("at first");
     await arrives("at first");
-    const own = [a, b].flatMap(({ host }) =>
-      ["h:", "in:", "i:", "ns:", "b:"].map((name) => `${name}${host}`),
-    );
-    for (const name of ["state", "hosts", "c", "j", "jc", ...own]) {
-      if (!(await group.beginMove(`hf:{test}:${name}`))) continue;
+    for (const name of [
+      "state",
+      "c",
+      "j",
+      "jc",
+      `h:${a.host}`,
+      `in:${a.host}`,
+      `in:${b.host}`,
+      `b:${b.host}`,
+    ]) {
+      if (!(await group.beginMove(`hf:{test}:${name}`))) throw new Error(`there is no ${name}`);
       send(name);
       await Promise.all([a, b].map((host) => host.inEffectOrRefused()));
       await group.endMove();
