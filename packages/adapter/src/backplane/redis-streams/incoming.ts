@@ -144,7 +144,8 @@ export class Incoming {
     const { number, fields } = entry;
     const original = numberOf(fields.get("o"));
     // Another server may lack what this host has had: whoever had not is right to send it again.
-    const isPast = number <= this.#pastUpTo || original <= (this.#had.get(host) ?? 0);
+    const isAgain = original > 0 && original <= (this.#had.get(host) ?? 0);
+    const isPast = number <= this.#pastUpTo || isAgain;
     if (!isPast) this.#had.set(host, original);
     const first = numberOf(fields.get("s"));
     if (this.lacksBefore(entry)) this.lose(first - 1);
