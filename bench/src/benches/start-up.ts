@@ -63,7 +63,7 @@ export const startUp: Bench = {
   question: "How long does a cluster take from its start to the first request that it answers?",
   method: [
     "The two files of the README with 4 workers, started anew for each round, against the same application in one process with Socket.IO alone.",
-    "`bare-cluster` is that application in 4 workers of node:cluster, with nothing between them: it answers as soon as one of them listens.",
+    "`bare-cluster` is that application in 4 workers of node:cluster, and answers as soon as one of them listens.",
     "A handshake over long polling is asked for every 4 ms from the start; the time ends with the answer, which must be a 200.",
   ],
   measures: [{ key: "answered", title: "time to the first answer", unit: "ms", better: "lower" }],

@@ -186,6 +186,7 @@ export const LEGEND: readonly [name: string, meaning: string][] = [
   ["in-memory", "control: Socket.IO's own adapter, nothing leaves the process"],
   ["native", "control: node:cluster's own round robin, no stickiness"],
   ["native-shared-handle", "control: node:cluster's shared handle, no stickiness"],
+  ["bare-cluster", "control: as many workers of node:cluster, with nothing between them"],
   ["single", "control: one process without a cluster"],
   ["single-recovery", "the same with `connectionStateRecovery`, which Socket.IO keeps in the process"],
 ];
