@@ -99,7 +99,12 @@ export class RemoteProcess<C = unknown> extends EventEmitter {
   async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     process.kill(this.pid, signal);
     if (FATAL.includes(signal)) await within(this.gone, `end of ${this.title}`, this.#deadlineMs);
-    else if (signal === "SIGSTOP") await within(this.#stopped(), `halt of ${this.title}`, this.#deadlineMs);
+    else if (signal === "SIGSTOP") await this.halted();
+  }
+
+  /** Waits until the process stands still, whoever has stopped it: what comes earlier does not let it go on. */
+  async halted(): Promise<void> {
+    await within(this.#stopped(), `halt of ${this.title}`, this.#deadlineMs);
   }
 
   /** Halts the process wherever it is, and waits until it stands still. */

@@ -296,6 +296,7 @@ describe("socketsJoin() that a worker could not carry out leaves no interest beh
       process.kill(process.pid, "SIGSTOP");
     });
     await stopping;
+    await b.halted();
     await a.run(async (ctx) => {
       ctx.io.of("/closing").socketsJoin("y");
       await ctx.io.of("/closing").adapter.serverCount();
