@@ -9,12 +9,13 @@ import { OpenSessions } from "../../dist/worker/open-sessions.js";
 let server: Server;
 let io: SocketIoServer;
 let sessions: OpenSessions;
+let forget: () => void;
 
 beforeEach(async () => {
   server = createServer();
-  io = new SocketIoServer(server);
+  io = new SocketIoServer(server, { cors: { origin: "*" } });
   sessions = new OpenSessions();
-  sessions.watch(io.engine);
+  forget = sessions.watch(io.engine);
   await once(server.listen(0, "127.0.0.1"), "listening");
 });
 afterEach(() => io.close());
@@ -25,6 +26,19 @@ async function get(query = ""): Promise<string> {
     headers: { connection: "close" },
   });
   return answer.text();
+}
+
+async function post(
+  query: string,
+  body: string,
+): Promise<[status: number, text: string, origin: string | null]> {
+  const { port } = server.address() as AddressInfo;
+  const answer = await fetch(`http://127.0.0.1:${port}/socket.io/?EIO=4&transport=polling${query}`, {
+    method: "POST",
+    body,
+    headers: { connection: "close", origin: "http://elsewhere" },
+  });
+  return [answer.status, await answer.text(), answer.headers.get("access-control-allow-origin")];
 }
 
 async function open(): Promise<string> {
@@ -42,4 +56,21 @@ test("whoever polls next is told, whether the session was open before or not", a
   expect(await get(`&sid=${meanwhile}`)).toBe(CLOSED);
   expect(await get(`&sid=${before}`)).toBe(CLOSED);
   await closed;
+});
+
+test("what a client has sent while it was told is taken, and goes nowhere; whoever asks again is told again", async () => {
+  const id = await open();
+  const heard: unknown[] = [];
+  io.on("connection", (socket) => heard.push(socket.id));
+  const closed = sessions.close();
+  expect(await get(`&sid=${id}`)).toBe(CLOSED);
+  await closed;
+  expect(await post(`&sid=${id}`, "40")).toEqual([200, "ok", "*"]);
+  expect(await post(`&sid=${id}`, "1")).toEqual([200, "ok", "*"]);
+  expect(await get(`&sid=${id}`)).toBe("1");
+  expect(await get(`&sid=${id}`)).toBe("1");
+  expect(heard).toEqual([]);
+  expect(io.engine.clientsCount).toBe(0);
+  forget();
+  expect((await post(`&sid=${id}`, "40"))[0]).toBe(400);
 });

@@ -4,7 +4,8 @@
  * Owns: the list, and its listener on the engine. Runs in: workers, and processes without a cluster.
  *
  * `io.close()` drops a session whose client is between two polls without a word, and the next poll gets an error. Here, it
- * gets what says that the session is closed.
+ * gets what says that the session is closed. And what a client has sent while it was being told finds the session as it
+ * is before it has been told: the engine takes it, and it goes nowhere.
  */
 import type { ServerResponse } from "node:http";
 import type { Mover } from "../moves.js";
@@ -18,8 +19,12 @@ interface Session {
     readonly name: string;
     /** A poll waits. */
     readonly writable: boolean;
-    send(packets: { readonly type: "noop" }[]): void;
+    send(packets: { readonly type: "noop" | "close" }[]): void;
+    on(event: "ready", listener: () => void): unknown;
   };
+  upgraded: boolean;
+  /** The engine. */
+  readonly server: { readonly clients: Record<string, unknown> };
   close(discard?: boolean): void;
   on(event: "close", listener: (this: Session) => void): unknown;
 }
@@ -32,6 +37,8 @@ interface OpenSession {
 
 export class OpenSessions {
   readonly #open = new Map<string, OpenSession>();
+  /** Those that {@link close} has closed, and the engine still knows. */
+  readonly #told = new Set<Session>();
   // open → closing: what is opened then is closed at once
   #state: "open" | "closing" = "open";
   #onEmpty: () => void = () => {};
@@ -42,6 +49,7 @@ export class OpenSessions {
     const sessions = this;
     this.#onClose = function () {
       sessions.#open.delete(this.id);
+      if (sessions.#state === "closing") sessions.#keep(this);
       if (sessions.#open.size === 0) sessions.#onEmpty();
     };
   }
@@ -54,7 +62,11 @@ export class OpenSessions {
       if (this.#state === "closing") session.close();
     };
     engine.on("connection", onConnection);
-    return () => void engine.off("connection", onConnection);
+    return () => {
+      engine.off("connection", onConnection);
+      for (const { id, server } of this.#told) delete server.clients[id];
+      this.#told.clear();
+    };
   }
 
   has(sessionId: string): boolean {
@@ -105,5 +117,16 @@ export class OpenSessions {
     });
     for (const { session } of [...this.#open.values()]) session.close();
     if (this.#open.size > 0) await closed;
+  }
+
+  /** Its client may have sent a request at the same time as it was told, over another connection. */
+  #keep(session: Session): void {
+    const { id, transport, server } = session;
+    if (transport.name !== "polling") return;
+    this.#told.add(session);
+    server.clients[id] = session;
+    // So that no upgrade begins.
+    session.upgraded = true;
+    transport.on("ready", () => transport.send([{ type: "close" }]));
   }
 }
