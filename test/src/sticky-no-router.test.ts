@@ -6,7 +6,7 @@ import { Agent, type RequestOptions } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { freePort, httpRequest, within } from "@holdfast/harness";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -83,6 +83,83 @@ test("an upgrade at the wrong worker reaches the owner of its session", async ()
   const [probed] = await within(once(socket, "message"), "an answer");
   socket.terminate();
   expect(String(probed)).toBe("3probe");
+});
+
+/** A session of `a` that upgrades through `b`. */
+async function upgrading({ a, b }: TestCluster): Promise<{ sid: string; socket: WebSocket }> {
+  const sid = await open(a.url);
+  await post(a.url, sid, "40");
+  expect(await poll(a.url, sid)).toMatch(/^40/);
+  const socket = new WebSocket(
+    `${b.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket&sid=${sid}`,
+  );
+  await within(once(socket, "open"), "an open WebSocket");
+  return { sid, socket };
+}
+
+async function probe(socket: WebSocket): Promise<void> {
+  socket.send("2probe");
+  const [answer] = await within(once(socket, "message"), "an answer");
+  expect(String(answer)).toBe("3probe");
+}
+
+describe("a worker that ends while a client upgrades through it", () => {
+  /** Lets `b` end; settles when `a` has heard of it. */
+  async function drain({ a, b }: TestCluster): Promise<{ ended: Promise<unknown> }> {
+    const sid = await open(a.url);
+    await post(a.url, sid, "40");
+    expect(await poll(a.url, sid)).toMatch(/^40/);
+    const told = poll(b.url, sid);
+    const waits = (id: string) =>
+      a.run((ctx, of) => {
+        const { clients } = ctx.io.engine as never as {
+          clients: Record<string, { transport: { writable: boolean } }>;
+        };
+        return clients[of]?.transport.writable;
+      }, id);
+    await expect.poll(() => waits(sid), { timeout: 30_000 }).toBe(true);
+    const ended = b.run((ctx) => ctx.sticky.drain({ timeout: 60_000 }));
+    expect(await told).toBe("6");
+    return { ended };
+  }
+
+  test("does not end the WebSocket before the client goes on there, and does then", async () => {
+    const cluster = await start({ workers: 2 });
+    const { sid, socket } = await upgrading(cluster);
+    await probe(socket);
+    const { ended } = await drain(cluster);
+    expect(await post(cluster.a.url, sid, '420["who"]')).toBe("ok");
+    expect(socket.readyState).toBe(WebSocket.OPEN);
+    const closed = once(socket, "close");
+    expect(await poll(cluster.a.url, sid)).toBe("430[1]");
+    socket.send("5");
+    await within(closed, "the end of the WebSocket");
+    await ended;
+    expect(cluster.output).toBe("");
+  });
+
+  test("ends it before its probe is answered; the client goes on polling", async () => {
+    const cluster = await start({ workers: 2 });
+    const { sid, socket } = await upgrading(cluster);
+    const closed = once(socket, "close");
+    const { ended } = await drain(cluster);
+    await within(closed, "the end of the WebSocket");
+    await ended;
+    expect(await post(cluster.a.url, sid, '420["who"]')).toBe("ok");
+    expect(await poll(cluster.a.url, sid)).toBe("430[1]");
+  });
+
+  test("is killed: its last poll tells the client that the session is over", async () => {
+    const cluster = await start({ workers: 2 });
+    const { sid, socket } = await upgrading(cluster);
+    await probe(socket);
+    socket.on("error", () => {});
+    await cluster.b.kill();
+    let answer = "6";
+    while (answer === "6") answer = await poll(cluster.a.url, sid);
+    // It may be told before it polls.
+    expect(["1", "6\u001e1"]).toContain(answer);
+  });
 });
 
 test.each([["shared by node:cluster", SHARED] as const, ["of each", undefined] as const])(

@@ -38,6 +38,7 @@ function setUp(overrides: Partial<ForwarderHost> = {}) {
     onRequest: () => {},
     ...overrides,
     move: () => false,
+    onRelayedUpgrade: () => {},
     onForwardedIn: () => forwardedIn++,
     onClientRequest: () => {},
     endPoll: () => {},

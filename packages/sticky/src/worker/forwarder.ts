@@ -40,6 +40,8 @@ export interface ForwarderHost {
   onClientRequest(sessionId: string, request: IncomingMessage, response: ServerResponse): void;
   /** Called for each request of a session that the engine gets. */
   onRequest(sessionId: string, response: ServerResponse): void;
+  /** Called for each upgrade of a session that the engine gets, and another worker has relayed to this one. */
+  onRelayedUpgrade(sessionId: string, request: IncomingMessage, socket: Duplex): void;
   /** Called for each request that another worker has relayed to this one. */
   onForwardedIn(): void;
   /** Answers the poll of a session that waits, so that its client polls again. */
@@ -94,7 +96,10 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     head: Buffer,
     sessionId: string | undefined,
   ) => {
-    const here = () => handleUpgrade.call(engine, request, socket, head);
+    const here = () => {
+      if (sessionId !== undefined && isRelayed(socket)) host.onRelayedUpgrade(sessionId, request, socket);
+      handleUpgrade.call(engine, request, socket, head);
+    };
     const relay = (owner: Owner, tried: Set<number>) => {
       owner.relay.upgrade(owner.number, name, request, socket, head, () => {
         tried.add(owner.number);

@@ -7,13 +7,15 @@
  * gets what says that the session is closed. And what a client has sent while it was being told finds the session as it
  * is before it has been told: the engine takes it, and it goes nowhere.
  */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import type { Mover } from "../moves.js";
 import type { Engine } from "./session-marks.js";
 import { unmovable } from "./unmovable.js";
+import { endUpgradeWithItsWorker, type UpgradingSession } from "./upgrade-end.js";
 
 /** What is needed of an Engine.IO session. */
-interface Session {
+interface Session extends UpgradingSession {
   readonly id: string;
   readonly transport: {
     readonly name: string;
@@ -26,6 +28,7 @@ interface Session {
   /** The engine. */
   readonly server: { readonly clients: Record<string, unknown> };
   close(discard?: boolean): void;
+  on(event: "upgrading" | "upgrade", listener: (transport: { readonly socket?: unknown }) => void): unknown;
   on(event: "close", listener: (this: Session) => void): unknown;
 }
 
@@ -79,6 +82,12 @@ export class OpenSessions {
     if (!open) return;
     open.requests++;
     response.once("close", () => open.requests--);
+  }
+
+  /** The engine gets an upgrade of a session, which has come through another worker. */
+  onRelayedUpgrade(sessionId: string, request: IncomingMessage, socket: Duplex): void {
+    const session = this.#open.get(sessionId)?.session;
+    if (session) endUpgradeWithItsWorker(session, request, socket);
   }
 
   /** Whether the engine has no request of the session but a poll that waits. Middlewares may have some for a while. */

@@ -324,6 +324,15 @@ test("the connection of a client that does not read is there until it is cut", a
   client.destroy();
 });
 
+test("an upgrade at a server that ends is refused: its client would have to begin anew soon", async () => {
+  const { owner, relay, port } = await pair(() => {});
+  owner.on("upgrade", (_request, socket) => socket.end(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}`));
+  const upgrade = `GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: x${CRLF}${CRLF}`;
+  expect(await exchange(port, upgrade)).toMatch(/^HTTP\/1.1 101 /);
+  relay.leave("default");
+  expect(await exchange(port, upgrade)).toMatch(/^HTTP\/1.1 503 /);
+});
+
 test("what an application keeps with a connection is not seen by another client's request", async () => {
   const { port } = await pair((request, response) => {
     const socket = request.socket as Socket & { user?: string };

@@ -87,7 +87,14 @@ export class Relay {
     const relayed = new RelayedUpgrade(link, name, request, client, head, onRelayed, here);
     this.#upgrades.add(relayed);
     client.once("close", () => this.#upgrades.delete(relayed));
-    relayed.start();
+    if (isRelayed(client)) {
+      client.once(
+        "close",
+        whenLeaving(client, () => relayed.leave()),
+      );
+    }
+    if (this.#leaving.has(name)) relayed.leave();
+    else relayed.start();
   }
 
   /** Connections of that name that lead to sessions of other workers: for those clients, they are their sessions. */

@@ -6,7 +6,8 @@
  * client's connection. What only the process with the connection could do (keys, renegotiation) it lacks.
  */
 import { X509Certificate } from "node:crypto";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
 import { processWide } from "../process-wide.js";
 import type { Origin, TlsOrigin } from "../wire/origin.js";
@@ -230,9 +231,9 @@ export function passesOf(socket: object): number {
 }
 
 /** Calls back when the worker that has the client's connection ends. Returns the function that stops it. */
-export function whenLeaving(socket: Socket, leaving: () => void): () => void {
+export function whenLeaving(socket: Duplex, leaving: () => void): () => void {
   // As soon as the request is where it belongs.
-  if ((socket as Socket & { isLeaving?: boolean }).isLeaving === true) setImmediate(leaving);
+  if ((socket as Duplex & { isLeaving?: boolean }).isLeaving === true) setImmediate(leaving);
   socket.once("leaving", leaving);
   return () => void socket.off("leaving", leaving);
 }

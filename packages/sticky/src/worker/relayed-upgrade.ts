@@ -26,6 +26,7 @@ export class RelayedUpgrade implements Passenger {
   readonly #here: () => void;
   /** Takes what the client sends while it waits; without a reader, its end would not be seen. */
   #early: PassThrough | undefined;
+  #stream: LinkStream | undefined;
   // waiting → joined → over; waiting → over
   #state: "waiting" | "joined" | "over" = "waiting";
   readonly waitingBytes: number;
@@ -48,11 +49,11 @@ export class RelayedUpgrade implements Passenger {
     const text = writeHead(request);
     this.#head = text === undefined ? Buffer.alloc(0) : Buffer.concat([Buffer.from(text, "latin1"), head]);
     this.waitingBytes = this.#head.length;
+    client.on("error", ignore);
   }
 
   start(): void {
     const client = this.#client;
-    client.on("error", ignore);
     if (this.#head.length === 0) return this.#answer(400);
     client.once("close", this.#onClientGone);
     this.#link.board(this);
@@ -77,9 +78,16 @@ export class RelayedUpgrade implements Passenger {
     return this.#state === "joined";
   }
 
-  /** Ends what is carried: this worker ends, and the client comes back by another one. */
+  /**
+   * This worker ends. The owner ends what is carried, at a moment at which the client can come back by another worker; what
+   * has not got there is refused, and the client goes on as it is.
+   */
   leave(): void {
-    if (this.#state === "joined") closeSoon(this.#client);
+    if (this.#state === "joined") this.#stream?.leave();
+    else if (this.#state === "waiting") {
+      this.#link.leave(this);
+      this.onUnreachable("busy");
+    }
   }
 
   /** The same, without what the client has not read: it may never do so. */
@@ -101,6 +109,7 @@ export class RelayedUpgrade implements Passenger {
   /** Passes bytes and ends of the two connections to each other. */
   #join(stream: LinkStream): void {
     const client = this.#client;
+    this.#stream = stream;
     client.off("close", this.#onClientGone);
     client.once("close", () => {
       this.#state = "over";

@@ -119,6 +119,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
         ownerElsewhere: (sessionId, isRelayed) => owners.elsewhere(sessionId, isRelayed),
         ownerAfter: (...search) => owners.after(...search),
         onRequest: (sessionId, response) => this.#sessions.onRequest(sessionId, response),
+        onRelayedUpgrade: (...upgrade) => this.#sessions.onRelayedUpgrade(...upgrade),
         onForwardedIn: () => receiver.countForwardedIn(),
         onClientRequest: (...request) => this.#pollers.onRequest(...request),
         endPoll: (sessionId) => this.#sessions.endPoll(sessionId),
