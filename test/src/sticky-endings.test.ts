@@ -368,18 +368,20 @@ describe("drain()", () => {
     const [stray] = await connectionTo(cluster, draining);
     const [idle] = await connectionTo(cluster, draining);
     const [sending] = await connectionTo(cluster, draining);
+    const [beginning] = await connectionTo(cluster, draining);
     await sendToAll(draining, "x");
     await sendToAll(other, "x");
     await draining.run((ctx) => {
       ctx.store.sockets = [];
       ctx.httpServer.prependListener("request", ({ socket }) => void ctx.store.sockets.push(socket));
     });
-    // A session of its own, one that it relays for, and what is sent; and no session at all.
+    // A session of its own, one that it relays for, what is sent, and a session that begins; and no session at all.
     await ask(cluster.port, "/", idle);
     const polls = [
       ask(cluster.port, `${PATH}&sid=${own.sid}`, own.agent),
       ask(cluster.port, `${PATH}&sid=${strays.sid}`, stray),
       ask(cluster.port, `${PATH}&sid=${own.sid}`, sending, "40"),
+      ask(cluster.port, PATH, beginning),
     ];
     await Promise.all(polls);
     const closed = await draining.run((ctx) => {
@@ -389,7 +391,7 @@ describe("drain()", () => {
         idleSocket?.once("close", () => resolve(polling.map(({ destroyed }) => destroyed)));
       });
     });
-    expect(closed).toEqual([false, false, false]);
+    expect(closed).toEqual([false, false, false, false]);
   });
 
   test("cuts at its timeout what does not end", async () => {

@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { Agent, type RequestOptions } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { freePort, httpRequest, within } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
@@ -160,6 +160,35 @@ describe("a worker that ends while a client upgrades through it", () => {
     // It may be told before it polls.
     expect(["1", "6\u001e1"]).toContain(answer);
   });
+});
+
+test("a session that begins over the last connection of a worker that ends is told of it, by way of another one", async () => {
+  const { a, b } = await start({ workers: 2 });
+  const socket = connect(Number(new URL(a.url).port), "127.0.0.1");
+  await once(socket, "connect");
+  socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n`);
+  await a.run(async (ctx) => {
+    const arrived = new Promise<void>((done) => ctx.httpServer.once("connection", () => done()));
+    const count = () => new Promise((done) => ctx.httpServer.getConnections((_error, open) => done(open)));
+    if ((await count()) === 0) await arrived;
+    const { engine } = ctx.io;
+    const closed = new Promise<void>((done) => {
+      const close = engine.close;
+      engine.close = () => {
+        done();
+        return close.call(engine);
+      };
+    });
+    void ctx.sticky.drain({ timeout: 60_000 });
+    await closed;
+  });
+  socket.write("\r\n");
+  const [answer] = await within(once(socket, "data"), "an answer");
+  const [, sid] = /"sid":"([^"]+)"/.exec(String(answer)) ?? [];
+  expect(sid).toBeDefined();
+  await within(once(socket, "close"), "the end of the connection");
+  expect(await post(b.url, sid as string, "40")).toBe("ok");
+  expect(["1", "6\u001e1"]).toContain(await poll(b.url, sid as string));
 });
 
 test.each([["shared by node:cluster", SHARED] as const, ["of each", undefined] as const])(

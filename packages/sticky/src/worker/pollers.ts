@@ -12,6 +12,9 @@ const NEXT_POLL_MS = 5_000;
 /** A client that has sent something sends more in so long, or has nothing to send for now. */
 const NEXT_REQUEST_MS = 1_000;
 
+/** The id of its session, or, until it names that, the connection over which it has asked for one. */
+type Client = string | Socket;
+
 /** A client, as its session's requests show it. */
 interface Poller {
   /** Which carried its latest requests, and nothing else since, with when that was. It may take several by turns. */
@@ -23,19 +26,19 @@ interface Poller {
 }
 
 export class Pollers {
-  readonly #bySession = new Map<string, Poller>();
+  readonly #byClient = new Map<Client, Poller>();
   /** Whose requests a connection carried last. */
-  readonly #sessionOn = new Map<Socket, string>();
+  readonly #clientOn = new Map<Socket, Client>();
 
-  /** A request of that session has come. */
+  /** A request of that session has come; `undefined` if it asks for a new one. */
   onRequest(
-    sessionId: string,
+    sessionId: string | undefined,
     { method, socket, httpVersionMajor }: IncomingMessage,
     response: ServerResponse,
   ): void {
     // An HTTP/2 connection ends with a word of its own, and has another socket for each request.
     if (httpVersionMajor > 1) return;
-    const poller = this.#assign(socket, sessionId);
+    const poller = this.#assign(socket, sessionId ?? socket);
     const isPoll = method === "GET";
     if (isPoll) poller.waiting++;
     response.once("close", () => {
@@ -51,7 +54,7 @@ export class Pollers {
   awaited(): Set<Socket> {
     const now = monotonicMs();
     const awaited = new Set<Socket>();
-    for (const { connections, waiting, answeredAt } of this.#bySession.values()) {
+    for (const { connections, waiting, answeredAt } of this.#byClient.values()) {
       const isBetweenPolls = waiting === 0 && now - answeredAt <= NEXT_POLL_MS;
       for (const [connection, usedAt] of connections) {
         if (isBetweenPolls || now - usedAt <= NEXT_REQUEST_MS) awaited.add(connection);
@@ -60,29 +63,29 @@ export class Pollers {
     return awaited;
   }
 
-  #assign(socket: Socket, sessionId: string): Poller {
-    const before = this.#sessionOn.get(socket);
+  #assign(socket: Socket, client: Client): Poller {
+    const before = this.#clientOn.get(socket);
     if (before === undefined) socket.once("close", () => this.#forget(socket));
-    else if (before !== sessionId) this.#remove(socket, before);
-    this.#sessionOn.set(socket, sessionId);
-    let poller = this.#bySession.get(sessionId);
+    else if (before !== client) this.#remove(socket, before);
+    this.#clientOn.set(socket, client);
+    let poller = this.#byClient.get(client);
     if (!poller) {
       poller = { connections: new Map(), waiting: 0, answeredAt: Number.NEGATIVE_INFINITY };
-      this.#bySession.set(sessionId, poller);
+      this.#byClient.set(client, poller);
     }
     poller.connections.set(socket, monotonicMs());
     return poller;
   }
 
   #forget(socket: Socket): void {
-    const sessionId = this.#sessionOn.get(socket);
-    if (sessionId !== undefined) this.#remove(socket, sessionId);
-    this.#sessionOn.delete(socket);
+    const client = this.#clientOn.get(socket);
+    if (client !== undefined) this.#remove(socket, client);
+    this.#clientOn.delete(socket);
   }
 
-  #remove(socket: Socket, sessionId: string): void {
-    const connections = this.#bySession.get(sessionId)?.connections;
+  #remove(socket: Socket, client: Client): void {
+    const connections = this.#byClient.get(client)?.connections;
     connections?.delete(socket);
-    if (connections?.size === 0) this.#bySession.delete(sessionId);
+    if (connections?.size === 0) this.#byClient.delete(client);
   }
 }

@@ -169,10 +169,11 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
       this.#receiver.owners.leaveRelays(this.#name);
       // Clients may be about to send something, also those of other workers' sessions through this one.
       await Promise.race([this.#routed.idleOver(), requestsTime.passed]);
-      const pollTime = new Deadline(NEXT_POLL_MS);
-      await Promise.race([this.#sessions.close(), pollTime.passed, clientsTime.passed]);
-      pollTime.cancel();
-      await this.#io.close();
+      await this.#tellClients(clientsTime);
+      const closed = this.#io.close();
+      // Over the last connections, clients may have begun sessions, of which they ask by way of other workers.
+      this.#routed.staysFor(closed.then(() => this.#tellClients(clientsTime)));
+      await closed;
       await this.#routed.closed;
       await Promise.race([this.#receiver.departed, allTime.passed]);
     } finally {
@@ -180,6 +181,13 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
       clientsTime.cancel();
       allTime.cancel();
     }
+  }
+
+  /** Waits until all clients have heard of the end, as long as one may take from one poll to the next. */
+  async #tellClients(clientsTime: Deadline): Promise<void> {
+    const pollTime = new Deadline(NEXT_POLL_MS);
+    await Promise.race([this.#sessions.close(), pollTime.passed, clientsTime.passed]);
+    pollTime.cancel();
   }
 
   /** There is no router. */

@@ -30,7 +30,7 @@ export interface WorkerServerEvents {
   ended: [isBrought: boolean];
   /** The application closes it: it takes no more connections. */
   closing: [];
-  /** It and all its connections are closed. */
+  /** It and all its connections are closed, and nobody has anything left to say over those of other workers. */
   closed: [];
 }
 
@@ -60,6 +60,8 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly #onSocketClosed: (this: Socket) => void;
   // open → closing → closed
   #state: "open" | "closing" | "closed" = "open";
+  /** What has to be over before it counts as closed. */
+  readonly #lastWords: Promise<unknown>[] = [];
 
   /** @param hasRouter settles when it is known whether the primary has a router; `undefined` outside a cluster */
   constructor(server: NetServer, hasRouter: (() => Promise<boolean>) | undefined) {
@@ -186,6 +188,11 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     await untilNone(open, CONNECTIONS_MS, () => this.endKeepAlive(passOn));
   }
 
+  /** Whom other workers ask for, until `words` settle, finds the server, even when its own connections are closed. */
+  staysFor(words: Promise<unknown>): void {
+    this.#lastWords.push(words);
+  }
+
   /** Waits until no idle connection has time left. */
   idleOver(): Promise<void> {
     return this.#keepAlive.idleOver();
@@ -215,12 +222,17 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   }
 
   readonly #onClosed = (): void => {
-    if (this.#state === "closed") return;
     this.#onClosing();
+    if (this.#lastWords.length === 0) this.#close();
+    else void Promise.allSettled(this.#lastWords).then(() => this.#close());
+  };
+
+  #close(): void {
+    if (this.#state === "closed") return;
     this.#state = "closed";
     this.#keepAlive.release();
     this.server.off("connection", this.#onConnection);
     this.#listening.release();
     this.emit("closed");
-  };
+  }
 }
