@@ -90,11 +90,15 @@ async function upgrading({ a, b }: TestCluster): Promise<{ sid: string; socket: 
   const sid = await open(a.url);
   await post(a.url, sid, "40");
   expect(await poll(a.url, sid)).toMatch(/^40/);
+  return { sid, socket: await upgrade({ b }, sid) };
+}
+
+async function upgrade({ b }: Pick<TestCluster, "b">, sid: string): Promise<WebSocket> {
   const socket = new WebSocket(
     `${b.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket&sid=${sid}`,
   );
   await within(once(socket, "open"), "an open WebSocket");
-  return { sid, socket };
+  return socket;
 }
 
 async function probe(socket: WebSocket): Promise<void> {
@@ -147,6 +151,23 @@ describe("a worker that ends while a client upgrades through it", () => {
     await ended;
     expect(await post(cluster.a.url, sid, '420["who"]')).toBe("ok");
     expect(await poll(cluster.a.url, sid)).toBe("430[1]");
+  });
+
+  test("leaves nothing behind of upgrades, however many a client tries at a time", async () => {
+    const cluster = await start({ workers: 2 });
+    const { sid, socket } = await upgrading(cluster);
+    await probe(socket);
+    const refused = await Promise.all(Array.from({ length: 20 }, () => upgrade(cluster, sid)));
+    const listeners = () =>
+      cluster.a.run((ctx, id) => {
+        const { clients } = ctx.io.engine as never as { clients: Record<string, NodeJS.EventEmitter> };
+        return clients[id]?.listenerCount("upgrading");
+      }, sid);
+    expect(await listeners()).toBe(1);
+    for (const each of refused) each.terminate();
+    socket.send("5");
+    await post(cluster.a.url, sid, '420["who"]');
+    expect(cluster.output).toBe("");
   });
 
   test("is killed: its last poll tells the client that the session is over", async () => {

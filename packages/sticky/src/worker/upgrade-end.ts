@@ -11,44 +11,75 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { whenLeaving } from "./relayed-socket.js";
 
+type OnTransport = (transport: { readonly socket?: unknown }) => void;
+
 /** What is needed of an Engine.IO session. */
 export interface UpgradingSession {
   close(): void;
-  on(event: "upgrading" | "upgrade", listener: (transport: { readonly socket?: unknown }) => void): unknown;
-  off(event: "upgrading" | "upgrade", listener: (transport: { readonly socket?: unknown }) => void): unknown;
+  on(event: "upgrading" | "upgrade", listener: OnTransport): unknown;
 }
 
-/** @param request becomes the upgrade: Engine.IO keeps its WebSocket there */
+/** Becomes the upgrade: Engine.IO keeps its WebSocket there. */
+type UpgradeRequest = IncomingMessage & { readonly websocket?: unknown };
+
+/** Of each session, those that are open. A client may try many at a time, of which the engine refuses all but one. */
+const upgradesOf = new WeakMap<UpgradingSession, Set<RelayedUpgradeEnd>>();
+
 export function endUpgradeWithItsWorker(
   session: UpgradingSession,
-  request: IncomingMessage & { readonly websocket?: unknown },
+  request: UpgradeRequest,
   socket: Duplex & { destroySoon?(): void },
 ): void {
-  // asked → between → upgraded
-  let state: "asked" | "between" | "upgraded" = "asked";
-  let isLeaving = false;
-
-  const onUpgrading = ({ socket: probed }: { readonly socket?: unknown }) => {
-    if (probed === request.websocket) state = "between";
-  };
-  const onUpgrade = ({ socket: chosen }: { readonly socket?: unknown }) => {
-    if (chosen !== request.websocket) return;
-    state = "upgraded";
-    // What has waited for the upgrade is sent in this turn.
-    if (isLeaving) setImmediate(end);
-  };
-  const end = () => {
-    isLeaving = true;
-    if (state === "asked") socket.destroy();
-    else if (state === "upgraded") socket.destroySoon?.();
-  };
-  const release = whenLeaving(socket, end);
-  session.on("upgrading", onUpgrading);
-  session.on("upgrade", onUpgrade);
+  const upgrades = upgradesOf.get(session) ?? watch(session);
+  const upgrade = new RelayedUpgradeEnd(request, socket);
+  const release = whenLeaving(socket, () => upgrade.leave());
+  upgrades.add(upgrade);
   socket.once("close", () => {
     release();
-    session.off("upgrading", onUpgrading);
-    session.off("upgrade", onUpgrade);
-    if (state === "between") session.close();
+    upgrades.delete(upgrade);
+    if (upgrade.state === "between") session.close();
   });
+}
+
+function watch(session: UpgradingSession): Set<RelayedUpgradeEnd> {
+  const upgrades = new Set<RelayedUpgradeEnd>();
+  upgradesOf.set(session, upgrades);
+  session.on("upgrading", ({ socket }) => {
+    for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.state = "between";
+  });
+  session.on("upgrade", ({ socket }) => {
+    for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.onUpgraded();
+  });
+  return upgrades;
+}
+
+class RelayedUpgradeEnd {
+  // asked → between (its probe is answered) → upgraded
+  state: "asked" | "between" | "upgraded" = "asked";
+  readonly #request: UpgradeRequest;
+  readonly #socket: Duplex & { destroySoon?(): void };
+  #isLeaving = false;
+
+  constructor(request: UpgradeRequest, socket: Duplex) {
+    this.#request = request;
+    this.#socket = socket;
+  }
+
+  /** @param webSocket of a transport; those that are no WebSocket have none */
+  isOf(webSocket: unknown): boolean {
+    return webSocket !== undefined && webSocket === this.#request.websocket;
+  }
+
+  onUpgraded(): void {
+    this.state = "upgraded";
+    // What has waited for the upgrade is sent in this turn.
+    if (this.#isLeaving) setImmediate(() => this.leave());
+  }
+
+  /** The worker that has the client's connection ends. */
+  leave(): void {
+    this.#isLeaving = true;
+    if (this.state === "asked") this.#socket.destroy();
+    else if (this.state === "upgraded") this.#socket.destroySoon?.();
+  }
 }
