@@ -71,6 +71,22 @@ test("what a client has sent while it was told is taken, and goes nowhere; whoev
   expect(await get(`&sid=${id}`)).toBe("1");
   expect(heard).toEqual([]);
   expect(io.engine.clientsCount).toBe(0);
+  // Its id may have another worker's mark: it is not to be looked for there.
+  expect(sessions.has(id)).toBe(true);
   forget();
+  expect(sessions.has(id)).toBe(false);
   expect((await post(`&sid=${id}`, "40"))[0]).toBe(400);
+});
+
+test("what has ended otherwise meanwhile is not kept: its client said so, or it lives elsewhere", async () => {
+  const [left, moved, told] = [await open(), await open(), await open()];
+  const closed = sessions.close();
+  expect(await post(`&sid=${left}`, "1")).toEqual([200, "ok", "*"]);
+  (io.engine as unknown as { clients: Record<string, { onClose(why: string): void }> }).clients[
+    moved
+  ]?.onClose("moved away");
+  expect(await get(`&sid=${told}`)).toBe(CLOSED);
+  await closed;
+  expect([left, moved, told].map((id) => sessions.has(id))).toEqual([false, false, true]);
+  expect((await post(`&sid=${left}`, "40"))[0]).toBe(400);
 });

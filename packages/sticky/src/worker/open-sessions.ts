@@ -29,8 +29,13 @@ interface Session extends UpgradingSession {
   readonly server: { readonly clients: Record<string, unknown> };
   close(discard?: boolean): void;
   on(event: "upgrading" | "upgrade", listener: (transport: { readonly socket?: unknown }) => void): unknown;
-  on(event: "close", listener: (this: Session) => void): unknown;
+  on(event: "close", listener: OnClose): unknown;
 }
+
+type OnClose = (this: Session, reason: string) => void;
+
+/** What Engine.IO calls it when a session was closed here, not by its client or because it has moved. */
+const CLOSED_HERE = "forced close";
 
 interface OpenSession {
   readonly session: Session;
@@ -41,18 +46,18 @@ interface OpenSession {
 export class OpenSessions {
   readonly #open = new Map<string, OpenSession>();
   /** Those that {@link close} has closed, and the engine still knows. */
-  readonly #told = new Set<Session>();
+  readonly #told = new Map<string, Session>();
   // open → closing: what is opened then is closed at once
   #state: "open" | "closing" = "open";
   #onEmpty: () => void = () => {};
   /** One for all sessions: a closure for each would take memory. */
-  readonly #onClose: (this: Session) => void;
+  readonly #onClose: OnClose;
 
   constructor() {
     const sessions = this;
-    this.#onClose = function () {
+    this.#onClose = function (reason) {
       sessions.#open.delete(this.id);
-      if (sessions.#state === "closing") sessions.#keep(this);
+      if (sessions.#state === "closing" && reason === CLOSED_HERE) sessions.#keep(this);
       if (sessions.#open.size === 0) sessions.#onEmpty();
     };
   }
@@ -67,13 +72,14 @@ export class OpenSessions {
     engine.on("connection", onConnection);
     return () => {
       engine.off("connection", onConnection);
-      for (const { id, server } of this.#told) delete server.clients[id];
+      for (const [id, { server }] of this.#told) delete server.clients[id];
       this.#told.clear();
     };
   }
 
+  /** Whether the session lives here, or has until its client was told of its end. */
   has(sessionId: string): boolean {
-    return this.#open.has(sessionId);
+    return this.#open.has(sessionId) || this.#told.has(sessionId);
   }
 
   /** The engine gets a request of a session. */
@@ -132,7 +138,7 @@ export class OpenSessions {
   #keep(session: Session): void {
     const { id, transport, server } = session;
     if (transport.name !== "polling") return;
-    this.#told.add(session);
+    this.#told.set(id, session);
     server.clients[id] = session;
     // So that no upgrade begins.
     session.upgraded = true;
