@@ -189,3 +189,31 @@ test("an owner that is gone is asked after; without a successor, the answer is g
   await new Promise((done) => setImmediate(done));
   expect({ asked, relays, here }).toEqual({ asked: [2, 3], relays: [2, 3], here: ["request"] });
 });
+
+test("a client that is cut off while its upgrade's owner is asked after harms nobody", async () => {
+  let settle = () => {};
+  const answered = new Promise<undefined>((resolve) => {
+    settle = () => resolve(undefined);
+  });
+  const relay = {
+    upgrade: (_to: number, _name: string, _request: unknown, _client: Duplex, _head: Buffer, gone: () => void) =>
+      gone(),
+  };
+  const { engine, here } = setUp({
+    ownerElsewhere: () => ({
+      ...{ number: 2, marked: 2, relay: relay as never },
+      ...{ isRouted: true, getsConnections: false },
+    }),
+    ownerAfter: () => answered,
+  });
+  const [waiting, gone] = [new Duplex(), new Duplex()];
+  for (const each of [waiting, gone]) engine.handleUpgrade(requestOn(each), each, Buffer.alloc(0));
+  // Without a listener it would end the process.
+  expect(gone.listenerCount("error")).toBeGreaterThan(0);
+  gone.destroy(new Error("reset"));
+  await new Promise((done) => setImmediate(done));
+  settle();
+  await answered;
+  await new Promise((done) => setImmediate(done));
+  expect({ here, left: waiting.listenerCount("error") }).toEqual({ here: ["upgrade"], left: 0 });
+});

@@ -107,9 +107,14 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
       owner.relay.upgrade(owner.number, name, request, socket, head, () => {
         tried.add(owner.number);
         if (tried.size === MAX_TRIED) return here();
-        void host
-          .ownerAfter(owner, isRelayed(socket), tried)
-          .then((next) => (next ? relay(next, tried) : here()));
+        // Nobody else listens meanwhile, and a client may be cut off at any time.
+        socket.on("error", ignore);
+        void host.ownerAfter(owner, isRelayed(socket), tried).then((next) => {
+          socket.off("error", ignore);
+          if (socket.destroyed) return;
+          if (next) relay(next, tried);
+          else here();
+        });
       });
     };
     const owner = ownerOf(sessionId, socket);
