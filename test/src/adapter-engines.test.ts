@@ -72,3 +72,29 @@ test("a second adapter for the same server takes the first one's place", async (
   expect(await cluster.worker(1).run((ctx) => ctx.io.fetchSockets().then((all) => all.length))).toBe(1);
   expect(cluster.output).toBe("");
 });
+
+test("a server that is attached twice treats the clients of both alike", async () => {
+  cluster = await TestCluster.start({ workers: 2, sticky: false, io: { perMessageDeflate: true } });
+  const [receiver, sender] = [cluster.worker(0), cluster.worker(1)];
+  const url = await receiver.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const second = createServer();
+    ctx.io.attach(second);
+    await new Promise<void>((done) => void second.listen({ port: 0, exclusive: true }, done));
+    return `http://127.0.0.1:${(second.address() as { port: number }).port}`;
+  });
+  await cluster.untilJoined();
+  for (const client of [await clients.connect(url), await clients.connectTo(receiver)]) {
+    await receiver.run((ctx, id) => {
+      ctx.io.once("close it", () => ctx.io.sockets.sockets.get(id)?.conn.close(true));
+    }, client.id);
+    const gone = client.next("disconnect");
+    await sender.run((ctx, id) => {
+      ctx.io.to(id).emit("n", 1);
+      ctx.io.to(id).emit("n", 2);
+      ctx.io.serverSideEmit("close it");
+    }, client.id);
+    await gone;
+    expect(client.received("n")).toEqual([[1], [2]]);
+  }
+});

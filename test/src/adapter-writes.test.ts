@@ -1,4 +1,5 @@
 /** In how many writes the packets of one batch leave, and whether their bytes are those of Socket.IO. */
+import { within } from "@holdfast/harness";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -163,6 +164,9 @@ describe("packets that arrive in one batch", () => {
   });
 });
 
+/** What an application may put its own in front of, to see or change what is sent. */
+const REPLACED = ["write", "sendPacket", "flush", "transport.send"];
+
 describe("packets of this worker's own application", () => {
   let worker: RemoteWorker;
   const start = startsClusters({ sticky: false, workers: 1 });
@@ -204,6 +208,52 @@ describe("packets of this worker's own application", () => {
       }, client.id);
       await last;
       expect(client.received("n").map(([n]) => n)).toEqual(Array.from({ length: 60 }, (_, i) => i));
+    }
+  });
+
+  test.each(REPLACED)("go through a connection's %s() that the application has put there", async (name) => {
+    const client = await clients.connectTo(worker);
+    const got = client.next("n");
+    const calls = await worker.run(
+      (ctx, id, path) => {
+        const conn = ctx.io.sockets.sockets.get(id)?.conn as unknown as Record<string, unknown>;
+        const target = (path.startsWith("transport.") ? conn.transport : conn) as Record<string, unknown>;
+        const field = path.replace("transport.", "");
+        const original = target[field] as (...args: unknown[]) => unknown;
+        let count = 0;
+        target[field] = (...args: unknown[]) => {
+          count++;
+          return original.apply(target, args);
+        };
+        ctx.io.to(id).emit("n", 1);
+        return count;
+      },
+      client.id,
+      name,
+    );
+    expect(calls).toBe(1);
+    expect(await got).toEqual([1]);
+  });
+
+  test("tell that they have been written, if somebody asks for it after them", async () => {
+    const client = await clients.connectTo(worker);
+    for (const [event, isServers] of [
+      ["drain", false],
+      ["drain", true],
+    ] as const) {
+      const heard = worker.run(
+        (ctx, id, name, ofServer) => {
+          const conn = ctx.io.sockets.sockets.get(id)?.conn;
+          ctx.io.to(id).emit("n", 1);
+          ctx.io.to(id).emit("n", 2);
+          const source = (ofServer ? ctx.io.engine : conn) as unknown as NodeJS.EventEmitter;
+          return new Promise((resolve) => source.once(name, () => resolve(name)));
+        },
+        client.id,
+        event,
+        isServers,
+      );
+      expect(await within(heard, `${event} of the ${isServers ? "server" : "connection"}`)).toBe(event);
     }
   });
 

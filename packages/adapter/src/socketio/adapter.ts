@@ -186,7 +186,6 @@ export class HoldfastAdapter extends Adapter {
     // The base class's bookkeeping in one pass: joining is a hot path, and new rooms have to be reported.
     const { report } = this.#port;
     this.#recovery?.beforeRooms(id);
-    if (this.sids.size === 0) batchWritesOf(engineOf(this.nsp));
     const joined = this.sids.get(id) ?? new Set();
     if (joined.size === 0) this.sids.set(id, joined);
     let isOwnRoom = false;
@@ -214,6 +213,7 @@ export class HoldfastAdapter extends Adapter {
   }
 
   #onConnect(socket: Socket, isToBeReported: boolean): void {
+    batchWritesOf(engineOf(connectionOf(socket)));
     if (isToBeReported && !this.#recovery?.isReturning(socket.id)) this.#holdConnect(socket);
     this.#recovery?.onConnect(socket);
   }

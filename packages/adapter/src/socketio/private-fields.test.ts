@@ -93,7 +93,7 @@ test("sockets have outgoing listeners, acknowledgements and a connection with wr
   expect((socket.conn as unknown as { writeBuffer: unknown[] }).writeBuffer).toHaveLength(1);
   openGate();
   await gated;
-  expect(privates.engineOf(io.of("/"))).toBe(io.engine);
+  expect(privates.engineOf(connection)).toBe(io.engine);
   ws.close();
   await io.close();
 });
@@ -186,7 +186,7 @@ test("recovery: when a socket counts as connected, who asks for a session, and w
   expect((nsp as unknown as { _createSocket: unknown })._createSocket).not.toBe(own);
 
   const connection = privates.connectionOf(socket);
-  expect(Object.values(privates.engineOf(nsp)?.clients ?? {})).toEqual([connection]);
+  expect(Object.values(privates.engineOf(connection).clients ?? {})).toEqual([connection]);
   const gone: string[] = [];
   const stop = privates.onClosed(connection, () => gone.push("not this"));
   stop();

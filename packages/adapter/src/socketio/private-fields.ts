@@ -74,10 +74,14 @@ interface ConnectionEvents {
 interface ConnectionPrivates {
   readonly readyState: string;
   readonly writeBuffer: readonly unknown[];
-  readonly server: { listenerCount(event: "flush" | "drain"): number };
+  readonly server: EngineServer & {
+    listenerCount(event: "flush" | "drain"): number;
+    emit(event: "drain", connection: Connection): void;
+  };
   readonly transport: {
     readonly name: string;
     writable: boolean;
+    readonly send: unknown;
     /** Set where frames are compressed. */
     readonly perMessageDeflate?: unknown;
     /** False for clients that asked for base64. */
@@ -89,7 +93,10 @@ interface ConnectionPrivates {
     };
   };
   flush(): void;
+  readonly write: unknown;
+  readonly sendPacket: unknown;
   listenerCount(event: "packetCreate" | "flush" | "drain"): number;
+  emit(event: "drain"): void;
 }
 
 /** An Engine.IO server; the events come right before and right after a transport's `send()`. */
@@ -195,8 +202,7 @@ export function restingSocketOf(connection: Connection, ownListeners: number): D
   const fields = connection as unknown as ConnectionPrivates;
   const isAtRest =
     fields.readyState === "open" && fields.transport.writable && fields.writeBuffer.length === 0;
-  // A connection with a gate has a `flush()` of its own.
-  if (!isAtRest || Object.hasOwn(fields, "flush")) return undefined;
+  if (!isAtRest || !isAsMade(fields)) return undefined;
   const { server } = fields;
   const isWatched =
     fields.listenerCount("flush") > 0 ||
@@ -207,8 +213,34 @@ export function restingSocketOf(connection: Connection, ownListeners: number): D
   return !isWatched && socket?.writable ? socket : undefined;
 }
 
-export function engineOf(nsp: Namespace): EngineServer | undefined {
-  return (nsp.server as unknown as { engine?: EngineServer }).engine;
+/** Whether the engine's own functions write: a gate has a `flush()` of its own, and an application may have others. */
+function isAsMade(fields: ConnectionPrivates): boolean {
+  const made = Object.getPrototypeOf(fields) as ConnectionPrivates;
+  const { send } = Object.getPrototypeOf(fields.transport) as ConnectionPrivates["transport"];
+  return (
+    fields.flush === made.flush &&
+    fields.write === made.write &&
+    fields.sendPacket === made.sendPacket &&
+    fields.transport.send === send
+  );
+}
+
+/**
+ * Says that what was written past the engine has been given to the socket, if somebody has begun to listen meanwhile and
+ * the engine, which has nothing to send, will not say so itself.
+ * @param ownListeners how many listeners of this package the engine has
+ */
+export function tellDrained(connection: Connection, ownListeners: number): void {
+  const fields = connection as unknown as ConnectionPrivates;
+  if (fields.readyState !== "open" || fields.writeBuffer.length > 0) return;
+  const { server } = fields;
+  if (fields.listenerCount("drain") > 0) fields.emit("drain");
+  if (server.listenerCount("drain") > ownListeners) server.emit("drain", connection);
+}
+
+/** The Engine.IO server that the connection has come to: a Socket.IO server that was attached twice has two. */
+export function engineOf(connection: Connection): EngineServer {
+  return (connection as unknown as ConnectionPrivates).server;
 }
 
 export function hasOutgoingListeners(socket: Socket): boolean {

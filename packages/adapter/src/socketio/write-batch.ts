@@ -1,6 +1,6 @@
 /**
  * Makes what belongs together leave together: one `writev` of a WebSocket, one payload of a poll.
- * Owns: the connections that are held back, and the sockets that gather. Runs in: workers.
+ * Owns: the connections that are held back, and those whose sockets gather. Runs in: workers.
  *
  * A WebSocket that is at rest is written to past Engine.IO, which costs as much again as the system's call, and its
  * socket gathers. For all others the engine does: it sends the first packet at once and gathers the rest until the next
@@ -18,6 +18,7 @@ import {
   isHeld,
   rawSocketOf,
   restingSocketOf,
+  tellDrained,
 } from "./private-fields.js";
 
 /** So many packets of a chunk go before the others. */
@@ -26,7 +27,7 @@ const FIRST_PACKETS = 512;
 const OWN_LISTENERS = 1;
 
 const held = new Set<Connection>();
-const gathering: Duplex[] = [];
+const gathering: Connection[] = [];
 let holding = false;
 let packets = 0;
 
@@ -53,23 +54,23 @@ export function writeFrames(connection: Connection, frames: readonly Buffer[]): 
   // The engine gathers for clients that read slowly, and knows of it.
   if (!gathers && socket.writableLength > 0) return false;
   if (gathers) writeAll(socket, frames);
-  else if (holding) gatherFrom(socket, frames);
-  else gatherAfter(socket, frames);
+  else if (holding) gatherFrom(connection, socket, frames);
+  else gatherAfter(connection, socket, frames);
   count();
   return true;
 }
 
-function gatherFrom(socket: Duplex, frames: readonly Buffer[]): void {
-  gathering.push(socket);
+function gatherFrom(connection: Connection, socket: Duplex, frames: readonly Buffer[]): void {
+  gathering.push(connection);
   socket.cork();
   writeAll(socket, frames);
 }
 
-function gatherAfter(socket: Duplex, frames: readonly Buffer[]): void {
+function gatherAfter(connection: Connection, socket: Duplex, frames: readonly Buffer[]): void {
   if (frames.length > 1) socket.cork();
   writeAll(socket, frames);
   if (frames.length > 1) socket.uncork();
-  gathering.push(socket);
+  gathering.push(connection);
   socket.cork();
   if (gathering.length === 1) process.nextTick(release);
 }
@@ -101,17 +102,28 @@ export function isWritable(connection: Connection): boolean {
 }
 
 function release(): void {
-  for (const socket of gathering) socket.uncork();
-  gathering.length = 0;
-  for (const connection of held) {
-    try {
-      if (isHeld(connection)) flushConnection(connection);
-    } catch (error) {
-      // Listeners of the application run in here; the other connections go on.
-      throwUncaught(error);
-    }
-  }
+  for (const connection of gathering.splice(0)) endGathering(connection);
+  for (const connection of held) letGo(connection);
   held.clear();
+}
+
+// Listeners of the application run in both; whatever they throw, the other connections go on.
+
+function endGathering(connection: Connection): void {
+  try {
+    rawSocketOf(connection)?.uncork();
+    tellDrained(connection, OWN_LISTENERS);
+  } catch (error) {
+    throwUncaught(error);
+  }
+}
+
+function letGo(connection: Connection): void {
+  try {
+    if (isHeld(connection)) flushConnection(connection);
+  } catch (error) {
+    throwUncaught(error);
+  }
 }
 
 const engines = new WeakSet<EngineServer>();
@@ -122,15 +134,16 @@ const interceptors: Parameters<typeof interceptClose>[2] = new WeakMap();
  * From now on, several packets that the engine flushes to a WebSocket are one `writev`, and a connection that is
  * closed while it is held takes along what has gathered.
  */
-export function batchWritesOf(engine: EngineServer | undefined): void {
-  if (!engine || engines.has(engine)) return;
+export function batchWritesOf(engine: EngineServer): void {
+  if (engines.has(engine)) return;
   engines.add(engine);
   for (const connection of Object.values(engine.clients ?? {})) releaseOnClose(connection);
   engine.on("connection", releaseOnClose);
   const flushing = new Set<Connection>();
   // The engine emits both around the transport's send(), within one call.
   engine.on("flush", (connection, buffer) => {
-    if (buffer.length === 1) return;
+    // Where a listener of the application throws, "drain" does not come, and the next flush sends the same again.
+    if (buffer.length === 1 || flushing.has(connection)) return;
     flushing.add(connection);
     rawSocketOf(connection)?.cork();
   });

@@ -196,8 +196,14 @@ test("a client that is cut off while its upgrade's owner is asked after harms no
     settle = () => resolve(undefined);
   });
   const relay = {
-    upgrade: (_to: number, _name: string, _request: unknown, _client: Duplex, _head: Buffer, gone: () => void) =>
-      gone(),
+    upgrade: (
+      _to: number,
+      _name: string,
+      _request: unknown,
+      _client: Duplex,
+      _head: Buffer,
+      gone: () => void,
+    ) => gone(),
   };
   const { engine, here } = setUp({
     ownerElsewhere: () => ({
