@@ -93,7 +93,7 @@ async function upgrading({ a, b }: TestCluster): Promise<{ sid: string; socket: 
   return { sid, socket: await upgrade({ b }, sid) };
 }
 
-async function upgrade({ b }: Pick<TestCluster, "b">, sid: string): Promise<WebSocket> {
+async function upgrade({ b }: { readonly b: { readonly url: string } }, sid: string): Promise<WebSocket> {
   const socket = new WebSocket(
     `${b.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket&sid=${sid}`,
   );
@@ -359,6 +359,28 @@ test("close() stops listening; setupWorker() and listen() begin anew", async () 
     return (ctx.httpServer.address() as AddressInfo).port;
   });
   expect(await poll(`http://127.0.0.1:${port}`, sid)).toMatch(/^40/);
+});
+
+test("a server that comes after one that was drained relays as any other", async () => {
+  const { a, b } = await start({ workers: 2 });
+  const sid = await open(a.url);
+  await post(b.url, sid, "40");
+  expect(await poll(b.url, sid)).toMatch(/^40/);
+  await b.run((ctx) => ctx.sticky.drain({ timeout: 5_000 }));
+  const port = await b.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const server = createServer();
+    setupWorker(new Server(server));
+    await new Promise<void>((done) => server.listen({ port: 0, host: "127.0.0.1", exclusive: true }, done));
+    return (server.address() as AddressInfo).port;
+  });
+  const url = `http://127.0.0.1:${port}`;
+  const waiting = poll(url, sid);
+  expect(await post(url, sid, '420["who"]')).toBe("ok");
+  expect(await waiting).toBe("430[1]");
+  await probe(await upgrade({ b: { url } }, sid));
 });
 
 test("who does not listen is told so", { timeout: 60_000 }, async () => {

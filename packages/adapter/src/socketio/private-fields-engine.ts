@@ -101,9 +101,12 @@ export interface ConnectionState {
 
 const fieldsOf = (connection: Connection) => connection as unknown as ConnectionFields;
 
-/** The connections of a Socket.IO server. */
+/** The connections of a Socket.IO server. Its engine may know some that are closed: of clients that have yet to hear of it. */
 export function connectionsOf(io: Server): Connection[] {
-  return Object.values((io.engine as unknown as EngineFields).clients) as unknown as Connection[];
+  const { clients } = io.engine as unknown as EngineFields;
+  return Object.values(clients).filter(
+    ({ readyState }) => readyState !== "closed",
+  ) as unknown as Connection[];
 }
 
 /** Socket.IO's client of a connection that has a socket. */

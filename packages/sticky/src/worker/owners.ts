@@ -175,6 +175,11 @@ export class Owners {
     return this.#relays().flatMap((relay) => relay.carried(name));
   }
 
+  /** See {@link Relay.enter}. */
+  enterRelays(name: string): void {
+    for (const relay of this.#relays()) relay.enter(name);
+  }
+
   /** See {@link Relay.leave}. */
   leaveRelays(name: string): void {
     for (const relay of this.#relays()) relay.leave(name);

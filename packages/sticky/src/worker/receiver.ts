@@ -173,6 +173,7 @@ export class Receiver {
     routed.rejoin();
     if (this.#addresses.isKnown(name)) routed.onRouter(this.#addresses.get(name));
     this.owners.enter();
+    this.owners.enterRelays(name);
     if (this.owners.isRouted) this.#sendReady(name);
     routed.decide();
     return routed;

@@ -111,6 +111,11 @@ export class Relay {
       );
   }
 
+  /** A server of that name begins; one that ended may have had it before. */
+  enter(name: string): void {
+    this.#leaving.delete(name);
+  }
+
   /** A server of this worker ends: its clients have to reach the owners of their sessions by another worker. */
   leave(name: string): void {
     this.#leaving.add(name);
