@@ -6,6 +6,9 @@ import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
+const start = startsClusters({ sticky: false });
+const ownClients = closedAfterEach(new Clients());
+
 describe("packets that arrive in one batch", () => {
   let cluster: TestCluster;
   const clients = new Clients();
@@ -164,16 +167,43 @@ describe("packets that arrive in one batch", () => {
   });
 });
 
+test("a listener of the engine that throws keeps back what has gathered no longer than until the next packet", async () => {
+  const cluster = await start({ workers: 2 });
+  const [receiver, sender] = [cluster.a, cluster.b];
+  const client = await ownClients.connectTo(receiver);
+  const thrown = receiver.next("thrown");
+  await receiver.run((ctx) => {
+    process.once("uncaughtException", () => ctx.emit("thrown"));
+    (ctx.io.engine as unknown as NodeJS.EventEmitter).once("flush", () => {
+      throw new Error("of the application");
+    });
+  });
+  const emit = (from: number) =>
+    sender.run(
+      (ctx, id, first) => {
+        for (const n of [first, first + 1]) ctx.io.to(id).emit("n", n);
+        if (first > 1) ctx.io.to(id).emit("last");
+      },
+      client.id,
+      from,
+    );
+  const last = client.next("last");
+  await emit(1);
+  await thrown;
+  await emit(3);
+  await last;
+  expect(client.received("n")).toEqual([[1], [2], [3], [4]]);
+});
+
 /** What an application may put its own in front of, to see or change what is sent. */
 const REPLACED = ["write", "sendPacket", "flush", "transport.send"];
 
 describe("packets of this worker's own application", () => {
   let worker: RemoteWorker;
-  const start = startsClusters({ sticky: false, workers: 1 });
   const clients = closedAfterEach(new Clients());
 
   beforeEach(async () => {
-    ({ a: worker } = await start());
+    ({ a: worker } = await start({ workers: 1 }));
   });
 
   test("leave at once if they are the first of a turn, and together if not", async () => {
