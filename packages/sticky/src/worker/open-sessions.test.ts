@@ -90,3 +90,14 @@ test("what has ended otherwise meanwhile is not kept: its client said so, or it 
   expect([left, moved, told].map((id) => sessions.has(id))).toEqual([false, false, true]);
   expect((await post(`&sid=${left}`, "40"))[0]).toBe(400);
 });
+
+test("sessions from before the server was set up, or set up anew, are told as well", async () => {
+  const id = await open();
+  forget();
+  const anew = new OpenSessions();
+  anew.watch(io.engine);
+  expect(anew.has(id)).toBe(true);
+  const closed = anew.close();
+  expect(await get(`&sid=${id}`)).toBe(CLOSED);
+  await closed;
+});

@@ -69,6 +69,9 @@ export class OpenSessions {
       session.on("close", this.#onClose);
       if (this.#state === "closing") session.close();
     };
+    // The server may have been set up before.
+    const { clients } = engine as unknown as Session["server"];
+    for (const session of Object.values(clients)) onConnection(session as Session);
     engine.on("connection", onConnection);
     return () => {
       engine.off("connection", onConnection);
