@@ -153,6 +153,21 @@ describe("a worker that ends while a client upgrades through it", () => {
     expect(await poll(cluster.a.url, sid)).toBe("430[1]");
   });
 
+  test("does not end: a client that gives up its upgrade keeps its session", async () => {
+    const cluster = await start({ workers: 2 });
+    const { sid, socket } = await upgrading(cluster);
+    await probe(socket);
+    socket.terminate();
+    await cluster.a.run(async (ctx, id) => {
+      type Session = { upgrading: boolean };
+      const { clients } = ctx.io.engine as never as { clients: Record<string, Session> };
+      await ctx.until(() => !clients[id]?.upgrading);
+    }, sid);
+    await probe(await upgrade(cluster, sid));
+    expect(await post(cluster.a.url, sid, '420["who"]')).toBe("ok");
+    expect(await poll(cluster.a.url, sid)).toMatch(/^(6\u001e)?430\[1\]$/);
+  });
+
   test("leaves nothing behind of upgrades, however many a client tries at a time", async () => {
     const cluster = await start({ workers: 2 });
     const { sid, socket } = await upgrading(cluster);

@@ -333,6 +333,22 @@ test("an upgrade at a server that ends is refused: its client would have to begi
   expect(await exchange(port, upgrade)).toMatch(/^HTTP\/1.1 503 /);
 });
 
+test("the end of the first of several relays is told to the owner behind all of them", async () => {
+  const [first, second] = [await pair(() => {}), await pair(() => {})];
+  first.owner.on("upgrade", (request, socket, head) =>
+    second.relay.upgrade(1, "default", request, socket, head, () => socket.destroy()),
+  );
+  second.owner.on("upgrade", (_request, socket) => {
+    socket.write(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}`);
+    socket.once("leaving", () => socket.end("bye"));
+  });
+  const client = connect(first.port, "127.0.0.1");
+  client.write(`GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: x${CRLF}${CRLF}`);
+  await once(client, "readable");
+  first.relay.leave("default");
+  expect(await everything(client)).toMatch(/^HTTP\/1.1 101 [^]*bye$/);
+});
+
 test("what an application keeps with a connection is not seen by another client's request", async () => {
   const { port } = await pair((request, response) => {
     const socket = request.socket as Socket & { user?: string };

@@ -4,11 +4,13 @@
  *
  * From the answer to its probe on, a client asks for no further poll, and has nothing but the WebSocket as soon as the last
  * poll is answered. If the WebSocket ends before the client has said that it goes on there, it notices nothing until its
- * ping timeout. So that is no moment to end it; and where it ends all the same, the last poll is answered with the end of
- * the session, and the client comes back at once.
+ * ping timeout. So that is no moment to end it; and where it ends with its worker all the same, the last poll is answered
+ * with the end of the session, and the client comes back at once. A client that gives up its WebSocket itself keeps its
+ * session, as Engine.IO has it.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { StreamEnding } from "./link-stream.js";
 import { whenLeaving } from "./relayed-socket.js";
 
 type OnTransport = (transport: { readonly socket?: unknown }) => void;
@@ -22,13 +24,19 @@ export interface UpgradingSession {
 /** Becomes the upgrade: Engine.IO keeps its WebSocket there. */
 type UpgradeRequest = IncomingMessage & { readonly websocket?: unknown };
 
+/** What is needed of a connection that has come through another worker. */
+interface UpgradeSocket extends Duplex {
+  readonly ending?: StreamEnding;
+  destroySoon?(): void;
+}
+
 /** Of each session, those that are open. A client may try many at a time, of which the engine refuses all but one. */
 const upgradesOf = new WeakMap<UpgradingSession, Set<RelayedUpgradeEnd>>();
 
 export function endUpgradeWithItsWorker(
   session: UpgradingSession,
   request: UpgradeRequest,
-  socket: Duplex & { destroySoon?(): void },
+  socket: UpgradeSocket,
 ): void {
   const upgrades = upgradesOf.get(session) ?? watch(session);
   const upgrade = new RelayedUpgradeEnd(request, socket);
@@ -37,7 +45,7 @@ export function endUpgradeWithItsWorker(
   socket.once("close", () => {
     release();
     upgrades.delete(upgrade);
-    if (upgrade.state === "between") session.close();
+    if (upgrade.isCutOff()) session.close();
   });
 }
 
@@ -45,7 +53,7 @@ function watch(session: UpgradingSession): Set<RelayedUpgradeEnd> {
   const upgrades = new Set<RelayedUpgradeEnd>();
   upgradesOf.set(session, upgrades);
   session.on("upgrading", ({ socket }) => {
-    for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.state = "between";
+    for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.onProbed();
   });
   session.on("upgrade", ({ socket }) => {
     for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.onUpgraded();
@@ -54,13 +62,13 @@ function watch(session: UpgradingSession): Set<RelayedUpgradeEnd> {
 }
 
 class RelayedUpgradeEnd {
-  // asked → between (its probe is answered) → upgraded
-  state: "asked" | "between" | "upgraded" = "asked";
+  // asked → between → upgraded
+  #state: "asked" | "between" | "upgraded" = "asked";
   readonly #request: UpgradeRequest;
-  readonly #socket: Duplex & { destroySoon?(): void };
+  readonly #socket: UpgradeSocket;
   #isLeaving = false;
 
-  constructor(request: UpgradeRequest, socket: Duplex) {
+  constructor(request: UpgradeRequest, socket: UpgradeSocket) {
     this.#request = request;
     this.#socket = socket;
   }
@@ -70,8 +78,12 @@ class RelayedUpgradeEnd {
     return webSocket !== undefined && webSocket === this.#request.websocket;
   }
 
+  onProbed(): void {
+    this.#state = "between";
+  }
+
   onUpgraded(): void {
-    this.state = "upgraded";
+    this.#state = "upgraded";
     // What has waited for the upgrade is sent in this turn.
     if (this.#isLeaving) setImmediate(() => this.leave());
   }
@@ -79,7 +91,12 @@ class RelayedUpgradeEnd {
   /** The worker that has the client's connection ends. */
   leave(): void {
     this.#isLeaving = true;
-    if (this.state === "asked") this.#socket.destroy();
-    else if (this.state === "upgraded") this.#socket.destroySoon?.();
+    if (this.#state === "asked") this.#socket.destroy();
+    else if (this.#state === "upgraded") this.#socket.destroySoon?.();
+  }
+
+  /** Whether its client, which has closed nothing, may wait for it now. */
+  isCutOff(): boolean {
+    return this.#state === "between" && (this.#isLeaving || this.#socket.ending === "lost");
   }
 }
