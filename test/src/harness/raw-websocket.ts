@@ -47,11 +47,14 @@ export class RawWebSocket {
     );
   }
 
-  /** A client that has joined the main namespace. */
-  static async open(port: number): Promise<RawWebSocket> {
+  /**
+   * A client that has joined the main namespace.
+   * @param connect what it says to join it
+   */
+  static async open(port: number, connect = "40"): Promise<RawWebSocket> {
     const client = new RawWebSocket(port);
     await client.untilMessage((message) => message.startsWith("0{"));
-    client.send(clientFrame("40"));
+    client.send(clientFrame(connect));
     await client.untilMessage((message) => message.startsWith("40{"));
     return client;
   }

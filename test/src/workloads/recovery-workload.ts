@@ -2,10 +2,14 @@
  * The recovery workload: workers send numbered messages to rooms while clients lose their connections and workers
  * are killed, or replaced while their sessions move. Records what every client got; {@link check} of the harness judges. Runs in: tests.
  */
+
+import type { DurationStats } from "@holdfast/sticky";
 import type { Sending } from "../fixtures/recovery-node.js";
 import { type RemoteWorker, TestCluster } from "../harness/cluster.js";
 import { CutOff } from "../harness/cut-off.js";
 import type { ClientHistory } from "../harness/history-check.js";
+import { Crowd } from "./crowd.js";
+import { memoryOf } from "./proportional-memory.js";
 import { openSubjects, pick, type Subject, sleep, stopAll, until } from "./subjects.js";
 
 export interface WorkloadOptions {
@@ -31,6 +35,8 @@ export interface WorkloadOptions {
    * long as that takes. @default 0
    */
   readonly reloads?: number;
+  /** So many more WebSocket clients are connected and do nothing, in a process of their own. @default 0 */
+  readonly rawClients?: number;
 }
 
 export interface WorkloadResult {
@@ -43,12 +49,21 @@ export interface WorkloadResult {
   readonly messages: number;
   /** Sessions of workers that were replaced. */
   readonly moves: Moves;
+  /** How many of the raw clients were cut off. */
+  readonly rawDisconnects: number;
 }
 
 interface Moves {
   moved: number;
   lost: number;
   closed: number;
+  /** How long `retire()` took, all workers together. */
+  seconds: number;
+  /** How long sessions had no worker: so many milliseconds at most, as the router's buckets tell. */
+  freezeP50: number;
+  freezeP99: number;
+  /** Of the whole cluster, bytes: before the first reload, and after each. Empty where the system does not say. */
+  readonly memory: number[];
 }
 
 const CUT_OFF_MS = 300;
@@ -69,8 +84,11 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   const rooms = Array.from({ length: roomCount }, (_, i) => `room ${i}`);
   const sending: Sending = { perSecond: rate / workers, rooms };
   const subjects: Subject[] = [];
+  let crowd: Crowd | undefined;
   try {
     for (const worker of cluster.workers) worker.on("fault", (fault) => faults.push(fault));
+    // First of all: nobody records how they are greeted, and between two messages that are recorded none may be missing.
+    if (options.rawClients) crowd = await Crowd.open(Number(new URL(cluster.url).port), options.rawClients);
     subjects.push(...openSubjects(cluster.url, clients, rooms));
     await until(() => subjects.every((subject) => subject.isGreeted), "all clients");
     if (options.reloads) await until(() => subjects.every((subject) => subject.isUpgraded), "all upgrades");
@@ -87,18 +105,28 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
       drops: disturbance.drops,
       messages,
       moves: disturbance.moves,
+      rawDisconnects: (await crowd?.disconnects()) ?? 0,
     };
   } catch (error) {
     throw new Error(`${(error as Error).message}\n${cluster.output}`, { cause: error });
   } finally {
     for (const { client } of subjects) client.close();
+    crowd?.close();
     await cluster.close();
   }
 }
 
 /** Drops connections, kills workers and cuts them off for a while, or replaces them. */
 class Disturbance {
-  readonly moves: Moves = { moved: 0, lost: 0, closed: 0 };
+  readonly moves: Moves = {
+    moved: 0,
+    lost: 0,
+    closed: 0,
+    seconds: 0,
+    freezeP50: 0,
+    freezeP99: 0,
+    memory: [],
+  };
   kills = 0;
   drops = 0;
   cuts = 0;
@@ -124,10 +152,7 @@ class Disturbance {
 
   async run(): Promise<void> {
     const { seconds, killEveryMs, dropEveryMs, clients, cutsOff, reloads = 0 } = this.#options;
-    for (let left = reloads; left > 0; left--) {
-      for (const worker of [...this.#cluster.workers]) await this.#replace(worker);
-    }
-    if (reloads > 0) return;
+    if (reloads > 0) return this.#reload(reloads);
     const dropping = setInterval(() => this.#drop(), dropEveryMs / clients);
     const end = performance.now() + seconds * 1000;
     try {
@@ -142,6 +167,23 @@ class Disturbance {
     } finally {
       clearInterval(dropping);
     }
+  }
+
+  async #reload(times: number): Promise<void> {
+    this.#noteMemory();
+    for (let left = times; left > 0; left--) {
+      for (const worker of [...this.#cluster.workers]) await this.#replace(worker);
+      this.#noteMemory();
+    }
+    const { moveDuration } = await this.#cluster.primary.run((ctx) => ctx.router.stats());
+    this.moves.freezeP50 = boundOf(moveDuration, 0.5);
+    this.moves.freezeP99 = boundOf(moveDuration, 0.99);
+  }
+
+  #noteMemory(): void {
+    const { primary, workers } = this.#cluster;
+    const bytes = memoryOf([primary, ...workers].map(({ pid }) => pid));
+    if (bytes !== undefined) this.moves.memory.push(bytes);
   }
 
   #drop(): void {
@@ -175,12 +217,14 @@ class Disturbance {
   async #replace(old: RemoteWorker): Promise<void> {
     const successor = await this.#fork();
     await this.#cluster.untilJoined();
-    const result: Moves = await this.#cluster.primary.run(
+    const start = performance.now();
+    const result = await this.#cluster.primary.run(
       (ctx, from, to, options) => ctx.router.retire({ id: from }, { id: to }, options),
       old.workerId,
       successor.workerId,
       { drainTimeout: STAY_MS, spread: SPREAD_MS },
     );
+    this.moves.seconds += (performance.now() - start) / 1000;
     for (const what of ["moved", "lost", "closed"] as const) this.moves[what] += result[what];
     await old.run((ctx) => ctx.store.rest());
     await old.kill("SIGKILL");
@@ -192,4 +236,14 @@ class Disturbance {
     await fresh.run((ctx, how) => ctx.store.send(how), this.#sending);
     return fresh;
   }
+}
+
+/** The bound of the bucket in which that share of the durations is reached. */
+function boundOf({ count, boundsMs, counts }: DurationStats, share: number): number {
+  let below = 0;
+  const bucket = counts.findIndex((durations) => {
+    below += durations;
+    return below >= count * share;
+  });
+  return boundsMs[bucket] ?? Number.POSITIVE_INFINITY;
 }

@@ -22,6 +22,7 @@ const { values } = parseArgs({
     "cuts-off": { type: "boolean", default: false },
     link: { type: "string", default: "pipe" },
     reloads: { type: "string", default: "0" },
+    "raw-clients": { type: "string", default: "0" },
     hosts: { type: "string", default: "1" },
   },
 });
@@ -47,7 +48,8 @@ async function overHosts() {
     hostEvery: HOST_EVERY,
   });
   console.log(`${hosts} hosts, ${hostKills} of them killed`);
-  return { ...run, kills: workerKills, cuts: 0, moves: { moved: 0, lost: 0, closed: 0 } };
+  const moves = { moved: 0, lost: 0, closed: 0, seconds: 0, freezeP50: 0, freezeP99: 0, memory: [] };
+  return { ...run, kills: workerKills, cuts: 0, moves, rawDisconnects: 0 };
 }
 
 function onOneHost() {
@@ -58,6 +60,7 @@ function onOneHost() {
     cutsOff: values["cuts-off"],
     link: values.link as "pipe" | "ipc" | "unix",
     reloads: Number(values.reloads),
+    rawClients: Number(values["raw-clients"]),
   });
 }
 
@@ -70,8 +73,17 @@ console.log(
     `${share.recovered} of ${share.of} reconnections recovered; ` +
     `${findings.length} findings, ${result.faults.length} faults of rooms or data`,
 );
+if (result.moves.moved > 0) {
+  const { moved, seconds, freezeP50, freezeP99, memory } = result.moves;
+  console.log(
+    `${Math.round(moved / seconds)} moves a second of retire(); without a worker for ${freezeP50} ms at most (p50), ` +
+      `${freezeP99} ms at most (p99); ${result.rawDisconnects} raw clients were cut off; ` +
+      `memory of the cluster before, and after each reload, MB: ${memory.map((bytes) => Math.round(bytes / 2 ** 20)).join(" ")}`,
+  );
+}
 for (const finding of findings.slice(0, 20)) console.log(finding);
 for (const fault of result.faults.slice(0, 20)) console.log(fault);
 const isGood =
-  findings.length + result.faults.length === 0 && share.recovered >= share.of * RECOVERED_AT_LEAST;
+  findings.length + result.faults.length + result.rawDisconnects === 0 &&
+  share.recovered >= share.of * RECOVERED_AT_LEAST;
 process.exitCode = isGood ? 0 : 1;
