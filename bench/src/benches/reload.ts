@@ -106,7 +106,7 @@ export const reload: Bench = {
   question: "What do clients notice when all workers are replaced?",
   method: [
     "4 workers, 400 WebSocket clients in a process that is not counted. Each worker emits to its own clients 10 times a second. With `--full`: 10,000 clients, 5 times a second.",
-    "Each sample has a cluster of its own, which ends before the next one starts; no round is dropped.",
+    "Each way has one round, with a cluster of its own, which ends before the next one starts.",
     "`holdfast` is `reload()` of `@holdfast/cluster`. `by-hand` starts a new worker with the official packages, ends an old one with `io.close()` when that is up, and goes on to the next; `pm2` is `pm2 reload`, of workers that close their clients when they are told to end; the official adapter does not work there, and is not needed here. Clients come back after 0.5 to 1.5 s, as socket.io-client does, and give up a connection that is not up after 5 s.",
     "A client's pause is the longest time between two of its events during the reload, which is 100 ms (200 ms) when nothing happens.",
     "The CPU time is that of all processes, those that have ended among them, above what the events alone cost in the same time.",
@@ -124,7 +124,7 @@ export const reload: Bench = {
     { key: "moves", title: "sessions that moved", unit: "", better: "higher" },
   ],
   chart: ["disconnects", "p99", "max", "cpu", "seconds"],
-  runsAtMost: 2,
+  runsAtMost: 1,
   startsAnew: true,
   cases: ({ full }) =>
     full ? [reloading("10,000 clients", 10_000, 200)] : [reloading("400 clients", 400, 100)],
