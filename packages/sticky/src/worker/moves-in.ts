@@ -58,9 +58,9 @@ export class MovesIn {
     const parcel = decodeParcel(bytesOf(parts ?? []));
     this.#parts.delete(move);
     const landing = this.#hooks.landingOf(name);
-    const isComplete = handle !== undefined || !hasConnection;
-    const isUp = isComplete && parcel && landing ? await this.#land(landing, parcel, handle, peer) : false;
-    if (handle && !landing) handle.close();
+    const canLand = (handle !== undefined || !hasConnection) && parcel && landing;
+    if (!canLand) handle?.close();
+    const isUp = canLand ? await this.#land(landing, parcel, handle, peer) : false;
     this.#landed.add({ move, isUp });
   }
 
