@@ -21,11 +21,12 @@ export class TestCluster extends RemoteProgram<PrimaryContext, WorkerContext> {
   #first: readonly RemoteWorker[] = [];
 
   private constructor(config: ClusterConfig, directory: string) {
-    const { env, setUpWorker, single = false, workers = 2, ...rest } = config;
+    const { env, setUpWorker, single = false, workers = 2, deadlineMs, ...rest } = config;
     super(FIXTURE, {
       config: { ...rest, single, workers, setUpWorker: setUpWorker?.toString() },
       size: single ? 1 : workers + 1,
       env: { TMPDIR: directory, ...env },
+      ...(deadlineMs !== undefined && { deadlineMs }),
     });
     this.directory = directory;
   }

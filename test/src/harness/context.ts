@@ -108,6 +108,8 @@ export interface ClusterConfig {
   readonly stickyWorkerOptions?: object;
   /** Whether sessions can move: the workers give the router's `setupWorker()` a mover. @default false */
   readonly moves?: boolean;
+  /** How long the processes may take for what they are asked, milliseconds. @default 30000 */
+  readonly deadlineMs?: number;
   /** Options of `new Server()`. */
   readonly io?: object;
   /** Module that is the `parser` of `new Server()`. */

@@ -37,6 +37,8 @@ export interface WorkloadOptions {
   readonly reloads?: number;
   /** So many more WebSocket clients are connected and do nothing, in a process of their own. @default 0 */
   readonly rawClients?: number;
+  /** Is told what has come of the reloads so far. @default undefined */
+  readonly onReload?: (moves: Readonly<Moves>) => void;
 }
 
 export interface WorkloadResult {
@@ -53,7 +55,8 @@ export interface WorkloadResult {
   readonly rawDisconnects: number;
 }
 
-interface Moves {
+/** What has become of the sessions of workers that were replaced. */
+export interface Moves {
   moved: number;
   lost: number;
   closed: number;
@@ -66,6 +69,8 @@ interface Moves {
   readonly memory: number[];
 }
 
+/** Ten thousand sessions of a worker take their time where cores are few. */
+const RETIRE_MS = 300_000;
 const CUT_OFF_MS = 300;
 /** How long a client on long-polling may stay with a worker that is replaced. */
 const STAY_MS = 500;
@@ -76,6 +81,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
   const cluster = await TestCluster.start({
     workers,
     moves: true,
+    deadlineMs: RETIRE_MS,
     io: { connectionStateRecovery: { skipMiddlewares: !options.cutsOff } },
     hubOptions: { link: options.link ?? "pipe" },
     workerModule: new URL("../../dist/fixtures/recovery-node.js", import.meta.url).href,
@@ -174,6 +180,7 @@ class Disturbance {
     for (let left = times; left > 0; left--) {
       for (const worker of [...this.#cluster.workers]) await this.#replace(worker);
       this.#noteMemory();
+      this.#options.onReload?.(this.moves);
     }
     const { moveDuration } = await this.#cluster.primary.run((ctx) => ctx.router.stats());
     this.moves.freezeP50 = boundOf(moveDuration, 0.5);

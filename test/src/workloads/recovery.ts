@@ -61,6 +61,10 @@ function onOneHost() {
     link: values.link as "pipe" | "ipc" | "unix",
     reloads: Number(values.reloads),
     rawClients: Number(values["raw-clients"]),
+    onReload: ({ moved, seconds, memory }) => {
+      const after = memory.length > 0 ? `, ${megabytes(memory.at(-1) ?? 0)} MB of memory` : "";
+      console.log(`${moved} sessions have moved, in ${Math.round(seconds)} s of retire()${after}`);
+    },
   });
 }
 
@@ -78,7 +82,7 @@ if (result.moves.moved > 0) {
   console.log(
     `${Math.round(moved / seconds)} moves a second of retire(); without a worker for ${freezeP50} ms at most (p50), ` +
       `${freezeP99} ms at most (p99); ${result.rawDisconnects} raw clients were cut off; ` +
-      `memory of the cluster before, and after each reload, MB: ${memory.map((bytes) => Math.round(bytes / 2 ** 20)).join(" ")}`,
+      `memory of the cluster before, and after each reload, MB: ${memory.map(megabytes).join(" ")}`,
   );
 }
 for (const finding of findings.slice(0, 20)) console.log(finding);
@@ -87,3 +91,7 @@ const isGood =
   findings.length + result.faults.length + result.rawDisconnects === 0 &&
   share.recovered >= share.of * RECOVERED_AT_LEAST;
 process.exitCode = isGood ? 0 : 1;
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}
