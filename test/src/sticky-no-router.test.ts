@@ -198,6 +198,19 @@ describe("a worker that ends while a client upgrades through it", () => {
   });
 });
 
+test("a connection over which nothing comes, as browsers open some in advance, holds up no end", async () => {
+  const { a } = await start({ workers: 1 });
+  const { port } = new URL(a.url);
+  const silent = connect(Number(port), "127.0.0.1");
+  await once(silent, "connect");
+  // Connections come in their order.
+  await httpRequest(a.url + PATH);
+  const closed = once(silent.resume(), "close");
+  // Longer than this test may take.
+  await a.run((ctx) => ctx.sticky.drain({ timeout: 600_000 }));
+  await within(closed, "the end of the connection");
+});
+
 test("a session that begins over the last connection of a worker that ends is told of it, by way of another one", async () => {
   const { a, b } = await start({ workers: 2 });
   const socket = connect(Number(new URL(a.url).port), "127.0.0.1");

@@ -369,6 +369,12 @@ export function idleConnections(server: NetServer): Socket[] {
   return idle.flatMap(({ socket }) => (socket && !answerOn(socket) && isUsed(socket) ? [socket] : []));
 }
 
+/** Those connections of an `http.Server` over which nothing has come yet, nor gone. */
+export function silentConnections(server: NetServer): Socket[] {
+  const all = connectionsOf(server)?.all() ?? [];
+  return all.flatMap(({ socket }) => (socket && !answerOn(socket) && !isUsed(socket) ? [socket] : []));
+}
+
 /** The head of the first request may have come with the connection, so that nothing was read; its answer was written. */
 function isUsed({ bytesRead, bytesWritten }: Socket): boolean {
   return bytesRead + bytesWritten > 0;

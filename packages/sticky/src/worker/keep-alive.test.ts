@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Agent, createServer, get, type IncomingMessage, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { trackHttpConnections } from "../../dist/handle/node-internals.js";
 import { KeepAlive } from "../../dist/worker/keep-alive.js";
@@ -54,6 +54,22 @@ test("an idle connection that has time brings one more request, and is closed wh
   const { socket: late } = await ask();
   keepAlive.end(() => true, 1);
   await Promise.all([once(late, "close"), keepAlive.idleOver()]);
+  await keepAlive.idleOver();
+});
+
+test("a connection over which nothing has come has the same time, whenever it came", async () => {
+  const { port } = server.address() as AddressInfo;
+  const open = async () => {
+    const [socket] = await Promise.all([connect(port, "127.0.0.1"), once(server, "connection")]);
+    return socket;
+  };
+  const [silent, asks] = [await open(), await open()];
+  keepAlive.end(() => false, 50);
+  const late = await open();
+  asks.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [answer] = await once(asks, "data");
+  expect(String(answer)).toMatch(/^HTTP\/1.1 200 .*Connection: close/s);
+  await Promise.all([silent, late].map((socket) => once(socket, "close")));
   await keepAlive.idleOver();
 });
 

@@ -10,7 +10,13 @@ import type {
   ServerHttp2Stream,
 } from "node:http2";
 import type { Server as NetServer, Socket } from "node:net";
-import { answersInProgress, endConnectionAfter, idleConnections } from "../handle/node-internals.js";
+import { CarriedSocket } from "../handle/carried-socket.js";
+import {
+  answersInProgress,
+  endConnectionAfter,
+  idleConnections,
+  silentConnections,
+} from "../handle/node-internals.js";
 
 /** Events with which a server gives a request to the application. The last two only if it wants them. */
 const REQUEST_EVENTS = ["request", "checkContinue", "checkExpectation"] as const;
@@ -20,8 +26,10 @@ export class KeepAlive {
   readonly #sessions = new Set<ServerHttp2Session>();
   /** With their request targets. */
   readonly #streams = new Map<ServerHttp2Stream, string>();
-  /** Idle connections that have time for one more request. */
+  /** Connections that have time for one more request, or for their first. */
   readonly #waiting = new Set<Socket>();
+  /** Over these, nothing had come when {@link #timer} went last. */
+  #silent = new Set<Socket>();
   /** Until they are closed. */
   #timer: NodeJS.Timeout | undefined;
   readonly #onIdleOver: (() => void)[] = [];
@@ -37,7 +45,8 @@ export class KeepAlive {
   /**
    * Closes idle connections, and all others after the answers that are in progress or still asked for.
    * @param mayWait which idle connections have time for one more request, which would fail if they were just being closed
-   * @param idleMs how much time
+   * @param idleMs how much time, milliseconds. Those that have brought nothing at all have it as well: browsers open some in
+   *   advance, and never use them. With 0, they are left to the server's `headersTimeout`.
    */
   end(mayWait: (connection: Socket) => boolean, idleMs: number): void {
     if (this.#state !== "on") return;
@@ -51,7 +60,14 @@ export class KeepAlive {
       if (mayWait(connection)) this.#wait(connection);
       else connection.destroy();
     }
-    this.#timer = setTimeout(() => this.#closeIdle(), idleMs).unref();
+    if (idleMs === 0) {
+      this.#timer = setTimeout(() => this.#closeIdle(), 0).unref();
+      return;
+    }
+    this.#noteSilent();
+    for (const connection of this.#silent) this.#wait(connection);
+    // Some may be on their way here yet.
+    this.#timer = setInterval(() => this.#closeIdle(), idleMs).unref();
   }
 
   /** Undoes {@link end} for the requests to come. */
@@ -59,6 +75,7 @@ export class KeepAlive {
     if (this.#state !== "ending") return;
     this.#state = "on";
     clearTimeout(this.#timer);
+    this.#silent.clear();
     this.#endIdle();
     for (const event of REQUEST_EVENTS) this.#server.off(event, this.#onLastRequest);
   }
@@ -92,7 +109,16 @@ export class KeepAlive {
 
   #closeIdle(): void {
     for (const connection of idleConnections(this.#server)) connection.destroy();
+    const before = this.#silent;
+    this.#noteSilent();
+    for (const connection of this.#silent) if (before.has(connection)) connection.destroy();
     this.#endIdle();
+  }
+
+  /** What the router brings has said something: the router has read it. */
+  #noteSilent(): void {
+    const silent = silentConnections(this.#server);
+    this.#silent = new Set(silent.filter((connection) => !(connection instanceof CarriedSocket)));
   }
 
   #endIdle(): void {
