@@ -6,10 +6,10 @@
 import type { DurationStats } from "@holdfast/sticky";
 import type { Sending } from "../fixtures/recovery-node.js";
 import { type RemoteWorker, TestCluster } from "../harness/cluster.js";
+import type { Context } from "../harness/context.js";
 import { CutOff } from "../harness/cut-off.js";
 import type { ClientHistory } from "../harness/history-check.js";
 import { Crowd } from "./crowd.js";
-import { memoryOf } from "./proportional-memory.js";
 import { openSubjects, pick, type Subject, sleep, stopAll, until } from "./subjects.js";
 
 export interface WorkloadOptions {
@@ -65,7 +65,10 @@ export interface Moves {
   /** How long sessions had no worker: so many milliseconds at most, as the router's buckets tell. */
   freezeP50: number;
   freezeP99: number;
-  /** Of the whole cluster, bytes: before the first reload, and after each. Empty where the system does not say. */
+  /**
+   * Of the whole cluster, bytes, before the first reload and after each: heaps and buffers after a full garbage collection,
+   * without the packets of the journal, which fills up as time goes by.
+   */
   readonly memory: number[];
 }
 
@@ -176,10 +179,10 @@ class Disturbance {
   }
 
   async #reload(times: number): Promise<void> {
-    this.#noteMemory();
+    await this.#noteMemory();
     for (let left = times; left > 0; left--) {
       for (const worker of [...this.#cluster.workers]) await this.#replace(worker);
-      this.#noteMemory();
+      await this.#noteMemory();
       this.#options.onReload?.(this.moves);
     }
     const { moveDuration } = await this.#cluster.primary.run((ctx) => ctx.router.stats());
@@ -187,10 +190,14 @@ class Disturbance {
     this.moves.freezeP99 = boundOf(moveDuration, 0.99);
   }
 
-  #noteMemory(): void {
+  async #noteMemory(): Promise<void> {
     const { primary, workers } = this.#cluster;
-    const bytes = memoryOf([primary, ...workers].map(({ pid }) => pid));
-    if (bytes !== undefined) this.moves.memory.push(bytes);
+    const held = await Promise.all([
+      primary.run(heldBytes),
+      ...workers.map((worker) => worker.run(heldBytes)),
+    ]);
+    const journal = await primary.run((ctx) => ctx.hub.stats().recovery?.bytes ?? 0);
+    this.moves.memory.push(held.reduce((sum, bytes) => sum + bytes, 0) - journal);
   }
 
   #drop(): void {
@@ -243,6 +250,17 @@ class Disturbance {
     await fresh.run((ctx, how) => ctx.store.send(how), this.#sending);
     return fresh;
   }
+}
+
+/** Runs in the process that is asked. */
+async function heldBytes(ctx: Context): Promise<number> {
+  const { setFlagsFromString } = await ctx.import("node:v8");
+  const { runInNewContext } = await ctx.import("node:vm");
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /** The bound of the bucket in which that share of the durations is reached. */

@@ -62,8 +62,10 @@ function onOneHost() {
     reloads: Number(values.reloads),
     rawClients: Number(values["raw-clients"]),
     onReload: ({ moved, seconds, memory }) => {
-      const after = memory.length > 0 ? `, ${megabytes(memory.at(-1) ?? 0)} MB of memory` : "";
-      console.log(`${moved} sessions have moved, in ${Math.round(seconds)} s of retire()${after}`);
+      const after = megabytes(memory.at(-1) ?? 0);
+      console.log(
+        `${moved} sessions have moved, in ${Math.round(seconds)} s of retire(), ${after} MB are held`,
+      );
     },
   });
 }
@@ -82,7 +84,7 @@ if (result.moves.moved > 0) {
   console.log(
     `${Math.round(moved / seconds)} moves a second of retire(); without a worker for ${freezeP50} ms at most (p50), ` +
       `${freezeP99} ms at most (p99); ${result.rawDisconnects} raw clients were cut off; ` +
-      `memory of the cluster before, and after each reload, MB: ${memory.map(megabytes).join(" ")}`,
+      `held by the cluster before, and after each reload, MB: ${memory.map(megabytes).join(" ")}`,
   );
 }
 for (const finding of findings.slice(0, 20)) console.log(finding);
