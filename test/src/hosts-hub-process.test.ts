@@ -92,7 +92,7 @@ describe.skipIf(!hasRedis)("over Redis", () => {
       await untilServers((hosts[1] as TestCluster).workers, 2);
     } finally {
       await Promise.all(hubs.map((hub) => hub.close()));
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
     }
   });
 
@@ -130,7 +130,7 @@ describe.skipIf(!hasRedis)("over Redis", () => {
       redis.resume();
       monitor.destroy();
       await hub.close();
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
     }
   });
 

@@ -30,7 +30,7 @@ afterEach(() => {
   clients.close();
   for (const server of servers.splice(0)) server.close();
   endHubProcesses(directory);
-  rmSync(directory, { recursive: true, force: true });
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
 });
 
 /** A failure as it is written by default. */

@@ -34,7 +34,7 @@ afterEach(async () => {
   await Promise.all(programs.splice(0).map((program) => program.close()));
   for (const directory of directories.splice(0)) {
     endHubProcesses(directory);
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
   }
 });
 

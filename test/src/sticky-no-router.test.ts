@@ -213,13 +213,16 @@ test("a connection over which nothing comes, as browsers open some in advance, h
 
 test("a session that begins over the last connection of a worker that ends is told of it, by way of another one", async () => {
   const { a, b } = await start({ workers: 2 });
+  await a.run((ctx) => {
+    ctx.httpServer.once("connection", (connection) => {
+      ctx.store.connection = connection;
+    });
+  });
   const socket = connect(Number(new URL(a.url).port), "127.0.0.1");
   await once(socket, "connect");
   socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n`);
   await a.run(async (ctx) => {
-    const arrived = new Promise<void>((done) => ctx.httpServer.once("connection", () => done()));
-    const count = () => new Promise((done) => ctx.httpServer.getConnections((_error, open) => done(open)));
-    if ((await count()) === 0) await arrived;
+    await ctx.until(() => ctx.store.connection?.bytesRead > 0);
     const { engine } = ctx.io;
     const closed = new Promise<void>((done) => {
       const close = engine.close;
