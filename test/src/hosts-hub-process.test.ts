@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Changes, findRedisServer, Program, RedisServer } from "@holdfast/harness";
 import { createClient } from "redis";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
-import { endHubProcesses, hubProcesses, untilFound } from "./harness/hub-processes.js";
+import { hubProcesses, untilFound } from "./harness/hub-processes.js";
 import { keepTold, told } from "./harness/told.js";
 
 const hasRedis = findRedisServer() !== undefined;
@@ -21,16 +21,8 @@ const HUB_PROGRAM = fileURLToPath(
 type Streams = typeof import("@holdfast/adapter/redis-streams");
 
 let redis: RedisServer;
-let directories: string[] = [];
-const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepTold }, ({ directory }) => {
-  directories.push(directory);
-});
+const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepTold });
 const clients = closedAfterEach(new Clients());
-
-afterEach(() => {
-  for (const directory of directories) endHubProcesses(directory);
-  directories = [];
-});
 
 /** A broadcast of each reaches the clients of all. */
 async function expectOneCluster(workers: readonly RemoteWorker[]): Promise<void> {

@@ -16,11 +16,16 @@ const isRoot = process.geteuid?.() === 0;
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
 const OTHER_UID = 65_534;
 
+let directory: string;
+let path: string;
+// The last of all that comes after a test: workers that are left would start another hub.
+afterEach(() => {
+  endHubProcesses(directory);
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+});
 const start = startsClusters({ sticky: false, hub: false });
 const clients = new Clients();
 const servers: Server[] = [];
-let directory: string;
-let path: string;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "hf-"));
@@ -29,8 +34,6 @@ beforeEach(() => {
 afterEach(() => {
   clients.close();
   for (const server of servers.splice(0)) server.close();
-  endHubProcesses(directory);
-  rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
 });
 
 /** A failure as it is written by default. */

@@ -4,21 +4,16 @@ import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
-import { endHubProcesses, hubProcesses, rendezvousFiles, untilFound } from "./harness/hub-processes.js";
+import { hubProcesses, rendezvousFiles, untilFound } from "./harness/hub-processes.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
 
-let directories: string[] = [];
-const open = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors }, ({ directory }) => {
-  directories.push(directory);
-});
+const open = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors });
 const clients = new Clients();
 const recovering = new RecoveringClients();
 
 afterEach(async () => {
   clients.close();
   await recovering.close();
-  for (const directory of directories) endHubProcesses(directory);
-  directories = [];
 });
 
 /** What `onError` has by default: warnings of the process. */

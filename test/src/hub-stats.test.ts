@@ -19,6 +19,13 @@ const HUB_PROGRAM = fileURLToPath(
 const HEAP_MB = 123;
 
 const directories: string[] = [];
+// The last of all that comes after a test: workers that are left would start another hub.
+afterEach(() => {
+  for (const directory of directories.splice(0)) {
+    endHubProcesses(directory);
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+  }
+});
 const start = startsClusters({ sticky: false }, (cluster) => void directories.push(cluster.directory));
 const clients = new Clients();
 const programs: Program[] = [];
@@ -32,10 +39,6 @@ beforeEach(() => {
 afterEach(async () => {
   clients.close();
   await Promise.all(programs.splice(0).map((program) => program.close()));
-  for (const directory of directories.splice(0)) {
-    endHubProcesses(directory);
-    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
-  }
 });
 
 async function openHub(): Promise<Program> {

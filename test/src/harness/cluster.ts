@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type RemoteProcess, RemoteProgram } from "@holdfast/harness";
 import type { ClusterConfig, PrimaryContext, WorkerContext } from "./context.js";
+import { endHubProcesses } from "./hub-processes.js";
 
 const FIXTURE = fileURLToPath(new URL("../../dist/fixtures/node.js", import.meta.url));
 
@@ -83,7 +84,8 @@ export class TestCluster extends RemoteProgram<PrimaryContext, WorkerContext> {
 
   override async close(): Promise<void> {
     await super.close();
-    // A hub process that outlives the cluster puts its socket back where it is removed.
+    // One that outlives the cluster puts its socket back where it is removed.
+    endHubProcesses(this.directory);
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 10 });
   }
 

@@ -1,5 +1,5 @@
 /** The hub processes that workers start by themselves, as a test finds them: by the directory in which they listen. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { within } from "@holdfast/harness";
 
@@ -22,9 +22,16 @@ export function hubProcesses(directory: string): Listed[] {
     .flatMap(listed);
 }
 
-/** Kills what is left of them; for after a test. */
+/** Kills what is left of them; for after a test, when no worker is left that would start another one. */
 export function endHubProcesses(directory: string): void {
-  for (const { pid } of hubProcesses(directory)) process.kill(pid, "SIGKILL");
+  if (!existsSync("/proc")) return;
+  for (const { pid } of hubProcesses(directory)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }
 
 /** The sockets of hubs below `directory`, and what else is in their directories. */
