@@ -102,28 +102,29 @@ export function isWritable(connection: Connection): boolean {
 }
 
 function release(): void {
-  for (const connection of gathering.splice(0)) endGathering(connection);
-  for (const connection of held) letGo(connection);
+  forEach(gathering.splice(0), endGathering);
+  forEach(held, letGo);
   held.clear();
 }
 
-// Listeners of the application run in both; whatever they throw, the other connections go on.
-
-function endGathering(connection: Connection): void {
-  try {
-    rawSocketOf(connection)?.uncork();
-    tellDrained(connection, OWN_LISTENERS);
-  } catch (error) {
-    throwUncaught(error);
+/** Listeners of the application run in these; whatever one throws, the other connections go on. */
+function forEach(connections: Iterable<Connection>, run: (connection: Connection) => void): void {
+  for (const connection of connections) {
+    try {
+      run(connection);
+    } catch (error) {
+      throwUncaught(error);
+    }
   }
 }
 
+function endGathering(connection: Connection): void {
+  rawSocketOf(connection)?.uncork();
+  tellDrained(connection, OWN_LISTENERS);
+}
+
 function letGo(connection: Connection): void {
-  try {
-    if (isHeld(connection)) flushConnection(connection);
-  } catch (error) {
-    throwUncaught(error);
-  }
+  if (isHeld(connection)) flushConnection(connection);
 }
 
 const engines = new WeakSet<EngineServer>();

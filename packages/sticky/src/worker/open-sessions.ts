@@ -15,7 +15,7 @@ import { unmovable } from "./unmovable.js";
 import { endUpgradeWithItsWorker, type UpgradingSession } from "./upgrade-end.js";
 
 /** What is needed of an Engine.IO session. */
-interface Session extends UpgradingSession {
+type Session = UpgradingSession & {
   readonly id: string;
   readonly transport: {
     readonly name: string;
@@ -28,9 +28,8 @@ interface Session extends UpgradingSession {
   /** The engine. */
   readonly server: { readonly clients: Record<string, unknown> };
   close(discard?: boolean): void;
-  on(event: "upgrading" | "upgrade", listener: (transport: { readonly socket?: unknown }) => void): unknown;
   on(event: "close", listener: OnClose): unknown;
-}
+};
 
 type OnClose = (this: Session, reason: string) => void;
 
