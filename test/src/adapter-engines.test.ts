@@ -1,6 +1,7 @@
 /** Servers that are put together in other ways: another WebSocket engine, an adapter that is set twice. */
 import { afterEach, expect, test } from "vitest";
 import { Clients } from "./harness/clients.js";
+import { expectTakenAlong } from "./harness/closing-broadcast.js";
 import { TestCluster } from "./harness/cluster.js";
 
 let cluster: TestCluster;
@@ -85,16 +86,6 @@ test("a server that is attached twice treats the clients of both alike", async (
   });
   await cluster.untilJoined();
   for (const client of [await clients.connect(url), await clients.connectTo(receiver)]) {
-    await receiver.run((ctx, id) => {
-      ctx.io.once("close it", () => ctx.io.sockets.sockets.get(id)?.conn.close(true));
-    }, client.id);
-    const gone = client.next("disconnect");
-    await sender.run((ctx, id) => {
-      ctx.io.to(id).emit("n", 1);
-      ctx.io.to(id).emit("n", 2);
-      ctx.io.serverSideEmit("close it");
-    }, client.id);
-    await gone;
-    expect(client.received("n")).toEqual([[1], [2]]);
+    await expectTakenAlong(sender, receiver, client);
   }
 });

@@ -3,6 +3,7 @@ import { within } from "@holdfast/harness";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
+import { expectTakenAlong } from "./harness/closing-broadcast.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
@@ -76,18 +77,7 @@ describe("packets that arrive in one batch", () => {
   });
 
   test("leave before a connection that is closed by what comes with them", async () => {
-    const client = await clients.connectTo(receiver);
-    await receiver.run((ctx, id) => {
-      ctx.io.once("close it", () => ctx.io.sockets.sockets.get(id)?.conn.close(true));
-    }, client.id);
-    const gone = client.next("disconnect");
-    await sender.run((ctx, id) => {
-      ctx.io.to(id).emit("n", 1);
-      ctx.io.to(id).emit("n", 2);
-      ctx.io.serverSideEmit("close it");
-    }, client.id);
-    await gone;
-    expect(client.received("n")).toEqual([[1], [2]]);
+    await expectTakenAlong(sender, receiver, await clients.connectTo(receiver));
   });
 
   test("may be volatile: a socket that is ready gets them", async () => {

@@ -2,7 +2,6 @@
  * The recovery workload: workers send numbered messages to rooms while clients lose their connections and workers
  * are killed, or replaced while their sessions move. Records what every client got; {@link check} of the harness judges. Runs in: tests.
  */
-
 import type { DurationStats } from "@holdfast/sticky";
 import type { Sending } from "../fixtures/recovery-node.js";
 import { type RemoteWorker, TestCluster } from "../harness/cluster.js";
@@ -72,6 +71,17 @@ export interface Moves {
   readonly memory: number[];
 }
 
+/** Before anything has moved. */
+export const noMoves = (): Moves => ({
+  moved: 0,
+  lost: 0,
+  closed: 0,
+  seconds: 0,
+  freezeP50: 0,
+  freezeP99: 0,
+  memory: [],
+});
+
 /** Ten thousand sessions of a worker take their time where cores are few. */
 const RETIRE_MS = 300_000;
 const CUT_OFF_MS = 300;
@@ -127,15 +137,7 @@ export async function runWorkload(options: WorkloadOptions): Promise<WorkloadRes
 
 /** Drops connections, kills workers and cuts them off for a while, or replaces them. */
 class Disturbance {
-  readonly moves: Moves = {
-    moved: 0,
-    lost: 0,
-    closed: 0,
-    seconds: 0,
-    freezeP50: 0,
-    freezeP99: 0,
-    memory: [],
-  };
+  readonly moves = noMoves();
   kills = 0;
   drops = 0;
   cuts = 0;

@@ -6,7 +6,7 @@
 import { parseArgs } from "node:util";
 import { check, recoveredShare } from "../harness/history-check.js";
 import { runHostsWorkload } from "./hosts-workload.js";
-import { runWorkload } from "./recovery-workload.js";
+import { noMoves, runWorkload } from "./recovery-workload.js";
 
 const RECOVERED_AT_LEAST = 0.99;
 
@@ -48,8 +48,7 @@ async function overHosts() {
     hostEvery: HOST_EVERY,
   });
   console.log(`${hosts} hosts, ${hostKills} of them killed`);
-  const moves = { moved: 0, lost: 0, closed: 0, seconds: 0, freezeP50: 0, freezeP99: 0, memory: [] };
-  return { ...run, kills: workerKills, cuts: 0, moves, rawDisconnects: 0 };
+  return { ...run, kills: workerKills, cuts: 0, moves: noMoves(), rawDisconnects: 0 };
 }
 
 function onOneHost() {
