@@ -39,7 +39,7 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
   const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
   if (!cluster.isWorker) {
     const member = Member.get();
-    member.add({ drain: () => io.close(), onStop });
+    member.add({ drain: () => closeServer(io), onStop });
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
   const makeAdapter = createAdapter(adapter);
@@ -57,4 +57,11 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
     onStop,
   });
   return { slot: member.slot, sticky, leave: () => member.leave() };
+}
+
+/** Settles when its HTTP server is closed, for which older versions of Socket.IO wait only to call back. */
+async function closeServer(io: SocketIoServer): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    io.close(() => resolve()).catch(reject);
+  });
 }

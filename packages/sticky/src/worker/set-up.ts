@@ -170,7 +170,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
       // Clients may be about to send something, also those of other workers' sessions through this one.
       await Promise.race([this.#routed.idleOver(), requestsTime.passed]);
       await this.#tellClients(clientsTime);
-      const closed = this.#io.close();
+      const closed = this.#closeServer();
       // Over the last connections, clients may have begun sessions, of which they ask by way of other workers.
       this.#routed.staysFor(closed.then(() => this.#tellClients(clientsTime)));
       await closed;
@@ -181,6 +181,13 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
       clientsTime.cancel();
       allTime.cancel();
     }
+  }
+
+  /** Closes the Socket.IO server; settles when its HTTP server is closed, for which older ones wait only to call back. */
+  async #closeServer(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#io.close(() => resolve()).catch(reject);
+    });
   }
 
   /** Waits until all clients have heard of the end, as long as one may take from one poll to the next. */
