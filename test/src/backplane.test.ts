@@ -322,21 +322,23 @@ describe.skipIf(!hasRedis)("hosts", () => {
 
   test("who sends without the newest interest sends to all", async () => {
     redis = await RedisServer.start();
-    const [a, b, c] = (await startHosts("abc")) as [BackplaneHost, BackplaneHost, BackplaneHost];
-    halt();
-    a.send([b], "first");
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    // On its way before the second frame, which waits for the answer to the first.
+    const gate = await RoundRobin.open(redis.port);
+    ends.push(() => gate.close());
+    const url = gate.url.replace("http:", "redis:");
+    const [a] = (await startHosts("a", { ...PATIENT, url })) as [BackplaneHost];
+    const [b, c] = (await startHosts("bc")) as [BackplaneHost, BackplaneHost];
+    await a.hears("host c");
+    gate.haltAnswers();
     c.tell({ wants: [5] });
-    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    a.send([b], "second");
-    goOn();
-    await Promise.all([b.hears("a / second"), c.hears("a / second")]);
+    await c.inEffect();
+    a.send([b], "before it knows");
+    await Promise.all([b.hears("a / before it knows"), c.hears("a / before it knows")]);
+    gate.goOn();
     await a.hears("c told +5");
-    a.send([b], "third");
+    a.send([b], "after");
     a.send([b, c], "end");
     await c.hears("a / end");
-    expect(c.heard).not.toContain("a / third");
+    expect(c.heard).not.toContain("a / after");
   });
 
   test("what waits in the inbox of a host shows, and for how long, until it is read", async () => {
