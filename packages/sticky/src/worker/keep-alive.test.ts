@@ -40,6 +40,31 @@ test("an idle connection is closed at once", async () => {
   await once(socket, "close");
 });
 
+test.each([
+  ["closed", () => keepAlive.end(() => false, AN_HOUR_MS)],
+  ["closed with all others", () => keepAlive.end(() => false, 0)],
+  [
+    "out of time",
+    () => {
+      keepAlive.end(() => true, 1);
+      // The time is over before the request has been read.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    },
+  ],
+])(
+  "a request that came while the process was busy is answered over an idle connection that is %s",
+  async (_, end) => {
+    const { port } = server.address() as AddressInfo;
+    const socket = connect(port, "127.0.0.1");
+    const ask = () => socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    ask();
+    await once(socket, "data");
+    const [data] = await Promise.all([once(socket, "data"), ask(), end()]);
+    expect(String(data)).toMatch(/^HTTP\/1.1 200 .*Connection: close/s);
+    await once(socket, "close");
+  },
+);
+
 test("an idle connection that has time brings one more request, and is closed when that is over", async () => {
   const { socket } = await ask();
   keepAlive.end(() => true, AN_HOUR_MS);

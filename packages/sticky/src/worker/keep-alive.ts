@@ -32,6 +32,7 @@ export class KeepAlive {
   #silent = new Set<Socket>();
   /** Until they are closed. */
   #timer: NodeJS.Timeout | undefined;
+  #reading: NodeJS.Immediate | undefined;
   readonly #onIdleOver: (() => void)[] = [];
   // on ⇄ ending; on, ending → released
   #state: "on" | "ending" | "released" = "on";
@@ -56,25 +57,23 @@ export class KeepAlive {
     }
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
-    for (const connection of idleConnections(this.#server)) {
-      if (mayWait(connection)) this.#wait(connection);
-      else connection.destroy();
-    }
-    if (idleMs === 0) {
-      this.#timer = setTimeout(() => this.#closeIdle(), 0).unref();
-      return;
-    }
+    if (idleMs === 0) return this.#afterReading(() => this.#closeIdle());
+    for (const connection of idleConnections(this.#server)) if (mayWait(connection)) this.#wait(connection);
     this.#noteSilent();
     for (const connection of this.#silent) this.#wait(connection);
+    this.#afterReading(() => {
+      for (const each of idleConnections(this.#server)) if (!this.#waiting.has(each)) each.destroy();
+    });
     // Some may be on their way here yet.
-    this.#timer = setInterval(() => this.#closeIdle(), idleMs).unref();
+    this.#timer = setInterval(() => this.#afterReading(() => this.#closeIdle()), idleMs).unref();
   }
 
   /** Undoes {@link end} for the requests to come. */
   resume(): void {
     if (this.#state !== "ending") return;
     this.#state = "on";
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
+    clearImmediate(this.#reading);
     this.#silent.clear();
     this.#endIdle();
     for (const event of REQUEST_EVENTS) this.#server.off(event, this.#onLastRequest);
@@ -104,6 +103,14 @@ export class KeepAlive {
     this.#waiting.add(connection);
     connection.once("close", () => {
       if (this.#waiting.delete(connection) && this.#waiting.size === 0) this.#endIdle();
+    });
+  }
+
+  /** Calls back when all requests have been read that came until now: some may have waited while this process was busy. */
+  #afterReading(callback: () => void): void {
+    clearImmediate(this.#reading);
+    this.#reading = setImmediate(() => {
+      this.#reading = setImmediate(callback);
     });
   }
 
