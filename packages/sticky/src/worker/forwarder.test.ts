@@ -40,7 +40,6 @@ function setUp(overrides: Partial<ForwarderHost> = {}) {
     move: () => false,
     onRelayedUpgrade: () => {},
     onForwardedIn: () => forwardedIn++,
-    onClientRequest: () => {},
     endPoll: () => {},
   });
   return {

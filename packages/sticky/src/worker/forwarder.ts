@@ -36,11 +36,6 @@ export interface ForwarderHost {
    * @param head the bytes that were read of it
    */
   move(socket: Socket, name: string, owner: number, head: string): boolean;
-  /**
-   * Called for each request of a session, this worker's or another's, that a client has sent here, and for each that asks
-   * for a new one, without an id.
-   */
-  onClientRequest(sessionId: string | undefined, request: IncomingMessage, response: ServerResponse): void;
   /** Called for each request of a session that the engine gets. */
   onRequest(sessionId: string, response: ServerResponse): void;
   /** Called for each upgrade of a session that the engine gets, and another worker has relayed to this one. */
@@ -154,7 +149,6 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
   engine.handleRequest = (request: IncomingMessage, response: ServerResponse) => {
     const sessionId = sessionIdOf(request.url ?? "");
     if (isRelayed(request.socket)) host.onForwardedIn();
-    else host.onClientRequest(sessionId, request, response);
     const found = untilFound(sessionId, request.socket);
     if (!found || sessionId === undefined) return onRequest(request, response, sessionId);
     const release = holdEnd(request, response);

@@ -36,17 +36,16 @@ async function ask() {
 
 test("an idle connection is closed at once", async () => {
   const { socket } = await ask();
-  keepAlive.end(() => false, AN_HOUR_MS);
+  keepAlive.end(0);
   await once(socket, "close");
 });
 
 test.each([
-  ["closed", () => keepAlive.end(() => false, AN_HOUR_MS)],
-  ["closed with all others", () => keepAlive.end(() => false, 0)],
+  ["closed", () => keepAlive.end(0)],
   [
     "out of time",
     () => {
-      keepAlive.end(() => true, 1);
+      keepAlive.end(1);
       // The time is over before the request has been read.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     },
@@ -67,7 +66,7 @@ test.each([
 
 test("an idle connection that has time brings one more request, and is closed when that is over", async () => {
   const { socket } = await ask();
-  keepAlive.end(() => true, AN_HOUR_MS);
+  keepAlive.end(AN_HOUR_MS);
   const over = keepAlive.idleOver();
   const last = await ask();
   expect(last.socket).toBe(socket);
@@ -77,7 +76,7 @@ test("an idle connection that has time brings one more request, and is closed wh
   expect(idle).not.toBe(socket);
   keepAlive.resume();
   const { socket: late } = await ask();
-  keepAlive.end(() => true, 1);
+  keepAlive.end(1);
   await Promise.all([once(late, "close"), keepAlive.idleOver()]);
   await keepAlive.idleOver();
 });
@@ -89,10 +88,11 @@ test("a connection over which nothing has come has the same time, whenever it ca
     return socket;
   };
   const [silent, asks] = [await open(), await open()];
-  keepAlive.end(() => false, 50);
-  const late = await open();
+  keepAlive.end(50);
+  const answered = once(asks, "data");
   asks.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  const [answer] = await once(asks, "data");
+  const late = await open();
+  const [answer] = await answered;
   expect(String(answer)).toMatch(/^HTTP\/1.1 200 .*Connection: close/s);
   await Promise.all([silent, late].map((socket) => once(socket, "close")));
   await keepAlive.idleOver();
@@ -100,7 +100,7 @@ test("a connection over which nothing has come has the same time, whenever it ca
 
 test("connections that come back into use are kept", async () => {
   const { socket } = await ask();
-  keepAlive.end(() => true, AN_HOUR_MS);
+  keepAlive.end(AN_HOUR_MS);
   keepAlive.resume();
   for (let i = 0; i < 2; i++) expect((await ask()).socket).toBe(socket);
 });

@@ -44,12 +44,13 @@ export class KeepAlive {
   }
 
   /**
-   * Closes idle connections, and all others after the answers that are in progress or still asked for.
-   * @param mayWait which idle connections have time for one more request, which would fail if they were just being closed
-   * @param idleMs how much time, milliseconds. Those that have brought nothing at all have it as well: browsers open some in
-   *   advance, and never use them. With 0, they are left to the server's `headersTimeout`.
+   * Closes all connections after the answers that are in progress or still asked for.
+   * @param idleMs how much time idle ones have for one more request, milliseconds: it fails if they are just being closed,
+   *   and what the end tells clients makes them ask, over any connection that they keep. Those that have brought nothing at
+   *   all have it as well: browsers open some in advance, and never use them. With 0, idle ones are closed at once, and the
+   *   silent are left to the server's `headersTimeout`.
    */
-  end(mayWait: (connection: Socket) => boolean, idleMs: number): void {
+  end(idleMs: number): void {
     if (this.#state !== "on") return;
     this.#state = "ending";
     for (const event of REQUEST_EVENTS) {
@@ -58,12 +59,9 @@ export class KeepAlive {
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
     if (idleMs === 0) return this.#afterReading(() => this.#closeIdle());
-    for (const connection of idleConnections(this.#server)) if (mayWait(connection)) this.#wait(connection);
     this.#noteSilent();
+    for (const connection of idleConnections(this.#server)) this.#wait(connection);
     for (const connection of this.#silent) this.#wait(connection);
-    this.#afterReading(() => {
-      for (const each of idleConnections(this.#server)) if (!this.#waiting.has(each)) each.destroy();
-    });
     // Some may be on their way here yet.
     this.#timer = setInterval(() => this.#afterReading(() => this.#closeIdle()), idleMs).unref();
   }

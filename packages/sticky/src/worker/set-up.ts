@@ -14,7 +14,6 @@ import type { WorkerEvents, WorkerProcessStats } from "../stats.js";
 import { Deadline } from "./deadline.js";
 import { forwardStrays } from "./forwarder.js";
 import { OpenSessions } from "./open-sessions.js";
-import { Pollers } from "./pollers.js";
 import { Receiver } from "./receiver.js";
 import { type ResolvedWorkerOptions, resolveDrainOptions, resolveWorkerOptions } from "./resolve-options.js";
 import { type Engine, markSessionIds } from "./session-marks.js";
@@ -45,7 +44,7 @@ export interface StickyWorker extends EventEmitter<WorkerEvents> {
 }
 
 /**
- * The part of its time that a drain gives to idle connections of clients that poll. It is short: over such a connection
+ * The part of its time that a drain gives to idle connections. It is short: over such a connection
  * a new session may come as well, whose client must hear of its end in the rest of the time.
  */
 const IDLE_SHARE = 0.1;
@@ -81,7 +80,6 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   readonly #routed: WorkerServer;
   readonly #io: SocketIoServer;
   readonly #sessions = new OpenSessions();
-  readonly #pollers = new Pollers();
   #closed: Promise<void> | undefined;
   #drained: Promise<void> | undefined;
 
@@ -108,7 +106,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
         isAtRest: (sessionId) => this.#sessions.isAtRest(sessionId),
       }),
       () => routed.off("closing", onClosing).off("closed", onClosed),
-      routed.attach({ path: io.path(), awaited: () => this.#pollers.awaited() }),
+      routed.attach({ path: io.path() }),
       receiver.watchSessions(engine),
       this.#sessions.watch(engine),
       markSessionIds(engine, () => owners.mark()),
@@ -121,7 +119,6 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
         onRequest: (sessionId, response) => this.#sessions.onRequest(sessionId, response),
         onRelayedUpgrade: (...upgrade) => this.#sessions.onRelayedUpgrade(...upgrade),
         onForwardedIn: () => receiver.countForwardedIn(),
-        onClientRequest: (...request) => this.#pollers.onRequest(...request),
         endPoll: (sessionId) => this.#sessions.endPoll(sessionId),
         move: (socket, ...where) => receiver.move(socket, ...where),
       }),

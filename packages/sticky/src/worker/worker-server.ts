@@ -43,8 +43,6 @@ const CONNECTIONS_MS = 3_000;
 export interface Attached {
   /** Requests whose target starts with it are Socket.IO's. */
   readonly path: string;
-  /** Connections that are about to bring a client's next request. */
-  awaited(): ReadonlySet<unknown>;
 }
 
 export class WorkerServer extends EventEmitter<WorkerServerEvents> {
@@ -132,12 +130,11 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
 
   /**
    * It gets no more connections: those that are idle are closed, the others after their answers.
-   * @param idleMs how long those have that are about to bring a client's next request
+   * @param idleMs how long idle ones have for one more request
    */
   leave(idleMs = 0): void {
     this.#listening.retire();
-    const awaited = new Set(idleMs > 0 ? [...this.#attached].flatMap((each) => [...each.awaited()]) : []);
-    this.#keepAlive.end((connection) => awaited.has(connection), idleMs);
+    this.#keepAlive.end(idleMs);
   }
 
   /**
@@ -146,7 +143,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
    *   request over it
    */
   endKeepAlive(passOn: (socket: Socket) => void): void {
-    this.#keepAlive.end(() => true, IDLE_MS);
+    this.#keepAlive.end(IDLE_MS);
     for (const socket of idleConnections(this.server)) {
       if (this.#brought.has(socket) && isQuiet(socket)) passOn(socket);
     }
