@@ -1,8 +1,8 @@
 /** What a client can rely on once it has heard that it is connected. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
-import type { RemoteWorker } from "./harness/cluster.js";
+import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
 describe("a client that has heard that it is connected", () => {
@@ -81,4 +81,16 @@ describe("a client of a worker whose primary is silent", () => {
     await client.close();
     await closed;
   });
+});
+
+test("a worker that stands still while its primary answers has a hub all the same, and warns of nothing", async () => {
+  const cluster = await TestCluster.start({
+    sticky: false,
+    workers: 1,
+    // Longer than a worker waits for an answer.
+    setUpWorker: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_500),
+  });
+  onTestFinished(() => cluster.close());
+  await cluster.untilJoined();
+  expect(cluster.output).toBe("");
 });

@@ -70,24 +70,29 @@ export class WorkerConnector implements Connector {
     if (this.#where === "elsewhere") this.#elsewhere.disconnect();
     this.#member = undefined;
     this.#ipcLink = undefined;
-    clearTimeout(this.#timer);
+    this.#endWait();
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
   }
 
   #sayHello(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(
-      () => this.#onNoWelcome(),
-      this.#hasParentHub ? WELCOME_WAIT_MS : ANSWER_WAIT_MS,
-    );
-    this.#timer.unref();
+    this.#endWait();
+    const waitMs = this.#hasParentHub ? WELCOME_WAIT_MS : ANSWER_WAIT_MS;
+    // If it is this process that stood still, the answer is read first.
+    const onSilence = () => setImmediate(() => timer === this.#timer && this.#onNoWelcome());
+    const timer = setTimeout(onSilence, waitMs).unref();
+    this.#timer = timer;
     this.#send({
       [MESSAGE_KEY]: "hello",
       protocol: PROTOCOL_VERSION,
       version: VERSION,
       probe: new Uint8Array(1),
     });
+  }
+
+  #endWait(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #send(message: WorkerMessage): void {
@@ -111,7 +116,7 @@ export class WorkerConnector implements Connector {
       case "invite":
         return this.#onInvite();
       case "refusal":
-        clearTimeout(this.#timer);
+        this.#endWait();
         return this.#member?.stayAlone(
           new HoldfastError(
             "HOLDFAST_ERR_VERSION_MISMATCH",
@@ -125,7 +130,7 @@ export class WorkerConnector implements Connector {
   /** node:cluster tells the application that the primary is gone. A pipe may have ended a moment before. */
   readonly #onDisconnect = () => {
     if (this.#where === "elsewhere") return;
-    clearTimeout(this.#timer);
+    this.#endWait();
     this.#ipcLink?.lost();
     this.#member?.giveUp();
   };
@@ -161,7 +166,7 @@ export class WorkerConnector implements Connector {
   }
 
   #onWelcome(welcome: Welcome): void {
-    clearTimeout(this.#timer);
+    this.#endWait();
     if (!this.#member) return;
     this.#joinBy(this.#member, welcome);
     checkBackplane(this.#member, welcome, this.#backplane);

@@ -237,7 +237,9 @@ export class Member implements PortHost {
 
   /** A primary that ends takes the link a moment before the rest: nobody needs to hear of that. */
   #reportLoss(error: HoldfastError): void {
-    setTimeout(() => this.#connector.connected && this.#report(error), LOSS_GRACE_MS).unref();
+    const onTime = () => setImmediate(() => this.#connector.connected && this.#report(error));
+    // If it is this process that stood still, the end of the rest is read first.
+    setTimeout(onTime, LOSS_GRACE_MS).unref();
   }
 
   /** Called by the connector: another hub takes the place of this one, which is left with a goodbye. */
