@@ -136,6 +136,9 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     emitter.in(a.id).disconnectSockets();
     await emitter.close();
     await emitter.close();
+    for (const use of [() => emitter.emit("late"), () => emitter.to("tea"), () => emitter.of("/news")]) {
+      expect(use).toThrow(expect.objectContaining({ code: "HOLDFAST_ERR_CLOSED" }));
+    }
     await Promise.all([last, gone]);
     expect([a.received("rest"), b.received("rest"), a.received("last")]).toEqual([[], [[]], []]);
     expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);

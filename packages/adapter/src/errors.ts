@@ -60,7 +60,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_REQUEST_FAILED"
   /**
    * A request failed because the adapter was closed before the answers came; when a process ends, ignore it.
-   * Or thrown: `emitter()` was called on a hub that has been closed.
+   * Or thrown: `emitter()` was called on a hub that has been closed, or what `createEmitter()` returned was used
+   * after its `close()`.
    */
   | "HOLDFAST_ERR_CLOSED"
   /**

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RedisStreamsOptions } from "../backplane/redis-streams/options.js";
 import { redisStreams } from "../backplane/redis-streams.js";
-import type { HoldfastError } from "../errors.js";
+import { HoldfastError } from "../errors.js";
 import { runApplication } from "../faults.js";
 import { Hub } from "../hub/hub.js";
 import { OptionReader } from "../option-reader.js";
@@ -61,8 +61,15 @@ export class ClusterEmitter {
   /**
    * The emitter of a namespace.
    * @param namespace its name
+   * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` after `close()`, as every other method but that
    */
   of(namespace: string): Emitter {
+    if (this.#state === "closed") {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_CLOSED",
+        "An emitter was used that has been closed: nothing would get anywhere. Close it after its last use.",
+      );
+    }
     return this.#emitters.get(namespace.startsWith("/") ? namespace : `/${namespace}`, this.#scope);
   }
 

@@ -114,8 +114,8 @@ export class HubLink {
     outbox.abort();
     throw new HoldfastError(
       "HOLDFAST_ERR_MESSAGE_TOO_LARGE",
-      `The message is larger than ${this.maxMessageBytes} bytes. Send less, or raise maxMessageBytes of ` +
-        "setupPrimary() of @holdfast/adapter.",
+      `The message is larger than ${this.maxMessageBytes} bytes. Send less, or raise maxMessageBytes where ` +
+        "the hub is.",
     );
   }
 

@@ -165,8 +165,7 @@ export class ByteWriter {
   tooLarge(): HoldfastError {
     return new HoldfastError(
       "HOLDFAST_ERR_MESSAGE_TOO_LARGE",
-      `The value is larger than ${this.#maxBytes} bytes. Send less, or raise maxMessageBytes of setupPrimary() of ` +
-        "@holdfast/adapter.",
+      `The value is larger than ${this.#maxBytes} bytes. Send less, or raise maxMessageBytes where the hub is.`,
     );
   }
 
