@@ -16,7 +16,13 @@ const WIDE = [
 ];
 const WIDE_UNITS = ["packages/sticky/src/primary/fuzz.test.ts"];
 
-const limits = { testTimeout: timeout, hookTimeout: timeout, allowOnly: false };
+const limits = {
+  testTimeout: timeout,
+  hookTimeout: timeout,
+  allowOnly: false,
+  // As long as the harness waits for anything.
+  expect: { poll: { timeout: 30_000 } },
+};
 
 export default defineConfig({
   test: {

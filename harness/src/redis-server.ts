@@ -47,9 +47,17 @@ export class RedisServer {
   }
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), options);
-    await server.start();
-    return server;
+    for (;;) {
+      const server = new RedisServer(await freePort(), options);
+      try {
+        await server.start();
+        return server;
+      } catch (error) {
+        await server.close();
+        // Somebody else was given the port meanwhile.
+        if (!/Address already in use/.test(String(error))) throw error;
+      }
+    }
   }
 
   get url(): string {

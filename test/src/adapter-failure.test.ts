@@ -63,7 +63,7 @@ for (const link of LINKS) {
     });
 
     test("a silent worker ends requests at requestsTimeout, named, with the answers that came", async () => {
-      const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 700 } });
+      const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 3_000 } });
       const { a, b, c } = cluster;
       for (const worker of cluster.workers) {
         await worker.run(
@@ -89,7 +89,7 @@ for (const link of LINKS) {
       expect(fetched).toEqual({
         code: "HOLDFAST_ERR_REQUEST_TIMEOUT",
         missing,
-        message: `No answer within 700 ms from worker ${b.workerId} (pid ${b.pid}).`,
+        message: `No answer within 3000 ms from worker ${b.workerId} (pid ${b.pid}).`,
         responses: [client.id],
       });
       expect(emitted).toMatchObject({ code: "HOLDFAST_ERR_REQUEST_TIMEOUT", missing, responses: [c.pid] });

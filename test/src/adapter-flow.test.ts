@@ -126,7 +126,7 @@ for (const link of LINKS) {
 
     test("a stopped worker is cut off in time; until then only what goes to others waits, and none of it is lost", async () => {
       const { a, b, c } = await start({
-        hubOptions: { link, maxBacklogBytes: MIB, stallTimeout: 6_000 },
+        hubOptions: { link, maxBacklogBytes: MIB, stallTimeout: 10_000 },
         adapterOptions: { requestsTimeout: 60_000 },
       });
       const [atA, atC] = [await clients.connectTo(a), await clients.connectTo(c)];

@@ -231,7 +231,8 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
         const result = await workerA.run(
           (ctx) =>
             new Promise((resolve) => {
-              ctx.io.timeout(500).emit("ask", (error: Error | null, answers: unknown[]) => {
+              // Long enough for the answer of a busy worker.
+              ctx.io.timeout(3_000).emit("ask", (error: Error | null, answers: unknown[]) => {
                 resolve([error?.message, answers]);
               });
             }),

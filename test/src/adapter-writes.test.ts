@@ -8,11 +8,10 @@ import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
 
 const start = startsClusters({ sticky: false });
-const ownClients = closedAfterEach(new Clients());
+const clients = closedAfterEach(new Clients());
 
 describe("packets that arrive in one batch", () => {
   let cluster: TestCluster;
-  const clients = new Clients();
   let sender: RemoteWorker;
   let receiver: RemoteWorker;
 
@@ -20,10 +19,7 @@ describe("packets that arrive in one batch", () => {
     cluster = await TestCluster.start({ sticky: false, workers: 2 });
     ({ a: sender, b: receiver } = cluster);
   });
-  afterAll(async () => {
-    clients.close();
-    await cluster.close();
-  });
+  afterAll(() => cluster.close());
 
   test("leave in one write of a WebSocket", async () => {
     const client = await clients.connectTo(receiver);
@@ -160,7 +156,7 @@ describe("packets that arrive in one batch", () => {
 test("a listener of the engine that throws keeps back what has gathered no longer than until the next packet", async () => {
   const cluster = await start({ workers: 2 });
   const [receiver, sender] = [cluster.a, cluster.b];
-  const client = await ownClients.connectTo(receiver);
+  const client = await clients.connectTo(receiver);
   const thrown = receiver.next("thrown");
   await receiver.run((ctx) => {
     process.once("uncaughtException", () => ctx.emit("thrown"));

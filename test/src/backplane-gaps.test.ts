@@ -64,7 +64,7 @@ async function place(host: BackplaneHost, ...texts: string[]): Promise<void> {
 async function placeUnanswered(b: BackplaneHost, text: string): Promise<void> {
   const before = await client.xLen(JOURNAL);
   b.record(text);
-  await expect.poll(() => client.xLen(JOURNAL), { timeout: 30_000 }).toBe(before + 1);
+  await expect.poll(() => client.xLen(JOURNAL)).toBe(before + 1);
 }
 
 const throwAway = () => client.xTrim(JOURNAL, "MAXLEN", 0);

@@ -20,7 +20,8 @@ async function startHost(): Promise<TestCluster> {
     sticky: false,
     workers: 2,
     io: { connectionStateRecovery: {} },
-    backplane: { url: redis.url, app: "test" },
+    // Longer than a Redis takes to start again, or a busy host to be heard.
+    backplane: { url: redis.url, app: "test", timeout: 6_000 },
   });
 }
 

@@ -22,7 +22,7 @@ async function startHost(redis: RedisServer, lease: number): Promise<TestCluster
     sticky: false,
     workers: 2,
     io: { connectionStateRecovery: {} },
-    backplane: { url: redis.url, app: "test", journalBytes: 2 ** 20, lease },
+    backplane: { url: redis.url, app: "test", journalBytes: 2 ** 20, lease, timeout: 20_000 },
     setUpWorker: ({ io }) => void io.on("connection", (socket) => socket.join("tea")),
   });
   ends.push(() => cluster.close());

@@ -18,7 +18,7 @@ let one: TestCluster;
 let two: TestCluster;
 
 async function startHost(
-  backplane: ClusterConfig["backplane"] = { url: redis.url, app: "test" },
+  backplane: ClusterConfig["backplane"] = { url: redis.url, app: "test", timeout: 20_000 },
 ): Promise<TestCluster> {
   return TestCluster.start({
     sticky: false,

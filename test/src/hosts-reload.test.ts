@@ -33,7 +33,7 @@ test.skipIf(findRedisServer() === undefined)(
   async () => {
     const redis = await RedisServer.start();
     try {
-      const backplane = { url: redis.url, app: "test" };
+      const backplane = { url: redis.url, app: "test", lease: 30_000, timeout: 20_000 };
       const [here, there] = await Promise.all([
         start({ backplane, options: { workers: 1 } }),
         // It wants all frames.

@@ -23,7 +23,7 @@ async function startHosts(config: ClusterConfig): Promise<void> {
   const host = {
     sticky: false,
     workers: 2,
-    backplane: { url: redis.url, app: "test", lease: 30_000 },
+    backplane: { url: redis.url, app: "test", lease: 30_000, timeout: 20_000 },
     ...config,
   } as const;
   [one, two] = await Promise.all([TestCluster.start(host), TestCluster.start(host)]);

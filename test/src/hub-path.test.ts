@@ -192,7 +192,7 @@ describe("the rendezvous directory", () => {
     await untilServers([...one.workers, ...two.workers], 4);
     const other = await start({ env: pm2("other") });
     await untilServers(other.workers, 2);
-    expect(hubProcesses(directory)).toHaveLength(2);
+    await expect.poll(() => hubProcesses(directory)).toHaveLength(2);
   });
 
   test.each<[string, (place: string) => void]>([

@@ -64,7 +64,7 @@ async function scrape(worker: RemoteWorker): Promise<Record<string, number>> {
         "@holdfast/cluster/metrics",
       )) as unknown as typeof import("@holdfast/cluster/metrics");
       ctx.store.register = new Registry();
-      const adapter = createAdapter({ ...ctx.adapterOptions, requestsTimeout: 1_000 });
+      const adapter = createAdapter({ ...ctx.adapterOptions, requestsTimeout: 5_000 });
       collectMetrics({ adapter, register: ctx.store.register });
     }
     return (await ctx.store.register.metrics()) as string;

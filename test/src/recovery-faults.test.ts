@@ -52,7 +52,7 @@ async function place(worker: RemoteWorker, ...numbers: number[]): Promise<void> 
 }
 
 test("a worker that stops past the ping timeout and goes on: its clients are elsewhere and get nothing twice", async () => {
-  await start({ io: { connectionStateRecovery: {}, pingInterval: 300, pingTimeout: 300 } });
+  await start({ io: { connectionStateRecovery: {}, pingInterval: 2_000, pingTimeout: 2_000 } });
   const people = await Promise.all(Array.from({ length: 10 }, () => clients.connect(a.url)));
   await a.run((ctx) => {
     ctx.store.gone = 0;

@@ -16,6 +16,7 @@ const CLIENTS = 2_000;
 const JOURNAL_BYTES = 64 * 2 ** 20;
 /** Short for what waits for the hub here: it must not matter. */
 const REQUESTS_TIMEOUT_MS = 50;
+const LONG_MS = 300_000;
 
 /** Tells when a client asks for its session, and keeps the answer. */
 function noteQuestions(ctx: WorkerContext): void {
@@ -46,7 +47,9 @@ async function fillJournal(worker: RemoteWorker, primary: RemotePrimary): Promis
   expect((await journal()).cut).toBe(0);
 }
 
-test("2,000 clients get their sessions back after SIGKILL of their worker, with a full journal", async () => {
+test("2,000 clients get their sessions back after SIGKILL of their worker, with a full journal", {
+  timeout: LONG_MS,
+}, async () => {
   const { a, b, c, primary } = await start({
     workers: 3,
     adapterOptions: { requestsTimeout: REQUESTS_TIMEOUT_MS },
@@ -95,7 +98,9 @@ test("2,000 clients get their sessions back after SIGKILL of their worker, with 
   expect({ sessions, suspended }).toEqual({ sessions: CLIENTS, suspended: 0 });
 });
 
-test("a client that has missed 40 MB gets all of it, while others get what is live", async () => {
+test("a client that has missed 40 MB gets all of it, while others get what is live", {
+  timeout: LONG_MS,
+}, async () => {
   const { a, b, primary } = await start();
   const client = await clients.connect(a.url, { reconnection: false });
   const other = await clients.connect(b.url);

@@ -121,7 +121,7 @@ describe("a worker that ends while a client upgrades through it", () => {
         };
         return clients[of]?.transport.writable;
       }, id);
-    await expect.poll(() => waits(sid), { timeout: 30_000 }).toBe(true);
+    await expect.poll(() => waits(sid)).toBe(true);
     const ended = b.run((ctx) => ctx.sticky.drain({ timeout: 60_000 }));
     expect(await told).toBe("6");
     return { ended };
@@ -291,7 +291,7 @@ test("sessions of a worker that was killed are unknown, those of the others live
   expect(await poll(c.url, lives)).toMatch(/^40/);
   const d = await cluster.fork();
   const isGone = (name: string) => !sockets(cluster).includes(name);
-  await expect.poll(() => socketsBefore.filter(isGone).length, { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => socketsBefore.filter(isGone).length).toBe(1);
   expect(sockets(cluster)).toHaveLength(3);
   expect(await post(d.url, lives, "41")).toBe("ok");
 });
@@ -328,7 +328,7 @@ test("an end by a signal closes the clients first, and leaves nothing", async ()
   }
   expect(sockets(cluster)).toHaveLength(1);
   process.kill(b.pid, "SIGTERM");
-  await expect.poll(() => directories(cluster), { timeout: 30_000 }).toEqual({});
+  await expect.poll(() => directories(cluster)).toEqual({});
 });
 
 /** Sets a router up in the primary, late; its server listens where the workers do. */

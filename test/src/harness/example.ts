@@ -21,6 +21,9 @@ export interface ExampleOptions {
   readonly commandArgs?: string[];
 }
 
+/** Compilers that check types, and frameworks, take their time, in each process. Milliseconds. */
+const START_MS = 120_000;
+
 export class Example extends Program {
   readonly #clients: ExampleClient[] = [];
   port = 0;
@@ -34,11 +37,11 @@ export class Example extends Program {
   }
 
   /** Starts an example and waits until as many workers are up. Ends it if they do not come. */
-  static async start(options: ExampleOptions, workers = 2, ms?: number): Promise<Example> {
+  static async start(options: ExampleOptions, workers = 2): Promise<Example> {
     const example = new Example(options);
     try {
-      example.port = Number((await example.line(/^port (\d+)$/, 1, ms))[1]);
-      await example.line(/^worker \d+ is up$/, workers, ms);
+      example.port = Number((await example.line(/^port (\d+)$/, 1, START_MS))[1]);
+      await example.line(/^worker \d+ is up$/, workers, START_MS);
       return example;
     } catch (error) {
       await example.close();

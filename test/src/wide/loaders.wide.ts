@@ -59,12 +59,9 @@ const MAIN_TS = `
   }
 `;
 
-/** Compilers that check types take their time, in each process. Milliseconds. */
-const START_MS = 120_000;
-
 /** Starts the cluster of a project, and its clients talk to each other across workers. */
 async function expectTalk(options: ExampleOptions): Promise<void> {
-  cluster = await Example.start(options, 2, START_MS);
+  cluster = await Example.start(options);
   await everyoneTalks(await connectAcross(cluster), "hello");
   expect(cluster.stderr).toBe("");
 }

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -8,7 +9,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { HoldfastError } from "../../dist/errors.js";
 import { ApplicationRendezvous } from "../../dist/worker/application-rendezvous.js";
 
-const NAME = `holdfast-${process.geteuid?.() ?? 0}-00000000000000aa`;
+/** One of its own: places below `/tmp` are taken as well. */
+const NAME = `holdfast-${process.geteuid?.() ?? 0}-${randomBytes(8).toString("hex")}`;
 let home: string;
 let warnings: HoldfastError[];
 const opened: ApplicationRendezvous[] = [];
@@ -70,11 +72,11 @@ test("a socket that was removed is there again, and that is told, once", async (
   rmSync(join(home, NAME), { recursive: true });
   expect(b.isDisturbed()).toBe(true);
   a.look();
-  await vi.waitFor(() => expect(readdirSync(join(home, NAME))).toHaveLength(2));
+  await expect.poll(() => readdirSync(join(home, NAME))).toHaveLength(2);
   expect(await ask(b, a.number)).toBe("hello");
   rmSync(b.pathOf(a.number as number));
   a.look();
-  await vi.waitFor(() => expect(readdirSync(join(home, NAME))).toHaveLength(2));
+  await expect.poll(() => readdirSync(join(home, NAME))).toHaveLength(2);
   expect(codes()).toEqual(["HOLDFAST_ERR_PRIVATE_DIRECTORY", "HOLDFAST_ERR_PRIVATE_DIRECTORY"]);
   expect(warnings[0]?.message).toContain("was removed");
 });

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { encodeHello } from "../../dist/wire/link-frame.js";
 import { encodeOrigin } from "../../dist/wire/origin.js";
 import type { LinkStreams } from "../../dist/worker/link-streams.js";
@@ -87,7 +87,7 @@ test("an owner that sends the link away is asked for anew, and what is in progre
   );
   door = "2";
   former.goAway();
-  await vi.waitUntil(() => overs() === 1);
+  await expect.poll(overs).toBe(1);
   const linked = new Promise<LinkStreams>((resolve) => {
     link.board({ waitingBytes: 0, onLink: resolve, onUnreachable: () => {} });
   });

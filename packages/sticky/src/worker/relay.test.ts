@@ -13,7 +13,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Socket
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { PrivateServer } from "../../dist/worker/private-server.js";
 import { Relay } from "../../dist/worker/relay.js";
 
@@ -312,7 +312,7 @@ test("the connection of a client that does not read is there until it is cut", a
     .on("error", () => {});
   client.write(`GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: x${CRLF}${CRLF}`);
   const [, connection] = (await upgraded) as [IncomingMessage, Socket];
-  await vi.waitFor(() => expect(connection.writableNeedDrain).toBe(true));
+  await expect.poll(() => connection.writableNeedDrain).toBe(true);
   const carried = relay.carried("default");
   expect(carried).toHaveLength(1);
   for (const session of carried) session.close();
