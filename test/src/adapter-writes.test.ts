@@ -181,6 +181,26 @@ test("a listener of the engine that throws keeps back what has gathered no longe
   expect(client.received("n")).toEqual([[1], [2], [3], [4]]);
 });
 
+test("a listener of a connection that throws when packets have left keeps nothing of them back", async () => {
+  const { a: worker } = await start({ workers: 1 });
+  const client = await clients.connectTo(worker);
+  const thrown = worker.next("thrown");
+  const last = client.next("last");
+  await worker.run((ctx, id) => {
+    process.once("uncaughtException", () => ctx.emit("thrown"));
+    const socket = ctx.io.sockets.sockets.get(id);
+    socket?.emit("n", 1);
+    // The engine sends these together, when the first is written.
+    socket?.conn.once("drain", () => {
+      throw new Error("of the application");
+    });
+    socket?.emit("n", 2);
+    socket?.emit("last");
+  }, client.id);
+  await Promise.all([thrown, last]);
+  expect(client.received("n")).toEqual([[1], [2]]);
+});
+
 /** What an application may put its own in front of, to see or change what is sent. */
 const REPLACED = ["write", "sendPacket", "flush", "transport.send"];
 

@@ -141,16 +141,18 @@ export function batchWritesOf(engine: EngineServer): void {
   for (const connection of Object.values(engine.clients ?? {})) releaseOnClose(connection);
   engine.on("connection", releaseOnClose);
   const flushing = new Set<Connection>();
+  const uncork = (connection: Connection) => {
+    if (flushing.delete(connection)) rawSocketOf(connection)?.uncork();
+  };
   // The engine emits both around the transport's send(), within one call.
   engine.on("flush", (connection, buffer) => {
-    // Where a listener of the application throws, "drain" does not come, and the next flush sends the same again.
     if (buffer.length === 1 || flushing.has(connection)) return;
     flushing.add(connection);
     rawSocketOf(connection)?.cork();
+    // Where a listener of the application throws, "drain" does not come.
+    process.nextTick(uncork, connection);
   });
-  engine.on("drain", (connection) => {
-    if (flushing.delete(connection)) rawSocketOf(connection)?.uncork();
-  });
+  engine.on("drain", uncork);
 }
 
 function releaseOnClose(connection: Connection): void {
