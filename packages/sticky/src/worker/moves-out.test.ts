@@ -82,6 +82,27 @@ test("a session whose departure fails is lost, and stops no other", async () => 
   expect(broken.calls).toEqual(["lost", "cut"]);
 });
 
+test("a listener that throws when its session is closed stops no other", async () => {
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  const uncaught = once(process, "uncaughtException");
+  try {
+    const all = Array.from({ length: 3 }, (_, i) => session(`${i}`));
+    const [first] = all as [ReturnType<typeof session>];
+    const { close } = first.named.session;
+    first.named.session.close = () => {
+      close();
+      throw new Error("of the application");
+    };
+    const { last } = begin(all, 100);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(last()).toMatchObject({ state: "over", closed: 3 });
+    expect((await uncaught)[0]).toMatchObject({ message: "of the application" });
+  } finally {
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
+});
+
 test("a session that could not move is tried again, however long the others have taken", async () => {
   const state = new Uint8Array(1);
   const slow = session("slow", { depart: () => new Promise((resolve) => setTimeout(resolve, 900, state)) });

@@ -5,6 +5,7 @@
  * Longer than other files: the steps of a task, from its first session to the last connection, are read together.
  */
 import { reportFailure } from "../diagnostics.js";
+import { runApplication } from "../faults.js";
 import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
 import type { Handover } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
@@ -217,8 +218,8 @@ export class MovesOut {
       return await this.#move(each, task);
     } catch (error) {
       reportFailure("move", `a session: ${error}`);
-      each.session.onLost();
-      each.session.cut();
+      runApplication(() => each.session.onLost());
+      runApplication(() => each.session.cut());
       return "lost";
     }
   }
@@ -335,7 +336,7 @@ export class MovesOut {
     for (const { session } of sessions) {
       if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
       if (isOver(task)) return this.#hooks.resumeKeepAlive();
-      session.close();
+      runApplication(() => session.close());
       task.closed++;
     }
     const deadline = performance.now() + CLOSE_MS;
@@ -343,7 +344,7 @@ export class MovesOut {
       await sleep(LOOK_MS);
       if (isOver(task)) return this.#hooks.resumeKeepAlive();
     }
-    for (const { session } of this.#hooks.sessions()) session.cut();
+    for (const { session } of this.#hooks.sessions()) runApplication(() => session.cut());
     task.state = "empty";
   }
 

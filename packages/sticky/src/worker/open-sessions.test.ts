@@ -46,6 +46,10 @@ async function open(): Promise<string> {
   return sid;
 }
 
+interface Waits {
+  readonly transport: { readonly writable: boolean };
+}
+
 /** What says that nothing more comes, and before it what lets the server answer at all. */
 const CLOSED = "6\x1e1";
 
@@ -56,6 +60,26 @@ test("whoever polls next is told, whether the session was open before or not", a
   expect(await get(`&sid=${meanwhile}`)).toBe(CLOSED);
   expect(await get(`&sid=${before}`)).toBe(CLOSED);
   await closed;
+});
+
+test("a listener of the application that throws keeps no other client from being told", async () => {
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  const uncaught = once(process, "uncaughtException");
+  try {
+    const ids = [await open(), await open()];
+    const polls = ids.map((id) => get(`&sid=${id}`));
+    const { clients } = io.engine as unknown as { clients: Record<string, NodeJS.EventEmitter & Waits> };
+    await expect.poll(() => ids.every((id) => clients[id]?.transport.writable)).toBe(true);
+    clients[ids[0] as string]?.on("close", () => {
+      throw new Error("of the application");
+    });
+    await sessions.close();
+    expect(await Promise.all(polls)).toEqual(["1", "1"]);
+    expect((await uncaught)[0]).toMatchObject({ message: "of the application" });
+  } finally {
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
 });
 
 test("what a client has sent while it was told is taken, and goes nowhere; whoever asks again is told again", async () => {

@@ -9,6 +9,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { runApplication } from "../faults.js";
 import type { Mover } from "../moves.js";
 import type { Engine } from "./session-marks.js";
 import { unmovable } from "./unmovable.js";
@@ -29,6 +30,7 @@ type Session = UpgradingSession & {
   readonly server: { readonly clients: Record<string, unknown> };
   close(discard?: boolean): void;
   on(event: "close", listener: OnClose): unknown;
+  off(event: "close", listener: OnClose): unknown;
 };
 
 type OnClose = (this: Session, reason: string) => void;
@@ -61,7 +63,7 @@ export class OpenSessions {
     };
   }
 
-  /** Returns the function that ends it; those that are open are kept until their end. */
+  /** Returns the function that ends it. */
   watch(engine: Engine): () => void {
     const onConnection = (session: Session) => {
       this.#open.set(session.id, { session, requests: 0 });
@@ -74,6 +76,7 @@ export class OpenSessions {
     engine.on("connection", onConnection);
     return () => {
       engine.off("connection", onConnection);
+      for (const { session } of this.#open.values()) session.off("close", this.#onClose);
       for (const [id, { server }] of this.#told) delete server.clients[id];
       this.#told.clear();
     };
@@ -132,7 +135,7 @@ export class OpenSessions {
     const closed = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    for (const { session } of [...this.#open.values()]) session.close();
+    for (const { session } of [...this.#open.values()]) runApplication(() => session.close());
     if (this.#open.size > 0) await closed;
   }
 
