@@ -64,6 +64,28 @@ test.each([
   },
 );
 
+test("the end of what has no time left is put off by no turn of the event loop that takes longer", async () => {
+  // Nobody else closes it.
+  server.keepAliveTimeout = 0;
+  const { socket } = await ask();
+  // When a turn is over, the next tick is due.
+  let turn = setImmediate(function spin() {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    turn = setImmediate(spin);
+  });
+  keepAlive.end(1);
+  await once(socket, "close");
+  clearImmediate(turn);
+});
+
+test("who ends it with time after who has ended it without gives that to connections over which nothing comes", async () => {
+  const { port } = server.address() as AddressInfo;
+  const [silent] = await Promise.all([connect(port, "127.0.0.1"), once(server, "connection")]);
+  keepAlive.end(0);
+  keepAlive.end(1);
+  await Promise.all([once(silent, "close"), keepAlive.idleOver()]);
+});
+
 test("an idle connection that has time brings one more request, and is closed when that is over", async () => {
   const { socket } = await ask();
   keepAlive.end(AN_HOUR_MS);

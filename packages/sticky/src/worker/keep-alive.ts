@@ -51,19 +51,24 @@ export class KeepAlive {
    *   silent are left to the server's `headersTimeout`.
    */
   end(idleMs: number): void {
-    if (this.#state !== "on") return;
+    if (this.#state === "on") this.#begin();
+    // Whoever has ended it before has given no time, or as much.
+    if (this.#state !== "ending" || this.#timer) return;
+    if (idleMs === 0) return this.#afterReading();
+    this.#noteSilent();
+    for (const connection of idleConnections(this.#server)) this.#wait(connection);
+    for (const connection of this.#silent) this.#wait(connection);
+    // Some may be on their way here yet.
+    this.#timer = setInterval(() => this.#afterReading(), idleMs).unref();
+  }
+
+  #begin(): void {
     this.#state = "ending";
     for (const event of REQUEST_EVENTS) {
       if (this.#server.listenerCount(event) > 0) this.#server.prependListener(event, this.#onLastRequest);
     }
     for (const answer of answersInProgress(this.#server)) endConnectionAfter(answer);
     for (const session of this.#sessions) session.close();
-    if (idleMs === 0) return this.#afterReading(() => this.#closeIdle());
-    this.#noteSilent();
-    for (const connection of idleConnections(this.#server)) this.#wait(connection);
-    for (const connection of this.#silent) this.#wait(connection);
-    // Some may be on their way here yet.
-    this.#timer = setInterval(() => this.#afterReading(() => this.#closeIdle()), idleMs).unref();
   }
 
   /** Undoes {@link end} for the requests to come. */
@@ -72,6 +77,8 @@ export class KeepAlive {
     this.#state = "on";
     clearInterval(this.#timer);
     clearImmediate(this.#reading);
+    this.#timer = undefined;
+    this.#reading = undefined;
     this.#silent.clear();
     this.#endIdle();
     for (const event of REQUEST_EVENTS) this.#server.off(event, this.#onLastRequest);
@@ -104,11 +111,13 @@ export class KeepAlive {
     });
   }
 
-  /** Calls back when all requests have been read that came until now: some may have waited while this process was busy. */
-  #afterReading(callback: () => void): void {
-    clearImmediate(this.#reading);
-    this.#reading = setImmediate(() => {
-      this.#reading = setImmediate(callback);
+  /** Closes what is idle when all has been read that came until now: some may have waited while this process was busy. */
+  #afterReading(): void {
+    this.#reading ??= setImmediate(() => {
+      this.#reading = setImmediate(() => {
+        this.#reading = undefined;
+        this.#closeIdle();
+      });
     });
   }
 

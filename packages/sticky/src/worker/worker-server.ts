@@ -58,6 +58,8 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly #onSocketClosed: (this: Socket) => void;
   // open → closing → closed
   #state: "open" | "closing" | "closed" = "open";
+  /** It gets no more connections, so that its keep-alive has ended for good. */
+  #hasLeft = false;
   /** What has to be over before it counts as closed. */
   readonly #lastWords: Promise<unknown>[] = [];
 
@@ -133,6 +135,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
    * @param idleMs how long idle ones have for one more request
    */
   leave(idleMs = 0): void {
+    this.#hasLeft = true;
     this.#listening.retire();
     this.#keepAlive.end(idleMs);
   }
@@ -149,13 +152,14 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     }
   }
 
-  /** They may. */
+  /** They may, unless it has left meanwhile. */
   resumeKeepAlive(): void {
-    this.#keepAlive.resume();
+    if (!this.#hasLeft) this.#keepAlive.resume();
   }
 
   /** It gets connections again. */
   rejoin(): void {
+    this.#hasLeft = false;
     this.#listening.rejoin();
     this.#keepAlive.resume();
   }
@@ -187,7 +191,8 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
 
   /** Whom other workers ask for, until `words` settle, finds the server, even when its own connections are closed. */
   staysFor(words: Promise<unknown>): void {
-    this.#lastWords.push(words);
+    // Whoever says them hears of what goes wrong.
+    this.#lastWords.push(words.catch(() => {}));
   }
 
   /** Waits until no idle connection has time left. */
@@ -221,7 +226,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
   readonly #onClosed = (): void => {
     this.#onClosing();
     if (this.#lastWords.length === 0) this.#close();
-    else void Promise.allSettled(this.#lastWords).then(() => this.#close());
+    else void Promise.all(this.#lastWords).then(() => this.#close());
   };
 
   #close(): void {
