@@ -5,11 +5,11 @@
  */
 import { type Connection, interceptClose } from "./private-fields.js";
 
-/**
- * Something that may be in flight for a connection.
- * @returns false if there is nothing; otherwise `done` is called when it has been written
- */
-export type Wait = (done: () => void) => boolean;
+/** Something that may be in flight for a connection. */
+export interface Wait {
+  /** @returns false if there is nothing; otherwise `done` is called when it has been written */
+  until(done: () => void): boolean;
+}
 
 /**
  * open: nobody has asked to close the connection, or nothing was in flight when somebody did. waiting: it is closed when
@@ -19,35 +19,46 @@ export type Wait = (done: () => void) => boolean;
  */
 interface Guard {
   state: "open" | "waiting";
-  readonly waits: Set<Wait>;
+  /** Mostly one. */
+  readonly waits: Wait[];
+  /** How long a close may wait. */
+  readonly maxMs: number;
   /** Closes as it was asked for last. */
   close: () => void;
 }
 
 const guards = new WeakMap<Connection, Guard>();
+/** One function for all connections. */
+const interceptors: Parameters<typeof interceptClose>[2] = new WeakMap();
+const nothing = () => {};
 
 /**
  * Has `wait` asked before the connection is closed.
  * @param maxMs how long a close may wait
- * @returns what ends that
  */
-export function guardClose(connection: Connection, wait: Wait, maxMs: number): () => void {
-  const guard = guards.get(connection) ?? newGuard(connection, maxMs);
-  guard.waits.add(wait);
-  return () => void guard.waits.delete(wait);
+export function guardClose(connection: Connection, wait: Wait, maxMs: number): void {
+  const guard = guards.get(connection);
+  if (guard) return void guard.waits.push(wait);
+  // An array that grows from nothing has room for 16 more.
+  guards.set(connection, { state: "open", waits: [wait], maxMs, close: nothing });
+  interceptClose(connection, onClose, interceptors);
 }
 
-function newGuard(connection: Connection, maxMs: number): Guard {
-  const guard: Guard = { state: "open", waits: new Set(), close: () => {} };
-  guards.set(connection, guard);
-  interceptClose(connection, (_, close) => {
-    guard.close = close;
-    if (guard.state === "open") closeWhenWritten(guard, maxMs);
-  });
-  return guard;
+/** Ends {@link guardClose}. */
+export function unguardClose(connection: Connection, wait: Wait): void {
+  const waits = guards.get(connection)?.waits;
+  const at = waits?.indexOf(wait) ?? -1;
+  if (at >= 0) waits?.splice(at, 1);
 }
 
-function closeWhenWritten(guard: Guard, maxMs: number): void {
+function onClose(connection: Connection, close: () => void): void {
+  const guard = guards.get(connection);
+  if (!guard) return close();
+  guard.close = close;
+  if (guard.state === "open") closeWhenWritten(guard);
+}
+
+function closeWhenWritten(guard: Guard): void {
   let missing = 0;
   const end = () => {
     if (guard.state !== "waiting") return;
@@ -55,10 +66,10 @@ function closeWhenWritten(guard: Guard, maxMs: number): void {
     guard.state = "open";
     guard.close();
   };
-  const timer = setTimeout(end, maxMs);
+  const timer = setTimeout(end, guard.maxMs);
   guard.state = "waiting";
-  for (const wait of guard.waits) {
-    if (wait(() => --missing === 0 && end())) missing++;
+  for (const wait of [...guard.waits]) {
+    if (wait.until(() => --missing === 0 && end())) missing++;
   }
   if (missing === 0) end();
 }

@@ -10,7 +10,7 @@ import type { Room, SocketId } from "socket.io-adapter";
 import { HoldfastError, messageOf } from "../errors.js";
 import { BytesMemo } from "../wire/bytes-memo.js";
 import { packValue } from "../wire/values.js";
-import { onMessage, privateIdOf } from "./private-fields.js";
+import { offMessage, onMessage, privateIdOf } from "./private-fields.js";
 import type { RecoveryPort } from "./recovery-port.js";
 import { nameField, sendableOf, ToldOnce } from "./sendable.js";
 
@@ -33,8 +33,7 @@ interface LiveSession {
   told: Uint8Array;
   /** What of it cannot be kept; mostly nothing. */
   refused: ToldOnce | undefined;
-  /** Stops listening to the connection. */
-  readonly release: () => void;
+  readonly onMessage: () => void;
 }
 
 export class LiveSessions {
@@ -149,8 +148,9 @@ export class LiveSessions {
       socket,
       told,
       refused: undefined,
-      release: onMessage(socket, () => this.#touch(session)),
+      onMessage: () => this.#touch(session),
     };
+    onMessage(socket, session.onMessage);
     this.#bySid.set(socket.id, session);
     this.#byHandle.set(handle, session);
     if (this.#fresh.push(session) === 1) setImmediate(() => this.#lookAtFresh());
@@ -161,7 +161,7 @@ export class LiveSessions {
     const session = this.#bySid.get(sid);
     if (!session) return undefined;
     session.state = "over";
-    session.release();
+    offMessage(session.socket, session.onMessage);
     this.#bySid.delete(sid);
     this.#byHandle.delete(session.handle);
     return session;

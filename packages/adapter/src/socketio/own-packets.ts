@@ -4,16 +4,33 @@
  */
 import type { Socket } from "socket.io";
 import type { SocketId } from "socket.io-adapter";
-import { guardClose } from "./close-guard.js";
+import { guardClose, unguardClose, type Wait } from "./close-guard.js";
 import { connectionOf, interceptPackets, SocketPacket } from "./private-fields.js";
 import type { Undelivered } from "./undelivered.js";
+
+/** A socket whose connection, when it is closed, waits for what is on its way to it. */
+class Guarded implements Wait {
+  readonly socket: Socket;
+  readonly #undelivered: Undelivered;
+
+  constructor(socket: Socket, undelivered: Undelivered) {
+    this.socket = socket;
+    this.#undelivered = undelivered;
+  }
+
+  until(done: () => void): boolean {
+    const { id } = this.socket;
+    if (!this.#undelivered.concerns(id)) return false;
+    this.#undelivered.after(new Set([id]), done);
+    return true;
+  }
+}
 
 export class OwnPackets {
   readonly #undelivered: Undelivered;
   readonly #maxMs: number;
   readonly #newest: () => string;
-  /** Sockets, and what ends that their connections wait for them when they are closed. */
-  readonly #guards = new Map<SocketId, { readonly socket: Socket; readonly release: () => void }>();
+  readonly #guarded = new Map<SocketId, Guarded>();
 
   /**
    * @param maxMs how long a close may wait
@@ -27,29 +44,27 @@ export class OwnPackets {
 
   /** A socket may have the id of an earlier one that a listener's error has left behind. */
   has(socket: Socket): boolean {
-    return this.#guards.get(socket.id)?.socket === socket;
+    return this.#guarded.get(socket.id)?.socket === socket;
   }
 
   /** The socket is about to say CONNECT. @param onConnect is given what says so */
   add(socket: Socket, onConnect: (write: () => void) => void): void {
     interceptPackets(socket, (type, write) => this.#onPacket(socket, type, write, onConnect));
-    const wait = (done: () => void) => {
-      if (!this.#undelivered.concerns(socket.id)) return false;
-      this.#undelivered.after(new Set([socket.id]), done);
-      return true;
-    };
     this.forget(socket.id);
-    const release = guardClose(connectionOf(socket), wait, this.#maxMs);
-    this.#guards.set(socket.id, { socket, release });
+    const guarded = new Guarded(socket, this.#undelivered);
+    guardClose(connectionOf(socket), guarded, this.#maxMs);
+    this.#guarded.set(socket.id, guarded);
   }
 
   forget(sid: SocketId): void {
-    this.#guards.get(sid)?.release();
-    this.#guards.delete(sid);
+    const guarded = this.#guarded.get(sid);
+    if (!guarded) return;
+    unguardClose(connectionOf(guarded.socket), guarded);
+    this.#guarded.delete(sid);
   }
 
   clear(): void {
-    for (const sid of [...this.#guards.keys()]) this.forget(sid);
+    for (const sid of [...this.#guarded.keys()]) this.forget(sid);
   }
 
   /** Acknowledgements keep their place among the events of their socket; nothing is lost to a disconnection. */

@@ -120,10 +120,11 @@ test("recovery: options, private ids, messages, what a socket writes itself, and
   expect(privates.canRecover(socket)).toBe(true);
 
   const messages = new Promise<void>((resolve) => {
-    const stop = privates.onMessage(socket, () => {
-      stop();
+    const listener = () => {
+      privates.offMessage(socket, listener);
       resolve();
-    });
+    };
+    privates.onMessage(socket, listener);
   });
   const types: number[] = [];
   privates.interceptPackets(socket, (type, write) => {

@@ -341,11 +341,14 @@ async function makeMoved(
   return Object.assign(socket, { handshake });
 }
 
-/** Calls `listener` for each message of the client. @returns what stops it */
-export function onMessage(socket: Socket, listener: () => void): () => void {
-  const conn = socket.conn as unknown as ConnectionEvents;
-  conn.on("data", listener);
-  return () => conn.off("data", listener);
+/** Calls `listener` for each message of the client. */
+export function onMessage({ conn }: Socket, listener: () => void): void {
+  (conn as unknown as ConnectionEvents).on("data", listener);
+}
+
+/** Ends {@link onMessage}. */
+export function offMessage({ conn }: Socket, listener: () => void): void {
+  (conn as unknown as ConnectionEvents).off("data", listener);
 }
 
 /** Whether the socket's connection takes packets. */
