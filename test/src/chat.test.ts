@@ -44,7 +44,7 @@ describe.skipIf(chromium === undefined)("the chat in Chromium", () => {
 
   async function open(name: string, options: BrowserContextOptions = DESKTOP): Promise<ChatPage> {
     const page = await ChatPage.open(browser, `${url}/#room-${room}`, name, options);
-    page.page.setDefaultTimeout(15_000);
+    page.page.setDefaultTimeout(30_000);
     pages.push(page);
     return page;
   }

@@ -13,8 +13,10 @@ const start = startsClusters(
   {
     workers: 1,
     moves: true,
-    io: { connectionStateRecovery: {} },
+    // And nothing is over for being slow: on a busy machine, workers take their time to start.
+    io: { connectionStateRecovery: {}, upgradeTimeout: 600_000 },
     setUpWorker: (ctx) => {
+      ctx.httpServer.keepAliveTimeout = 600_000;
       ctx.io.on("connection", (socket) => {
         socket.on("echo", (value) => socket.emit("echoed", value, ctx.cluster.worker?.id));
       });

@@ -47,7 +47,8 @@ async function startHost(hostAddress: string, url: string): Promise<TestCluster>
     // Only the end of its process can tell that a host is gone.
     backplane: { url, app: "test", lease: 60_000 },
     stickyOptions: { hostAddress, loadBalancingMethod: "round-robin" },
-    io: { pingInterval: 5_000 },
+    // Sessions that nobody polls live on.
+    io: { pingInterval: 5_000, pingTimeout: 600_000 },
     setUpWorker: ({ io }) => {
       io.on("connection", (socket) => {
         socket.on("echo", (value, answer) => answer(value, process.pid));

@@ -9,7 +9,7 @@ import type { TestCluster } from "./harness/cluster.js";
 const start = startsClusters({
   workers: 2,
   adapter: false,
-  stickyOptions: { loadBalancingMethod: "round-robin", headTimeout: 300 },
+  stickyOptions: { loadBalancingMethod: "round-robin" },
 });
 const clients = closedAfterEach(new Clients());
 

@@ -86,7 +86,7 @@ export const noMoves = (): Moves => ({
 const RETIRE_MS = 300_000;
 const CUT_OFF_MS = 300;
 /** How long a client on long-polling may stay with a worker that is replaced. */
-const STAY_MS = 500;
+const STAY_MS = 10_000;
 const SPREAD_MS = 100;
 
 export async function runWorkload(options: WorkloadOptions): Promise<WorkloadResult> {
