@@ -28,8 +28,6 @@ interface Guard {
 }
 
 const guards = new WeakMap<Connection, Guard>();
-/** One function for all connections. */
-const interceptors: Parameters<typeof interceptClose>[2] = new WeakMap();
 const nothing = () => {};
 
 /**
@@ -41,7 +39,7 @@ export function guardClose(connection: Connection, wait: Wait, maxMs: number): v
   if (guard) return void guard.waits.push(wait);
   // An array that grows from nothing has room for 16 more.
   guards.set(connection, { state: "open", waits: [wait], maxMs, close: nothing });
-  interceptClose(connection, onClose, interceptors);
+  interceptClose(connection, onClose);
 }
 
 /** Ends {@link guardClose}. */

@@ -362,15 +362,16 @@ type OnClose = (connection: Connection, close: () => void) => void;
 
 /** What {@link interceptClose} has put its functions in front of. */
 const closeBehind = new WeakMap<Close, Close>();
+/** The functions that it has put there, by what is behind them: connections with the same `onClose` share them. */
+const closeInBetween = new WeakMap<OnClose, WeakMap<Close, Close>>();
 
-/**
- * Puts `onClose` between whoever closes a connection that is open and the engine.
- * @param made keeps the functions that are put there: connections that have the same `onClose` share them, and the memory
- */
-export function interceptClose(connection: Connection, onClose: OnClose, made?: WeakMap<Close, Close>): void {
+/** Puts `onClose` between whoever closes a connection that is open and the engine. One for all takes no memory for each. */
+export function interceptClose(connection: Connection, onClose: OnClose): void {
   const conn = connection as unknown as { close: Close };
   const { close } = conn;
-  let inBetween = made?.get(close);
+  const made = closeInBetween.get(onClose) ?? new WeakMap<Close, Close>();
+  closeInBetween.set(onClose, made);
+  let inBetween = made.get(close);
   if (!inBetween) {
     inBetween = function (...args) {
       const closed = this as Connection & { readonly readyState: string };
@@ -378,7 +379,7 @@ export function interceptClose(connection: Connection, onClose: OnClose, made?: 
       else close.apply(closed, args);
     };
     closeBehind.set(inBetween, close);
-    made?.set(close, inBetween);
+    made.set(close, inBetween);
   }
   conn.close = inBetween;
 }

@@ -128,8 +128,6 @@ function letGo(connection: Connection): void {
 }
 
 const engines = new WeakSet<EngineServer>();
-/** One function for all connections. */
-const interceptors: Parameters<typeof interceptClose>[2] = new WeakMap();
 
 /**
  * From now on, several packets that the engine flushes to a WebSocket are one `writev`, and a connection that is
@@ -156,7 +154,7 @@ export function batchWritesOf(engine: EngineServer): void {
 }
 
 function releaseOnClose(connection: Connection): void {
-  interceptClose(connection, onClose, interceptors);
+  interceptClose(connection, onClose);
 }
 
 function onClose(connection: Connection, close: () => void): void {
