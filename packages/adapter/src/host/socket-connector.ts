@@ -8,6 +8,7 @@ import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import type { Connector, Member } from "../member/member.js";
+import { afterSilence } from "../silence.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import type { Refusal } from "../wire/handshake.js";
@@ -42,7 +43,8 @@ export class SocketConnector implements Connector {
   #call: HubCall | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #silence: NodeJS.Timeout | undefined;
+  /** Ends the wait for the answer to the call. */
+  #endWait = () => {};
   /** When the hub began to be looked for. */
   #since = 0;
   /** Of the failure that the member has been told of, since it had a hub. */
@@ -73,7 +75,7 @@ export class SocketConnector implements Connector {
     this.#call?.close();
     this.#call = undefined;
     clearTimeout(this.#retry);
-    clearTimeout(this.#silence);
+    this.#endWait();
   }
 
   #callLater(ms: number): void {
@@ -103,14 +105,13 @@ export class SocketConnector implements Connector {
       onFailure: (code) => this.#onFailure(code),
     });
     this.#call = call;
-    // If it is this process that stood still, the answer is read first.
-    const onSilence = () => setImmediate(() => call === this.#call && this.#tellNoHub(DOES_NOT_ANSWER));
-    this.#silence = setTimeout(onSilence, PATIENCE_MS).unref();
+    this.#endWait();
+    this.#endWait = afterSilence(PATIENCE_MS, () => this.#tellNoHub(DOES_NOT_ANSWER));
   }
 
   #onCallEnd(): void {
     this.#call = undefined;
-    clearTimeout(this.#silence);
+    this.#endWait();
   }
 
   #onFailure(code: string): void {

@@ -9,6 +9,7 @@ import { HoldfastError } from "../errors.js";
 import { IpcLink } from "../link/ipc.js";
 import { arePipes, pipeToHub } from "../link/pipe.js";
 import type { Connector, Member } from "../member/member.js";
+import { afterSilence } from "../silence.js";
 import { VERSION } from "../version.js";
 import { PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } from "../wire/handshake.js";
@@ -35,7 +36,8 @@ export class WorkerConnector implements Connector {
   /** Whether the parent has, or had, a hub: then there is no other. */
   #hasParentHub = parentHasSign();
   #ipcLink: IpcLink | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  /** Ends the wait for the answer to the hello. */
+  #endWait = () => {};
 
   /**
    * @param elsewhere finds the hub if the parent has none
@@ -78,21 +80,13 @@ export class WorkerConnector implements Connector {
   #sayHello(): void {
     this.#endWait();
     const waitMs = this.#hasParentHub ? WELCOME_WAIT_MS : ANSWER_WAIT_MS;
-    // If it is this process that stood still, the answer is read first.
-    const onSilence = () => setImmediate(() => timer === this.#timer && this.#onNoWelcome());
-    const timer = setTimeout(onSilence, waitMs).unref();
-    this.#timer = timer;
+    this.#endWait = afterSilence(waitMs, () => this.#onNoWelcome());
     this.#send({
       [MESSAGE_KEY]: "hello",
       protocol: PROTOCOL_VERSION,
       version: VERSION,
       probe: new Uint8Array(1),
     });
-  }
-
-  #endWait(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   #send(message: WorkerMessage): void {

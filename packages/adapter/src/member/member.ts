@@ -11,6 +11,7 @@ import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
 import { throwUncaught } from "../faults.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import type { Outbox } from "../link/outbox.js";
+import { afterSilence } from "../silence.js";
 import type { HubStats } from "../stats.js";
 import { FieldReader, isBrokenMessage } from "../wire/field-reader.js";
 import {
@@ -237,9 +238,7 @@ export class Member implements PortHost {
 
   /** A primary that ends takes the link a moment before the rest: nobody needs to hear of that. */
   #reportLoss(error: HoldfastError): void {
-    const onTime = () => setImmediate(() => this.#connector.connected && this.#report(error));
-    // If it is this process that stood still, the end of the rest is read first.
-    setTimeout(onTime, LOSS_GRACE_MS).unref();
+    afterSilence(LOSS_GRACE_MS, () => this.#connector.connected && this.#report(error));
   }
 
   /** Called by the connector: another hub takes the place of this one, which is left with a goodbye. */
