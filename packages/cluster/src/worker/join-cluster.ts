@@ -60,8 +60,8 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
 }
 
 /** Settles when its HTTP server is closed, for which older versions of Socket.IO wait only to call back. */
-async function closeServer(io: SocketIoServer): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+function closeServer(io: SocketIoServer): Promise<void> {
+  return new Promise((resolve, reject) => {
     io.close(() => resolve()).catch(reject);
   });
 }

@@ -47,8 +47,8 @@ export class KeepAlive {
    * Closes all connections after the answers that are in progress or still asked for.
    * @param idleMs how much time idle ones have for one more request, milliseconds: it fails if they are just being closed,
    *   and what the end tells clients makes them ask, over any connection that they keep. Those that have brought nothing at
-   *   all have it as well: browsers open some in advance, and never use them. With 0, idle ones are closed at once, and the
-   *   silent are left to the server's `headersTimeout`.
+   *   all have it as well: browsers open some in advance, and never use them. With 0, idle ones are closed when what has come was
+   *   read, and the silent are left to the server's `headersTimeout`.
    */
   end(idleMs: number): void {
     if (this.#state === "on") this.#begin();

@@ -181,8 +181,8 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
   }
 
   /** Closes the Socket.IO server; settles when its HTTP server is closed, for which older ones wait only to call back. */
-  async #closeServer(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
+  #closeServer(): Promise<void> {
+    return new Promise((resolve, reject) => {
       this.#io.close(() => resolve()).catch(reject);
     });
   }
