@@ -206,7 +206,6 @@ const REPLACED = ["write", "sendPacket", "flush", "transport.send"];
 
 describe("packets of this worker's own application", () => {
   let worker: RemoteWorker;
-  const clients = closedAfterEach(new Clients());
 
   beforeEach(async () => {
     ({ a: worker } = await start({ workers: 1 }));

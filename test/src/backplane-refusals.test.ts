@@ -11,7 +11,8 @@ import { RoundRobin } from "./harness/round-robin.js";
 const hasRedis = findRedisServer() !== undefined;
 /** Longer than any of this takes: nobody goes on alone. */
 const PATIENT = { timeout: 30_000, lease: 60_000 };
-const IMPATIENT = { timeout: 1_000 };
+/** A retry takes less. */
+const IMPATIENT = { timeout: 3_000 };
 /** Of the loopback interface. */
 const NOBODYS_PORT = 1;
 
@@ -159,7 +160,7 @@ describe.skipIf(!hasRedis)("Redis answers", () => {
       const before = [a, b].map(({ heard }) => heard.length);
       for (const host of [a, b]) host.record("meanwhile");
       await Promise.all([a, b].map((host, i) => host.hearsAfter(before[i] ?? 0, /^alone/)));
-      for (const { reasons } of [a, b]) expect(reasons).toContainEqual(expect.stringContaining(word));
+      for (const { reasons } of [a, b]) expect(reasons.at(-1)).toContain(word);
       await client.sendCommand(["REPLICAOF", "NO", "ONE"]);
       await Promise.all([a, b].map((host, i) => host.hearsAfter(before[i] ?? 0, /^joined/)));
       await Promise.all([
@@ -183,7 +184,7 @@ describe.skipIf(!hasRedis)("Redis answers", () => {
     a.record("refused");
     b.record("refused");
     await Promise.all([a, b].map((host, i) => host.hearsAfter(before[i] ?? 0, /^alone/)));
-    for (const { reasons } of [a, b]) expect(reasons).toContainEqual(expect.stringContaining("NOREPLICAS"));
+    for (const { reasons } of [a, b]) expect(reasons.at(-1)).toContain("NOREPLICAS");
     await client.configSet("min-replicas-to-write", "0");
     await Promise.all([a, b].map((host, i) => host.hearsAfter(before[i] ?? 0, /^joined/)));
   });
