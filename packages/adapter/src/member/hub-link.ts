@@ -1,12 +1,14 @@
 /**
  * A member's link to the hub, while it stands: what is written to it and what is read of it.
- * Owns: the link, what waits for it and the reader on it. Runs in: workers; in the primary for its emitters.
+ * Owns: the link, what waits for it (it goes even when the process exits), and the reader on it.
+ * Runs in: workers; in the primary for its emitters.
  */
 import { HoldfastError } from "../errors.js";
 import type { Link, LinkEvents } from "../link/contract.js";
 import type { Outbox } from "../link/outbox.js";
 import { FrameKind } from "../wire/frame.js";
 import { FrameReader, type OnFrame } from "../wire/frame-reader.js";
+import { atExit } from "./at-exit.js";
 import { Backlog } from "./backlog.js";
 import { Outgoing } from "./outgoing.js";
 import { SignOfLife } from "./sign-of-life.js";
@@ -54,6 +56,7 @@ export class HubLink {
   readonly outgoing: Outgoing;
   readonly backlog: Backlog;
   readonly #link: Link;
+  readonly #dropExit: () => void;
   /** Where the frame is that was begun last. */
   #building: Outbox | undefined;
 
@@ -81,6 +84,8 @@ export class HubLink {
       onEnd: () => events.onLost(),
     });
     this.outgoing = new Outgoing(this.#link, () => events.onFlush());
+    // The end of the turn does not come then.
+    this.#dropExit = atExit(() => this.outgoing.flush());
     this.backlog = new Backlog(admission.maxBacklogBytes, this.outgoing, (error) => events.onFull(error));
   }
 
@@ -126,6 +131,7 @@ export class HubLink {
 
   /** Says goodbye, sends what waits, and closes. */
   leave(): void {
+    this.#dropExit();
     const outbox = this.begin(FrameKind.leave, 0, 0);
     outbox.u32(this.memberId);
     outbox.end();
@@ -135,6 +141,7 @@ export class HubLink {
   }
 
   close(): void {
+    this.#dropExit();
     this.outgoing.discard();
     this.#link.close();
   }

@@ -165,6 +165,9 @@ export class Member implements PortHost {
     this.#link?.outgoing.flush();
   }
 
+  /** Does so if something for other members is among it. One function for all who want to call it. */
+  readonly flushMessages = (): void => this.#link?.outgoing.flushMessages();
+
   markDirty(port: InterestReporter): void {
     this.#interest.markDirty(port);
   }

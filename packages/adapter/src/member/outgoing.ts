@@ -16,6 +16,8 @@ export class Outgoing implements Sink {
   readonly #ordered: Outbox;
   /** For what goes ahead, once it has to. */
   #ahead: Outbox | undefined;
+  /** Whether something for other members waits for the next flush. */
+  #hasMessages = false;
   /** What the frame is that was put on `#ordered` last. */
   #last: "in order" | "ahead" = "in order";
   /** Members that the hub cannot send more to now. */
@@ -28,6 +30,7 @@ export class Outgoing implements Sink {
     this.#queue = new SendQueue(link);
     this.#ordered = new Outbox(this, {
       onFlush: () => {
+        this.#hasMessages = false;
         this.#saveTail();
         onFlush();
         this.#saveTail();
@@ -55,7 +58,10 @@ export class Outgoing implements Sink {
 
   /** The outbox for a frame of this kind. */
   for(kind: number): Outbox {
-    return isInOrder(kind) ? this.#inOrder : this.ahead;
+    if (!isInOrder(kind)) return this.ahead;
+    const outbox = this.#inOrder;
+    this.#hasMessages = true;
+    return outbox;
   }
 
   /** The outbox for an answer to this member. */
@@ -101,6 +107,11 @@ export class Outgoing implements Sink {
   /** Hands everything to the queue now. */
   flush(): void {
     this.#ordered.flush();
+  }
+
+  /** Does so if something for other members waits. */
+  flushMessages(): void {
+    if (this.#hasMessages) this.flush();
   }
 
   /** Does so at the end of this turn of the event loop. */

@@ -25,7 +25,7 @@ import {
   type WriteOptions,
   writesFrames,
 } from "./private-fields.js";
-import { hold, isWritable, writeFrames } from "./write-batch.js";
+import { isWritable, writeByEngine, writeFrames } from "./write-batch.js";
 
 /** What {@link PreparedPacket.write} puts before each part: flags and length. */
 const PART_HEAD_BYTES = 5;
@@ -182,14 +182,15 @@ export class PreparedPacket {
     const framesAreEnough = plainBinary && writesFrames(connection);
     if (framesAreEnough && writeFrames(connection, this.#frames)) return;
     if (options[0]?.volatile && !isWritable(connection)) return;
-    hold(connection);
     // What came from another worker has no text yet, and it may be long: it is made only when it is needed.
     const parts = framesAreEnough && this.#encoded === undefined ? this.#frames : this.encoded;
-    for (let i = 0; i < parts.length; i++) {
-      const part = parts[i] as string | Buffer;
-      const own = options[i] as WriteOptions;
-      connection.write(part, plainBinary || typeof part === "string" ? own : withoutFrame(own));
-    }
+    writeByEngine(connection, () => {
+      for (let i = 0; i < parts.length; i++) {
+        const part = parts[i] as string | Buffer;
+        const own = options[i] as WriteOptions;
+        connection.write(part, plainBinary || typeof part === "string" ? own : withoutFrame(own));
+      }
+    });
   }
 }
 

@@ -7,6 +7,10 @@
  * tick. While one chunk of frames from the hub is handled, everything gathers, in order with whatever the application
  * writes meanwhile, and goes when the chunk is done. What this worker's own application broadcasts leaves as the engine
  * would have it leave: the first packet at once, the rest of the turn together. No timer is involved.
+ *
+ * Before anything but a broadcast leaves for a client, the hub gets what the application has sent to other workers: a
+ * worker may be killed at any moment, and what a client was told to be done must not end with it. Broadcasts do not wait
+ * for that: each worker would get, and write, the first of a turn by itself.
  */
 import type { Duplex } from "node:stream";
 import { throwUncaught } from "../faults.js";
@@ -28,7 +32,10 @@ const OWN_LISTENERS = 1;
 
 const held = new Set<Connection>();
 const gathering: Connection[] = [];
+/** Each sends what other workers are to get of this turn. */
+const senders = new Set<() => void>();
 let holding = false;
+let broadcasting = false;
 let packets = 0;
 
 /** Runs `work`; what is written to connections meanwhile leaves when it is done. */
@@ -79,8 +86,18 @@ function writeAll(socket: Duplex, frames: readonly Buffer[]): void {
   for (let i = 0; i < frames.length; i++) socket.write(frames[i]);
 }
 
-/** Call before a packet is written to the connection by way of the engine. */
-export function hold(connection: Connection): void {
+/** Runs `write`, which writes a packet to the connection by way of the engine. */
+export function writeByEngine(connection: Connection, write: () => void): void {
+  hold(connection);
+  broadcasting = true;
+  try {
+    write();
+  } finally {
+    broadcasting = false;
+  }
+}
+
+function hold(connection: Connection): void {
   if (!holding) return;
   count();
   if (connection.transport.writable) {
@@ -132,9 +149,11 @@ const engines = new WeakSet<EngineServer>();
 /**
  * From now on, several packets that the engine flushes to a WebSocket are one `writev`, and a connection that is
  * closed while it is held takes along what has gathered.
+ * @param send sends what other workers are to get of this turn
  */
-export function batchWritesOf(engine: EngineServer): void {
+export function batchWritesOf(engine: EngineServer, send: () => void): void {
   if (engines.has(engine)) return;
+  senders.add(send);
   engines.add(engine);
   for (const connection of Object.values(engine.clients ?? {})) releaseOnClose(connection);
   engine.on("connection", releaseOnClose);
@@ -144,6 +163,7 @@ export function batchWritesOf(engine: EngineServer): void {
   };
   // The engine emits both around the transport's send(), within one call.
   engine.on("flush", (connection, buffer) => {
+    if (!broadcasting) for (const each of senders) each();
     if (buffer.length === 1 || flushing.has(connection)) return;
     flushing.add(connection);
     rawSocketOf(connection)?.cork();
