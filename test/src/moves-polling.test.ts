@@ -177,6 +177,47 @@ test("an upgrade is dropped before the client has heard that it works, and waite
   expect(cluster.output).toBe("");
 });
 
+test("a session that begins while a worker closes its last ones begins at the successor", async () => {
+  const cluster = await start({
+    setUpWorker: (ctx) => {
+      ctx.httpServer.keepAliveTimeout = 600_000;
+      ctx.httpServer.on("request", (req, res) => {
+        if (req.url === "/where") res.end(`worker ${ctx.cluster.worker?.id}.`);
+      });
+    },
+  });
+  const { a } = cluster;
+  const staying = await openPolling(cluster.url);
+  const upload = beginPost(staying, '42["echo",', '"whole"]');
+  // It is never complete.
+  upload.answered.catch(() => {});
+  await upload.hasBegun(a);
+  const late = await RawSocket.open(cluster.port);
+  late.write("GET /where HTTP/1.1\r\nHost: x\r\n\r\n");
+  await late.until((text) => text.includes(`worker ${a.workerId}.`));
+  late.write("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n");
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const retired = cluster.primary.run(
+    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }, { drainTimeout: 0, spread: 0 }),
+    a.workerId,
+    successor.workerId,
+  );
+  await a.run(async (ctx, sid) => {
+    const { clients } = ctx.io.engine as unknown as { clients: Record<string, { readyState: string }> };
+    await ctx.until(() => clients[sid]?.readyState !== "open");
+  }, staying.sid);
+  late.write("\r\n");
+  const opened = await late.until((text) => text.includes("pingTimeout"));
+  const [, sid] = /"sid":"([^"]+)"/.exec(opened) as unknown as [string, string];
+  expect(await retired).toMatchObject({ outcome: "done", closed: 1, lost: 0 });
+  await a.kill();
+  const url = `${cluster.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`;
+  expect((await httpRequest(url, POST, "40")).status).toBe(200);
+  expect((await httpRequest(url, { agent: agents.other })).text).toMatch(/^40/);
+  late.close();
+});
+
 test("requests find a session that has moved again and again, by whichever worker", async () => {
   const cluster = await start({ workers: 2 });
   const { a, b } = cluster;

@@ -33,6 +33,7 @@ function setUp(overrides: Partial<ForwarderHost> = {}) {
     isHere: () => false,
     untilSettled: () => undefined,
     untilKnown: () => undefined,
+    ownerOfNew: () => undefined,
     ownerElsewhere: (_, isRelayed) => (isRelayed ? undefined : owner),
     ownerAfter: () => Promise.resolve(undefined),
     onRequest: () => {},
@@ -102,6 +103,7 @@ test("what was relayed here goes on to the worker that has got this one's sessio
     upgrade: (owner: number) => void passed.push(`upgrade ${owner}`),
   };
   const { engine, here, elsewhere } = setUp({
+    ownerOfNew: () => undefined,
     ownerElsewhere: () => ({
       ...{ number: 3, marked: 1, relay: relay as never },
       ...{ isRouted: true, getsConnections: true },
@@ -178,6 +180,7 @@ test("an owner that is gone is asked after; without a successor, the answer is g
     } as never,
   });
   const { engine, here } = setUp({
+    ownerOfNew: () => undefined,
     ownerElsewhere: () => owner(2),
     ownerAfter: async ({ number }) => {
       asked.push(number);
@@ -205,6 +208,7 @@ test("a client that is cut off while its upgrade's owner is asked after harms no
     ) => gone(),
   };
   const { engine, here } = setUp({
+    ownerOfNew: () => undefined,
     ownerElsewhere: () => ({
       ...{ number: 2, marked: 2, relay: relay as never },
       ...{ isRouted: true, getsConnections: false },

@@ -29,6 +29,8 @@ export interface ForwarderHost {
    * @param isRelayed another worker has asked
    */
   ownerElsewhere(sessionId: string, isRelayed: boolean): Owner | undefined;
+  /** The worker that is to have a session that has yet to begin; `undefined` if it is this one. */
+  ownerOfNew(isRelayed: boolean): Owner | undefined;
   /** The worker to ask after one that is gone; `undefined` if there is none. @param tried all that are gone */
   ownerAfter(owner: Owner, isRelayed: boolean, tried: ReadonlySet<number>): Promise<Owner | undefined>;
   /**
@@ -57,7 +59,9 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
 
   /** What was relayed once goes on only to where this worker's sessions went. */
   const ownerOf = (sessionId: string | undefined, socket: Duplex): Owner | undefined => {
-    if (sessionId === undefined || host.isHere(sessionId) || passesOf(socket) >= MAX_PASSES) return undefined;
+    if (passesOf(socket) >= MAX_PASSES) return undefined;
+    if (sessionId === undefined) return host.ownerOfNew(isRelayed(socket));
+    if (host.isHere(sessionId)) return undefined;
     return host.ownerElsewhere(sessionId, isRelayed(socket));
   };
 

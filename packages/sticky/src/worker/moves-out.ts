@@ -100,6 +100,8 @@ export class MovesOut {
   /** By their moves: sends what comes next of them. */
   readonly #nextParts = new Map<number, () => void>();
   #lastMove = 0;
+  /** The task at whose end no session is to be left here. */
+  #retirement: number | undefined;
 
   /** @param held where requests wait of sessions that have no connection */
   constructor(held: HeldRequests, hooks: MovesOutHooks) {
@@ -121,12 +123,19 @@ export class MovesOut {
       deadline: performance.now() + (order.drainMs === NEVER ? BUSY_MS : order.drainMs),
       onChanged: () => {},
     };
+    if (task.drainMs !== NEVER) this.#retirement = task.task;
     this.#tasks.set(task.task, task);
     void this.#run(task);
   }
 
+  /** Whether this worker is to have no sessions any more. */
+  get isRetiring(): boolean {
+    return this.#retirement !== undefined;
+  }
+
   /** What has not left stays. */
   stop(id: number): void {
+    if (this.#retirement === id) this.#retirement = undefined;
     const task = this.#tasks.get(id);
     if (!task) return;
     task.state = "over";
@@ -333,14 +342,22 @@ export class MovesOut {
     task.state = "closing";
     this.#hooks.endKeepAlive(task.heir);
     const sessions = this.#hooks.sessions();
-    for (const { session } of sessions) {
+    const told = new Set<string>();
+    const close = ({ session }: NamedSession) => {
+      told.add(session.id);
+      task.closed++;
+      runApplication(() => session.close());
+    };
+    for (const each of sessions) {
       if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
       if (isOver(task)) return this.#hooks.resumeKeepAlive();
-      runApplication(() => session.close());
-      task.closed++;
+      close(each);
     }
     const deadline = performance.now() + CLOSE_MS;
-    while (this.#hooks.sessions().length > 0 && performance.now() < deadline) {
+    for (let left = this.#hooks.sessions(); left.length > 0; left = this.#hooks.sessions()) {
+      if (performance.now() > deadline) break;
+      // Their handshakes were here before, or the successor could not be reached.
+      for (const each of left) if (!told.has(each.session.id)) close(each);
       await sleep(LOOK_MS);
       if (isOver(task)) return this.#hooks.resumeKeepAlive();
     }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server as SocketIoServer } from "socket.io";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { OpenSessions } from "../../dist/worker/open-sessions.js";
 
 let server: Server;
@@ -124,4 +124,18 @@ test("sessions from before the server was set up, or set up anew, are told as we
   const closed = anew.close();
   expect(await get(`&sid=${id}`)).toBe(CLOSED);
   await closed;
+});
+
+test("sessions that are known from before, and poll, are at rest", async () => {
+  const sid = await open();
+  const waiting = get(`&sid=${sid}`);
+  const { clients } = io.engine as unknown as { clients: Record<string, Waits> };
+  await vi.waitUntil(() => clients[sid]?.transport.writable);
+  forget();
+  sessions = new OpenSessions();
+  forget = sessions.watch(io.engine);
+  expect(sessions.isAtRest(sid)).toBe(true);
+  sessions.endPoll(sid);
+  expect(await waiting).toBe("6");
+  await vi.waitUntil(() => sessions.isAtRest(sid));
 });

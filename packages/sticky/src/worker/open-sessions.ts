@@ -22,6 +22,9 @@ type Session = UpgradingSession & {
     readonly name: string;
     /** A poll waits. */
     readonly writable: boolean;
+    /** The answers to the poll that waits and to the one that sends, where there are any. */
+    readonly res?: ServerResponse | null;
+    readonly dataRes?: ServerResponse | null;
     send(packets: { readonly type: "noop" | "close" }[]): void;
     on(event: "ready", listener: () => void): unknown;
   };
@@ -72,7 +75,11 @@ export class OpenSessions {
     };
     // The server may have been set up before.
     const { clients } = engine as unknown as Session["server"];
-    for (const session of Object.values(clients)) onConnection(session as Session);
+    for (const session of Object.values(clients) as Session[]) {
+      onConnection(session);
+      const { res, dataRes } = session.transport;
+      for (const response of [res, dataRes]) if (response) this.onRequest(session.id, response);
+    }
     engine.on("connection", onConnection);
     return () => {
       engine.off("connection", onConnection);

@@ -99,6 +99,15 @@ export class Owners {
     return { number: own, marked: own, relay: this.#own.relay, isRouted: false, getsConnections: false };
   }
 
+  /**
+   * The worker that gets new sessions in place of this one; `undefined` if there is none.
+   * @param isRelayed another worker has sent the client's request here
+   */
+  inPlaceOfThis(isRelayed: boolean): Owner | undefined {
+    const { workerId, successors } = this.#host;
+    return this.#routedOwner(workerId, successors.next({ marked: workerId, isRelayed, tried: NONE }));
+  }
+
   /** Settles when it is known who owns the session; `undefined` if it is, as far as it will be. */
   untilKnown(sessionId: string): Promise<void> | undefined {
     if (this.#routed.isMarked(sessionId) || this.#own.isMarked(sessionId)) return undefined;

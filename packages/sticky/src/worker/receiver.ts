@@ -33,7 +33,7 @@ import { Counts } from "./counts.js";
 import { HeldRequests } from "./held-requests.js";
 import { type Landing, MovesIn } from "./moves-in.js";
 import { MovesOut } from "./moves-out.js";
-import { Owners } from "./owners.js";
+import { type Owner, Owners } from "./owners.js";
 import { untilPrimaryHasRead } from "./primary-fence.js";
 import { RouterAddresses } from "./router-addresses.js";
 import type { Engine } from "./session-marks.js";
@@ -208,6 +208,11 @@ export class Receiver {
 
   #passOn(name: string, worker: number): (socket: Socket) => void {
     return (socket) => void this.#arrivals.passOn(socket, name, worker);
+  }
+
+  /** The worker that a session begins at whose client has come here while this worker retires; `undefined` if here. */
+  ownerOfNew(isRelayed: boolean): Owner | undefined {
+    return this.#movesOut.isRetiring ? this.owners.inPlaceOfThis(isRelayed) : undefined;
   }
 
   /** See {@link Arrivals.move}. */

@@ -115,6 +115,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
         untilSettled: (sessionId) => receiver.held.until(sessionId),
         untilKnown: (sessionId) => owners.untilKnown(sessionId),
         ownerElsewhere: (sessionId, isRelayed) => owners.elsewhere(sessionId, isRelayed),
+        ownerOfNew: (isRelayed) => receiver.ownerOfNew(isRelayed),
         ownerAfter: (...search) => owners.after(...search),
         onRequest: (sessionId, response) => this.#sessions.onRequest(sessionId, response),
         onRelayedUpgrade: (...upgrade) => this.#sessions.onRelayedUpgrade(...upgrade),
