@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { signalWhenLanded } from "./harness/landed.js";
 import { openPolling, type RawPolling } from "./harness/raw-polling.js";
 import { clientFrame, RawWebSocket } from "./harness/raw-websocket.js";
 
@@ -258,14 +259,12 @@ test.each(["has got the rest", "gets them back"])(
     const all = await Promise.all(Array.from({ length: 8 }, () => openPolling(cluster.url)));
     const [first, other] = [await cluster.fork(), await cluster.fork()];
     await cluster.untilJoined();
-    await countMoves(cluster);
+    await signalWhenLanded(cluster, first, "SIGSTOP", 2);
     const stopped = cluster.primary.run(
       (ctx, one, two) => ctx.router.retire({ id: one }, { id: two }, { window: 1 }),
       a.workerId,
       first.workerId,
     );
-    await untilMoved(cluster, 2);
-    await first.stop();
     const { outcome, moved, lost } = (await stopped) as { outcome: string; moved: number; lost: number };
     expect(outcome).toBe("successor-silent");
     expect(moved).toBeLessThan(8);

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "../harness/after-each.js";
 import { Clients, whenConnected } from "../harness/clients.js";
 import type { RemoteWorker, TestCluster } from "../harness/cluster.js";
+import { signalWhenLanded } from "../harness/landed.js";
 import { RawWebSocket } from "../harness/raw-websocket.js";
 
 const start = startsClusters(
@@ -92,8 +93,8 @@ test.each(TRANSPORTS)(
   "when the successor is killed, what was on its way recovers and the rest stays: %s",
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(30, transport);
+    await signalWhenLanded(cluster, successor, "SIGKILL");
     const retired = retire(cluster, successor, { window: 2 });
-    await successor.kill();
     const { moved, lost, ...result } = await retired;
     expect(result).toMatchObject({ outcome: "successor-gone", closed: 0 });
     const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
@@ -107,8 +108,8 @@ test.each(TRANSPORTS)(
   "when the old worker is killed, everybody recovers or has moved: %s",
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(30, transport);
+    await signalWhenLanded(cluster, cluster.a, "SIGKILL");
     const retired = retire(cluster, successor, { window: 2 });
-    await cluster.a.kill();
     expect(await retired).toMatchObject({ outcome: "worker-gone" });
     await returning.untilReached(successor);
     expect(returning.fresh).toEqual(new Array(30).fill(1));
@@ -119,12 +120,9 @@ test.each(["the old worker", "the successor"])(
   "when %s is killed between two moves of clients that poll, all recover",
   async (which) => {
     const { cluster, successor } = await startWithSuccessor(12, "polling");
-    const begun = cluster.primary.next("landed");
-    await tellOfMoves(cluster);
-    const retired = retire(cluster, successor, { window: 1 });
-    await begun;
     const [victim, other] = which === "the successor" ? [successor, cluster.a] : [cluster.a, successor];
-    await victim.kill();
+    await signalWhenLanded(cluster, victim, "SIGKILL");
+    const retired = retire(cluster, successor, { window: 1 });
     expect((await retired).outcome).toBe(victim === successor ? "successor-gone" : "worker-gone");
     await returning.untilReached(other);
     expect(returning.fresh).toEqual(new Array(12).fill(1));
@@ -135,6 +133,7 @@ test("when the first of several successors is killed, clients that poll stay, an
   const { cluster, successor } = await startWithSuccessor(20, "polling");
   const other = await cluster.fork();
   await cluster.untilJoined();
+  await signalWhenLanded(cluster, successor, "SIGKILL");
   const retired = cluster.primary.run(
     (ctx, from, ...to) =>
       ctx.router.retire(
@@ -146,7 +145,6 @@ test("when the first of several successors is killed, clients that poll stay, an
     successor.workerId,
     other.workerId,
   );
-  await successor.kill();
   expect(await retired).toMatchObject({ outcome: "successor-gone", closed: 0 });
   // Those that had moved come back to either of the two.
   await cluster.a.run((ctx) => ctx.until(async () => (await ctx.io.fetchSockets()).length === 20));
@@ -157,11 +155,8 @@ test.each(TRANSPORTS)(
   "when the successor stops in the middle, the rest stays, and whoever was on the way comes back: %s",
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(40, transport, STOP_PINGS);
-    const begun = cluster.primary.next("landed");
-    await tellOfMoves(cluster);
+    await signalWhenLanded(cluster, successor, "SIGSTOP");
     const retired = retire(cluster, successor, { window: 2 });
-    await begun;
-    await successor.stop();
     const { outcome, lost, moved } = await retired;
     expect(outcome).toBe("successor-silent");
     // No more than what was on its way at the same time.
@@ -177,11 +172,8 @@ test.each(TRANSPORTS)(
   "when the old worker stops in the middle, everybody comes back to the successor: %s",
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(40, transport, STOP_PINGS);
-    const begun = cluster.primary.next("landed");
-    await tellOfMoves(cluster);
+    await signalWhenLanded(cluster, cluster.a, "SIGSTOP");
     const retired = retire(cluster, successor, { window: 2 });
-    await begun;
-    await cluster.a.stop();
     await returning.untilReached(successor);
     expect(returning.fresh).toEqual(new Array(40).fill(1));
     expect(await retired).toMatchObject({ outcome: "worker-silent", closed: 0 });
@@ -208,14 +200,6 @@ test("a successor that is busy for some seconds is waited for", async () => {
   expect(await retire(cluster, successor)).toMatchObject({ outcome: "done", moved: 10, lost: 0 });
   expect(ends).toEqual([]);
 });
-
-/** Has the primary emit "landed" for each session that has moved. */
-async function tellOfMoves({ primary }: TestCluster): Promise<void> {
-  await primary.run(async (ctx) => {
-    const { subscribe } = await ctx.import("node:diagnostics_channel");
-    subscribe("holdfast:sticky:landed", () => ctx.emit("landed"));
-  });
-}
 
 test("what cannot move is counted by its reason, and closed when its time is over", async () => {
   const cluster = await start({
