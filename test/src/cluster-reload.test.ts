@@ -145,6 +145,21 @@ test.each([
   },
 );
 
+test("who was cut off by the death of the old worker counts as closed", async () => {
+  const cluster = await start({ options: { workers: 1 } });
+  await connectAll(cluster, 12, [["websocket"]]);
+  await cluster.primary.run(async (ctx, pid) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    let landed = 0;
+    subscribe("holdfast:sticky:landed", () => {
+      if (++landed === 3) process.kill(pid, "SIGKILL");
+    });
+  }, cluster.pids[0] as number);
+  const { moved, closed } = await cluster.reload();
+  expect(moved).toBeLessThan(12);
+  expect(moved + closed).toBe(12);
+});
+
 test("an HTTP request that has begun is finished", async () => {
   const cluster = await start();
   for (const worker of cluster.workers) {

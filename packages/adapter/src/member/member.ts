@@ -165,8 +165,8 @@ export class Member implements PortHost {
     this.#link?.outgoing.flush();
   }
 
-  /** Does so if something for other members is among it. One function for all who want to call it. */
-  readonly flushMessages = (): void => this.#link?.outgoing.flushMessages();
+  /** Does so if something is among it that clients may be told of. One function for all who want to call it. */
+  readonly flushDeeds = (): void => this.#link?.outgoing.flushDeeds();
 
   markDirty(port: InterestReporter): void {
     this.#interest.markDirty(port);

@@ -16,8 +16,8 @@ export class Outgoing implements Sink {
   readonly #ordered: Outbox;
   /** For what goes ahead, once it has to. */
   #ahead: Outbox | undefined;
-  /** Whether something for other members waits for the next flush. */
-  #hasMessages = false;
+  /** Whether something waits for the next flush that clients may be told of. */
+  #hasDeeds = false;
   /** What the frame is that was put on `#ordered` last. */
   #last: "in order" | "ahead" = "in order";
   /** Members that the hub cannot send more to now. */
@@ -30,7 +30,7 @@ export class Outgoing implements Sink {
     this.#queue = new SendQueue(link);
     this.#ordered = new Outbox(this, {
       onFlush: () => {
-        this.#hasMessages = false;
+        this.#hasDeeds = false;
         this.#saveTail();
         onFlush();
         this.#saveTail();
@@ -58,9 +58,8 @@ export class Outgoing implements Sink {
 
   /** The outbox for a frame of this kind. */
   for(kind: number): Outbox {
-    if (!isInOrder(kind)) return this.ahead;
-    const outbox = this.#inOrder;
-    this.#hasMessages = true;
+    const outbox = isInOrder(kind) ? this.#inOrder : this.ahead;
+    if (isDeed(kind)) this.#hasDeeds = true;
     return outbox;
   }
 
@@ -109,9 +108,9 @@ export class Outgoing implements Sink {
     this.#ordered.flush();
   }
 
-  /** Does so if something for other members waits. */
-  flushMessages(): void {
-    if (this.#hasMessages) this.flush();
+  /** Does so if something waits that clients may be told of: what goes to others, or changes their sessions. */
+  flushDeeds(): void {
+    if (this.#hasDeeds) this.flush();
   }
 
   /** Does so at the end of this turn of the event loop. */
@@ -149,6 +148,11 @@ export class Outgoing implements Sink {
     this.#ahead?.discard();
     this.#queue.discard();
   }
+}
+
+/** Whether a client can be told that this was done. */
+function isDeed(kind: number): boolean {
+  return isInOrder(kind) || kind === FrameKind.sessionRooms || kind === FrameKind.sessionEnd;
 }
 
 function isInOrder(kind: number): boolean {

@@ -54,8 +54,8 @@ export class HoldfastAdapter extends Adapter {
   declare rooms: Map<Room, RoomMembers>;
   readonly #port: NamespacePort;
   readonly #operations: Operations;
-  /** Sends what other workers are to get of this turn. */
-  readonly #sendMessages: () => void;
+  /** Sends what this turn has done for others, or with sessions. */
+  readonly #sendDeeds: () => void;
   readonly #requestsTimeout: number;
   readonly #onError: ResolvedAdapterOptions["onError"];
   /** Undefined where the server has no `connectionStateRecovery`. */
@@ -78,7 +78,7 @@ export class HoldfastAdapter extends Adapter {
     const { requestsTimeout, onError } = options;
     this.#requestsTimeout = requestsTimeout;
     this.#onError = onError;
-    this.#sendMessages = member.flushMessages;
+    this.#sendDeeds = member.flushDeeds;
     this.#recovery = Recovery.of(this.#recoveryContext(options));
     const scope = options.scope ?? pathOf(nsp);
     const openFlags = options.interest ? 0 : OpenFlag.everything;
@@ -216,7 +216,7 @@ export class HoldfastAdapter extends Adapter {
   }
 
   #onConnect(socket: Socket, isToBeReported: boolean): void {
-    batchWritesOf(engineOf(connectionOf(socket)), this.#sendMessages);
+    batchWritesOf(engineOf(connectionOf(socket)), this.#sendDeeds);
     if (isToBeReported && !this.#recovery?.isReturning(socket.id)) this.#holdConnect(socket);
     this.#recovery?.onConnect(socket);
   }

@@ -26,20 +26,24 @@ class Guarded implements Wait {
   }
 }
 
+export interface OwnPacketsHooks {
+  /** The offset of the newest packet that has been delivered here. */
+  newest(): string;
+  /** The server is about to tell the client that its socket is closed for good. */
+  onDisconnect(sid: SocketId): void;
+}
+
 export class OwnPackets {
   readonly #undelivered: Undelivered;
   readonly #maxMs: number;
-  readonly #newest: () => string;
+  readonly #hooks: OwnPacketsHooks;
   readonly #guarded = new Map<SocketId, Guarded>();
 
-  /**
-   * @param maxMs how long a close may wait
-   * @param newest the offset of the newest packet that has been delivered here
-   */
-  constructor(undelivered: Undelivered, maxMs: number, newest: () => string) {
+  /** @param maxMs how long a close may wait */
+  constructor(undelivered: Undelivered, maxMs: number, hooks: OwnPacketsHooks) {
     this.#undelivered = undelivered;
     this.#maxMs = maxMs;
-    this.#newest = newest;
+    this.#hooks = hooks;
   }
 
   /** A socket may have the id of an earlier one that a listener's error has left behind. */
@@ -74,9 +78,11 @@ export class OwnPackets {
       onConnect(write);
     } else if (type === SocketPacket.disconnect) {
       this.#undelivered.flush(id, ({ packet, flags }) => {
-        packet.setOffset(this.#newest());
+        packet.setOffset(this.#hooks.newest());
         packet.writeTo(socket, packet.writeOptions(flags));
       });
+      // Whoever has heard of it must not come back to the session.
+      this.#hooks.onDisconnect(id);
       write();
     } else if (type === SocketPacket.ack && this.#undelivered.concerns(id)) {
       this.#undelivered.after(new Set([id]), write);

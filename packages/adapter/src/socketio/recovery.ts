@@ -85,7 +85,10 @@ export class Recovery implements RecoveryHandlers {
     this.#joining = this.#undelivered.joining;
     this.#departures = new Departures(this.#undelivered);
     this.#delivery = new Delivery(context, this.#joining, this.#departures);
-    this.#ownPackets = new OwnPackets(this.#undelivered, context.requestsTimeout, () => this.#newest);
+    this.#ownPackets = new OwnPackets(this.#undelivered, context.requestsTimeout, {
+      newest: () => this.#newest,
+      onDisconnect: (sid) => this.#live?.forget(sid),
+    });
   }
 
   /** @returns undefined where the server has no `connectionStateRecovery` */

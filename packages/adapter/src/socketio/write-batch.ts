@@ -8,9 +8,9 @@
  * writes meanwhile, and goes when the chunk is done. What this worker's own application broadcasts leaves as the engine
  * would have it leave: the first packet at once, the rest of the turn together. No timer is involved.
  *
- * Before anything but a broadcast leaves for a client, the hub gets what the application has sent to other workers: a
- * worker may be killed at any moment, and what a client was told to be done must not end with it. Broadcasts do not wait
- * for that: each worker would get, and write, the first of a turn by itself.
+ * Before anything but a broadcast leaves for a client, the hub gets what the application has sent to other workers, and
+ * what has become of sessions: a worker may be killed at any moment, and what a client was told to be done must not end
+ * with it. Broadcasts do not wait for that: each worker would get, and write, the first of a turn by itself.
  */
 import type { Duplex } from "node:stream";
 import { throwUncaught } from "../faults.js";
@@ -32,7 +32,7 @@ const OWN_LISTENERS = 1;
 
 const held = new Set<Connection>();
 const gathering: Connection[] = [];
-/** Each sends what other workers are to get of this turn. */
+/** Each sends what this turn has done for others, or with sessions. */
 const senders = new Set<() => void>();
 let holding = false;
 let broadcasting = false;
@@ -149,7 +149,7 @@ const engines = new WeakSet<EngineServer>();
 /**
  * From now on, several packets that the engine flushes to a WebSocket are one `writev`, and a connection that is
  * closed while it is held takes along what has gathered.
- * @param send sends what other workers are to get of this turn
+ * @param send sends what this turn has done for others, or with sessions
  */
 export function batchWritesOf(engine: EngineServer, send: () => void): void {
   if (engines.has(engine)) return;

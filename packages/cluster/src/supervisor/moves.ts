@@ -24,9 +24,10 @@ export interface MovedSessions {
   /**
    * - `"done"`: no session is left there.
    * - `"left"`: some may be left, and are drained.
+   * - `"gone"`: the worker has ended before.
    * - `"kept"`: none of the others lives any more, or one does not answer; the worker gets new connections again.
    */
-  readonly outcome: "done" | "left" | "kept";
+  readonly outcome: "done" | "left" | "gone" | "kept";
 }
 
 /** Moves live sessions between workers. It never rejects. */
@@ -55,7 +56,7 @@ export function movesThrough(router: Router, drainTimeoutMs: number): MoveSessio
 
 const OUTCOMES = {
   done: "done",
-  "worker-gone": "left",
+  "worker-gone": "gone",
   "worker-silent": "left",
   "successor-gone": "kept",
   "successor-silent": "kept",

@@ -22,6 +22,8 @@ export class Retirement {
   readonly #worker: WorkerProcess;
   readonly #settings: RetirementSettings;
   #moves: MovedSessions = NOTHING_MOVED;
+  /** Connections that were open there before the first session moved. */
+  #before = 0;
 
   constructor(worker: WorkerProcess, settings: RetirementSettings) {
     this.#worker = worker;
@@ -35,7 +37,8 @@ export class Retirement {
    */
   async move(to: readonly WorkerProcess[]): Promise<boolean> {
     if (to.length === 0 || !this.#worker.isReady) return true;
-    this.#settings.onProgress("moving", 0, this.#settings.connections());
+    this.#before = this.#settings.connections();
+    this.#settings.onProgress("moving", 0, this.#before);
     this.#moves = await this.#moved(to);
     return this.#moves.outcome !== "kept";
   }
@@ -43,12 +46,21 @@ export class Retirement {
   /** Ends it. */
   async end(): Promise<SessionCounts> {
     const { drainTimeoutMs, connections, onProgress } = this.#settings;
-    const { moved, outcome } = this.#moves;
-    // What is left when all have moved are requests, which are finished.
-    const closed = this.#moves.closed + (outcome === "done" ? 0 : connections());
+    const { moved } = this.#moves;
+    const closed = this.#moves.closed + this.#left(connections());
     onProgress("draining", moved, moved + closed);
     const { reason } = await this.#worker.end(drainTimeoutMs);
     return { moved, closed, killed: reason === "overdue" ? 1 : 0 };
+  }
+
+  /** Sessions that are neither moved nor closed. @param open how many connections are open there now */
+  #left(open: number): number {
+    const { moved, closed, outcome } = this.#moves;
+    // What is left when all have moved are requests, which are finished.
+    if (outcome === "done") return 0;
+    // They were cut off.
+    if (outcome === "gone") return Math.max(0, this.#before - moved - closed);
+    return open;
   }
 
   /** What has moved when no more does, or when the worker says nothing any more. */
