@@ -1,5 +1,6 @@
 /** Several hosts, each a cluster with a hub of its own, over a real Redis. */
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { HostDirectory, PrimaryStats } from "@holdfast/adapter";
 import { createEmitter } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
@@ -142,6 +143,23 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await Promise.all([last, gone]);
     expect([a.received("rest"), b.received("rest"), a.received("last")]).toEqual([[], [[]], []]);
     expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);
+  });
+
+  test("what was emitted right before close() arrives, also if Redis takes a second for it", async () => {
+    const emitter = createEmitter({ url: redis.url, app: "test", timeout: 30_000 });
+    const client = await clients.connectTo(one.a);
+    const first = client.next("first");
+    emitter.emit("first");
+    await first;
+    redis.stop();
+    emitter.emit("last");
+    const closed = emitter.close();
+    const isClosed = closed.then(() => "closed");
+    // Longer than a goodbye may take.
+    expect(await Promise.race([isClosed, sleep(1_000, "open")])).toBe("open");
+    redis.resume();
+    await closed;
+    await client.untilReceived("last");
   });
 
   test("what is larger than hosts allow themselves arrives, and so does what follows", async () => {

@@ -120,21 +120,26 @@ export class ClusterEmitter {
   }
 
   /**
-   * Sends what was emitted, says goodbye to the hosts, and ends the connections to Redis. Waits 5 s for a Redis that
-   * cannot be reached; what was emitted is lost then. May be called twice.
+   * Sends what was emitted, says goodbye to the hosts, and ends the connections to Redis. Waits for a Redis that cannot be
+   * reached or does not answer, 5 s at most and no longer than `timeout` after it was last there; what was emitted is lost
+   * then. May be called twice.
    */
   async close(): Promise<void> {
     if (this.#state === "closed") return;
     this.#state = "closed";
-    // What was emitted at the start waits until it is known which hosts there are.
-    const sent = new Promise<void>((resolve) => this.#hub.whenReady(resolve)).then(() =>
-      this.#emitters.allOpen(),
-    );
     const giveUp = new AbortController();
-    await Promise.race([sent, sleep(CLOSE_MS, undefined, { signal: giveUp.signal }).catch(() => {})]);
-    giveUp.abort();
+    const patience = sleep(CLOSE_MS, undefined, { signal: giveUp.signal }).catch(() => {});
+    await Promise.race([this.#reach(), patience]);
     this.#emitters.close();
+    await Promise.race([new Promise<void>((resolve) => this.#hub.whenSent(resolve)), patience]);
+    giveUp.abort();
     await this.#hub.close();
+  }
+
+  /** What was emitted at the start waits until it is known which hosts there are. */
+  async #reach(): Promise<void> {
+    await new Promise<void>((resolve) => this.#hub.whenReady(resolve));
+    await this.#emitters.allOpen();
   }
 }
 

@@ -179,6 +179,12 @@ export class Hub {
     else this.#waiting.push(callback);
   }
 
+  /** Calls back when other hosts have what was sent to them, or never will. */
+  whenSent(callback: () => void): void {
+    if (this.#hosts) this.#hosts.backplane.whenInEffect(callback);
+    else callback();
+  }
+
   /** What the keys of rooms are made with: for members, and nobody else. */
   get roomSeed(): string {
     return this.#namespaces.roomSeed;
