@@ -69,6 +69,27 @@ describe.skipIf(!hasRedis)("over Redis", () => {
     expect(errors.map((each) => each.map(({ code }) => code))).toEqual([lost, lost, [], [], []]);
   });
 
+  test("a single process that closes its server and exits leaves nothing unsaid", async () => {
+    // A host that only falls silent is missed after its lease.
+    const workerBackplane = { ...backplane("single"), lease: 60_000 };
+    const [one, two] = await Promise.all([
+      start({ workerBackplane, single: true }),
+      start({ workerBackplane, single: true }),
+    ]);
+    const [here, there] = [...one.workers, ...two.workers] as [RemoteWorker, RemoteWorker];
+    await untilServers([here, there], 2);
+    const client = await clients.connectTo(there);
+    await here.run((ctx) => {
+      setImmediate(async () => {
+        ctx.io.emit("last", "words");
+        await ctx.io.close();
+        process.exit();
+      });
+    });
+    await client.untilReceived("last");
+    await untilServers([there], 1);
+  });
+
   test("hubs that an operator runs are one cluster", async () => {
     const directory = mkdtempSync(join(tmpdir(), "hf-"));
     const paths = ["one", "two"].map((name) => join(directory, `${name}.sock`));

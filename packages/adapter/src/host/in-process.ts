@@ -30,12 +30,13 @@ class InProcessConnector implements Connector {
     return true;
   }
 
-  disconnect(): void {
+  disconnect(): Promise<void> | undefined {
     this.#state = "idle";
     const own = this.#own;
     this.#own = undefined;
+    if (!own) return undefined;
     // The member says goodbye first.
-    setImmediate(() => own?.close());
+    return new Promise((resolve) => setImmediate(() => resolve(own.close())));
   }
 
   /**

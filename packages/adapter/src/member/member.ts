@@ -37,8 +37,8 @@ export interface Connector {
    * @returns false when there is nobody to ask
    */
   connect(member: Member): boolean;
-  /** The member needs no hub any more. */
-  disconnect(): void;
+  /** The member needs no hub any more. @returns a promise where that ends a hub that other hosts know */
+  disconnect(): Promise<void> | void;
   /** Whether the loss of the link is worth a word: it is not when the primary is gone, too. */
   readonly connected: boolean;
   /** Whether to look for another hub when this one has said goodbye; otherwise a new one invites. */
@@ -124,7 +124,7 @@ export class Member implements PortHost {
     );
   }
 
-  close(port: Parameters<PortHost["close"]>[0]): void {
+  close(port: Parameters<PortHost["close"]>[0]): Promise<void> | void {
     if (this.#ports.get(port.name) !== port) return;
     this.#ports.delete(port.name);
     if (port.id !== 0) {
@@ -134,7 +134,7 @@ export class Member implements PortHost {
       this.beginFrame(FrameKind.close, 0, port.id)?.end();
     }
     this.requests.fail("HOLDFAST_ERR_CLOSED", "The adapter was closed before all answers came.", port);
-    if (this.#ports.size === 0) this.#stop();
+    if (this.#ports.size === 0) return this.#stop();
   }
 
   /** A number for a session that no other session of this process has had. */
@@ -276,13 +276,14 @@ export class Member implements PortHost {
   }
 
   /** The last namespace is closed. */
-  #stop(): void {
-    this.#connector.disconnect();
+  #stop(): Promise<void> | void {
+    const ended = this.#connector.disconnect();
     const link = this.#link;
     this.#link = undefined;
     this.#unlink();
     this.#state = "idle";
     link?.leave();
+    return ended;
   }
 
   #openPort(port: NamespacePort): void {

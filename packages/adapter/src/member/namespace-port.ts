@@ -172,13 +172,15 @@ export class NamespacePort {
     this.#handlers.onTaken();
   }
 
-  close(): void {
+  /** @returns a promise if that ends a hub that other hosts know */
+  close(): Promise<void> | void {
     this.#waiting.clear();
-    this.#member.close(this);
+    const ended = this.#member.close(this);
     this.#id = 0;
     this.#keys = undefined;
     this.#closed = true;
     this.#report = undefined;
+    return ended;
   }
 
   /** Tells the hub of the namespace. @returns false if it cannot be told; that has been reported */

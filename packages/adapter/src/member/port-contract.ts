@@ -48,8 +48,8 @@ export interface PortHost {
   markDirty(port: InterestReporter): void;
   /** Settles when the hub acts on all interest up to now; undefined when it does already. */
   synced(): Promise<void> | undefined;
-  /** The namespace is closed. */
-  close(port: InterestReporter & { readonly name: string; readonly id: number }): void;
+  /** The namespace is closed. @returns a promise if that ends a hub that other hosts know */
+  close(port: InterestReporter & { readonly name: string; readonly id: number }): Promise<void> | void;
 }
 
 export interface InterestReporter {

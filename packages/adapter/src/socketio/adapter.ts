@@ -155,7 +155,8 @@ export class HoldfastAdapter extends Adapter {
 
   /**
    * Ends the namespace's part in the cluster: requests in flight are settled, siblings stop counting it.
-   * @returns a promise when sockets that are closed have still to get what was emitted before
+   * @returns a promise when sockets that are closed have still to get what was emitted before, or when other hosts have to
+   *   hear that this process ends
    */
   override close(): Promise<void> | void {
     this.#operations.close();
@@ -165,15 +166,15 @@ export class HoldfastAdapter extends Adapter {
     const timer = setTimeout(() => this.#end(), this.#requestsTimeout);
     return written.then(() => {
       clearTimeout(timer);
-      this.#end();
+      return this.#end();
     });
   }
 
-  #end(): void {
+  #end(): Promise<void> | void {
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#recovery?.close();
-    this.#port.close();
+    return this.#port.close();
   }
 
   /** The number of workers that have this namespace, this one included. */
