@@ -57,6 +57,8 @@ function makeNetwork(number: number): Network {
   ip("netns", "add", name);
   ends.push(() => ip("netns", "del", name));
   ip("link", "add", link, "type", "veth", "peer", "name", inner, "netns", name);
+  // The system would remove it with its other end, but some time after that.
+  ends.push(() => ip("link", "del", link));
   ip("address", "add", `${address}/30`, "dev", link);
   ip("link", "set", link, "up");
   ip("-n", name, "address", "add", `${NETWORK}.${4 * number + 2}/30`, "dev", inner);
