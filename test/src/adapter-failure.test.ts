@@ -5,29 +5,11 @@ import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
-import type { WorkerContext } from "./harness/context.js";
 import { LINKS } from "./harness/links.js";
 
 const start = startsClusters({ sticky: false, workers: 3 }, (cluster) => cluster.untilJoined());
 const startWithoutHub = startsClusters({ sticky: false, workers: 0, hub: false });
 const clients = closedAfterEach(new Clients());
-
-/** How a client hears that something was done, and over what. */
-const TOLD = (["acknowledgement", "event"] as const).flatMap((by) =>
-  (["websocket", "polling"] as const).map((transport) => ({ by, transport })),
-);
-
-/** What a client says goes to all others, then it is told so; the worker ends within the same turn. */
-function sayAndDie(ctx: WorkerContext): void {
-  ctx.io.on("connection", (socket) => {
-    socket.on("say", (by: string, done: () => void) => {
-      socket.broadcast.emit("said");
-      if (by === "acknowledgement") done();
-      if (by === "event") socket.emit("told");
-      process.kill(process.pid, "SIGKILL");
-    });
-  });
-}
 
 for (const link of LINKS) {
   const hubOptions = { link };
@@ -43,46 +25,6 @@ for (const link of LINKS) {
       await b.kill("SIGKILL");
       expect(await within(sockets, "sockets of the others")).toEqual([client.id]);
     });
-
-    for (const recovery of [false, true]) {
-      // With recovery, clients get events when the hub has them: only an acknowledgement can be early.
-      const ways = TOLD.filter(({ by }) => !recovery || by === "acknowledgement");
-
-      test.each(ways)(
-        `$by over $transport tells a client only what others get though its worker is killed, recovery: ${recovery}`,
-        async ({ by, transport }) => {
-          const io = recovery ? { connectionStateRecovery: {} } : {};
-          const { a, b } = await start({ hubOptions, io });
-          const listener = await clients.connectTo(a);
-          await b.run(sayAndDie);
-          const sender = await clients.connectTo(b, { transports: [transport] });
-          const answer = new Promise<void>((resolve) => sender.socket.emit("say", by, resolve));
-          if (by === "acknowledgement") await within(answer, "acknowledgement");
-          else await sender.untilReceived("told");
-          await listener.untilReceived("said");
-        },
-      );
-    }
-
-    test.each(["process.exit()", "an error that nobody caught"])(
-      "what a worker sends right before %s reaches the others",
-      async (how) => {
-        const { a, b } = await start({ hubOptions });
-        const listener = await clients.connectTo(a);
-        const asked = a.run((ctx) => new Promise((resolve) => ctx.io.on("last", resolve)));
-        await a.run(() => undefined);
-        await b.run((ctx, isExit) => {
-          setImmediate(() => {
-            ctx.io.emit("said");
-            ctx.io.serverSideEmit("last", "words");
-            if (isExit) process.exit(0);
-            throw new Error("nobody catches this");
-          });
-        }, how === "process.exit()");
-        await listener.untilReceived("said");
-        expect(await within(asked, "last words")).toBe("words");
-      },
-    );
 
     test("a killed worker settles serverSideEmit with acknowledgement at once", async () => {
       const cluster = await start({ hubOptions, adapterOptions: { requestsTimeout: 1_000_000 } });

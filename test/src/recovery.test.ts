@@ -1,5 +1,4 @@
 /** Connection state recovery on real clusters: what comes back, from where, and what does not. */
-import { within } from "@holdfast/harness";
 import { beforeEach, describe, expect, test } from "vitest";
 
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
@@ -172,49 +171,6 @@ describe("a session", () => {
     await tellAll("m", 2);
     expect(client.of("m")).toEqual([[0], [1], [2]]);
     expect(await b.run((ctx, sid) => ctx.io.sockets.sockets.get(sid)?.data, id)).toEqual({ name: "Ada" });
-  });
-
-  test("has the rooms that its client was told of, though its worker is killed in that moment", async () => {
-    const [client, other] = [await clients.connect(a.url), await clients.connect(a.url)];
-    await tellAll("m", 0);
-    const { id } = client;
-    const listen = async ({ io }: WorkerContext, own: string, others: string) => {
-      const { sockets } = io.sockets;
-      // The hub knows that the worker wants the room: nobody has to wait.
-      await sockets.get(others)?.join("r");
-      const socket = sockets.get(own);
-      await socket?.join("left");
-      socket?.on("change", async (done: () => void) => {
-        await socket.join("r");
-        await socket.leave("left");
-        done();
-        process.kill(process.pid, "SIGKILL");
-      });
-    };
-    await a.run(listen, id, other.id);
-    const back = client.connected();
-    client.goesTo(b.url);
-    await within(new Promise<void>((resolve) => client.socket.emit("change", resolve)), "acknowledgement");
-    expect(await back).toEqual({ id, recovered: true });
-    const rooms = await b.run((ctx, sid) => [...(ctx.io.sockets.sockets.get(sid)?.rooms ?? [])], id);
-    expect(new Set(rooms)).toEqual(new Set([id, "r"]));
-  });
-
-  test("does not come back for a client that heard of its end, though its worker is killed in that moment", async () => {
-    const client = await clients.connect(a.url);
-    await tellAll("m", 0);
-    const reason = new Promise((resolve) => client.socket.once("disconnect", resolve));
-    await a.run((ctx, sid) => {
-      const socket = ctx.io.sockets.sockets.get(sid);
-      // Before Socket.IO has done all that belongs to it.
-      socket?.once("disconnecting", () => process.kill(process.pid, "SIGKILL"));
-      setImmediate(() => socket?.disconnect());
-    }, client.id);
-    expect(await within(reason, "end of the socket")).toBe("io server disconnect");
-    client.goesTo(b.url);
-    const back = client.connected();
-    client.socket.connect();
-    expect(await back).toMatchObject({ recovered: false });
   });
 
   test("survives the end of every worker", async () => {
