@@ -12,17 +12,22 @@ const clients = closedAfterEach(new Clients());
 const recovering = closedAfterEach(new RecoveringClients());
 
 /** How a client hears that something was done, and over what. */
-const TOLD = (["acknowledgement", "event"] as const).flatMap((by) =>
+const TOLD = (["acknowledgement", "event", "question", "volatile event"] as const).flatMap((by) =>
   (["websocket", "polling"] as const).map((transport) => ({ by, transport })),
 );
 
-/** What a client says goes to all others, then it is told so; the worker ends within the same turn. */
-function sayAndDie(ctx: WorkerContext): void {
+const ACKNOWLEDGED = TOLD.filter(({ by }) => by === "acknowledgement");
+
+/** What a client says goes to all other servers or clients, then it is told so; the worker ends within the same turn. */
+function sayAndDie(ctx: WorkerContext, to: "servers" | "clients"): void {
   ctx.io.on("connection", (socket) => {
     socket.on("say", (by: string, done: () => void) => {
-      socket.broadcast.emit("said");
+      if (to === "servers") ctx.io.serverSideEmit("said");
+      else socket.broadcast.emit("said");
       if (by === "acknowledgement") done();
       if (by === "event") socket.emit("told");
+      if (by === "question") socket.emit("told", () => {});
+      if (by === "volatile event") socket.volatile.emit("told");
       process.kill(process.pid, "SIGKILL");
     });
   });
@@ -43,25 +48,32 @@ for (const link of LINKS) {
   const hubOptions = { link };
 
   describe(`over ${link}`, () => {
-    for (const recovery of [false, true]) {
-      // With recovery, clients get events when the hub has them: only an acknowledgement can be early.
-      const ways = TOLD.filter(({ by }) => !recovery || by === "acknowledgement");
-
-      test.each(ways)(
-        `$by over $transport tells a client only what others get though its worker is killed, recovery: ${recovery}`,
-        async ({ by, transport }) => {
-          const io = recovery ? RECOVERY : {};
-          const { a, b } = await start({ hubOptions, io });
-          const listener = await clients.connectTo(a);
-          await b.run(sayAndDie);
-          const sender = await clients.connectTo(b, { transports: [transport] });
-          const answer = new Promise<void>((resolve) => sender.socket.emit("say", by, resolve));
-          if (by === "acknowledgement") await within(answer, "acknowledgement");
-          else await sender.untilReceived("told");
-          await listener.untilReceived("said");
-        },
-      );
-    }
+    test.each([
+      ...TOLD.map((told) => ({ ...told, to: "clients", recovery: false }) as const),
+      // With recovery, clients are told of nothing but this before the hub has what went to clients.
+      ...ACKNOWLEDGED.map((told) => ({ ...told, to: "clients", recovery: true }) as const),
+      // Plain events wait for the hub themselves.
+      ...TOLD.filter(({ by }) => by !== "event").map(
+        (told) => ({ ...told, to: "servers", recovery: true }) as const,
+      ),
+    ])(
+      "$by over $transport tells a client only what other $to get though its worker is killed, recovery: $recovery",
+      async ({ by, transport, to, recovery }) => {
+        const { a, b } = await start({ hubOptions, io: recovery ? RECOVERY : {} });
+        const listener = await clients.connectTo(a);
+        await a.run((ctx) => {
+          const heard = new Promise<void>((resolve) => ctx.io.on("said", resolve));
+          ctx.store.heard = heard;
+        });
+        await b.run(sayAndDie, to);
+        const sender = await clients.connectTo(b, { transports: [transport] });
+        const answer = new Promise<void>((resolve) => sender.socket.emit("say", by, resolve));
+        if (by === "acknowledgement") await within(answer, "acknowledgement");
+        else await sender.untilReceived("told");
+        if (to === "clients") await listener.untilReceived("said");
+        else await a.run((ctx) => ctx.store.heard);
+      },
+    );
 
     test.each(["process.exit()", "an error that nobody caught"])(
       "what a worker sends right before %s reaches the others",

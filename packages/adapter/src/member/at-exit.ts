@@ -15,5 +15,11 @@ export function atExit(work: () => void): () => void {
 }
 
 function runAll(): void {
-  for (const work of works) work();
+  for (const work of works) {
+    try {
+      work();
+    } catch {
+      // The others have something to do as well, and nobody is left to be told.
+    }
+  }
 }

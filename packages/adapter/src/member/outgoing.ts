@@ -65,6 +65,7 @@ export class Outgoing implements Sink {
 
   /** The outbox for an answer to this member. */
   forAnswerTo(asker: number): Outbox {
+    this.#hasDeeds = true;
     const { ahead } = this;
     if (ahead === this.#ordered) return ahead;
     if (!this.#full.has(asker) && !this.#answersInOrder.has(asker)) return ahead;

@@ -35,7 +35,8 @@ const gathering: Connection[] = [];
 /** Each sends what this turn has done for others, or with sessions. */
 const senders = new Set<() => void>();
 let holding = false;
-let broadcasting = false;
+/** To which a broadcast is being written by way of the engine. */
+let broadcasting: Connection | undefined;
 let packets = 0;
 
 /** Runs `work`; what is written to connections meanwhile leaves when it is done. */
@@ -89,11 +90,13 @@ function writeAll(socket: Duplex, frames: readonly Buffer[]): void {
 /** Runs `write`, which writes a packet to the connection by way of the engine. */
 export function writeByEngine(connection: Connection, write: () => void): void {
   hold(connection);
-  broadcasting = true;
+  // A listener of the engine's events may broadcast as well.
+  const outer = broadcasting;
+  broadcasting = connection;
   try {
     write();
   } finally {
-    broadcasting = false;
+    broadcasting = outer;
   }
 }
 
@@ -152,8 +155,8 @@ const engines = new WeakSet<EngineServer>();
  * @param send sends what this turn has done for others, or with sessions
  */
 export function batchWritesOf(engine: EngineServer, send: () => void): void {
-  if (engines.has(engine)) return;
   senders.add(send);
+  if (engines.has(engine)) return;
   engines.add(engine);
   for (const connection of Object.values(engine.clients ?? {})) releaseOnClose(connection);
   engine.on("connection", releaseOnClose);
@@ -163,7 +166,7 @@ export function batchWritesOf(engine: EngineServer, send: () => void): void {
   };
   // The engine emits both around the transport's send(), within one call.
   engine.on("flush", (connection, buffer) => {
-    if (!broadcasting) for (const each of senders) each();
+    if (connection !== broadcasting) for (const each of senders) each();
     if (buffer.length === 1 || flushing.has(connection)) return;
     flushing.add(connection);
     rawSocketOf(connection)?.cork();

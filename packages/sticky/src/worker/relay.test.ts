@@ -300,6 +300,23 @@ test("a slow reader holds up its own answer only, and costs no memory", async ()
   slow.destroy();
 });
 
+test("connections that it carries for other workers are told apart", async () => {
+  const { owner, relay, port } = await pair(() => {});
+  owner.on("upgrade", (_request, socket) => {
+    socket.on("error", () => {}).write(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}`);
+  });
+  const clients = await Promise.all(
+    [1, 2].map(async () => {
+      const client = connect(port, "127.0.0.1").on("error", () => {});
+      client.write(`GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: x${CRLF}${CRLF}`);
+      await once(client, "data");
+      return client;
+    }),
+  );
+  expect(new Set(relay.carried("default").map(({ id }) => id)).size).toBe(2);
+  for (const client of clients) client.destroy();
+});
+
 test("the connection of a client that does not read is there until it is cut", async () => {
   const { owner, front, relay, port } = await pair(() => {});
   owner.on("upgrade", (_request, socket) => {

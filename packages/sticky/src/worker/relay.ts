@@ -27,12 +27,15 @@ import { Upload } from "./upload.js";
  */
 export type AnswerHere = (isWhole: boolean) => void;
 
+/** Of the process: they are told apart by it, whichever way they have gone. */
+let lastUpgrade = 0;
+
 export class Relay {
   readonly #links: OwnerLinks;
   readonly #onRelayed: () => void;
   readonly #hostName: string | undefined;
   readonly #requests = new Set<RelayedRequest>();
-  readonly #upgrades = new Set<RelayedUpgrade>();
+  readonly #upgrades = new Map<string, RelayedUpgrade>();
   /** Names of servers that end. */
   readonly #leaving = new Set<string>();
 
@@ -85,8 +88,9 @@ export class Relay {
     const link = this.#links.to(owner);
     const onRelayed = () => this.#count(name, owner, "upgrade");
     const relayed = new RelayedUpgrade(link, name, request, client, head, onRelayed, here);
-    this.#upgrades.add(relayed);
-    client.once("close", () => this.#upgrades.delete(relayed));
+    const id = `relayed ${++lastUpgrade}`;
+    this.#upgrades.set(id, relayed);
+    client.once("close", () => this.#upgrades.delete(id));
     if (isRelayed(client)) {
       client.once(
         "close",
@@ -100,10 +104,10 @@ export class Relay {
   /** Connections of that name that lead to sessions of other workers: for those clients, they are their sessions. */
   carried(name: string): MovableSession[] {
     return [...this.#upgrades]
-      .filter((upgrade) => upgrade.name === name && upgrade.isJoined)
-      .map((upgrade) =>
+      .filter(([, upgrade]) => upgrade.name === name && upgrade.isJoined)
+      .map(([id, upgrade]) =>
         unmovable(
-          "",
+          id,
           "relayed",
           () => upgrade.leave(),
           () => upgrade.cut(),
@@ -119,7 +123,7 @@ export class Relay {
   /** A server of this worker ends: its clients have to reach the owners of their sessions by another worker. */
   leave(name: string): void {
     this.#leaving.add(name);
-    for (const each of [...this.#requests, ...this.#upgrades]) if (each.name === name) each.leave();
+    for (const each of [...this.#requests, ...this.#upgrades.values()]) if (each.name === name) each.leave();
   }
 
   /** Lets what is on its way be finished. @param cutAfterMs for how long; without it, as long as it takes */
