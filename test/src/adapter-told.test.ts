@@ -12,7 +12,7 @@ const clients = closedAfterEach(new Clients());
 const recovering = closedAfterEach(new RecoveringClients());
 
 /** How a client hears that something was done, and over what. */
-const TOLD = (["acknowledgement", "event", "question", "volatile event"] as const).flatMap((by) =>
+const TOLD = (["acknowledgement", "event", "question"] as const).flatMap((by) =>
   (["websocket", "polling"] as const).map((transport) => ({ by, transport })),
 );
 
@@ -27,7 +27,6 @@ function sayAndDie(ctx: WorkerContext, to: "servers" | "clients"): void {
       if (by === "acknowledgement") done();
       if (by === "event") socket.emit("told");
       if (by === "question") socket.emit("told", () => {});
-      if (by === "volatile event") socket.volatile.emit("told");
       process.kill(process.pid, "SIGKILL");
     });
   });

@@ -267,20 +267,18 @@ export class HoldfastAdapter extends Adapter {
     const { rooms, except = NO_ROOMS, flags = NO_FLAGS } = options;
     const recovery = this.#recovery;
     if (recovery && isPlainEvent(packet)) {
-      // It is not placed before it is written.
-      if (flags.volatile && this.#isForOne(rooms)) this.#sendDeeds();
       return recovery.broadcast(packet, rooms, except, flags);
     }
     if (this.moves?.out.forward(packet, rooms)) return;
     const prepared = PreparedPacket.encode(this.nsp, packet);
+    if (recovery && packet.id !== undefined && this.#isForOne(rooms)) this.#sendDeeds();
     if (!flags.local) this.#port.broadcast(prepared, rooms, except, flags);
-    if (this.#isForOne(rooms)) this.#sendDeeds();
     if (!recovery) return this.#deliver(prepared, rooms, except, flags);
     const write = (sids: ReadonlySet<SocketId>) => this.#write(prepared, sids, flags);
     recovery.inOrder(this.#connected({ rooms, except }), write);
   }
 
-  /** With recovery, Socket.IO sends what is for one socket as a broadcast to the room of its own id. */
+  /** With recovery, Socket.IO asks one socket by a broadcast to the room of its own id. */
   #isForOne(rooms: ReadonlySet<Room>): boolean {
     if (rooms.size !== 1) return false;
     for (const room of rooms) if (this.sids.has(room)) return true;
