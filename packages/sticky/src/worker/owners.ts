@@ -89,9 +89,7 @@ export class Owners {
    */
   elsewhere(sessionId: string, isRelayed: boolean): Owner | undefined {
     const marked = this.#routed.markedBy(sessionId);
-    if (marked !== NO_OWNER) {
-      return this.#routedOwner(marked, this.#host.successors.next({ marked, isRelayed, tried: NONE }));
-    }
+    if (marked !== NO_OWNER) return this.#nextOwner(marked, isRelayed);
     if (isRelayed) return undefined;
     const own = this.#own.markedBy(sessionId);
     if (own === NO_OWNER) return this.#otherHosts.ownerOf(sessionId);
@@ -104,8 +102,12 @@ export class Owners {
    * @param isRelayed another worker has sent the client's request here
    */
   inPlaceOfThis(isRelayed: boolean): Owner | undefined {
-    const { workerId, successors } = this.#host;
-    return this.#routedOwner(workerId, successors.next({ marked: workerId, isRelayed, tried: NONE }));
+    return this.#nextOwner(this.#host.workerId, isRelayed);
+  }
+
+  /** The first to ask for what is of this mark. */
+  #nextOwner(marked: number, isRelayed: boolean): Owner | undefined {
+    return this.#routedOwner(marked, this.#host.successors.next({ marked, isRelayed, tried: NONE }));
   }
 
   /** Settles when it is known who owns the session; `undefined` if it is, as far as it will be. */
