@@ -3,6 +3,7 @@ import type { ReloadProgress, WorkerExit } from "@holdfast/cluster";
 import { httpRequest } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
+import { signalWhenLanded } from "./harness/landed.js";
 import { RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
 import type { Supervised } from "./harness/supervised.js";
 
@@ -148,13 +149,7 @@ test.each([
 test("who was cut off by the death of the old worker counts as closed", async () => {
   const cluster = await start({ options: { workers: 1 } });
   await connectAll(cluster, 12, [["websocket"]]);
-  await cluster.primary.run(async (ctx, pid) => {
-    const { subscribe } = await ctx.import("node:diagnostics_channel");
-    let landed = 0;
-    subscribe("holdfast:sticky:landed", () => {
-      if (++landed === 3) process.kill(pid, "SIGKILL");
-    });
-  }, cluster.pids[0] as number);
+  await signalWhenLanded(cluster, { pid: cluster.pids[0] as number }, "SIGKILL", 3);
   const { moved, closed } = await cluster.reload();
   expect(moved).toBeLessThan(12);
   expect(moved + closed).toBe(12);

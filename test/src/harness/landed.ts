@@ -1,13 +1,14 @@
 /** What happens while sessions move, in the moment in which one of them has. Runs in: tests. */
-import type { RemoteWorker, TestCluster } from "./cluster.js";
+import type { RemoteProcess } from "@holdfast/harness";
+import type { Context } from "./context.js";
 
 /**
- * Has the primary send `signal` to a worker when so many sessions have moved, before it goes on: whoever hears of it
+ * Has the primary send `signal` to a worker's process when so many sessions have moved, before it goes on: whoever hears of it
  * elsewhere may be late, when all have.
  */
 export async function signalWhenLanded(
-  { primary }: TestCluster,
-  worker: RemoteWorker,
+  { primary }: { readonly primary: RemoteProcess<Pick<Context, "import">> },
+  worker: { readonly pid: number },
   signal: NodeJS.Signals,
   sessions = 1,
 ): Promise<void> {

@@ -14,7 +14,7 @@ import { type RecoveringClient, RecoveringClients } from "../harness/recovering-
 const MANIFEST = { type: "module", dependencies: { "socket.io": "4.8.4", redis: "5.12.1" } };
 const NEXT = "0.1.1";
 
-/** A host of one process; what it hears of other servers, it prints. */
+/** A host of one process; it says where it listens when there are two. */
 const HOST_JS = `
   import { createServer } from "node:http";
   import { createAdapter } from "@holdfast/adapter";
@@ -34,13 +34,8 @@ const HOST_JS = `
     socket.on("ask", async (done) => done(await io.serverSideEmitWithAck("version")));
   });
   io.on("version", (done) => done(process.env.HOST_VERSION));
-  const until = async (servers) => {
-    while ((await io.of("/").adapter.serverCount()) !== servers) await new Promise((next) => setTimeout(next, 20));
-    console.log(\`\${servers} servers\`);
-  };
   httpServer.listen(0, "127.0.0.1", async () => {
-    await until(2);
-    console.log("worker 1 is up");
+    while ((await io.of("/").adapter.serverCount()) !== 2) await new Promise((next) => setTimeout(next, 20));
     console.log(\`port \${httpServer.address().port}\`);
   });
 `;
