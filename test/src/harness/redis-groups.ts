@@ -21,6 +21,8 @@ const LOOK_MS = 20;
 const NODE_TIMEOUT_MS = "600000";
 /** How long a key may take from one master to another. */
 const MOVE_MS = "10000";
+/** Any key of the masters' slot that nobody else has. */
+const MARK = "{test}copied";
 /** The last slot of the first master of the cluster; the second has the others. */
 const LAST_OF_FIRST = 8_191;
 const LAST_SLOT = 16_383;
@@ -116,6 +118,8 @@ export class RedisGroup {
   /** Waits until the replica has all that the master has. */
   async untilReplicated(): Promise<void> {
     const { client } = this.#nodes.master;
+    // WAIT waits for what its own connection has written last: for all that came before that, too.
+    await client.set(MARK, "1");
     await until("copy", async () => Number(await client.sendCommand(["WAIT", "1", "100"])) === 1);
   }
 
