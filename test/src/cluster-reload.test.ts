@@ -5,13 +5,13 @@ import { expect, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
 import { signalWhenLanded } from "./harness/landed.js";
 import { RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
+import { fallSilent, numbers, ROOM, speak, talk, untilUpgraded } from "./harness/speaking.js";
 import type { Supervised } from "./harness/supervised.js";
 
 const { start } = startsSupervised();
 const clients = closedAfterEach(new RecoveringClients());
 
 const KINDS = [["websocket"], ["polling"], ["polling", "websocket"]];
-const ROOM = "tea";
 
 /** Clients of every kind, each in two namespaces, in a room of both. */
 async function connectAll(cluster: Supervised, count: number, kinds = KINDS): Promise<RecoveringClient[]> {
@@ -22,46 +22,11 @@ async function connectAll(cluster: Supervised, count: number, kinds = KINDS): Pr
     const { io: manager } = client.socket;
     const news = clients.add(new RecoveringClient(cluster.url, {}, "/news", manager));
     if (!news.socket.connected) await news.connected();
-    if (transports.length > 1) await untilUpgraded(manager.engine);
+    if (transports.length > 1) await untilUpgraded(client);
     for (const each of [client, news]) await each.socket.emitWithAck("join", ROOM);
     all.push(client, news);
   }
   return all;
-}
-
-function untilUpgraded(engine: RecoveringClient["socket"]["io"]["engine"]): Promise<void> {
-  if (engine.transport.name === "websocket") return Promise.resolve();
-  return new Promise((resolve) => engine.once("upgrade", () => resolve()));
-}
-
-/** Has the client talk to the server until that is over. @returns how often it has */
-async function talk({ socket }: RecoveringClient, isOver: () => boolean): Promise<number> {
-  for (let said = 0; ; ) {
-    if (isOver()) return said;
-    expect(await socket.emitWithAck("echo", ++said)).toBe(said);
-  }
-}
-
-/** Has the primary speak to both namespaces all the time, since no worker is there from the beginning to the end. */
-async function speak({ primary }: Supervised): Promise<void> {
-  await primary.run(async (ctx, room) => {
-    const { hub } = await ctx.cluster();
-    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
-    store.said = 0;
-    store.timer = setInterval(() => {
-      for (const namespace of ["/", "/news"]) hub.emitter(namespace).to(room).emit("said", store.said);
-      store.said++;
-    }, 5);
-  }, ROOM);
-}
-
-/** @returns how often it has spoken */
-function fallSilent({ primary }: Supervised): Promise<number> {
-  return primary.run(() => {
-    const store = globalThis as unknown as { said: number; timer: NodeJS.Timeout };
-    clearInterval(store.timer);
-    return store.said;
-  });
 }
 
 test("with clients of every kind and traffic both ways nobody misses or hears twice anything, or is disconnected", async () => {
@@ -84,13 +49,13 @@ test("with clients of every kind and traffic both ways nobody misses or hears tw
   expect(failures).toEqual([]);
   expect(said).toBeGreaterThan(10);
   await Promise.all(all.map((client) => client.has("said", said - 1)));
-  const everything = Array.from({ length: said }, (_, number) => [number]);
+  const everything = numbers(said);
   for (const client of all) {
     expect(client.of("said")).toEqual(everything);
     expect(client.connects).toHaveLength(1);
   }
   all.forEach((client, i) => {
-    expect(client.of("echoed")).toEqual(Array.from({ length: counts[i] ?? 0 }, (_, at) => [at + 1]));
+    expect(client.of("echoed")).toEqual(numbers(counts[i] ?? 0, 1));
   });
   expect(cluster.pids.filter((pid) => old.includes(pid))).toEqual([]);
   const served = await Promise.all([0, 1, 2, 3].map(() => httpRequest(cluster.url)));
@@ -112,7 +77,7 @@ test("scale() and rebalance() move sessions, and disconnect nobody", async () =>
 
   const said = await fallSilent(cluster);
   await Promise.all(all.map((client) => client.has("said", said - 1)));
-  const everything = Array.from({ length: said }, (_, number) => [number]);
+  const everything = numbers(said);
   for (const client of all) expect(client.of("said")).toEqual(everything);
   expect(all.map(({ connects }) => connects.length)).toEqual(all.map(() => 1));
 });
@@ -133,7 +98,7 @@ test.each([
     expect(error.message).toContain(`The new worker for slot 0 ${why}`);
     const said = await fallSilent(cluster);
     await Promise.all(all.map((client) => client.has("said", said - 1)));
-    const everything = Array.from({ length: said }, (_, number) => [number]);
+    const everything = numbers(said);
     for (const client of all) {
       expect(client.of("said")).toEqual(everything);
       expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
