@@ -1,5 +1,6 @@
 /** Two hosts behind a load balancer without affinity: requests at the wrong one are relayed to the owner's. */
 import { Agent } from "node:http";
+import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { findRedisServer, freePort, httpRequest, RawSocket, RedisServer, within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
@@ -13,11 +14,12 @@ import {
   readChallenge,
 } from "../../packages/sticky/dist/wire/host-proof.js";
 import { encodeMark, tagOf } from "../../packages/sticky/dist/wire/owner-mark.js";
+import { upgradeAcross } from "./harness/across-hosts.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { type ClientOptions, Clients, type TestClient } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster, untilServers } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
-import { clientFrame, RawWebSocket } from "./harness/raw-websocket.js";
+import { clientFrame, type RawWebSocket } from "./harness/raw-websocket.js";
 import { RoundRobin } from "./harness/round-robin.js";
 import { TRACKED_KINDS, TrackedClient } from "./harness/tracked-client.js";
 
@@ -361,7 +363,7 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await one.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 1));
   });
 
-  test("a WebSocket that came by the wrong host counts among those that a worker that retires has to close", async () => {
+  test("WebSockets that came by the wrong host go on when their worker retires, or are closed where they cannot", async () => {
     const three = await TestCluster.start({
       workers: 1,
       moves: true,
@@ -369,14 +371,24 @@ describe.skipIf(!hasRedis)("two hosts", () => {
       backplane: { url: redis.url, app: "test", lease: 60_000 },
       stickyOptions: { hostAddress: "127.0.0.1" },
       io: { connectionStateRecovery: {} },
+      // Connections that no router has brought are no router's to move.
+      setUpWorker: async (ctx) => {
+        const { createServer } = await ctx.import("node:net");
+        const own = createServer((socket) => void ctx.httpServer.emit("connection", socket));
+        own.listen(0, "127.0.0.1", () => {
+          ctx.store.ownPort = (own.address() as AddressInfo).port;
+        });
+      },
     });
     try {
       await three.primary.run((ctx) => ctx.until(() => ctx.router.stats().hosts.others.length === 2));
-      const { sid } = await openPolling(one.url);
-      const socket = await RawWebSocket.probe(three.port, sid);
-      socket.send(clientFrame("2probe"));
-      await socket.untilMessage((message) => message === "3probe");
-      socket.send(clientFrame("5"));
+      const ownPort = await three.a.run(async (ctx) => {
+        await ctx.until(() => ctx.store.ownPort !== undefined);
+        return ctx.store.ownPort as number;
+      });
+      const [moving, staying] = (await Promise.all(
+        [three.port, ownPort].map((port) => upgradeAcross(one, port)),
+      )) as [RawWebSocket, RawWebSocket];
       const successor = await three.fork();
       await three.primary.run((ctx) => ctx.until(() => ctx.router.stats().workers.length === 2));
       const result = await three.primary.run(
@@ -384,8 +396,12 @@ describe.skipIf(!hasRedis)("two hosts", () => {
         three.a.workerId,
         successor.workerId,
       );
-      expect(result).toMatchObject({ outcome: "done", left: { relayed: 1 }, closed: 1 });
-      expect(await socket.untilClosed()).toBe("cut");
+      expect(result).toMatchObject({ outcome: "done", moved: 1, lost: 0, left: { relayed: 1 }, closed: 1 });
+      expect(await staying.untilClosed()).toBe("cut");
+      await three.a.kill();
+      moving.send(clientFrame('420["echo","later"]'));
+      await moving.untilMessage((message) => message.startsWith('430["later"'));
+      moving.close();
     } finally {
       await three.close();
       for (const host of [one, two]) {

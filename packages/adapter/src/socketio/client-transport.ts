@@ -2,6 +2,7 @@
  * The transport of a client that leaves for another worker: when it is at rest, and what is taken out of it.
  * Owns: nothing. Runs in: workers.
  */
+import { TLSSocket } from "node:tls";
 import type { MoveObstacle } from "./mover.js";
 import { type Connection, rawSocketOf } from "./private-fields.js";
 import {
@@ -63,8 +64,7 @@ class WebSocketTransport implements ClientTransport {
   }
 
   get obstacle(): MoveObstacle | undefined {
-    const socket = rawSocketOf(this.#connection) as { encrypted?: boolean } | undefined;
-    if (socket?.encrypted) return "tls";
+    if (rawSocketOf(this.#connection) instanceof TLSSocket) return "tls";
     return inflatesAnew(this.#webSocket) ? undefined : "compression";
   }
 

@@ -6,7 +6,8 @@
  * A connection comes with what goes with it. Where that is large, or not known yet, the connection comes first, and is
  * held here; what goes with it follows in parts and is passed on; the connection goes to the other worker last.
  * Whatever happens to the two workers, the copy here decides when the client hears of it.
- * A session whose client polls has no connection: its requests wait at the worker that it leaves.
+ * A session whose client polls has no connection: its requests wait at the worker that it leaves. Nor has one whose client is
+ * connected to another worker, which calls the worker that gets it.
  *
  * Longer than other files: a task and a move can each be stopped by the other, and their steps are read together.
  */
@@ -17,6 +18,7 @@ import type { DurationStats, MoveStats } from "../stats.js";
 import { untilNone } from "../until-none.js";
 import type { Peer } from "../wire/messages.js";
 import {
+  type Carrier,
   type MoveCounts,
   type MoveEnd,
   type MoveMessage,
@@ -93,7 +95,8 @@ interface Move {
   /** What the source calls it. */
   readonly sourceId: number;
   readonly target: MovingWorker;
-  /** Undefined for a session whose client polls. */
+  readonly carrier: Carrier;
+  /** Where that is a connection. */
   readonly handle: Handle | undefined;
   readonly name: string;
   readonly peer: Peer | undefined;
@@ -288,11 +291,11 @@ export class SessionMoves {
 
   #onOffered(
     source: number,
-    { move: sourceId, successor, name, hasConnection, part, peer }: MoveMessage & { kind: "moveOffered" },
+    { move: sourceId, successor, name, carrier, part, peer }: MoveMessage & { kind: "moveOffered" },
     handle: Handle | undefined,
   ): void {
     const target = this.#hooks.find(successor);
-    const isComplete = handle !== undefined || !hasConnection;
+    const isComplete = handle !== undefined || carrier !== "connection";
     if (!isComplete || !target?.isUsable()) {
       handle?.close();
       this.#hooks.send(source, { kind: "moveSettled", ends: [{ move: sourceId, isUp: false }] });
@@ -302,7 +305,7 @@ export class SessionMoves {
     const timer = setTimeout(() => this.#onLate(id), MOVE_MS).unref();
     const startedAt = performance.now();
     const move: Move = {
-      ...{ id, source, sourceId, target, handle, name, peer, timer, startedAt },
+      ...{ id, source, sourceId, target, carrier, handle, name, peer, timer, startedAt },
       state: "coming",
       handover: undefined,
     };
@@ -361,7 +364,7 @@ export class SessionMoves {
     move.handle?.close();
     this.#settled.end(move.source, { move: move.sourceId, isUp: true });
     this.#totals.add("moved");
-    if (!move.handle) this.#totals.add("polling");
+    if (move.carrier === "polls") this.#totals.add("polling");
     const { name, source, startedAt } = move;
     const durationMs = performance.now() - startedAt;
     this.#totals.durations.add(durationMs);

@@ -41,16 +41,16 @@ const requestOf = (target: number, by = parties, of = key) =>
 
 test("literal messages", () => {
   const hex = (bytes: Buffer) => bytes.toString("hex");
-  expect(hex(encodeGreeting(parties.caller))).toBe(`6866686f03${"01".repeat(32)}0468657265`);
-  expect(hex(encodeVersion())).toBe("03");
+  expect(hex(encodeGreeting(parties.caller))).toBe(`6866686f04${"01".repeat(32)}0468657265`);
+  expect(hex(encodeVersion())).toBe("04");
   const key32 = proofKey("x");
   expect(hex(encodeChallenge(key32, parties))).toBe(
-    `03${"02".repeat(32)}` +
-      "dda1cf9870e1980260ac340eb9c283bdc7d8a93c13b0f7fe02c0cca235aa2cdf" +
+    `04${"02".repeat(32)}` +
+      "ba52819bc3e7306e82ff070969f44629055669d32134cc01e511e94b2652ba7a" +
       "057468657265",
   );
   expect(hex(encodeRequest(key32, parties, 258))).toBe(
-    "02010000" + "e34e871c2fca077d4c48d4354c491303ae7ac3f4ea2dab4523db4719db41c3ad",
+    "02010000" + "2b18603329f8d476c49f1c0d1ec6f4023ff22f00381254252bcc93082fa62962",
   );
 });
 

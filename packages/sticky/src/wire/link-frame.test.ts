@@ -2,11 +2,15 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   decodeCredit,
+  decodeMove,
   decodeReset,
+  decodeResume,
   encodeCredit,
   encodeFrame,
   encodeHello,
+  encodeMove,
   encodeReset,
+  encodeResume,
   FrameType,
   LinkFrameReader,
   MAX_PAYLOAD_BYTES,
@@ -27,11 +31,18 @@ function read(bytes: Buffer, stops: number[] = []): { frames: Frame[]; ok: boole
 
 test("literal frames", () => {
   const hex = (frame: Buffer) => frame.toString("hex");
-  expect(hex(encodeHello("ab"))).toBe("03000001" + "00000000" + "03" + "6162");
+  expect(hex(encodeHello("ab"))).toBe("03000001" + "00000000" + "04" + "6162");
   expect(hex(encodeFrame(FrameType.data, 258, Buffer.from("xyz")))).toBe("03000004" + "02010000" + "78797a");
   expect(hex(encodeFrame(FrameType.end, 0xffff_ffff))).toBe("00000005" + "ffffffff");
   expect(hex(encodeCredit(1, 65_537))).toBe("04000008" + "01000000" + "01000100");
   expect(hex(encodeReset(1, 3))).toBe("08000006" + "01000000" + "0000000000000840");
+  const token = "00112233445566778899aabbccddeeff";
+  const text = Buffer.from(token, "hex").toString("base64url");
+  expect(hex(encodeMove(1, text, 258))).toBe(`1400000e01000000${token}02010000`);
+  expect(hex(encodeResume(1, text))).toBe(`1000000f01000000${token}`);
+  expect(decodeMove(encodeMove(1, text, 258).subarray(8))).toEqual({ token: text, worker: 258 });
+  expect(decodeResume(encodeResume(1, text).subarray(8))).toBe(text);
+  expect([decodeMove(Buffer.alloc(19)), decodeResume(Buffer.alloc(15))]).toEqual([undefined, undefined]);
 });
 
 test("what a credit and a reset say; nonsense says nothing", () => {
@@ -83,5 +94,5 @@ test("nothing throws, and what is not a frame is refused", () => {
   const long = encodeFrame(FrameType.data, 1);
   long.writeUIntLE(MAX_PAYLOAD_BYTES + 1, 0, 3);
   expect(read(long).ok).toBe(false);
-  for (const type of [0, 11, 255]) expect(read(Buffer.of(0, 0, 0, type, 0, 0, 0, 0)).ok).toBe(false);
+  for (const type of [0, 17, 255]) expect(read(Buffer.of(0, 0, 0, type, 0, 0, 0, 0)).ok).toBe(false);
 });

@@ -9,9 +9,9 @@
  */
 
 /** Version of this format; the greeting carries it. */
-export const LINK_VERSION = 3;
+export const LINK_VERSION = 4;
 
-/** Frame types; the numbers are part of version 3. */
+/** Frame types; the numbers are part of version 4. */
 export const FrameType = {
   /** relay → owner, first on a link: [version (1 byte), the cluster's secret] */
   hello: 1,
@@ -33,6 +33,21 @@ export const FrameType = {
   leave: 9,
   /** owner → relay: open no more streams on this link: a new one leads to whoever has the owner's sessions now. [] */
   goAway: 10,
+  /** The sender may go on elsewhere with this stream, and sends nothing more for now: the other end is to do the same. [] */
+  hold: 11,
+  /** The answer to `hold`: no data comes any more until `release`, or elsewhere after `move`. [] */
+  held: 12,
+  /** From who has sent `hold`: the stream goes on as before. [] */
+  release: 13,
+  /**
+   * From who has sent `hold` and has the answer: its end of the stream is in another process. The relay's end calls again, with
+   * `resume`: that of the worker named here if the owner's end has moved. [token (16), worker (4)]
+   */
+  move: 14,
+  /** relay → owner: a stream goes on here, under a number of this link. Nothing is sent on it before the answer. [token (16)] */
+  resume: 15,
+  /** owner → relay: it does. [] */
+  resumed: 16,
 } as const;
 
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
@@ -44,6 +59,7 @@ export const MAX_PAYLOAD_BYTES = 65_536;
 export const WINDOW_BYTES = 262_144;
 
 const NOTHING = Buffer.alloc(0);
+export const TOKEN_BYTES = 16;
 
 /** A whole frame; `payload` has at most {@link MAX_PAYLOAD_BYTES}. */
 export function encodeFrame(type: FrameType, stream: number, payload: Buffer = NOTHING): Buffer {
@@ -79,6 +95,34 @@ export function encodeCredit(stream: number, bytes: number): Buffer {
   const payload = Buffer.allocUnsafe(4);
   payload.writeUInt32LE(bytes, 0);
   return encodeFrame(FrameType.credit, stream, payload);
+}
+
+/** What both ends of a stream know that goes on over another link: {@link TOKEN_BYTES} random bytes, as base64url. */
+export type StreamToken = string;
+
+/** @param worker who has the owner's end then */
+export function encodeMove(stream: number, token: StreamToken, worker: number): Buffer {
+  const number = Buffer.alloc(4);
+  number.writeUInt32LE(worker, 0);
+  return encodeFrame(FrameType.move, stream, Buffer.concat([Buffer.from(token, "base64url"), number]));
+}
+
+export function encodeResume(stream: number, token: StreamToken): Buffer {
+  return encodeFrame(FrameType.resume, stream, Buffer.from(token, "base64url"));
+}
+
+/** What a `move` says; `undefined` for a malformed one. */
+export function decodeMove(
+  payload: Buffer,
+): { readonly token: StreamToken; readonly worker: number } | undefined {
+  if (payload.length !== TOKEN_BYTES + 4) return undefined;
+  const token = payload.toString("base64url", 0, TOKEN_BYTES);
+  return { token, worker: payload.readUInt32LE(TOKEN_BYTES) };
+}
+
+/** What a `resume` says; `undefined` for a malformed one. */
+export function decodeResume(payload: Buffer): StreamToken | undefined {
+  return payload.length === TOKEN_BYTES ? payload.toString("base64url") : undefined;
 }
 
 /** How many bytes a `reset` says were used; 0 for a malformed one. */
@@ -138,7 +182,7 @@ export class LinkFrameReader {
     const first = input.readUInt32LE(0);
     const length = first & 0xff_ffff;
     const type = first >>> 24;
-    if (length > MAX_PAYLOAD_BYTES || type < FrameType.hello || type > FrameType.goAway) return -1;
+    if (length > MAX_PAYLOAD_BYTES || type < FrameType.hello || type > FrameType.resumed) return -1;
     const stream = input.readUInt32LE(4);
     if (type === FrameType.data) {
       this.#stream = stream;

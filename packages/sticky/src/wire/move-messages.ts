@@ -68,6 +68,10 @@ export interface MoveEnd {
   readonly isUp: boolean;
 }
 
+/** What the bytes of a session come and go by: its client's connection, a stream of another worker that has that, or polls. */
+const CARRIERS = ["polls", "connection", "stream"] as const;
+export type Carrier = (typeof CARRIERS)[number];
+
 export type MoveMessage =
   | ({ readonly kind: "moveSessions" } & MoveTask)
   | { readonly kind: "stopMoves"; readonly task: number }
@@ -89,7 +93,7 @@ export type MoveMessage =
       readonly move: number;
       readonly successor: number;
       readonly name: string;
-      readonly hasConnection: boolean;
+      readonly carrier: Carrier;
       /** All that goes with it; undefined if that comes in parts of its own. */
       readonly part: string | undefined;
       readonly peer: Peer | undefined;
@@ -138,8 +142,8 @@ function fieldsFor(message: MoveMessage): unknown[] {
         ...peerFields(message.peer),
       ];
     case "moveOffered": {
-      const { move, successor, name, hasConnection, part = "", peer } = message;
-      return [move, successor, name, hasConnection ? 1 : 0, part, ...peerFields(peer)];
+      const { move, successor, name, carrier, part = "", peer } = message;
+      return [move, successor, name, CARRIERS.indexOf(carrier), part, ...peerFields(peer)];
     }
     case "nextPart":
     case "moveCancelled":
@@ -196,8 +200,9 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       return { kind: "moveConnection", move: id, name: a, ...rest };
     }
     case Kind.moveOffered: {
-      if (!isCount(a) || typeof b !== "string" || typeof d !== "string") return undefined;
-      const rest = { hasConnection: c === 1, part: d || undefined, peer: peerOf(e, f) };
+      const carrier = isCount(c) ? CARRIERS[c] : undefined;
+      if (!isCount(a) || typeof b !== "string" || !carrier || typeof d !== "string") return undefined;
+      const rest = { carrier, part: d || undefined, peer: peerOf(e, f) };
       return { kind: "moveOffered", move: id, successor: a, name: b, ...rest };
     }
     case Kind.nextPart:

@@ -1,26 +1,42 @@
 /**
- * What goes with the connection of a session that moves. Owns: the format; pure. Runs in: workers.
+ * What goes with a session that moves, or with a connection. Owns: the format; pure. Runs in: workers.
  *
  *     | u32 length | state | u32 length | unread | unsent …
+ *
+ * With a stream, before that:
+ *
+ *     | u32 0xffffffff | u32 length | ticket
  */
 
 export interface Parcel {
-  /** Of the session, as its mover has packed it. */
+  /** Of the session, as its mover has packed it; empty with a connection that leads to another worker's session. */
   readonly state: Uint8Array;
   /** Bytes of the client that were read and not used. */
   readonly unread: Uint8Array;
   /** Bytes for the client that were not written. */
   readonly unsent: Uint8Array;
+  /** The ticket of the stream that the client's bytes come or go by, if there is one. */
+  readonly ticket?: Uint8Array | undefined;
 }
 
 const LENGTH_BYTES = 4;
+/** No state is as long: who does not know of tickets refuses the parcel. */
+const WITH_TICKET = Buffer.alloc(LENGTH_BYTES, 0xff);
 
-export function encodeParcel({ state, unread, unsent }: Parcel): Buffer {
-  return Buffer.concat([lengthOf(state), state, lengthOf(unread), unread, unsent]);
+export function encodeParcel({ state, unread, unsent, ticket }: Parcel): Buffer {
+  const before = ticket ? [WITH_TICKET, lengthOf(ticket), ticket] : [];
+  return Buffer.concat([...before, lengthOf(state), state, lengthOf(unread), unread, unsent]);
 }
 
 /** @returns undefined for what is no parcel */
 export function decodeParcel(bytes: Buffer): Parcel | undefined {
+  if (!bytes.subarray(0, LENGTH_BYTES).equals(WITH_TICKET)) return decodePlain(bytes);
+  const ticket = fieldAt(bytes, LENGTH_BYTES);
+  const parcel = ticket && decodePlain(bytes.subarray(ticket.end));
+  return parcel && { ...parcel, ticket: ticket.bytes };
+}
+
+function decodePlain(bytes: Buffer): Parcel | undefined {
   const state = fieldAt(bytes, 0);
   const unread = state && fieldAt(bytes, state.end);
   if (!unread) return undefined;

@@ -12,7 +12,13 @@ const { isRelayed: isRelayedInCommonJs }: { isRelayed: typeof isRelayed } = crea
   "../../dist/cjs/worker/relayed-socket.js",
 );
 
-const carrier = { send: () => {}, sendData: () => {}, mustWait: () => false, forget: () => {} };
+const carrier = {
+  send: () => {},
+  sendData: () => {},
+  mustWait: () => false,
+  forget: () => {},
+  isSilent: false,
+};
 const origin = { name: "default", remote: undefined, local: undefined, tls: undefined, passes: 0 };
 const STRAY = "/socket.io/?EIO=4&transport=polling&sid=AbAAACxx";
 
@@ -59,7 +65,7 @@ const response = new EventEmitter() as ServerResponse;
 
 test("what was relayed once is answered here, whatever its session id says", () => {
   const { engine, here, elsewhere, count } = setUp();
-  const socket = new RelayedSocket(1, carrier, origin);
+  const socket = new RelayedSocket({ id: 1, carrier }, origin);
   engine.handleRequest(requestOn(socket), response);
   engine.handleUpgrade(requestOn(socket), socket, Buffer.alloc(0));
   expect({ here, elsewhere, count: count() }).toEqual({
@@ -84,7 +90,7 @@ test("a stray of a client's own connection goes to its owner, until that is undo
 });
 
 test("both copies of this package know what was relayed", () => {
-  const socket = new RelayedSocket(1, carrier, origin);
+  const socket = new RelayedSocket({ id: 1, carrier }, origin);
   expect([isRelayed(socket), isRelayedInCommonJs(socket)]).toEqual([true, true]);
   expect([isRelayed(new Duplex()), isRelayedInCommonJs(new Duplex())]).toEqual([false, false]);
 });
@@ -92,7 +98,11 @@ test("both copies of this package know what was relayed", () => {
 test("a session that lives here is served here, whichever worker its id names", () => {
   const { engine, here, elsewhere } = setUp({ isHere: () => true });
   engine.handleRequest(requestOn(new Duplex()), response);
-  engine.handleUpgrade(requestOn(new RelayedSocket(1, carrier, origin)), new Duplex(), Buffer.alloc(0));
+  engine.handleUpgrade(
+    requestOn(new RelayedSocket({ id: 1, carrier }, origin)),
+    new Duplex(),
+    Buffer.alloc(0),
+  );
   expect({ here, elsewhere }).toEqual({ here: ["request", "upgrade"], elsewhere: [] });
 });
 
@@ -109,7 +119,7 @@ test("what was relayed here goes on to the worker that has got this one's sessio
       ...{ isRouted: true, getsConnections: true },
     }),
   });
-  const socket = new RelayedSocket(1, carrier, origin);
+  const socket = new RelayedSocket({ id: 1, carrier }, origin);
   engine.handleRequest(requestOn(socket), response);
   engine.handleUpgrade(requestOn(socket), socket, Buffer.alloc(0));
   expect({ here, elsewhere, passed }).toEqual({
@@ -150,7 +160,7 @@ test("a session of a host that is not known yet waits for the news, once", async
   const { engine, here, elsewhere } = setUp({ untilKnown: () => told });
   engine.handleRequest(requestOn(new Duplex()), response);
   // From another worker it comes, which has waited.
-  engine.handleRequest(requestOn(new RelayedSocket(1, carrier, origin)), response);
+  engine.handleRequest(requestOn(new RelayedSocket({ id: 1, carrier }, origin)), response);
   await new Promise((done) => setImmediate(done));
   expect({ here, elsewhere }).toEqual({ here: ["request"], elsewhere: [] });
   tell();

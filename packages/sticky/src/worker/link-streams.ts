@@ -11,8 +11,11 @@ import {
   decodeReset,
   encodeFrame,
   encodeHeader,
+  encodeReset,
+  encodeResume,
   FrameType,
   LinkFrameReader,
+  type StreamToken,
 } from "../wire/link-frame.js";
 import { LinkStream, type StreamCarrier } from "./link-stream.js";
 
@@ -36,6 +39,7 @@ export class LinkStreams implements StreamCarrier {
   readonly #streams = new Map<number, LinkStream>();
   /** Streams that the full link lets wait. */
   readonly #waiting = new Set<LinkStream>();
+  isSilent = false;
   #lastId = 0;
   #error: Error | undefined;
   /** Whether what is sent is gathered until the end of the turn. */
@@ -48,6 +52,7 @@ export class LinkStreams implements StreamCarrier {
     this.#events = events;
     const reader = new LinkFrameReader((...frame) => this.#onFrame(...frame));
     socket.on("data", (bytes: Buffer) => {
+      this.isSilent = false;
       if (this.#state !== "closed" && !reader.execute(bytes)) socket.destroy(malformed());
     });
     socket.on("drain", () => this.#onDrain());
@@ -71,16 +76,31 @@ export class LinkStreams implements StreamCarrier {
 
   /** Opens a stream to the other end. */
   open(payload: Buffer): LinkStream {
-    do this.#lastId = (this.#lastId + 1) >>> 0;
-    while (this.#streams.has(this.#lastId));
-    this.send(encodeFrame(FrameType.open, this.#lastId, payload));
-    const stream = new LinkStream(this.#lastId, this);
+    const id = this.#nextId();
+    this.send(encodeFrame(FrameType.open, id, payload));
+    const stream = new LinkStream({ id, carrier: this });
     this.add(stream);
     return stream;
   }
 
+  /** Goes on with a stream whose other end is here from now on. */
+  resume(stream: LinkStream, token: StreamToken): void {
+    const id = this.#nextId();
+    this.send(encodeResume(id, token));
+    stream.arrive({ id, carrier: this }, true);
+    this.add(stream);
+  }
+
+  /** The same, at the other end. */
+  takeUp(stream: LinkStream, id: number): void {
+    this.send(encodeFrame(FrameType.resumed, id));
+    stream.arrive({ id, carrier: this }, false);
+    this.add(stream);
+  }
+
   add(stream: LinkStream): void {
     this.#streams.set(stream.id, stream);
+    if (this.#state === "closed") stream.onClosed("lost");
   }
 
   has(id: number): boolean {
@@ -149,19 +169,20 @@ export class LinkStreams implements StreamCarrier {
 
   #onFrame(type: FrameType, id: number, payload: Buffer): void {
     if (this.#state === "closed") return;
-    if (type <= FrameType.open || type === FrameType.goAway) {
+    if (type <= FrameType.open || type === FrameType.goAway || type === FrameType.resume) {
       if (!this.#events.onControl(type, id, payload)) this.#socket.destroy();
       return;
     }
     const stream = this.#streams.get(id);
-    // The stream may have been closed here while the frame was on its way.
-    if (!stream) return;
-    if (type === FrameType.data) stream.onData(payload);
-    else if (type === FrameType.credit) stream.onCredit(decodeCredit(payload));
-    else if (type === FrameType.end) stream.onEnd();
-    else if (type === FrameType.leave) stream.onLeave();
-    else if (type === FrameType.reset) stream.onClosed("reset", decodeReset(payload));
-    else stream.onClosed("refused", 0);
+    if (stream) giveFrame(stream, type, payload);
+    // The stream may have been closed here while the frame was on its way. The owner did not know this one then.
+    else if (type === FrameType.resumed) this.send(encodeReset(id, 0));
+  }
+
+  #nextId(): number {
+    do this.#lastId = (this.#lastId + 1) >>> 0;
+    while (this.#streams.has(this.#lastId));
+    return this.#lastId;
   }
 
   #onDrain(): void {
@@ -179,6 +200,33 @@ export class LinkStreams implements StreamCarrier {
     for (const stream of [...this.#streams.values()]) stream.onClosed("lost");
     this.#waiting.clear();
     this.#events.onClose(this.#error);
+  }
+}
+
+function giveFrame(stream: LinkStream, type: FrameType, payload: Buffer): void {
+  switch (type) {
+    case FrameType.data:
+      return stream.onData(payload);
+    case FrameType.credit:
+      return stream.onCredit(decodeCredit(payload));
+    case FrameType.end:
+      return stream.onEnd();
+    case FrameType.leave:
+      return stream.onLeave();
+    case FrameType.hold:
+      return stream.onHold();
+    case FrameType.held:
+      return stream.onHeld();
+    case FrameType.release:
+      return stream.onRelease();
+    case FrameType.move:
+      return stream.onMove(payload);
+    case FrameType.resumed:
+      return stream.onResumed();
+    case FrameType.reset:
+      return stream.onClosed("reset", decodeReset(payload));
+    case FrameType.refuse:
+      return stream.onClosed("refused", 0);
   }
 }
 

@@ -2,14 +2,19 @@
  * Sessions that move to this worker.
  * Owns: what has come of them before their connections. Runs in: workers.
  */
+import type { Duplex } from "node:stream";
 import { reportFailure } from "../diagnostics.js";
 import type { Handle } from "../handle/node-internals.js";
 import type { Mover } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
 import { bytesOf, type MoveMessage } from "../wire/move-messages.js";
 import { decodeParcel, type Parcel } from "../wire/parcel.js";
+import { decodeTicket, type OwnerTicket, type RelayTicket } from "../wire/stream-ticket.js";
 import type { Arrivals } from "./arrivals.js";
+import type { AwaitedStreams } from "./awaited-streams.js";
 import { LandedMoves } from "./landed-moves.js";
+import type { Relay } from "./relay.js";
+import { type RelayedSocket, relayedSocket, whenLeaving } from "./relayed-socket.js";
 import type { WorkerServer } from "./worker-server.js";
 
 /** Where sessions of a name land. */
@@ -20,8 +25,18 @@ export interface Landing {
   isAtRest(sessionId: string): boolean;
 }
 
+/** What has come. */
+interface Coming {
+  readonly name: string;
+  readonly handle: Handle | undefined;
+  readonly peer: Peer | undefined;
+}
+
 export interface MovesInHooks {
+  readonly awaited: AwaitedStreams;
   landingOf(name: string): Landing | undefined;
+  /** See {@link Owners.relayOf}. */
+  relayOf(way: string): Relay | undefined;
   send(message: MoveMessage): void;
 }
 
@@ -60,25 +75,55 @@ export class MovesIn {
     const landing = this.#hooks.landingOf(name);
     const canLand = (handle !== undefined || !hasConnection) && parcel && landing;
     if (!canLand) handle?.close();
-    const isUp = canLand ? await this.#land(landing, parcel, handle, peer) : false;
+    const isUp = canLand ? await this.#takeUp(landing, parcel, { name, handle, peer }) : false;
     this.#landed.add({ move, isUp });
   }
 
-  async #land(
+  async #takeUp(
     { mover, routed }: Landing,
-    { state, unread, unsent }: Parcel,
-    handle: Handle | undefined,
-    peer: Peer | undefined,
+    parcel: Parcel,
+    { name, handle, peer }: Coming,
   ): Promise<boolean> {
-    const socket = handle && this.#arrivals.carry(routed, handle, peer);
+    const { state, unread, unsent } = parcel;
+    const ticket = parcel.ticket && decodeTicket(parcel.ticket);
+    const socket =
+      ticket?.end === "owner"
+        ? this.#streamFor(ticket)
+        : handle && this.#arrivals.carry(routed, handle, peer);
     // What was for the client goes before whatever comes from here.
     if (unsent.length > 0) socket?.write(unsent);
     try {
-      if (await mover.land(state, unread, socket)) return true;
+      const isUp =
+        ticket?.end === "relay"
+          ? await this.#relay(name, ticket, unread, socket)
+          : await mover.land(state, unread, socket);
+      if (isUp) return true;
     } catch (error) {
       reportFailure("move", "a session could not be brought up", { error: error as Error });
     }
     socket?.destroy();
     return false;
+  }
+
+  /** What stands for the connection of a client that is connected to another worker, which calls. */
+  #streamFor({ token, origin }: OwnerTicket): RelayedSocket {
+    const { awaited } = this.#hooks;
+    const socket = relayedSocket(undefined, origin);
+    awaited.follow(socket);
+    awaited.add(token, socket);
+    whenLeaving(socket, () => socket.destroySoon());
+    return socket;
+  }
+
+  async #relay(
+    name: string,
+    ticket: RelayTicket,
+    unread: Uint8Array,
+    client: Duplex | undefined,
+  ): Promise<boolean> {
+    const relay = client && this.#hooks.relayOf(ticket.way);
+    if (!relay) return false;
+    const unsent = Buffer.concat([ticket.unsent, unread]);
+    return relay.resume(name, client, { ...ticket, unsent });
   }
 }

@@ -11,6 +11,7 @@ import type { Handover } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
 import {
+  type Carrier,
   type MoveMessage,
   type MoveTask,
   NEVER,
@@ -19,8 +20,11 @@ import {
   wholePartOf,
 } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
-import { encodeParcel } from "../wire/parcel.js";
+import { encodeParcel, type Parcel } from "../wire/parcel.js";
+import { encodeTicket } from "../wire/stream-ticket.js";
+import { DepartingConnection, newToken } from "./departing-connection.js";
 import type { HeldRequests } from "./held-requests.js";
+import { isRelayed, type RelayedSocket } from "./relayed-socket.js";
 
 /** How often it is looked again at what could not be moved. */
 const RETRY_MS = 100;
@@ -234,12 +238,16 @@ export class MovesOut {
   }
 
   #move(each: NamedSession, task: Task): Promise<Turn> {
-    return each.session.socket ? this.#moveConnected(each, task) : this.#movePolling(each, task);
+    const { socket } = each.session;
+    if (!socket) return this.#movePolling(each, task);
+    const successor = task.successors[task.turns++ % task.successors.length] as number;
+    return isRelayed(socket)
+      ? this.#moveStreamed(each, socket as RelayedSocket, successor)
+      : this.#moveConnected(each, successor);
   }
 
-  async #moveConnected({ session, name }: NamedSession, task: Task): Promise<Turn> {
+  async #moveConnected({ session, name }: NamedSession, successor: number): Promise<Turn> {
     const { socket } = session;
-    const successor = task.successors[task.turns++ % task.successors.length] as number;
     const state = await session.depart(successor);
     if (!state) return "stayed";
     const taken = isCarried(socket) ? takeOut(socket) : undefined;
@@ -252,12 +260,39 @@ export class MovesOut {
       const peer = this.#hooks.peerOf(socket);
       socket.destroy();
       session.onLeft();
-      return (await this.#carry(taken, state, { name, successor, peer })) ? "moved" : "lost";
+      const packed = session instanceof DepartingConnection ? { state: NOTHING, ticket: state } : { state };
+      return (await this.#carry(taken, packed, { name, successor, peer })) ? "moved" : "lost";
     } catch (error) {
       // Nobody else has the connection: its client would wait for it for ever.
       taken.close();
       throw error;
     }
+  }
+
+  /** Its client is connected to another worker, which calls the successor then. */
+  async #moveStreamed(
+    { session, name }: NamedSession,
+    socket: RelayedSocket,
+    successor: number,
+  ): Promise<Turn> {
+    if (!(await socket.hold())) return "stayed";
+    const state = await session.depart(successor);
+    if (!state) {
+      socket.release();
+      return "stayed";
+    }
+    const taken = socket.takeOut();
+    if (!taken) {
+      session.onLost();
+      socket.destroy();
+      return "lost";
+    }
+    const token = newToken();
+    const ticket = encodeTicket({ end: "owner", token, origin: socket.origin });
+    socket.moveAway(token, successor);
+    session.onLeft();
+    const where = { name, successor };
+    return (await this.#send({ state, ...taken, ticket }, "stream", where)) ? "moved" : "lost";
   }
 
   /** Between two polls. */
@@ -269,35 +304,40 @@ export class MovesOut {
         : undefined;
       if (!state) return "stayed";
       each.session.onLeft();
-      return (await this.#send(state, each.name, task.heir)) ? "moved" : "lost";
+      const where = { name: each.name, successor: task.heir };
+      const parcel = { state, unread: NOTHING, unsent: NOTHING };
+      return (await this.#send(parcel, "polls", where)) ? "moved" : "lost";
     } finally {
       release();
     }
   }
 
   /** @returns whether the session is up at the other worker */
-  #send(state: Uint8Array, name: string, successor: number): Promise<boolean> {
+  #send(
+    parcel: Parcel,
+    carrier: Carrier,
+    where: { readonly name: string; readonly successor: number },
+  ): Promise<boolean> {
     const move = ++this.#lastMove;
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);
-      const parcel = encodeParcel({ state, unread: NOTHING, unsent: NOTHING });
-      const part = wholePartOf(parcel);
-      const offer = { move, successor, name, hasConnection: false, part, peer: undefined };
-      this.#hooks.send({ kind: "moveOffered", ...offer });
-      if (part === undefined) this.#sendState(move, parcel);
+      const bytes = encodeParcel(parcel);
+      const part = wholePartOf(bytes);
+      this.#hooks.send({ kind: "moveOffered", move, ...where, carrier, part, peer: undefined });
+      if (part === undefined) this.#sendState(move, bytes);
     });
   }
 
   /** @returns whether the session is up at the other worker */
   #carry(
     taken: TakenOut,
-    state: Uint8Array,
+    packed: Pick<Parcel, "state" | "ticket">,
     { name, successor, peer }: { name: string; successor: number; peer: Peer | undefined },
   ): Promise<boolean> {
     const move = ++this.#lastMove;
     const { handle, unread, hasUnsent } = taken;
     // What is still being written is known when the primary has the connection as well, and it is written here no more.
-    const part = hasUnsent ? undefined : wholePartOf(encodeParcel({ state, unread, unsent: NOTHING }));
+    const part = hasUnsent ? undefined : wholePartOf(encodeParcel({ ...packed, unread, unsent: NOTHING }));
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);
       const onReturned = () => {
@@ -314,7 +354,7 @@ export class MovesOut {
         // What is not written by now is written by the other worker.
         onTaken: () => {
           const unsent = taken.close();
-          if (part === undefined) this.#sendState(move, encodeParcel({ state, unread, unsent }));
+          if (part === undefined) this.#sendState(move, encodeParcel({ ...packed, unread, unsent }));
         },
       });
     });
@@ -388,11 +428,14 @@ export class MovesOut {
 }
 
 /** Why it stays where it is; undefined if nothing is known that hinders it. */
-function obstacleOf({ obstacle, socket }: MovableSession, { heir }: MoveTask): string | undefined {
+function obstacleOf(session: MovableSession, { heir, drainMs }: MoveTask): string | undefined {
+  const { obstacle, socket } = session;
   if (obstacle !== undefined) return obstacle;
+  // It is none of the sessions of this worker, which are counted where a part of them moves.
+  if (drainMs === NEVER && session instanceof DepartingConnection) return "relayed";
   // Its requests could not follow it: they follow all sessions of a worker, or none.
   if (!socket) return heir === NO_OWNER ? "polling" : undefined;
-  return isCarried(socket) ? undefined : "transport";
+  return isCarried(socket) || isRelayed(socket) ? undefined : "transport";
 }
 
 async function comesToRest({ isAtRest }: NamedSession, latest: number): Promise<boolean> {

@@ -10,6 +10,7 @@ import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
 import { decodeMark, encodeMark, NO_OWNER, tagOf } from "../wire/owner-mark.js";
 import { ApplicationRendezvous } from "./application-rendezvous.js";
+import type { AwaitedStreams } from "./awaited-streams.js";
 import type { Door } from "./owner-link.js";
 import { PrivateServer, type ServerOf } from "./private-server.js";
 import { Relay } from "./relay.js";
@@ -22,6 +23,7 @@ export interface NeighboursHost {
   readonly workerId: number;
   /** The server of this worker that has that name. */
   readonly serverOf: ServerOf;
+  readonly awaited: AwaitedStreams;
   /** Called for each request that this worker has relayed. */
   onRelayed(): void;
   /** Tells the primary's router. @returns `false` if there is none */
@@ -42,7 +44,8 @@ export class Neighbours {
   #state: "outside" | "inside" = "outside";
   readonly #warned = new Set<string>();
 
-  constructor(host: NeighboursHost) {
+  /** @param way by which other workers of the router find them; see `RelayPlace` */
+  constructor(host: NeighboursHost, way: string | undefined) {
     this.#host = host;
     this.relay = new Relay(
       {
@@ -51,6 +54,7 @@ export class Neighbours {
         onTrouble: (error) => this.#rendezvous?.onTrouble(error),
       },
       () => host.onRelayed(),
+      { way },
     );
   }
 
@@ -93,8 +97,11 @@ export class Neighbours {
   async enter(): Promise<void> {
     if (!this.#common || !this.#rendezvous) return;
     this.#state = "inside";
-    this.#server ??= new PrivateServer(this.#common.secret, this.#host.serverOf, (error) =>
-      this.#rendezvous?.onTrouble(error),
+    this.#server ??= new PrivateServer(
+      this.#common.secret,
+      this.#host.serverOf,
+      this.#host.awaited,
+      (error) => this.#rendezvous?.onTrouble(error),
     );
     await this.#rendezvous.enter();
   }

@@ -86,6 +86,11 @@ export class OtherHosts {
     return { number, marked: number, relay: host.relay, isRouted: false, getsConnections: false };
   }
 
+  /** The relay to the workers of a host. */
+  relayOf(tag: string): Relay | undefined {
+    return this.#byTag.get(tag)?.relay;
+  }
+
   relays(): Relay[] {
     return [...this.#byTag.values()].map(({ relay }) => relay);
   }
@@ -128,7 +133,7 @@ class OtherHost {
         onTrouble: (error) => host.onTrouble(error),
       },
       () => host.onRelayed(),
-      known.name,
+      { hostName: known.name, way: known.tag },
     );
   }
 

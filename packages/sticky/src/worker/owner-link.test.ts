@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { encodeHello } from "../../dist/wire/link-frame.js";
 import { encodeOrigin } from "../../dist/wire/origin.js";
+import { AwaitedStreams } from "../../dist/worker/awaited-streams.js";
 import type { LinkStreams } from "../../dist/worker/link-streams.js";
 import { type Door, OwnerLink, type OwnerLinkHost } from "../../dist/worker/owner-link.js";
 import { PrivateServer } from "../../dist/worker/private-server.js";
@@ -54,7 +55,7 @@ function linkTo(host: Partial<OwnerLinkHost>) {
 async function listen(
   path = join(home, "1"),
   secret = "secret",
-  server = new PrivateServer(secret, () => undefined),
+  server = new PrivateServer(secret, () => undefined, new AwaitedStreams()),
 ): Promise<Server> {
   const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
   releases.push(() => listener.close());
@@ -74,7 +75,7 @@ test("a socket that is missing, or that a dead process has left, means that the 
 });
 
 test("an owner that sends the link away is asked for anew, and what is in progress there goes on", async () => {
-  const former = new PrivateServer("secret", () => createServer());
+  const former = new PrivateServer("secret", () => createServer(), new AwaitedStreams());
   await listen(join(home, "1"), "secret", former);
   await listen(join(home, "2"));
   let door = "1";
@@ -169,7 +170,7 @@ test("a link that is closed lets nobody wait", async () => {
 });
 
 test("an owner that says nonsense is told of, and requests go on when it makes sense again", async () => {
-  const server = new PrivateServer("secret", () => undefined);
+  const server = new PrivateServer("secret", () => undefined, new AwaitedStreams());
   let isSane = false;
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
     if (isSane) server.accept(socket);
@@ -191,7 +192,7 @@ test("an owner that says nonsense is told of, and requests go on when it makes s
 test("a worker that knows the secret and says nonsense is told of; one that does not is not", async () => {
   const codes: unknown[] = [];
   const onTrouble = (error: NodeJS.ErrnoException) => void codes.push(error.code);
-  const server = new PrivateServer("secret", () => undefined, onTrouble);
+  const server = new PrivateServer("secret", () => undefined, new AwaitedStreams(), onTrouble);
   const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
   releases.push(() => listener.close());
   await once(listener.listen(join(home, "1")), "listening");

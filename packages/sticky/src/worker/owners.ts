@@ -41,6 +41,9 @@ const application = ownApplication();
 
 const NONE: ReadonlySet<number> = new Set();
 
+/** The way to the workers of the router. Those to other hosts are their tags, which are never empty. */
+const ROUTED = "";
+
 export class Owners {
   readonly #host: OwnersHost;
   readonly #routed: Neighbours;
@@ -54,8 +57,9 @@ export class Owners {
 
   constructor(host: OwnersHost) {
     this.#host = host;
-    this.#routed = new Neighbours(host);
-    this.#own = new Neighbours(host);
+    this.#routed = new Neighbours(host, ROUTED);
+    // Without a router, no worker gives another one its connections.
+    this.#own = new Neighbours(host, undefined);
     this.#otherHosts = new OtherHosts({
       onRelayed: () => host.onRelayedToHost(),
       onTrouble: ({ message }) => host.tell({ what: "unreachable", uid: -1, code: "", text: message }),
@@ -179,6 +183,11 @@ export class Owners {
   async leave(): Promise<void> {
     this.#otherHosts.leave();
     await Promise.all([this.#routed.leave(), this.#own.leave()]);
+  }
+
+  /** Of a connection that another worker of the router has relayed; `undefined` if this one cannot. */
+  relayOf(way: string): Relay | undefined {
+    return way === ROUTED ? this.#routed.relay : this.#otherHosts.relayOf(way);
   }
 
   /** See {@link Relay.carried}. */

@@ -13,10 +13,11 @@ import { createServer, type Server as HttpServer } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
 import { serveHttp } from "../handle/node-internals.js";
-import { encodeFrame, encodeHello, FrameType, HEADER_BYTES } from "../wire/link-frame.js";
-import { decodeOrigin, type Origin } from "../wire/origin.js";
+import { decodeResume, encodeFrame, encodeHello, FrameType, HEADER_BYTES } from "../wire/link-frame.js";
+import { decodeOrigin } from "../wire/origin.js";
+import type { AwaitedStreams } from "./awaited-streams.js";
 import { LinkStreams } from "./link-streams.js";
-import { RelayedSocket, RelayedTlsSocket } from "./relayed-socket.js";
+import { relayedSocket } from "./relayed-socket.js";
 
 /** How long a connection may take to show the secret. */
 const HELLO_MS = 5_000;
@@ -32,6 +33,7 @@ export type ServerOf = (name: string) => NetServer | undefined;
 export class PrivateServer {
   readonly #hello: Buffer;
   readonly #serverOf: ServerOf;
+  readonly #awaited: AwaitedStreams;
   readonly #onTrouble: (error: Error) => void;
   readonly #links = new Set<LinkStreams>();
   /** Those of workers that have shown the secret. */
@@ -42,9 +44,15 @@ export class PrivateServer {
   readonly #substitutes = new WeakMap<NetServer, HttpServer>();
 
   /** @param onTrouble a link has failed, and not because the other worker has ended */
-  constructor(secret: string, serverOf: ServerOf, onTrouble: (error: Error) => void = () => {}) {
+  constructor(
+    secret: string,
+    serverOf: ServerOf,
+    awaited: AwaitedStreams,
+    onTrouble: (error: Error) => void = () => {},
+  ) {
     this.#hello = encodeHello(secret).subarray(HEADER_BYTES);
     this.#serverOf = serverOf;
+    this.#awaited = awaited;
     this.#onTrouble = onTrouble;
   }
 
@@ -54,7 +62,7 @@ export class PrivateServer {
     let isKnown = false;
     const link: LinkStreams = new LinkStreams(socket, {
       onControl: (type, stream, payload) => {
-        if (isKnown) return this.#onOpen(link, type, stream, payload);
+        if (isKnown) return this.#onStream(link, type, stream, payload);
         clearTimeout(deadline);
         isKnown = type === FrameType.hello && isSame(payload, this.#hello);
         if (!isKnown) return false;
@@ -105,16 +113,25 @@ export class PrivateServer {
     for (const watcher of this.#watchers) watcher();
   }
 
-  #onOpen(link: LinkStreams, type: FrameType, id: number, payload: Buffer): boolean {
-    const origin = type === FrameType.open ? decodeOrigin(payload) : undefined;
-    if (!origin || link.has(id)) return false;
+  #onStream(link: LinkStreams, type: FrameType, id: number, payload: Buffer): boolean {
+    if (link.has(id)) return false;
+    if (type === FrameType.open) return this.#onOpen(link, id, payload);
+    const token = type === FrameType.resume ? decodeResume(payload) : undefined;
+    if (token !== undefined) this.#awaited.onResume(token, link, id);
+    return token !== undefined;
+  }
+
+  #onOpen(link: LinkStreams, id: number, payload: Buffer): boolean {
+    const origin = decodeOrigin(payload);
+    if (!origin) return false;
     const server = this.#serverOf(origin.name);
     if (!server) {
       reportFailure("relay", `a request for "${origin.name}", which is closed, is refused`);
       link.send(encodeFrame(FrameType.refuse, id));
       return true;
     }
-    const socket = socketFor(id, link, origin);
+    const socket = relayedSocket({ id, carrier: link }, origin);
+    this.#awaited.follow(socket);
     link.add(socket);
     if (!serveHttp(server, socket)) serveHttp(this.#substituteFor(server), socket);
     return true;
@@ -134,11 +151,6 @@ export class PrivateServer {
     }
     return substitute;
   }
-}
-
-function socketFor(id: number, link: LinkStreams, origin: Origin): RelayedSocket {
-  const { tls } = origin;
-  return tls ? new RelayedTlsSocket(id, link, origin, tls) : new RelayedSocket(id, link, origin);
 }
 
 function isSame(a: Buffer, b: Buffer): boolean {

@@ -28,6 +28,7 @@ import {
 import { decodeMove, encodeMove, type MoveMessage } from "../wire/move-messages.js";
 import { NO_OWNER } from "../wire/owner-mark.js";
 import { Arrivals } from "./arrivals.js";
+import { AwaitedStreams } from "./awaited-streams.js";
 import { Claims } from "./claims.js";
 import { Counts } from "./counts.js";
 import { HeldRequests } from "./held-requests.js";
@@ -62,6 +63,7 @@ export class Receiver {
   }
 
   readonly held = new HeldRequests();
+  readonly #awaited = new AwaitedStreams();
   readonly #successors = new Successors(cluster.worker?.id ?? 0, (worker) =>
     this.#sendRaw(encodeMove({ kind: "askHolders", worker })),
   );
@@ -71,6 +73,7 @@ export class Receiver {
     workerId: cluster.worker?.id ?? 0,
     successors: this.#successors,
     serverOf: (name) => this.#servers.get(name)?.server,
+    awaited: this.#awaited,
     onRelayed: () => this.#counts.add("relayed"),
     onRelayedToHost: () => {
       this.#counts.add("relayed");
@@ -125,6 +128,8 @@ export class Receiver {
     },
   });
   readonly #movesIn = new MovesIn(this.#arrivals, {
+    awaited: this.#awaited,
+    relayOf: (way) => this.owners.relayOf(way),
     landingOf: (name) => this.#movers.get(name),
     send: (message) => this.#sendRaw(encodeMove(message)),
   });

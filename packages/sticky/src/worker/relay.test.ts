@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
+import { AwaitedStreams } from "../../dist/worker/awaited-streams.js";
 import { PrivateServer } from "../../dist/worker/private-server.js";
 import { Relay } from "../../dist/worker/relay.js";
 
@@ -37,11 +38,15 @@ async function pair(serve: RequestListener): Promise<Pair> {
   releases.push(() => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, "1");
   const owner = createServer(serve);
-  const privateServer = new PrivateServer("secret", (name) => (name === "default" ? owner : undefined));
+  const privateServer = new PrivateServer(
+    "secret",
+    (name) => (name === "default" ? owner : undefined),
+    new AwaitedStreams(),
+  );
   const listener = createNetServer({ allowHalfOpen: true }, (socket) => privateServer.accept(socket));
   await listening(listener.listen(path));
   const host = { door: () => ({ path, secret: "secret" }), isDisturbed: () => false, onTrouble: () => {} };
-  const relay = new Relay(host, () => {});
+  const relay = new Relay(host, () => {}, { way: undefined });
   const forward = (request: IncomingMessage, response: ServerResponse) =>
     relay.request(1, "default", request, response, () => void response.writeHead(400).end("here"));
   const front = createServer(forward);

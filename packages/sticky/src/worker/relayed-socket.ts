@@ -11,13 +11,14 @@ import type { Duplex } from "node:stream";
 import type { PeerCertificate } from "node:tls";
 import { processWide } from "../process-wide.js";
 import type { Origin, TlsOrigin } from "../wire/origin.js";
-import { LinkStream, type StreamCarrier } from "./link-stream.js";
+import { LinkStream, type StreamPlace } from "./link-stream.js";
 
 /** A worker may have loaded this package twice: one copy forwards what the other one has made. */
 const relayed = processWide("relayed sockets", () => new WeakSet<object>());
 
 export class RelayedSocket extends LinkStream {
-  readonly #origin: Origin;
+  /** What the other worker has told of the client's connection. */
+  readonly origin: Origin;
   #timer: NodeJS.Timeout | undefined;
   /** As `net.Socket` has it: milliseconds of silence until "timeout"; 0: none. */
   timeout = 0;
@@ -29,13 +30,19 @@ export class RelayedSocket extends LinkStream {
 
   /** How many workers have passed it on, until it came here. */
   get passes(): number {
-    return this.#origin.passes + 1;
+    return this.origin.passes + 1;
   }
 
-  constructor(id: number, carrier: StreamCarrier, origin: Origin) {
-    super(id, carrier);
-    this.#origin = origin;
+  /** @param place as for {@link LinkStream} */
+  constructor(place: StreamPlace | undefined, origin: Origin) {
+    super(place);
+    this.origin = origin;
     relayed.add(this);
+  }
+
+  /** The worker with the client's connection is the one that has the client wait. */
+  override get givesWay(): boolean {
+    return true;
   }
 
   override onLeave(): void {
@@ -44,27 +51,27 @@ export class RelayedSocket extends LinkStream {
   }
 
   get remoteAddress(): string | undefined {
-    return this.#origin.remote?.address;
+    return this.origin.remote?.address;
   }
 
   get remotePort(): number | undefined {
-    return this.#origin.remote?.port;
+    return this.origin.remote?.port;
   }
 
   get remoteFamily(): string | undefined {
-    return this.#origin.remote?.family;
+    return this.origin.remote?.family;
   }
 
   get localAddress(): string | undefined {
-    return this.#origin.local?.address;
+    return this.origin.local?.address;
   }
 
   get localPort(): number | undefined {
-    return this.#origin.local?.port;
+    return this.origin.local?.port;
   }
 
   get localFamily(): string | undefined {
-    return this.#origin.local?.family;
+    return this.origin.local?.family;
   }
 
   get bytesRead(): number {
@@ -85,7 +92,7 @@ export class RelayedSocket extends LinkStream {
   }
 
   address(): AddressInfo | object {
-    return this.#origin.local ?? {};
+    return this.origin.local ?? {};
   }
 
   setTimeout(ms: number, onTimeout?: () => void): this {
@@ -158,8 +165,8 @@ export class RelayedTlsSocket extends RelayedSocket {
   readonly encrypted = true;
   readonly #tls: TlsOrigin;
 
-  constructor(id: number, carrier: StreamCarrier, origin: Origin, tls: TlsOrigin) {
-    super(id, carrier, origin);
+  constructor(place: StreamPlace | undefined, origin: Origin, tls: TlsOrigin) {
+    super(place, origin);
     this.#tls = tls;
   }
 
@@ -210,6 +217,12 @@ export class RelayedTlsSocket extends RelayedSocket {
     if (detailed) for (const [i, each] of chain.entries()) each.issuerCertificate = chain[i + 1] ?? each;
     return chain[0] ?? {};
   }
+}
+
+/** @param place as for {@link LinkStream} */
+export function relayedSocket(place: StreamPlace | undefined, origin: Origin): RelayedSocket {
+  const { tls } = origin;
+  return tls ? new RelayedTlsSocket(place, origin, tls) : new RelayedSocket(place, origin);
 }
 
 function readCertificate(base64: string): X509Certificate | undefined {

@@ -49,5 +49,5 @@ export class WayBack {
 function toMessage({ name, head, peer, owner, moving }: Handover): object {
   if (!moving) return encodeToPrimary({ kind: "move", name, owner, head, peer });
   const { move, successor, part } = moving;
-  return encodeMove({ kind: "moveOffered", move, successor, name, hasConnection: true, part, peer });
+  return encodeMove({ kind: "moveOffered", move, successor, name, carrier: "connection", part, peer });
 }

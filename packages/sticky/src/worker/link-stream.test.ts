@@ -1,0 +1,68 @@
+/** A stream that is to go on elsewhere, and whose other end says nothing, with a clock that the test moves. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { FrameType, HEADER_BYTES } from "../../dist/wire/link-frame.js";
+import { LinkStream } from "../../dist/worker/link-stream.js";
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+afterEach(() => void vi.useRealTimers());
+
+function openStream() {
+  const sent: number[] = [];
+  const carrier = {
+    send: (frame: Buffer) => void sent.push(frame[HEADER_BYTES - 5] as number),
+    sendData: () => void sent.push(FrameType.data),
+    mustWait: () => false,
+    forget: () => {},
+    isSilent: false,
+  };
+  return { stream: new LinkStream({ id: 1, carrier }), carrier, sent };
+}
+
+const { data, hold, held, release, end } = FrameType;
+
+test("an end that is asked and says nothing is let go of, and nobody on its link is asked until something comes", async () => {
+  const { stream, carrier, sent } = openStream();
+  const asked = stream.hold();
+  stream.write("a");
+  vi.advanceTimersByTime(1_000);
+  expect(await asked).toBe(false);
+  expect(sent).toEqual([hold, release, data]);
+  expect(await stream.hold()).toBe(false);
+  carrier.isSilent = false;
+  const again = stream.hold();
+  // The answer to the first question says nothing about the second.
+  stream.onHeld();
+  stream.write("b");
+  expect(await Promise.race([again, Promise.resolve("asking")])).toBe("asking");
+  stream.onHeld();
+  expect(await again).toBe(true);
+  expect(sent).toEqual([hold, release, data, hold]);
+  stream.release();
+  expect(sent).toEqual([hold, release, data, hold, release, data]);
+  stream.destroy();
+});
+
+test("an end that has ended, or is held itself, does not move", async () => {
+  const ended = openStream();
+  ended.stream.resume().onEnd();
+  expect(await ended.stream.hold()).toBe(false);
+  const ending = openStream();
+  const asked = ending.stream.hold();
+  ending.stream.end();
+  ending.stream.onHeld();
+  expect(await asked).toBe(false);
+  expect(ending.sent).toEqual([hold, end, release]);
+  const other = openStream();
+  other.stream.onHold();
+  other.stream.write("a");
+  expect(await other.stream.hold()).toBe(false);
+  expect(other.sent).toEqual([held]);
+  other.stream.onRelease();
+  expect(other.sent).toEqual([held, data]);
+});
+
+test("an end that says that it moves without having asked is closed", () => {
+  const { stream } = openStream();
+  stream.onMove(Buffer.alloc(20));
+  expect(stream.destroyed).toBe(true);
+});

@@ -1,0 +1,57 @@
+/** WebSockets that came by another host than their session's, while one of the hosts reloads and something fails. */
+import { findRedisServer, RedisServer } from "@holdfast/harness";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { connectAcross } from "../harness/across-hosts.js";
+import { closedAfterEach, startsSupervised } from "../harness/after-each.js";
+import { type RecoveringClient, RecoveringClients } from "../harness/recovering-client.js";
+import { fallSilent, numbers, speak } from "../harness/speaking.js";
+
+const { start } = startsSupervised();
+const clients = closedAfterEach(new RecoveringClients());
+
+let redis: RedisServer;
+
+beforeAll(async () => {
+  redis = await RedisServer.start();
+});
+afterAll(() => redis?.close());
+
+describe.skipIf(findRedisServer() === undefined)("two hosts", () => {
+  test("the other host is stopped: the reload ends all the same, and whoever was closed recovers", async () => {
+    const backplane = { url: redis.url, app: "stopped", lease: 60_000, timeout: 20_000 };
+    const options = { workers: 1, drainTimeout: 3_000 };
+    const [here, there] = await Promise.all([start({ backplane, options }), start({ backplane, options })]);
+    const across = await connectAcross(clients, here, there);
+    const back = await connectAcross(clients, there, here);
+    const own = await clients.connect(here.url);
+    const stopped = [there.primary.pid, ...there.pids];
+    for (const pid of stopped) process.kill(pid, "SIGSTOP");
+    const result = await here.reload();
+    const returns = [across, back].map((client) => client.connected());
+    for (const pid of stopped) process.kill(pid, "SIGCONT");
+    expect(result).toMatchObject({ workers: 1, moved: 1, closed: 2 });
+    expect(await Promise.all(returns)).toEqual([across, back].map(({ id }) => ({ id, recovered: true })));
+    for (const { socket } of [across, back]) expect(await socket.emitWithAck("echo", 1)).toBe(1);
+    expect(own.connects).toHaveLength(1);
+  });
+
+  test("the worker that gets the sessions is killed in the middle of it: nobody misses anything", async () => {
+    const backplane = { url: redis.url, app: "killed", lease: 30_000, timeout: 20_000 };
+    const options = { workers: 1, restartDelay: 60_000 };
+    const [here, there] = await Promise.all([start({ backplane, options }), start({ backplane, options })]);
+    const all: RecoveringClient[] = [];
+    for (let i = 0; i < 6; i++) all.push(await connectAcross(clients, here, there));
+    await speak(there);
+    here.home.start({ signalAtMoves: "SIGKILL" });
+    const error = await here.reload().catch((reason) => reason);
+    expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+    const said = await fallSilent(there);
+    await Promise.all(all.map((client) => client.has("said", said - 1)));
+    for (const client of all) {
+      expect(client.of("said")).toEqual(numbers(said));
+      expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
+    }
+    here.home.start({});
+    expect(await here.reload()).toMatchObject({ workers: 1, moved: 6, closed: 0 });
+  });
+});
