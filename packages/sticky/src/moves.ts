@@ -140,8 +140,8 @@ export interface MoveResult {
   /**
    * Sessions that could not be moved when it was last tried, by what hindered them: `obstacle` of the mover, `"mover"` if
    * there is none, `"polling"` of clients that poll where only a part of the sessions moves, `"relayed"` of WebSockets
-   * that came here and whose sessions are other workers', if their TLS ends here or only a part of the sessions moves, or
-   * `"busy"`.
+   * that came here and whose sessions are other workers', if their TLS ends here, a third worker has passed them on, or only
+   * a part of the sessions moves; or `"busy"`.
    */
   readonly left: Readonly<Record<string, number>>;
 }

@@ -23,8 +23,9 @@ export class AwaitedStreams {
   /** Those that were closed before they were called for. */
   readonly #over = new Map<StreamToken, NodeJS.Timeout>();
 
-  /** The worker that has the client's connection may give it to another one, which calls. */
+  /** Each end of the stream may go on in another process. Whoever gets the client's connection calls. */
   follow(stream: RelayedSocket): void {
+    stream.canMove = true;
     stream.on("moved", (token) => this.add(token, stream));
   }
 
@@ -34,14 +35,14 @@ export class AwaitedStreams {
     if (call) {
       clearTimeout(call.timer);
       this.#calls.delete(token);
-      return call.link.takeUp(stream, call.id);
+      return takeUp(stream, call.link, call.id);
     }
     const timer = setTimeout(() => stream.destroy(), AWAIT_MS).unref();
     this.#streams.set(token, stream);
     const onClosed = () => {
       clearTimeout(timer);
       this.#forget(token, stream);
-      this.#over.set(token, setTimeout(() => this.#over.delete(token), AWAIT_MS).unref());
+      this.refuse(token);
     };
     stream.once("close", onClosed);
     stream.once("resumed", () => {
@@ -50,12 +51,23 @@ export class AwaitedStreams {
     });
   }
 
+  /** There will be no stream for who calls with this token, or has called. */
+  refuse(token: StreamToken): void {
+    const call = this.#calls.get(token);
+    if (call) {
+      clearTimeout(call.timer);
+      this.#calls.delete(token);
+      refuse(call.link, call.id);
+    }
+    this.#over.set(token, setTimeout(() => this.#over.delete(token), AWAIT_MS).unref());
+  }
+
   /** The other end of a stream calls. */
   onResume(token: StreamToken, link: LinkStreams, id: number): void {
     const stream = this.#streams.get(token);
     if (stream) {
       this.#forget(token, stream);
-      return link.takeUp(stream, id);
+      return takeUp(stream, link, id);
     }
     if (this.#over.has(token) || this.#calls.has(token)) return refuse(link, id);
     const giveUp = () => {
@@ -68,6 +80,12 @@ export class AwaitedStreams {
   #forget(token: StreamToken, stream: RelayedSocket): void {
     if (this.#streams.get(token) === stream) this.#streams.delete(token);
   }
+}
+
+/** It may have been destroyed in this turn. */
+function takeUp(stream: RelayedSocket, link: LinkStreams, id: number): void {
+  if (stream.destroyed) refuse(link, id);
+  else link.takeUp(stream, id);
 }
 
 function refuse(link: LinkStreams, id: number): void {

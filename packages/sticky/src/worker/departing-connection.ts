@@ -18,7 +18,7 @@ export class DepartingConnection implements MovableSession {
   readonly id: string;
   readonly #connection: RelayedConnection;
   readonly #way: string | undefined;
-  readonly #token = newToken();
+  #token = "";
 
   /** @param way which workers the owner is one of; `undefined` if another worker does not find it */
   constructor(id: string, connection: RelayedConnection, way: string | undefined) {
@@ -40,6 +40,7 @@ export class DepartingConnection implements MovableSession {
     const connection = this.#connection;
     if (this.#way === undefined || !(await connection.hold())) return undefined;
     const unsent = connection.takeOut();
+    this.#token = newToken();
     if (unsent)
       return encodeTicket({
         end: "relay",

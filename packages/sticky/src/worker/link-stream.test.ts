@@ -18,7 +18,7 @@ function openStream() {
   return { stream: new LinkStream({ id: 1, carrier }), carrier, sent };
 }
 
-const { data, hold, held, release, end } = FrameType;
+const { data, hold, held, release, end, leave } = FrameType;
 
 test("an end that is asked and says nothing is let go of, and nobody on its link is asked until something comes", async () => {
   const { stream, carrier, sent } = openStream();
@@ -59,6 +59,47 @@ test("an end that has ended, or is held itself, does not move", async () => {
   expect(other.sent).toEqual([held]);
   other.stream.onRelease();
   expect(other.sent).toEqual([held, data]);
+});
+
+/** The owner's end. */
+class GivingWay extends LinkStream {
+  override get givesWay(): boolean {
+    return true;
+  }
+}
+
+test("of two that ask at the same time, the owner gives way, and nobody is held by a question that is forgotten", async () => {
+  const { carrier, sent } = openStream();
+  const owner = new GivingWay({ id: 1, carrier });
+  const asked = owner.hold();
+  // The other one's question, and that it has given it up meanwhile.
+  owner.onHold();
+  expect(await asked).toBe(false);
+  owner.onRelease();
+  owner.write("a");
+  expect(sent).toEqual([hold, held, release, data]);
+  // What the other one hears of that, when it has given up.
+  const relay = openStream();
+  const given = relay.stream.hold();
+  vi.advanceTimersByTime(1_000);
+  expect(await given).toBe(false);
+  relay.stream.onHold();
+  relay.stream.onHeld();
+  relay.stream.onRelease();
+  relay.stream.write("b");
+  expect(relay.sent).toEqual([hold, release, held, data]);
+});
+
+test("a worker that leaves while its stream is on its way says so when it has arrived", () => {
+  const { carrier, sent } = openStream();
+  const stream = new LinkStream(undefined);
+  stream.leave();
+  stream.arrive({ id: 2, carrier });
+  stream.leave();
+  expect(sent).toEqual([]);
+  stream.onResumed();
+  stream.leave();
+  expect(sent).toEqual([leave, leave]);
 });
 
 test("an end that says that it moves without having asked is closed", () => {

@@ -59,10 +59,10 @@ const ignore = () => {};
 /**
  * Emits "moved" with a token and a worker when the other end goes on in another process, and "resumed" when the stream goes on.
  *
- * joined: on a link. away: on none. calling: on one, and the owner has not answered. left: this end is in another process, or
+ * joined: on a link. away: on none. calling: on one, and the owner has not said that it goes on. left: this end is in another process, or
  * closed.
  *
- * joined → away → joined | calling; calling → joined; joined → left
+ * joined → away → calling → joined; any → left
  */
 export class LinkStream extends Duplex {
   #place: StreamPlace | undefined;
@@ -81,6 +81,8 @@ export class LinkStream extends Duplex {
   // none → ended → reset | lost; none → reset | refused | lost
   #ending: StreamEnding = "none";
   #hasEnded = false;
+  /** Told anew to whoever has the owner's end then. */
+  #isLeaving = false;
 
   /** @param place `undefined` for a stream that has to be brought to a link yet: see {@link arrive} */
   constructor(place: StreamPlace | undefined) {
@@ -159,7 +161,8 @@ export class LinkStream extends Duplex {
 
   /** Tells the owner that the client has to go elsewhere; see {@link onLeave}. */
   leave(): void {
-    if (this.#isHeard()) this.#tell(FrameType.leave);
+    this.#isLeaving = true;
+    if (this.#isHeard() && this.#state === "joined") this.#tell(FrameType.leave);
   }
 
   /** The other end will be gone soon. */
@@ -221,14 +224,13 @@ export class LinkStream extends Duplex {
     this.destroy();
   }
 
-  /** Goes on over another link, as far as this end knows. @param isCalling the owner has to answer before anything is sent */
-  arrive(place: StreamPlace, isCalling: boolean): void {
+  /** Is on another link. It goes on with {@link onResumed}. */
+  arrive(place: StreamPlace): void {
     this.#place = place;
     this.#credit = WINDOW_BYTES;
     this.#uncreditedBytes = 0;
     this.#hold = undefined;
     this.#state = "calling";
-    if (!isCalling) this.onResumed();
   }
 
   onHold(): void {
@@ -251,10 +253,11 @@ export class LinkStream extends Duplex {
     if (!this.emit("moved", move.token, move.worker)) this.destroy();
   }
 
-  /** The owner has answered on the new link. */
+  /** Both ends are there again. */
   onResumed(): void {
     if (this.#state !== "calling") return;
     this.#state = "joined";
+    if (this.#isLeaving) this.#tell(FrameType.leave);
     if (this.#hasEnded) this.#tell(FrameType.end);
     this.pump();
     this.emit("resumed");

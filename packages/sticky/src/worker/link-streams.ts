@@ -87,15 +87,16 @@ export class LinkStreams implements StreamCarrier {
   resume(stream: LinkStream, token: StreamToken): void {
     const id = this.#nextId();
     this.send(encodeResume(id, token));
-    stream.arrive({ id, carrier: this }, true);
+    stream.arrive({ id, carrier: this });
     this.add(stream);
   }
 
   /** The same, at the other end. */
   takeUp(stream: LinkStream, id: number): void {
     this.send(encodeFrame(FrameType.resumed, id));
-    stream.arrive({ id, carrier: this }, false);
+    stream.arrive({ id, carrier: this });
     this.add(stream);
+    stream.onResumed();
   }
 
   add(stream: LinkStream): void {

@@ -9,7 +9,12 @@ import type { Mover } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
 import { bytesOf, type MoveMessage } from "../wire/move-messages.js";
 import { decodeParcel, type Parcel } from "../wire/parcel.js";
-import { decodeTicket, type OwnerTicket, type RelayTicket } from "../wire/stream-ticket.js";
+import {
+  decodeTicket,
+  type OwnerTicket,
+  type RelayTicket,
+  type StreamTicket,
+} from "../wire/stream-ticket.js";
 import type { Arrivals } from "./arrivals.js";
 import type { AwaitedStreams } from "./awaited-streams.js";
 import { LandedMoves } from "./landed-moves.js";
@@ -30,6 +35,7 @@ interface Coming {
   readonly name: string;
   readonly handle: Handle | undefined;
   readonly peer: Peer | undefined;
+  readonly ticket: StreamTicket | undefined;
 }
 
 export interface MovesInHooks {
@@ -73,19 +79,20 @@ export class MovesIn {
     const parcel = decodeParcel(bytesOf(parts ?? []));
     this.#parts.delete(move);
     const landing = this.#hooks.landingOf(name);
+    const ticket = parcel?.ticket && decodeTicket(parcel.ticket);
     const canLand = (handle !== undefined || !hasConnection) && parcel && landing;
     if (!canLand) handle?.close();
-    const isUp = canLand ? await this.#takeUp(landing, parcel, { name, handle, peer }) : false;
+    const isUp = canLand ? await this.#takeUp(landing, parcel, { name, handle, peer, ticket }) : false;
+    if (!isUp && ticket?.end === "owner") this.#hooks.awaited.refuse(ticket.token);
     this.#landed.add({ move, isUp });
   }
 
   async #takeUp(
     { mover, routed }: Landing,
     parcel: Parcel,
-    { name, handle, peer }: Coming,
+    { name, handle, peer, ticket }: Coming,
   ): Promise<boolean> {
     const { state, unread, unsent } = parcel;
-    const ticket = parcel.ticket && decodeTicket(parcel.ticket);
     const socket =
       ticket?.end === "owner"
         ? this.#streamFor(ticket)

@@ -242,7 +242,7 @@ export class MovesOut {
     if (!socket) return this.#movePolling(each, task);
     const successor = task.successors[task.turns++ % task.successors.length] as number;
     return isRelayed(socket)
-      ? this.#moveStreamed(each, socket as RelayedSocket, successor)
+      ? this.#moveStreamed(each, socket as RelayedSocket, successor, task)
       : this.#moveConnected(each, successor);
   }
 
@@ -274,9 +274,10 @@ export class MovesOut {
     { session, name }: NamedSession,
     socket: RelayedSocket,
     successor: number,
+    task: Task,
   ): Promise<Turn> {
     if (!(await socket.hold())) return "stayed";
-    const state = await session.depart(successor);
+    const state = isOver(task) ? undefined : await session.depart(successor);
     if (!state) {
       socket.release();
       return "stayed";
@@ -435,7 +436,8 @@ function obstacleOf(session: MovableSession, { heir, drainMs }: MoveTask): strin
   if (drainMs === NEVER && session instanceof DepartingConnection) return "relayed";
   // Its requests could not follow it: they follow all sessions of a worker, or none.
   if (!socket) return heir === NO_OWNER ? "polling" : undefined;
-  return isCarried(socket) || isRelayed(socket) ? undefined : "transport";
+  if (isRelayed(socket)) return (socket as RelayedSocket).canMove ? undefined : "relayed";
+  return isCarried(socket) ? undefined : "transport";
 }
 
 async function comesToRest({ isAtRest }: NamedSession, latest: number): Promise<boolean> {

@@ -35,6 +35,7 @@ export interface NeighboursHost {
 export class Neighbours {
   readonly relay: Relay;
   readonly #host: NeighboursHost;
+  readonly #way: string | undefined;
   /** What they have in common. */
   #common: Pick<ClusterSecrets, "tag" | "secret"> | undefined;
   /** Where they are: kept by a primary, or by themselves. */
@@ -47,6 +48,7 @@ export class Neighbours {
   /** @param way by which other workers of the router find them; see `RelayPlace` */
   constructor(host: NeighboursHost, way: string | undefined) {
     this.#host = host;
+    this.#way = way;
     this.relay = new Relay(
       {
         door: (owner) => this.#door(owner),
@@ -97,11 +99,10 @@ export class Neighbours {
   async enter(): Promise<void> {
     if (!this.#common || !this.#rendezvous) return;
     this.#state = "inside";
-    this.#server ??= new PrivateServer(
-      this.#common.secret,
-      this.#host.serverOf,
-      this.#host.awaited,
-      (error) => this.#rendezvous?.onTrouble(error),
+    // Who is known by a number that the router does not know cannot be named to anybody.
+    const awaited = this.#way === undefined ? undefined : this.#host.awaited;
+    this.#server ??= new PrivateServer(this.#common.secret, this.#host.serverOf, awaited, (error) =>
+      this.#rendezvous?.onTrouble(error),
     );
     await this.#rendezvous.enter();
   }
@@ -114,6 +115,11 @@ export class Neighbours {
   /** Whether the session id is one of this cluster. */
   isMarked(sessionId: string): boolean {
     return this.#common !== undefined && tagOf(sessionId) === this.#common.tag;
+  }
+
+  /** See {@link PrivateServer.written}. */
+  async written(): Promise<void> {
+    await this.#server?.written();
   }
 
   /** This worker's sessions are another one's now: those that reach it here ask anew. */

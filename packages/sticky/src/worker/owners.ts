@@ -179,6 +179,11 @@ export class Owners {
     this.#routed.goAway();
   }
 
+  /** See {@link Neighbours.written}. */
+  async written(): Promise<void> {
+    await Promise.all([this.#routed.written(), this.#own.written()]);
+  }
+
   /** See {@link Neighbours.leave}. */
   async leave(): Promise<void> {
     this.#otherHosts.leave();

@@ -33,7 +33,7 @@ export type ServerOf = (name: string) => NetServer | undefined;
 export class PrivateServer {
   readonly #hello: Buffer;
   readonly #serverOf: ServerOf;
-  readonly #awaited: AwaitedStreams;
+  readonly #awaited: AwaitedStreams | undefined;
   readonly #onTrouble: (error: Error) => void;
   readonly #links = new Set<LinkStreams>();
   /** Those of workers that have shown the secret. */
@@ -43,11 +43,14 @@ export class PrivateServer {
   /** HTTP parsers for servers that have none of their own. */
   readonly #substitutes = new WeakMap<NetServer, HttpServer>();
 
-  /** @param onTrouble a link has failed, and not because the other worker has ended */
+  /**
+   * @param awaited of streams that may go on in other processes; `undefined` if those of these workers do not
+   * @param onTrouble a link has failed, and not because the other worker has ended
+   */
   constructor(
     secret: string,
     serverOf: ServerOf,
-    awaited: AwaitedStreams,
+    awaited: AwaitedStreams | undefined,
     onTrouble: (error: Error) => void = () => {},
   ) {
     this.#hello = encodeHello(secret).subarray(HEADER_BYTES);
@@ -89,6 +92,16 @@ export class PrivateServer {
     for (const link of this.#known) link.send(encodeFrame(FrameType.goAway, 0));
   }
 
+  /** Settles when the system has all that was sent so far, or after some seconds. */
+  async written(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const passed = new Promise((resolve) => {
+      timer = setTimeout(resolve, ANSWERED_MS).unref();
+    });
+    await Promise.race([passed, Promise.all(Array.from(this.#links, (link) => link.written()))]);
+    clearTimeout(timer);
+  }
+
   /** Settles when no stream is open any more and all is written, or after some seconds. */
   async answered(): Promise<void> {
     await new Promise<void>((resolve) => {
@@ -117,8 +130,9 @@ export class PrivateServer {
     if (link.has(id)) return false;
     if (type === FrameType.open) return this.#onOpen(link, id, payload);
     const token = type === FrameType.resume ? decodeResume(payload) : undefined;
-    if (token !== undefined) this.#awaited.onResume(token, link, id);
-    return token !== undefined;
+    if (token === undefined || !this.#awaited) return false;
+    this.#awaited.onResume(token, link, id);
+    return true;
   }
 
   #onOpen(link: LinkStreams, id: number, payload: Buffer): boolean {
@@ -131,7 +145,7 @@ export class PrivateServer {
       return true;
     }
     const socket = relayedSocket({ id, carrier: link }, origin);
-    this.#awaited.follow(socket);
+    this.#awaited?.follow(socket);
     link.add(socket);
     if (!serveHttp(server, socket)) serveHttp(this.#substituteFor(server), socket);
     return true;

@@ -120,6 +120,8 @@ export class Receiver {
       );
       await Promise.all(ends);
       await this.#arrivals.allGivenBack();
+      // Other workers go on elsewhere with what led here when they hear of it.
+      await this.owners.written();
     },
     send: (message) => {
       // Who hears that it is over must not count what has left.

@@ -112,6 +112,7 @@ export class Relay {
     if (unsent.length > 0) stream.write(unsent);
     const connection = new RelayedConnection({ name, client, stream, owner }, this.#linkTo, true);
     this.#keep(connection);
+    if (this.#leaving.has(name)) connection.leave();
     return connection.resume(token);
   }
 

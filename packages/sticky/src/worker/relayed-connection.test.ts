@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import fc from "fast-check";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { decodeTicket, type RelayTicket } from "../../dist/wire/stream-ticket.js";
 import { AwaitedStreams } from "../../dist/worker/awaited-streams.js";
 import { newToken } from "../../dist/worker/departing-connection.js";
@@ -48,13 +48,19 @@ class World {
   /** The session's connection, as its worker has it. */
   owner!: RelayedSocket;
   worker = 1;
+  /** Settles when a worker is called that is stopped. */
+  called: Promise<Socket> | undefined;
   readonly up: Buffer[] = [];
   readonly down: Buffer[] = [];
 
-  async open(): Promise<this> {
+  /** @param stopped workers that take connections, and do nothing with them */
+  async open(...stopped: number[]): Promise<this> {
     releases.push(() => this.close());
     const asked = new Promise<void>((resolve) => {
-      for (const worker of WORKERS) this.#listen(worker, (socket) => resolve(this.#serve(socket)));
+      for (const worker of WORKERS) {
+        if (stopped.includes(worker)) this.called = new Promise((called) => this.#listenOnly(worker, called));
+        else this.#listen(worker, (socket) => resolve(this.#serve(socket)));
+      }
     });
     const front = createServer();
     front.on("upgrade", (request, socket, head) => {
@@ -76,9 +82,13 @@ class World {
     const server = createServer();
     server.on("upgrade", (_request, socket) => onUpgrade(socket as never));
     const own = new PrivateServer("secret", () => server, this.awaited.get(worker) as AwaitedStreams);
+    this.#listenOnly(worker, (socket) => own.accept(socket));
+  }
+
+  #listenOnly(worker: number, onSocket: (socket: Socket) => void): void {
     const listener = createNetServer({ allowHalfOpen: true }, (socket) => {
       this.#sockets.add(socket);
-      own.accept(socket);
+      onSocket(socket);
     });
     listener.listen(join(this.directory, String(worker)));
     releases.push(() => listener.close());
@@ -183,4 +193,35 @@ test("whoever moves, and whoever waits: all bytes come, in order", { timeout: 12
   };
   await fc.assert(fc.asyncProperty(fc.array(op, { minLength: 4, maxLength: 14 }), run), { numRuns: 100 });
   expect(moves).toBeGreaterThan(100);
+});
+
+test("a session that goes to a worker that stands still: its client is let go of", async () => {
+  const world = await new World().open(2);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  releases.push(() => void vi.useRealTimers());
+  expect(await world.moveOwner()).toBe(true);
+  const orphan = world.owner;
+  const closed = once(world.client, "close");
+  world.client.write("what nobody gets");
+  await world.called;
+  // As long as the session may be on its way, and no longer.
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(world.client.readyState).toBe("open");
+  await vi.advanceTimersByTimeAsync(2_000);
+  await closed;
+  expect(orphan.destroyed).toBe(true);
+});
+
+test("a connection whose owner closes the session while it is on its way is refused at once", async () => {
+  const world = await new World().open();
+  const [connection] = (world.relays[0] as Relay).carried("default");
+  const ticket = decodeTicket((await connection?.depart(0)) as Uint8Array) as RelayTicket;
+  const closed = once(world.owner, "close");
+  const moved = once(world.owner, "moved");
+  connection?.onLeft();
+  await moved;
+  world.owner.destroy();
+  await closed;
+  expect(await (world.relays[1] as Relay).resume("default", world.front, ticket)).toBe(false);
+  await once(world.client, "close");
 });

@@ -24,8 +24,10 @@ interface Joined {
   readonly owner: number;
 }
 
-/** How long the owner may take to go on with a stream: less than whoever has moved it waits for that. */
+/** How long the owner may take to go on with a stream: less than whoever has moved the connection waits for that. */
 const RESUME_MS = 5_000;
+/** How long it may if its session has just come to it, perhaps after this worker's call: longer than that waits there. */
+const SESSION_MS = 12_000;
 
 const ignore = () => {};
 
@@ -82,14 +84,9 @@ export class RelayedConnection {
   /** The stream goes on here. @returns whether the owner has it */
   resume(token: StreamToken): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#stream.destroy(), RESUME_MS).unref();
-      const settle = (isUp: boolean) => {
-        clearTimeout(timer);
-        resolve(isUp);
-      };
-      this.#stream.once("resumed", () => settle(true));
-      this.#stream.once("close", () => settle(false));
-      this.#callFor(token);
+      this.#stream.once("resumed", () => resolve(true));
+      this.#stream.once("close", () => resolve(false));
+      this.#callFor(token, RESUME_MS);
     });
   }
 
@@ -138,10 +135,17 @@ export class RelayedConnection {
   /** The session has moved to another worker. */
   readonly #onMoved = (token: StreamToken, worker: number): void => {
     this.#owner = worker;
-    this.#callFor(token);
+    this.#callFor(token, SESSION_MS);
   };
 
-  #callFor(token: StreamToken): void {
+  /** @param ms after which the client has to come back */
+  #callFor(token: StreamToken, ms: number): void {
+    const timer = setTimeout(() => this.#stream.destroy(), ms).unref();
+    const stop = () => {
+      clearTimeout(timer);
+      this.#stream.off("resumed", stop).off("close", stop);
+    };
+    this.#stream.once("resumed", stop).once("close", stop);
     const link = this.#linkTo(this.#owner);
     const passenger: Passenger = {
       waitingBytes: 0,
@@ -181,6 +185,7 @@ export class RelayedConnection {
   };
 
   #answer(status: 400 | 502): void {
+    this.#state = "over";
     this.client.end(ownAnswer(status), () => this.client.destroy());
   }
 }

@@ -28,6 +28,9 @@ export class RelayedSocket extends LinkStream {
   /** The worker that has the connection ends. */
   isLeaving = false;
 
+  /** Whether both ends know what to do if one of them goes on in another process. */
+  canMove = false;
+
   /** How many workers have passed it on, until it came here. */
   get passes(): number {
     return this.origin.passes + 1;

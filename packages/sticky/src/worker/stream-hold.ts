@@ -87,8 +87,11 @@ export class StreamHold {
   /** The other end has asked. @param givesWay whether this end does so if it has asked, too */
   onHold(givesWay: boolean): void {
     this.#host.tell(FrameType.held);
-    if (this.#state !== "open" && !(this.#state === "asking" && givesWay)) return;
+    if (this.#state === "open") this.#state = "held";
+    if (this.#state !== "asking" || !givesWay) return;
     this.#state = "held";
+    // The other end may have given up its own question before it hears this one's: nobody else would release it.
+    this.#host.tell(FrameType.release);
     this.end();
   }
 
