@@ -178,6 +178,53 @@ test("an upgrade is dropped before the client has heard that it works, and waite
   expect(cluster.output).toBe("");
 });
 
+test("a session that is upgraded until it is its turn moves with its WebSocket", async () => {
+  const cluster = await start({
+    setUpWorker: (ctx) => {
+      ctx.io.on("connection", (socket) => {
+        socket.on("echo", (value) => socket.emit("echoed", value, ctx.cluster.worker?.id));
+      });
+      // A client that joins it is not at rest, so that the others wait for their turn.
+      ctx.io.of("/slow").use((_socket, next) => {
+        ctx.store.letIn = next;
+        ctx.emit("asked");
+      });
+    },
+  });
+  const first = await RawWebSocket.open(cluster.port);
+  const { sid } = await openPolling(cluster.url);
+  const successor = await cluster.fork();
+  await cluster.untilJoined();
+  const asked = cluster.a.next("asked");
+  first.send(clientFrame("40/slow,"));
+  await asked;
+  const retired = cluster.primary.run(
+    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }, { window: 1 }),
+    cluster.a.workerId,
+    successor.workerId,
+  );
+  await cluster.a.run(async (ctx) => {
+    const { clients } = ctx.io.engine as unknown as {
+      clients: Record<string, { transport: { socket?: { isPaused: boolean } } }>;
+    };
+    await ctx.until(() => Object.values(clients).some(({ transport }) => transport.socket?.isPaused));
+  });
+  const upgraded = await RawWebSocket.probe(cluster.port, sid);
+  upgraded.send(clientFrame("2probe"));
+  await upgraded.untilMessage((message) => message === "3probe");
+  upgraded.send(clientFrame("5"));
+  upgraded.send(clientFrame(ECHO));
+  await upgraded.untilMessage((message) => withoutOffset(message).startsWith('42["echoed",1'));
+  await cluster.a.run((ctx) => ctx.store.letIn());
+  expect(await retired).toMatchObject({ outcome: "done", moved: 2, lost: 0, closed: 0 });
+  await cluster.a.kill();
+  for (const each of [first, upgraded]) {
+    each.send(clientFrame('42["echo",2]'));
+    await each.untilMessage((message) => withoutOffset(message) === `42["echoed",2,${successor.workerId}]`);
+    each.close();
+  }
+});
+
 test("a session that begins while a worker closes its last ones begins at the successor", async () => {
   const cluster = await start({
     setUpWorker: (ctx) => {

@@ -41,14 +41,12 @@ export class DepartingClient implements MovableSession {
   readonly #io: Server;
   readonly #connection: Connection;
   readonly #client: Client | undefined;
-  readonly #transport: ClientTransport | undefined;
 
   /** @param client undefined while it has no socket */
   constructor(io: Server, connection: Connection, client: Client | undefined) {
     this.#io = io;
     this.#connection = connection;
     this.#client = client;
-    this.#transport = transportOf(connection);
   }
 
   get id(): string {
@@ -60,8 +58,9 @@ export class DepartingClient implements MovableSession {
   }
 
   get obstacle(): MoveObstacle | undefined {
-    if (!this.#transport) return "transport";
-    if (this.#transport.obstacle) return this.#transport.obstacle;
+    const transport = this.#transport;
+    if (!transport) return "transport";
+    if (transport.obstacle) return transport.obstacle;
     if (unsentBytesOf(this.#connection) > MAX_UNSENT_BYTES) return "backlog";
     const sockets = this.#sockets;
     if (!sockets.every((socket) => canRecover(socket) && movesOf(socket))) return "recovery";
@@ -106,6 +105,11 @@ export class DepartingClient implements MovableSession {
 
   cut(): void {
     cut(this.#connection);
+  }
+
+  /** As it is now: the client may upgrade until it is its turn. */
+  get #transport(): ClientTransport | undefined {
+    return transportOf(this.#connection);
   }
 
   get #sockets(): Socket[] {

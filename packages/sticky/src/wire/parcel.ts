@@ -31,9 +31,15 @@ export function encodeParcel({ state, unread, unsent, ticket }: Parcel): Buffer 
 /** @returns undefined for what is no parcel */
 export function decodeParcel(bytes: Buffer): Parcel | undefined {
   if (!bytes.subarray(0, LENGTH_BYTES).equals(WITH_TICKET)) return decodePlain(bytes);
-  const ticket = fieldAt(bytes, LENGTH_BYTES);
-  const parcel = ticket && decodePlain(bytes.subarray(ticket.end));
-  return parcel && { ...parcel, ticket: ticket.bytes };
+  const ticket = ticketOf(bytes);
+  const parcel = ticket && decodePlain(bytes.subarray(2 * LENGTH_BYTES + ticket.length));
+  return parcel && { ...parcel, ticket };
+}
+
+/** The ticket of a parcel of which only the beginning may be here. */
+export function ticketOf(bytes: Buffer): Uint8Array | undefined {
+  if (!bytes.subarray(0, LENGTH_BYTES).equals(WITH_TICKET)) return undefined;
+  return fieldAt(bytes, LENGTH_BYTES)?.bytes;
 }
 
 function decodePlain(bytes: Buffer): Parcel | undefined {

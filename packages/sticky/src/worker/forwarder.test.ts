@@ -17,6 +17,7 @@ const carrier = {
   sendData: () => {},
   mustWait: () => false,
   forget: () => {},
+  heard: 0,
   isSilent: false,
 };
 const origin = { name: "default", remote: undefined, local: undefined, tls: undefined, passes: 0 };

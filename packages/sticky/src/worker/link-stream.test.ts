@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FrameType, HEADER_BYTES } from "../../dist/wire/link-frame.js";
 import { LinkStream } from "../../dist/worker/link-stream.js";
 
-beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }));
 afterEach(() => void vi.useRealTimers());
 
 function openStream() {
@@ -13,6 +13,7 @@ function openStream() {
     sendData: () => void sent.push(FrameType.data),
     mustWait: () => false,
     forget: () => {},
+    heard: 0,
     isSilent: false,
   };
   return { stream: new LinkStream({ id: 1, carrier }), carrier, sent };
@@ -40,6 +41,27 @@ test("an end that is asked and says nothing is let go of, and nobody on its link
   stream.release();
   expect(sent).toEqual([hold, release, data, hold, release, data]);
   stream.destroy();
+});
+
+test("an end that answers late is waited for as long as its link brings something, and not for ever", async () => {
+  const { stream, carrier, sent } = openStream();
+  const busy = (seconds: number) => {
+    for (let i = 0; i < seconds; i++) {
+      carrier.heard++;
+      vi.advanceTimersByTime(1_000);
+    }
+  };
+  const asked = stream.hold();
+  busy(9);
+  stream.onHeld();
+  expect(await asked).toBe(true);
+  stream.release();
+  const again = stream.hold();
+  busy(10);
+  expect(await again).toBe(false);
+  expect(sent).toEqual([hold, release, hold, release]);
+  // The others may try.
+  expect(carrier.isSilent).toBe(false);
 });
 
 test("an end that has ended, or is held itself, does not move", async () => {

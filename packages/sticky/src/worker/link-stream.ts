@@ -29,7 +29,9 @@ export interface StreamCarrier {
   mustWait(stream: LinkStream): boolean;
   /** The stream is closed at this end, or goes on elsewhere. */
   forget(stream: LinkStream): void;
-  /** Whether nothing has come on the link since one of its streams has had no answer. */
+  /** How many times something has come on the link. */
+  readonly heard: number;
+  /** Whether nothing has since one of its streams has had no answer. */
   isSilent: boolean;
 }
 
@@ -312,6 +314,7 @@ export class LinkStream extends Duplex {
       tell: (type) => this.#tell(type),
       isWhole: () => this.#isWhole(),
       onOpen: () => this.pump(),
+      heard: () => this.#place?.carrier.heard ?? 0,
       onSilent: () => {
         if (this.#place) this.#place.carrier.isSilent = true;
       },

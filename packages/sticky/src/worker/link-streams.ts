@@ -37,9 +37,12 @@ export class LinkStreams implements StreamCarrier {
   readonly #socket: Socket;
   readonly #events: LinkEvents;
   readonly #streams = new Map<number, LinkStream>();
+  /** Numbers of streams that were called for, and whose owner has not answered. */
+  readonly #calls = new Set<number>();
   /** Streams that the full link lets wait. */
   readonly #waiting = new Set<LinkStream>();
   isSilent = false;
+  heard = 0;
   #lastId = 0;
   #error: Error | undefined;
   /** Whether what is sent is gathered until the end of the turn. */
@@ -53,6 +56,7 @@ export class LinkStreams implements StreamCarrier {
     const reader = new LinkFrameReader((...frame) => this.#onFrame(...frame));
     socket.on("data", (bytes: Buffer) => {
       this.isSilent = false;
+      this.heard++;
       if (this.#state !== "closed" && !reader.execute(bytes)) socket.destroy(malformed());
     });
     socket.on("drain", () => this.#onDrain());
@@ -85,10 +89,13 @@ export class LinkStreams implements StreamCarrier {
 
   /** Goes on with a stream whose other end is here from now on. */
   resume(stream: LinkStream, token: StreamToken): void {
-    const id = this.#nextId();
-    this.send(encodeResume(id, token));
-    stream.arrive({ id, carrier: this });
+    stream.arrive({ id: this.#call(token), carrier: this });
     this.add(stream);
+  }
+
+  /** Lets the owner of such a stream know that nobody is at its other end any more. */
+  giveUp(token: StreamToken): void {
+    this.#call(token);
   }
 
   /** The same, at the other end. */
@@ -175,14 +182,22 @@ export class LinkStreams implements StreamCarrier {
       return;
     }
     const stream = this.#streams.get(id);
+    const isCalled = (type === FrameType.resumed || type === FrameType.refuse) && this.#calls.delete(id);
     if (stream) giveFrame(stream, type, payload);
-    // The stream may have been closed here while the frame was on its way. The owner did not know this one then.
-    else if (type === FrameType.resumed) this.send(encodeReset(id, 0));
+    // The stream may have been closed here while the frame was on its way. The owner of this one has just heard of it.
+    else if (isCalled && type === FrameType.resumed) this.send(encodeReset(id, 0));
+  }
+
+  #call(token: StreamToken): number {
+    const id = this.#nextId();
+    this.#calls.add(id);
+    this.send(encodeResume(id, token));
+    return id;
   }
 
   #nextId(): number {
     do this.#lastId = (this.#lastId + 1) >>> 0;
-    while (this.#streams.has(this.#lastId));
+    while (this.#streams.has(this.#lastId) || this.#calls.has(this.#lastId));
     return this.#lastId;
   }
 

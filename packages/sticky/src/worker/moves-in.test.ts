@@ -1,5 +1,8 @@
 /** What has come of a session is either brought up, or let go of. */
 import { expect, test } from "vitest";
+import { partsOf } from "../../dist/wire/move-messages.js";
+import { encodeParcel } from "../../dist/wire/parcel.js";
+import { encodeTicket } from "../../dist/wire/stream-ticket.js";
 import { AwaitedStreams } from "../../dist/worker/awaited-streams.js";
 import { MovesIn } from "../../dist/worker/moves-in.js";
 
@@ -15,4 +18,21 @@ test("a connection whose state cannot be read is closed, and the primary hears t
   });
   expect(await told).toEqual({ kind: "moveLanded", ends: [{ move: 1, isUp: false }] });
   expect(closed).toBe(1);
+});
+
+test("who calls for a session whose state does not come as a whole is refused", () => {
+  const refused: string[] = [];
+  const awaited = Object.assign(new AwaitedStreams(), {
+    refuse: (token: string) => void refused.push(token),
+  });
+  const hooks = { awaited, relayOf: () => undefined, landingOf: () => undefined, send: () => {} };
+  const moves = new MovesIn({} as never, hooks);
+  const origin = { name: "default", remote: undefined, local: undefined, tls: undefined, passes: 0 };
+  const ticket = encodeTicket({ end: "owner", token: "abc", origin });
+  const state = Buffer.alloc(1_000_000);
+  const [first = ""] = partsOf(encodeParcel({ state, unread: state, unsent: state, ticket }));
+  moves.onState(1, first);
+  moves.onCancelled(1);
+  moves.onCancelled(2);
+  expect(refused).toEqual(["abc"]);
 });

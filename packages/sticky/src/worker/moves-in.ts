@@ -8,7 +8,7 @@ import type { Handle } from "../handle/node-internals.js";
 import type { Mover } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
 import { bytesOf, type MoveMessage } from "../wire/move-messages.js";
-import { decodeParcel, type Parcel } from "../wire/parcel.js";
+import { decodeParcel, type Parcel, ticketOf } from "../wire/parcel.js";
 import {
   decodeTicket,
   type OwnerTicket,
@@ -65,9 +65,12 @@ export class MovesIn {
     else this.#parts.set(move, [part]);
   }
 
-  /** The connection does not come. */
+  /** What is missing does not come. */
   onCancelled(move: number): void {
+    const [first] = this.#parts.get(move) ?? [];
     this.#parts.delete(move);
+    const bytes = first === undefined ? undefined : ticketOf(bytesOf([first]));
+    this.#refuse(bytes && decodeTicket(bytes));
   }
 
   /** All has come. @param handle missing if the client has gone, or the session has no connection */
@@ -83,7 +86,7 @@ export class MovesIn {
     const canLand = (handle !== undefined || !hasConnection) && parcel && landing;
     if (!canLand) handle?.close();
     const isUp = canLand ? await this.#takeUp(landing, parcel, { name, handle, peer, ticket }) : false;
-    if (!isUp && ticket?.end === "owner") this.#hooks.awaited.refuse(ticket.token);
+    if (!isUp) this.#refuse(ticket);
     this.#landed.add({ move, isUp });
   }
 
@@ -110,6 +113,11 @@ export class MovesIn {
     }
     socket?.destroy();
     return false;
+  }
+
+  /** Who calls for a session that does not come is not to wait for it. */
+  #refuse(ticket: StreamTicket | undefined): void {
+    if (ticket?.end === "owner") this.#hooks.awaited.refuse(ticket.token);
   }
 
   /** What stands for the connection of a client that is connected to another worker, which calls. */

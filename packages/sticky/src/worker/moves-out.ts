@@ -300,9 +300,9 @@ export class MovesOut {
   async #movePolling(each: NamedSession, task: Task): Promise<Turn> {
     const release = this.#held.hold(each.session.id);
     try {
-      const state = (await comesToRest(each, task.deadline))
-        ? await each.session.depart(task.heir)
-        : undefined;
+      // It may have upgraded meanwhile.
+      const canGo = (await comesToRest(each, task.deadline)) && !each.session.socket;
+      const state = canGo ? await each.session.depart(task.heir) : undefined;
       if (!state) return "stayed";
       each.session.onLeft();
       const where = { name: each.name, successor: task.heir };
@@ -432,8 +432,9 @@ export class MovesOut {
 function obstacleOf(session: MovableSession, { heir, drainMs }: MoveTask): string | undefined {
   const { obstacle, socket } = session;
   if (obstacle !== undefined) return obstacle;
-  // It is none of the sessions of this worker, which are counted where a part of them moves.
-  if (drainMs === NEVER && session instanceof DepartingConnection) return "relayed";
+  // Where a part of the sessions moves, it is to even out connections: this connection is not that of a session here.
+  const isRelay = session instanceof DepartingConnection || (socket !== undefined && isRelayed(socket));
+  if (drainMs === NEVER && isRelay) return "relayed";
   // Its requests could not follow it: they follow all sessions of a worker, or none.
   if (!socket) return heir === NO_OWNER ? "polling" : undefined;
   if (isRelayed(socket)) return (socket as RelayedSocket).canMove ? undefined : "relayed";

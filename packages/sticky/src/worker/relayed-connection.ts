@@ -41,8 +41,6 @@ export class RelayedConnection {
   #owner: number;
   /** Whether the client has had an answer to its upgrade. */
   readonly #isAnswered: boolean;
-  /** On its way to a link. */
-  #call: { readonly link: OwnerLink; readonly passenger: Passenger } | undefined;
   // joined → over; joined ⇄ apart (nothing is passed on here) → over
   #state: "joined" | "apart" | "over" = "joined";
 
@@ -150,22 +148,20 @@ export class RelayedConnection {
     const passenger: Passenger = {
       waitingBytes: 0,
       onLink: (streams: LinkStreams) => {
-        this.#call = undefined;
-        if (!this.#stream.destroyed) streams.resume(this.#stream, token);
+        if (this.#stream.destroyed) streams.giveUp(token);
+        else streams.resume(this.#stream, token);
       },
       onUnreachable: (why) => {
-        this.#call = undefined;
         reportFailure("relay", `a connection whose session has moved: the worker is ${why}`);
-        this.#stream.onClosed("lost");
+        if (!this.#stream.destroyed) this.#stream.onClosed("lost");
       },
     };
-    this.#call = { link, passenger };
     link.board(passenger);
   }
 
   readonly #onClientClosed = (): void => {
+    // What calls for the stream goes on: its owner would wait for that.
     this.#state = "over";
-    this.#call?.link.leave(this.#call.passenger);
     this.#stream.destroy();
   };
 

@@ -5,8 +5,10 @@
  */
 import { FrameType } from "../wire/link-frame.js";
 
-/** How long the other end may take to be silent. */
-const HOLD_MS = 1_000;
+/** How long nothing may come on the link until the other end is silent. */
+const SILENT_MS = 1_000;
+/** How long it may take in all: much may be on its way on the link before it hears of it. */
+const HOLD_MS = 10_000;
 
 export interface StreamHoldHost {
   tell(type: FrameType): void;
@@ -14,7 +16,9 @@ export interface StreamHoldHost {
   isWhole(): boolean;
   /** This end may send again. */
   onOpen(): void;
-  /** The other end has not answered in time. */
+  /** How many times something has come on the link. */
+  heard(): number;
+  /** Nothing has. */
   onSilent(): void;
 }
 
@@ -57,13 +61,17 @@ export class StreamHold {
     this.#due++;
     this.#host.tell(FrameType.hold);
     return new Promise((resolve) => {
-      const giveUp = () => {
-        this.#host.onSilent();
+      let heard = this.#host.heard();
+      let looks = HOLD_MS / SILENT_MS;
+      const timer = setInterval(() => {
+        const before = heard;
+        heard = this.#host.heard();
+        if (heard > before && --looks > 0) return;
+        if (heard === before) this.#host.onSilent();
         this.release();
-      };
-      const timer = setTimeout(giveUp, HOLD_MS).unref();
+      }, SILENT_MS).unref();
       this.#settle = (isSilent) => {
-        clearTimeout(timer);
+        clearInterval(timer);
         this.#settle = undefined;
         resolve(isSilent);
       };
