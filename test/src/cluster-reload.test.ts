@@ -88,7 +88,8 @@ test.each([
 ] as const)(
   "a successor that %s while sessions move to it leaves its predecessor in place",
   async (_, signal, why) => {
-    const cluster = await start({ options: { workers: 1, restartDelay: 60_000 } });
+    // Nobody else is to be started meanwhile, however soon that would be.
+    const cluster = await start({ options: { workers: 1, restartDelay: 1 } });
     const all = await connectAll(cluster, 12, [["websocket"]]);
     const { pids } = cluster;
     await speak(cluster);
@@ -101,7 +102,9 @@ test.each([
     const everything = numbers(said);
     for (const client of all) {
       expect(client.of("said")).toEqual(everything);
-      expect(client.connects.slice(1).map(({ recovered }) => recovered)).not.toContain(false);
+      // Those that were on their way came back once.
+      expect(client.connects.length).toBeLessThanOrEqual(2);
+      expect(client.connects[1]?.recovered).not.toBe(false);
     }
     expect(cluster.pids).toEqual(pids);
     const { slots } = await cluster.status();

@@ -37,7 +37,7 @@ describe.skipIf(findRedisServer() === undefined)("two hosts", () => {
 
   test("the worker that gets the sessions is killed in the middle of it: nobody misses anything", async () => {
     const backplane = { url: redis.url, app: "killed", lease: 30_000, timeout: 20_000 };
-    const options = { workers: 1, restartDelay: 60_000 };
+    const options = { workers: 1, restartDelay: 1 };
     const [here, there] = await Promise.all([start({ backplane, options }), start({ backplane, options })]);
     const all: RecoveringClient[] = [];
     for (let i = 0; i < 6; i++) all.push(await connectAcross(clients, here, there));

@@ -76,7 +76,10 @@ export class Reloading {
       this.#total = totalBefore + total;
       this.#tell(step, slot);
     });
+    // Whoever was started in place of a successor that fails would get clients, and be ended when the old one goes on.
+    slot.hold();
     if (!(await retirement.move([successor]))) await this.#rollBack(slot, old, successor);
+    slot.release();
     const counts = await retirement.end();
     this.#moved = movedBefore + counts.moved;
     this.#total = totalBefore + counts.moved + counts.closed;
@@ -87,8 +90,8 @@ export class Reloading {
   /** The successor has failed while sessions moved to it. */
   async #rollBack(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<never> {
     this.#hooks.throwIfStopping();
-    // It may hang, and another one may have been started in its place.
-    void slot.adopt(old)?.end(0);
+    slot.adopt(old);
+    // It may hang.
     void successor.end(0);
     throw this.#failure(slot, describe(await successor.exited));
   }

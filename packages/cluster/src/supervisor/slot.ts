@@ -19,14 +19,17 @@ export interface SlotHooks {
 }
 
 /**
- * empty: nobody is there, or only a worker that leaves. given-up: too many crashes.
+ * empty: nobody is there, or only a worker that leaves. given-up: too many crashes. held: a worker has crashed whose
+ * predecessor is still there.
  *
- * empty → running → waiting → running; running → given-up; given-up → running by `adopt()`; any → empty by `vacate()`
+ * empty → running → waiting → running; running → held → waiting; running and held → given-up; given-up → running by `adopt()`;
+ * any → empty by `vacate()`
  */
 type State =
   | { readonly kind: "empty" }
   | { readonly kind: "running"; readonly worker: WorkerProcess }
   | { readonly kind: "waiting"; readonly timer: NodeJS.Timeout }
+  | { readonly kind: "held"; readonly exit: WorkerExit }
   | { readonly kind: "given-up" };
 
 export class Slot {
@@ -36,6 +39,8 @@ export class Slot {
   readonly #totals: SlotTotals;
   #state: State = { kind: "empty" };
   #lastExit: WorkerExit | undefined;
+  /** Whether a worker that crashes gets no other one in its place for now. */
+  #isHeld = false;
 
   constructor(number: number, limits: RestartLimits, totals: SlotTotals, hooks: SlotHooks) {
     this.number = number;
@@ -50,7 +55,7 @@ export class Slot {
 
   /** Whether a worker is there or will be. */
   get isAlive(): boolean {
-    return this.#state.kind === "running" || this.#state.kind === "waiting";
+    return this.#state.kind !== "empty" && this.#state.kind !== "given-up";
   }
 
   get crashes(): number {
@@ -73,11 +78,22 @@ export class Slot {
     return before;
   }
 
+  /** Its predecessor may take the worker's place again: until {@link release}, one that crashes gets no other in its place. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
+    if (this.#state.kind === "held") this.#onCrash(this.#state.exit);
+  }
+
   /** Looks after nobody any more. Returns the worker that was there; it goes on. */
   vacate(): WorkerProcess | undefined {
     const { worker } = this;
     if (this.#state.kind === "waiting") clearTimeout(this.#state.timer);
     this.#state = { kind: "empty" };
+    this.#isHeld = false;
     return worker;
   }
 
@@ -103,6 +119,7 @@ export class Slot {
 
   #publicState(): SlotState {
     if (this.#state.kind === "running") return this.#state.worker.isReady ? "ready" : "starting";
+    if (this.#state.kind === "held") return "waiting";
     return this.#state.kind === "empty" ? "ending" : this.#state.kind;
   }
 
@@ -112,7 +129,10 @@ export class Slot {
   }
 
   #onExit(worker: WorkerProcess, exit: WorkerExit): void {
-    if (this.worker === worker) this.#onCrash(exit);
+    if (this.worker !== worker) return;
+    this.#lastExit = exit;
+    if (this.#isHeld) this.#state = { kind: "held", exit };
+    else this.#onCrash(exit);
   }
 
   #onCrash(exit: WorkerExit): void {
