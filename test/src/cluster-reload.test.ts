@@ -94,6 +94,11 @@ test.each([
     const { pids } = cluster;
     await speak(cluster);
     cluster.home.start({ signalAtMoves: signal });
+    await cluster.primary.run(async (ctx) => {
+      const store = globalThis as unknown as { starts: number };
+      store.starts = 0;
+      (await ctx.cluster()).on("worker:start", () => store.starts++);
+    });
     const error = await cluster.reload().catch((reason) => reason);
     expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
     expect(error.message).toContain(`The new worker for slot 0 ${why}`);
@@ -106,6 +111,7 @@ test.each([
       expect(client.connects.length).toBeLessThanOrEqual(2);
       expect(client.connects[1]?.recovered).not.toBe(false);
     }
+    expect(await cluster.primary.run(() => (globalThis as unknown as { starts: number }).starts)).toBe(1);
     expect(cluster.pids).toEqual(pids);
     const { slots } = await cluster.status();
     expect(slots).toMatchObject([{ state: "ready", pid: pids[0], connections: 12 }]);
