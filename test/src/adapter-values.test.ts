@@ -23,6 +23,8 @@ const HOSTILE = [
   `{"deep":${nested(1_500)}}`,
   "[1e308,-0,1e-320,9007199254740993,123456789012345678901234567890]",
   '{"":{"":[]},"0":1,"-1":2,"4294967295":3}',
+  JSON.stringify(Array.from({ length: 10_000 }, (_, i) => i % 7)),
+  JSON.stringify(Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, i]))),
 ];
 
 /** Any code units, half surrogate pairs among them. */
@@ -135,7 +137,7 @@ describe("a client's acknowledgement, asked for by another worker", () => {
     const [bad, good] = [await connectText(), await connectText()];
     bad.acknowledgeWith(`[${value}]`);
     good.acknowledgeWith('["good"]');
-    expect(await ask(500)).toEqual({ message: "operation has timed out", responses: ["good"] });
+    expect(await ask(3_000)).toEqual({ message: "operation has timed out", responses: ["good"] });
     expect(await told(holder)).toMatchObject([{ code }]);
     bad.close();
     await holder.run((ctx) => ctx.until(() => ctx.io.sockets.sockets.size === 1));
@@ -329,6 +331,30 @@ describe("serverSideEmit()", () => {
     });
   });
 
+  test.each([
+    ["question", "serverSideEmit"],
+    ["question", "serverSideEmitWithAck"],
+    ["show", "emit"],
+  ] as const)("what is nested too deep is refused at its call: %s by %s()", async (event, how) => {
+    const code = await asker.run(
+      async (ctx, name, method, depth) => {
+        let value: unknown = [];
+        for (let i = 0; i < depth; i++) value = [value];
+        try {
+          await (ctx.io as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(name, value);
+        } catch (error) {
+          return (error as { code?: string }).code ?? (error as Error).name;
+        }
+        return "taken";
+      },
+      event,
+      how,
+      TOO_DEEP,
+    );
+    // A packet for clients is Socket.IO's to write, which cannot either.
+    expect(code).toBe(how === "emit" ? "RangeError" : "HOLDFAST_ERR_UNSERIALIZABLE");
+  });
+
   test("a listener that answers and then throws has answered", async () => {
     await holder.run((ctx) => {
       ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));
@@ -410,14 +436,17 @@ test("whatever a client says goes every way that there is, as it was", async () 
       client.emit(`["keep",${value}]`);
       client.acknowledgeWith(`[${value}]`);
       await kept;
+      const shown = client.next("show");
       const ways = await asker.run(async (ctx, id) => {
         const [socket] = await ctx.io.in(id).fetchSockets();
-        const [acknowledged] = await ctx.io.in(id).timeout(20_000).emitWithAck("ask");
+        ctx.io.in(id).emit("show", socket?.data.value);
+        const [acknowledged] = await ctx.io.in(id).timeout(20_000).emitWithAck("ask", socket?.data.value);
         const [answered] = await ctx.io.serverSideEmitWithAck("question", socket?.data.value);
         const [member] = await ctx.io.in(socket?.data.room).fetchSockets();
         const all = [socket?.handshake.auth.a, socket?.data.value, acknowledged, answered[0]];
         return { values: all.map((each) => JSON.stringify(each)), found: member?.id };
       }, client.id);
+      expect(JSON.stringify(JSON.parse(await shown)[1])).toBe(JSON.stringify(JSON.parse(value)));
       client.close();
       expect(ways).toEqual({
         values: Array(4).fill(JSON.stringify(JSON.parse(value))),

@@ -7,6 +7,7 @@ import { Outbox } from "../../packages/adapter/dist/link/outbox.js";
 import { PreparedPacket } from "../../packages/adapter/dist/socketio/prepared-packet.js";
 import { FrameKind } from "../../packages/adapter/dist/wire/frame.js";
 import { NamespaceKeys } from "../../packages/adapter/dist/wire/room-key.js";
+import { MAX_DEPTH } from "../../packages/adapter/dist/wire/value-format.js";
 import { Kind as ClusterKind } from "../../packages/cluster/dist/wire/worker-messages.js";
 import { FrameType } from "../../packages/sticky/dist/wire/link-frame.js";
 import { Kind as StickyKind } from "../../packages/sticky/dist/wire/messages.js";
@@ -135,6 +136,11 @@ test("docs/performance.md names benches that exist", () => {
   );
   expect(named?.filter((name) => !benches.includes(name))).toEqual([]);
   expect(new Set(named).size).toBeGreaterThan(10);
+});
+
+test("the pages tell how deep values may be", () => {
+  const depth = new RegExp(`more than ${MAX_DEPTH.toLocaleString("en")} (?:objects )?deep`);
+  for (const page of ["docs/security.md", "docs/adapter.md"]) expect(read(page)).toMatch(depth);
 });
 
 describe("docs/protocol.md", () => {

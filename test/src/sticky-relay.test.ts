@@ -359,6 +359,7 @@ test("to the application, a relayed request is what it would be directly", async
     "no host": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}${CRLF}`,
     "fields of the connection": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Connection: keep-alive, X-Own${CRLF}X-Own: 1${CRLF}TE: trailers${CRLF}Keep-Alive: 300${CRLF}${CRLF}`,
     "odd bytes": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}X-Latin: \xe9\xff${CRLF}x-ODD:   a  b  ${CRLF}X-Empty:${CRLF}${CRLF}`,
+    "what only a lenient parser takes": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}X-Control: a\x01b${CRLF}${CRLF}`,
     "the same field again": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}X-A: 1${CRLF}X-A: 2${CRLF}Cookie: a=1${CRLF}Cookie: b=2${CRLF}${CRLF}`,
     "a large head": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Cookie: a=${"x".repeat(50_000)}${CRLF}${CRLF}`,
     "1,500 fields": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}${`X-N: 1${CRLF}`.repeat(1_500)}${CRLF}`,

@@ -46,6 +46,21 @@ export class TextClient {
     });
   }
 
+  /** The next event of that name that wants no acknowledgement: as JSON, the list of event and arguments. */
+  next(event: string): Promise<string> {
+    const beginning = `42["${event}"`;
+    const arrived = new Promise<string>((resolve) => {
+      const onMessage = (message: unknown) => {
+        const text = String(message);
+        if (!text.startsWith(beginning)) return;
+        this.#socket.off("message", onMessage);
+        resolve(text.slice(2));
+      };
+      this.#socket.on("message", onMessage);
+    });
+    return within(arrived, `"${event}" at client ${this.id}`);
+  }
+
   /** @param args JSON, the list of event and arguments */
   emit(args: string): void {
     this.#socket.send(`42${args}`);
