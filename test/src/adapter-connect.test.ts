@@ -4,6 +4,7 @@ import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { openPolling } from "./harness/raw-polling.js";
+import { RawWebSocket } from "./harness/raw-websocket.js";
 
 describe("a client that has heard that it is connected", () => {
   const start = startsClusters({ sticky: false });
@@ -50,6 +51,59 @@ describe("a client that has heard that it is connected", () => {
     expect(connect).toMatch(/^40/);
     expect(rest).toEqual(['42["to all"]', '42["hello"]']);
     await client.close();
+  });
+});
+
+describe("what migrating.md says that clients notice", () => {
+  const start = startsClusters({ sticky: false, workers: 1 });
+  const KINDS = [
+    ["with this adapter", {}],
+    ["without it", { adapter: false }],
+  ] as const;
+
+  /** What a client has heard until "last", without offsets. */
+  const until = async (client: RawWebSocket): Promise<string[]> => {
+    await client.untilMessage((message) => message.startsWith('42["last"'));
+    const kinds = client.messages.map((message) => String(message).replace(/^40.*$/s, "CONNECT"));
+    return kinds.slice(1).map((text) => text.replace(/^42\["(\w+)".*$/s, "$1"));
+  };
+
+  test.each(KINDS)("volatile packets of a connection handler, %s", async (kind, how) => {
+    const cluster = await start(how);
+    const [server] = cluster.workers;
+    await server?.run((ctx) => {
+      ctx.io.on("connection", (socket) => {
+        socket.volatile.emit("volatile");
+        socket.emit("last");
+      });
+    });
+    const client = await RawWebSocket.open(server?.port ?? 0);
+    const expected = kind === "with this adapter" ? ["CONNECT", "volatile", "last"] : ["CONNECT", "last"];
+    expect(await until(client)).toEqual(expected);
+    client.close();
+  });
+
+  test.each(KINDS)("what a client has missed, %s", async (kind, how) => {
+    const cluster = await start({ ...how, io: { connectionStateRecovery: {} } });
+    const [server] = cluster.workers;
+    const before = await RawWebSocket.open(server?.port ?? 0);
+    await server?.run((ctx) => void ctx.io.emit("known"));
+    const [connect, known] = await Promise.all(
+      ["40", '42["known"'].map((start) => before.untilMessage((message) => message.startsWith(start))),
+    );
+    const { pid } = JSON.parse(String(connect).slice(2)) as { pid: string };
+    const [, offset] = JSON.parse(String(known).slice(2)) as [string, string];
+    before.close();
+    await server?.run(async (ctx) => {
+      await ctx.until(() => ctx.io.sockets.sockets.size === 0);
+      ctx.io.emit("missed");
+    });
+    const client = await RawWebSocket.open(server?.port ?? 0, `40${JSON.stringify({ pid, offset })}`);
+    await server?.run((ctx) => void ctx.io.emit("last"));
+    const expected = ["CONNECT", "missed", "last"];
+    if (kind !== "with this adapter") expected.splice(0, 2, "missed", "CONNECT");
+    expect(await until(client)).toEqual(expected);
+    client.close();
   });
 });
 
