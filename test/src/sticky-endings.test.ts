@@ -215,6 +215,28 @@ test("HTTP/2 sessions end with the streams that they have when the server takes 
   await closed;
 });
 
+test("http-terminator ends a worker's server: what is in progress is finished, and there is no error", async () => {
+  const cluster = await start({ workers: 1 });
+  const worker = cluster.worker(0);
+  await worker.run(async (ctx) => {
+    const { createHttpTerminator } = await ctx.import("http-terminator");
+    const gracefulTerminationTimeout = 600_000;
+    ctx.store.terminator = createHttpTerminator({ server: ctx.httpServer, gracefulTerminationTimeout });
+  });
+  const { socket: idle } = await ask(cluster.port, "/", keepAlive());
+  const idleClosed = once(idle, "close");
+  const holding = worker.next("holding");
+  const held = ask(cluster.port, "/hold", keepAlive());
+  await holding;
+  await worker.run((ctx) => {
+    ctx.store.terminated = ctx.store.terminator.terminate().then(() => "done", String);
+  });
+  await within(idleClosed, "end of the idle connection");
+  await release(worker);
+  expect(await held).toMatchObject({ text: "released", connection: "close" });
+  expect(await worker.run((ctx) => ctx.store.terminated)).toBe("done");
+});
+
 test("io.close() waits for the answers in progress", async () => {
   const cluster = await start({ workers: 1 });
   const worker = cluster.worker(0);

@@ -31,6 +31,7 @@ type Missing = false | null | undefined;
 interface Modules {
   readonly "@holdfast/adapter": typeof import("@holdfast/adapter");
   readonly "@holdfast/sticky": typeof import("@holdfast/sticky");
+  readonly "http-terminator": typeof import("http-terminator");
   readonly "socket.io": typeof import("socket.io");
   readonly "node:crypto": typeof import("node:crypto");
   readonly "node:diagnostics_channel": typeof import("node:diagnostics_channel");
