@@ -1,6 +1,7 @@
 /** Fails when a private field of Socket.IO or Engine.IO that the adapter uses has moved. */
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { Server, type Socket } from "socket.io";
 import { expect, test } from "vitest";
 import * as privates from "../../dist/socketio/private-fields.js";
@@ -17,6 +18,18 @@ async function connectedSocket() {
   const socket = await connected;
   return { io, ws, socket };
 }
+
+test("a WebSocket of uWebSockets.js makes its frames itself", () => {
+  const requireEngine = createRequire(createRequire(import.meta.url).resolve("socket.io"));
+  const { WebSocket } = requireEngine(
+    join(dirname(requireEngine.resolve("engine.io")), "transports-uws/websocket.js"),
+  );
+  const transport = Object.assign(new WebSocket({ _query: {} }), { socket: { send: () => true } });
+  const connection = { transport, listenerCount: () => 0 } as never;
+  expect(transport.name).toBe("websocket");
+  expect(privates.writesFrames(connection)).toBe(false);
+  expect(privates.rawSocketOf(connection)).toBeUndefined();
+});
 
 test("the namespace and its server have what the adapter reaches for", async () => {
   const io = new Server({ path: "/custom" });
