@@ -168,6 +168,24 @@ describe("while a worker stands still", () => {
     await cluster.a.resume();
   });
 
+  test("requests of its sessions are given up after half a minute, and told so", async () => {
+    const cluster = await start();
+    const sid = await sessionOf(cluster, cluster.a);
+    const request = `GET /?sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    await cluster.a.stop();
+    // One is on the channel, and stays there.
+    const requests = Array.from({ length: 3 }, () => open(cluster, request));
+    await untilWaiting(cluster, 2);
+    await cluster.primary.run((ctx) => ctx.passTime(24_000));
+    // Its timer knows nothing of that, until one is due before the others: it has ended its side.
+    open(cluster, request).end();
+    await cluster.primary.run((ctx) => ctx.until(() => ctx.router.stats().waiting <= 1));
+    const answered = requests.filter(({ text }) => text !== "");
+    expect(answered).toHaveLength(2);
+    for (const { text } of answered) expect(text).toMatch(/^HTTP\/1.1 503 .*Retry-After: /s);
+    await cluster.a.resume();
+  });
+
   test("a client that has only ended its side still gets its answer", async () => {
     const cluster = await start();
     const sid = await sessionOf(cluster, cluster.a);
