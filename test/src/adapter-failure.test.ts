@@ -1,11 +1,13 @@
 /** What happens to requests and broadcasts when workers die, fall silent, come late or are set up wrongly. */
-import { within } from "@holdfast/harness";
+import { httpRequest, within } from "@holdfast/harness";
+import type { PrimaryStats } from "@holdfast/sticky";
 import { describe, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
 import { LINKS } from "./harness/links.js";
+import { waitForNothingLong } from "./harness/long-timers.js";
 
 const start = startsClusters({ sticky: false, workers: 3 }, (cluster) => cluster.untilJoined());
 const startWithoutHub = startsClusters({ sticky: false, workers: 0, hub: false });
@@ -532,4 +534,22 @@ describe("misuse", () => {
       expect.stringContaining("The primary runs @holdfast/adapter 9.9.9 (protocol 999)"),
     ]);
   });
+});
+
+test("over ipc, a killed worker to which a connection was on its way is gone when its channel has ended", async () => {
+  const cluster = await start({
+    hubOptions: { link: "ipc" },
+    sticky: "@holdfast/sticky",
+    workers: 2,
+    stickyOptions: { loadBalancingMethod: "round-robin" },
+  });
+  await cluster.a.stop();
+  await cluster.primary.run(waitForNothingLong);
+  const asked = [1, 2].map(() => httpRequest(`${cluster.url}/socket.io/?EIO=4&transport=polling`));
+  await cluster.primary.run((ctx) =>
+    ctx.until(() => (ctx.router.stats() as PrimaryStats).workers.every((worker) => worker.handedOver === 1)),
+  );
+  await cluster.a.kill("SIGKILL");
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.hub.stats().members.length === 1));
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([200, 200]);
 });

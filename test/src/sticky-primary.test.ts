@@ -7,6 +7,7 @@ import type { PrimaryStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
 import type { TestCluster } from "./harness/cluster.js";
+import { waitForNothingLong } from "./harness/long-timers.js";
 
 /** Each worker answers plain requests with its id and the client's address. */
 const start = startsClusters({
@@ -206,6 +207,20 @@ test("connections on their way to a worker that dies go to another one", async (
       (ctx.router.stats() as PrimaryStats).workers.reduce((sum, worker) => sum + worker.handedOver, 0);
     await ctx.until(() => handedOver() >= 20);
   });
+  await victim.kill();
+  const other = cluster.worker(0).workerId;
+  for (const { workerId } of await Promise.all(asked)) expect(workerId).toBe(other);
+});
+
+test("a connection on its way to a worker that is killed goes elsewhere as soon as its channel has ended", async () => {
+  const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const victim = cluster.worker(0);
+  await victim.stop();
+  await cluster.primary.run(waitForNothingLong);
+  const asked = [ask(cluster), ask(cluster)];
+  await cluster.primary.run((ctx) =>
+    ctx.until(() => (ctx.router.stats() as PrimaryStats).workers.every((w) => w.handedOver === 1)),
+  );
   await victim.kill();
   const other = cluster.worker(0).workerId;
   for (const { workerId } of await Promise.all(asked)) expect(workerId).toBe(other);

@@ -22,9 +22,10 @@ import {
   type PrimaryMessage,
   readWorkerMessage,
 } from "../wire/handshake.js";
+import { whenChannelEnds } from "./channel-end.js";
 import { StdioPipes } from "./stdio-pipes.js";
 
-/** A pipe's end arrives in order behind its data; this is for a pipe that something else holds open. */
+/** How long what a process has sent that has ended is waited for: something else may hold its pipe or channel open. */
 const EXIT_GRACE_MS = 1_000;
 
 export class ClusterWorkers {
@@ -102,7 +103,7 @@ class ClusterWorker {
   #state: State = { kind: "out" };
   /** What it said last. */
   #hello: Hello | undefined;
-  #exitTimer: NodeJS.Timeout | undefined;
+  #stopWaiting: () => void = () => {};
 
   constructor(worker: Worker, hub: Hub, pipes: PipeFds | undefined, onGone: () => void) {
     this.#worker = worker;
@@ -145,8 +146,14 @@ class ClusterWorker {
     const state = this.#state;
     if (state.kind === "out") return this.#onGone();
     this.#state = { kind: "in", member: state.member };
-    this.#exitTimer = setTimeout(() => this.#hub.remove(state.member), EXIT_GRACE_MS);
-    this.#exitTimer.unref();
+    this.#stopWaiting = whenChannelEnds(this.#worker, EXIT_GRACE_MS, () => this.#onChannelEnd(state.member));
+  }
+
+  #onChannelEnd(member: HubMember): void {
+    this.#ipcLink?.lost();
+    // A pipe's end arrives in order behind its data, unless something else holds it open.
+    const timer = setTimeout(() => this.#hub.remove(member), EXIT_GRACE_MS).unref();
+    this.#stopWaiting = () => clearTimeout(timer);
   }
 
   /** The link is closed, and with it the pipes: the next one of this worker uses the IPC channel. */
@@ -160,7 +167,7 @@ class ClusterWorker {
   }
 
   close(): void {
-    clearTimeout(this.#exitTimer);
+    this.#stopWaiting();
   }
 
   #onHello(hello: Hello): void {

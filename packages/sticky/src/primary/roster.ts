@@ -23,6 +23,7 @@ import {
   type ToWorker,
 } from "../wire/messages.js";
 import { decodeMove, encodeMove } from "../wire/move-messages.js";
+import { whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
@@ -79,7 +80,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     send: (workerId, message, sent) => this.#sendRaw(workerId, encodeMove(message), sent),
     onStopped: (workerId) => this.setRetiring(workerId, false),
   });
-  /** For workers whose processes are gone and whose channels may not be, and for those that are expected. */
+  /** Stop the waiting for the ends of channels, of workers whose processes are gone. */
+  readonly #ends = new Set<() => void>();
+  /** For workers that are expected. */
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #releases: (() => void)[] = [];
   readonly #listenAnswers = new ListenAnswers(
@@ -105,14 +108,15 @@ export class Roster extends EventEmitter<RosterEvents> {
       this.#keeper.forget(worker.id);
       this.#workers.get(worker.id)?.onExit();
       this.emit("changed");
-      const drain = setTimeout(() => {
-        this.#timers.delete(drain);
+      const stop = whenChannelEnds(worker, CHANNEL_DRAIN_MS, () => {
+        this.#ends.delete(stop);
         this.#remove(worker);
-      }, CHANNEL_DRAIN_MS).unref();
-      this.#timers.add(drain);
+      });
+      this.#ends.add(stop);
     };
     this.#own(() => {
       for (const timer of this.#timers) clearTimeout(timer);
+      for (const stop of this.#ends) stop();
     });
     this.#slotCounts.keepOnly((workerId) => cluster.workers?.[workerId] !== undefined);
     cluster.on("message", onMessage);
