@@ -22,8 +22,8 @@ export interface SlotHooks {
  * empty: nobody is there, or only a worker that leaves. given-up: too many crashes. held: a worker has crashed whose
  * predecessor is still there.
  *
- * empty → running → waiting → running; running → held → waiting; running and held → given-up; given-up → running by `adopt()`;
- * any → empty by `vacate()`
+ * empty → running → waiting → running; running → held → waiting; running and held → given-up; given-up → running by
+ * `adopt()`; any → empty by `vacate()`
  */
 type State =
   | { readonly kind: "empty" }
@@ -130,9 +130,9 @@ export class Slot {
 
   #onExit(worker: WorkerProcess, exit: WorkerExit): void {
     if (this.worker !== worker) return;
+    if (!this.#isHeld) return this.#onCrash(exit);
     this.#lastExit = exit;
-    if (this.#isHeld) this.#state = { kind: "held", exit };
-    else this.#onCrash(exit);
+    this.#state = { kind: "held", exit };
   }
 
   #onCrash(exit: WorkerExit): void {

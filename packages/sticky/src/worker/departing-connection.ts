@@ -40,17 +40,13 @@ export class DepartingConnection implements MovableSession {
     const connection = this.#connection;
     if (this.#way === undefined || !(await connection.hold())) return undefined;
     const unsent = connection.takeOut();
+    if (!unsent) {
+      connection.release();
+      return undefined;
+    }
     this.#token = newToken();
-    if (unsent)
-      return encodeTicket({
-        end: "relay",
-        token: this.#token,
-        way: this.#way,
-        owner: connection.owner,
-        unsent,
-      });
-    connection.release();
-    return undefined;
+    const { owner } = connection;
+    return encodeTicket({ end: "relay", token: this.#token, way: this.#way, owner, unsent });
   }
 
   onLeft(): void {

@@ -61,8 +61,8 @@ const ignore = () => {};
 /**
  * Emits "moved" with a token and a worker when the other end goes on in another process, and "resumed" when the stream goes on.
  *
- * joined: on a link. away: on none. calling: on one, and the owner has not said that it goes on. left: this end is in another process, or
- * closed.
+ * joined: on a link. away: on none. calling: on one, and the owner has not said that it goes on. left: this end is in
+ * another process, or closed.
  *
  * joined → away → calling → joined; any → left
  */
