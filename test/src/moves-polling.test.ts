@@ -6,9 +6,9 @@ import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
-import { signalWhenLanded } from "./harness/landed.js";
 import { openPolling, type RawPolling } from "./harness/raw-polling.js";
 import { clientFrame, RawWebSocket } from "./harness/raw-websocket.js";
+import { retire } from "./harness/retire.js";
 
 const start = startsClusters(
   {
@@ -39,15 +39,6 @@ const agents = closedAfterEach({
 const ECHO = '42["echo",1]';
 /** Over connections that are kept, to whichever worker. */
 const POST = { method: "POST", agent: agents.other };
-
-/** Begins to move all sessions of a worker. */
-function retire({ primary }: TestCluster, from: RemoteWorker, to: RemoteWorker) {
-  return primary.run(
-    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }),
-    from.workerId,
-    to.workerId,
-  );
-}
 
 /** Has the primary count the sessions that have moved. */
 async function countMoves({ primary }: TestCluster): Promise<void> {
@@ -198,11 +189,7 @@ test("a session that is upgraded until it is its turn moves with its WebSocket",
   const asked = cluster.a.next("asked");
   first.send(clientFrame("40/slow,"));
   await asked;
-  const retired = cluster.primary.run(
-    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }, { window: 1 }),
-    cluster.a.workerId,
-    successor.workerId,
-  );
+  const retired = retire(cluster, cluster.a, successor, { window: 1 });
   await cluster.a.run(async (ctx) => {
     const { clients } = ctx.io.engine as unknown as {
       clients: Record<string, { transport: { socket?: { isPaused: boolean } } }>;
@@ -246,11 +233,7 @@ test("a session that begins while a worker closes its last ones begins at the su
   late.write("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n");
   const successor = await cluster.fork();
   await cluster.untilJoined();
-  const retired = cluster.primary.run(
-    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }, { drainTimeout: 0, spread: 0 }),
-    a.workerId,
-    successor.workerId,
-  );
+  const retired = retire(cluster, a, successor, { drainTimeout: 0, spread: 0 });
   await a.run(async (ctx, sid) => {
     const { clients } = ctx.io.engine as unknown as { clients: Record<string, { readyState: string }> };
     await ctx.until(() => clients[sid]?.readyState !== "open");
@@ -298,43 +281,6 @@ test("requests find a session that has moved again and again, by whichever worke
   expect(ends).toEqual([]);
 });
 
-test.each(["has got the rest", "gets them back"])(
-  "what a successor has got before it stood still is found after another one %s",
-  async (what) => {
-    const cluster = await start();
-    const { a } = cluster;
-    const all = await Promise.all(Array.from({ length: 8 }, () => openPolling(cluster.url)));
-    const [first, other] = [await cluster.fork(), await cluster.fork()];
-    await cluster.untilJoined();
-    await signalWhenLanded(cluster, first, "SIGSTOP", 2);
-    const stopped = cluster.primary.run(
-      (ctx, one, two) => ctx.router.retire({ id: one }, { id: two }, { window: 1 }),
-      a.workerId,
-      first.workerId,
-    );
-    const { outcome, moved, lost } = (await stopped) as { outcome: string; moved: number; lost: number };
-    expect(outcome).toBe("successor-silent");
-    expect(moved).toBeLessThan(8);
-    await first.resume();
-    const found = async () => {
-      const statuses = await Promise.all(
-        all.map(async ({ url }) => (await httpRequest(url, POST, '42["echo",1]')).status),
-      );
-      return statuses.filter((status) => status === 200).length;
-    };
-    // The one on its way was given up, and may have come up all the same.
-    const kept = await found();
-    expect(kept).toBeGreaterThanOrEqual(8 - lost);
-    const [from, to] = what === "has got the rest" ? [a, other] : [first, a];
-    const again = retire(cluster, from, to);
-    expect(await found()).toBe(kept);
-    expect(await again).toMatchObject({ outcome: "done", lost: 0, closed: 0 });
-    expect(await found()).toBe(kept);
-    await from.kill();
-    expect(await found()).toBe(kept);
-  },
-);
-
 test("while sessions move, an upgrade of one that is nowhere is refused, and does not go around between two workers", async () => {
   const cluster = await start();
   const { a } = cluster;
@@ -348,11 +294,7 @@ test("while sessions move, an upgrade of one that is nowhere is refused, and doe
     if (socket) socket.data.symbol = Symbol("no encoded form");
   }, id);
   // One cannot move, so that it is not over yet when the other has.
-  const retired = cluster.primary.run(
-    (ctx, one, other) => ctx.router.retire({ id: one }, { id: other }, { drainTimeout: 600_000 }),
-    a.workerId,
-    successor.workerId,
-  );
+  const retired = retire(cluster, a, successor, { drainTimeout: 600_000 });
   retired.catch(() => {});
   await untilMoved(cluster, 1);
   const raw = await RawSocket.open(cluster.port);
@@ -410,42 +352,6 @@ test("connections that are idle go to the successor, however many there are", as
     for (const raw of idle) raw.close();
   }
 });
-
-test("a worker that is killed when it has retired takes no request along, however many come over new connections", async () => {
-  // Nobody answers pings.
-  const io = { connectionStateRecovery: {}, pingInterval: 600_000 };
-  const cluster = await start({ workers: 2, io });
-  const sessions = await Promise.all(Array.from({ length: 100 }, () => openPolling(cluster.url)));
-  const failures: string[] = [];
-  let isOver = false;
-  // Each has a connection of its own, as those of socket.io-client have.
-  const goOn = async (url: string, method: "GET" | "POST") => {
-    const body = method === "POST" ? ECHO : undefined;
-    try {
-      while (!isOver) {
-        const { status } = await httpRequest(url, { method }, body);
-        if (status !== 200) throw new Error(`status ${status}`);
-        if (method === "POST") await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    } catch (error) {
-      failures.push(`${method}: ${(error as Error).message}`);
-    }
-  };
-  const requests = sessions.flatMap(({ url }) => [goOn(url, "GET"), goOn(url, "POST")]);
-  for (let reloads = 0; reloads < 2; reloads++) {
-    for (const old of [...cluster.workers]) {
-      const successor = await cluster.fork();
-      await cluster.untilJoined();
-      expect(await retire(cluster, old, successor)).toMatchObject({ outcome: "done", lost: 0 });
-      await old.kill("SIGKILL");
-    }
-  }
-  isOver = true;
-  // So that no poll waits.
-  await Promise.all(sessions.map(({ post }) => post(ECHO)));
-  await Promise.all(requests);
-  expect(failures).toEqual([]);
-}, 120_000);
 
 test("what the successor does before it knows of a session is done to it, however quickly it is up there", async () => {
   const cluster = await start({

@@ -7,6 +7,7 @@ import { Clients, whenConnected } from "../harness/clients.js";
 import type { RemoteWorker, TestCluster } from "../harness/cluster.js";
 import { signalWhenLanded } from "../harness/landed.js";
 import { RawWebSocket } from "../harness/raw-websocket.js";
+import { retire } from "../harness/retire.js";
 
 const start = startsClusters(
   { workers: 1, moves: true, io: { connectionStateRecovery: {}, pingInterval: 1_000, pingTimeout: 2_000 } },
@@ -76,15 +77,6 @@ async function startWithSuccessor(clientCount: number, transport?: string, pings
   return { cluster, successor };
 }
 
-function retire(cluster: TestCluster, successor: RemoteWorker, options = {}) {
-  return cluster.primary.run(
-    (ctx, from, to, opts) => ctx.router.retire({ id: from }, { id: to }, opts),
-    cluster.a.workerId,
-    successor.workerId,
-    options,
-  );
-}
-
 const TRANSPORTS = ["websocket", "polling"];
 /** By these, clients that poll find out that a worker has stopped. */
 const STOP_PINGS = { pingInterval: 2_000, pingTimeout: 4_000 };
@@ -94,7 +86,7 @@ test.each(TRANSPORTS)(
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(30, transport);
     await signalWhenLanded(cluster, successor, "SIGKILL");
-    const retired = retire(cluster, successor, { window: 2 });
+    const retired = retire(cluster, cluster.a, successor, { window: 2 });
     const { moved, lost, ...result } = await retired;
     expect(result).toMatchObject({ outcome: "successor-gone", closed: 0 });
     const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
@@ -109,7 +101,7 @@ test.each(TRANSPORTS)(
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(30, transport);
     await signalWhenLanded(cluster, cluster.a, "SIGKILL");
-    const retired = retire(cluster, successor, { window: 2 });
+    const retired = retire(cluster, cluster.a, successor, { window: 2 });
     expect(await retired).toMatchObject({ outcome: "worker-gone" });
     await returning.untilReached(successor);
     expect(returning.fresh).toEqual(new Array(30).fill(1));
@@ -122,7 +114,7 @@ test.each(["the old worker", "the successor"])(
     const { cluster, successor } = await startWithSuccessor(12, "polling");
     const [victim, other] = which === "the successor" ? [successor, cluster.a] : [cluster.a, successor];
     await signalWhenLanded(cluster, victim, "SIGKILL");
-    const retired = retire(cluster, successor, { window: 1 });
+    const retired = retire(cluster, cluster.a, successor, { window: 1 });
     expect((await retired).outcome).toBe(victim === successor ? "successor-gone" : "worker-gone");
     await returning.untilReached(other);
     expect(returning.fresh).toEqual(new Array(12).fill(1));
@@ -156,7 +148,7 @@ test.each(TRANSPORTS)(
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(40, transport, STOP_PINGS);
     await signalWhenLanded(cluster, successor, "SIGSTOP");
-    const retired = retire(cluster, successor, { window: 2 });
+    const retired = retire(cluster, cluster.a, successor, { window: 2 });
     const { outcome, lost, moved } = await retired;
     expect(outcome).toBe("successor-silent");
     // No more than what was on its way at the same time.
@@ -173,7 +165,7 @@ test.each(TRANSPORTS)(
   async (transport) => {
     const { cluster, successor } = await startWithSuccessor(40, transport, STOP_PINGS);
     await signalWhenLanded(cluster, cluster.a, "SIGSTOP");
-    const retired = retire(cluster, successor, { window: 2 });
+    const retired = retire(cluster, cluster.a, successor, { window: 2 });
     await returning.untilReached(successor);
     expect(returning.fresh).toEqual(new Array(40).fill(1));
     expect(await retired).toMatchObject({ outcome: "worker-silent", closed: 0 });
@@ -197,7 +189,7 @@ test("a successor that is busy for some seconds is waited for", async () => {
       while (Date.now() < end);
     });
   });
-  expect(await retire(cluster, successor)).toMatchObject({ outcome: "done", moved: 10, lost: 0 });
+  expect(await retire(cluster, cluster.a, successor)).toMatchObject({ outcome: "done", moved: 10, lost: 0 });
   expect(ends).toEqual([]);
 });
 
@@ -228,7 +220,7 @@ test("what cannot move is counted by its reason, and closed when its time is ove
   const successor = await cluster.fork();
   await cluster.untilJoined();
   const end = new Promise((resolve) => bad.socket.once("disconnect", resolve));
-  const result = await retire(cluster, successor, { drainTimeout: 200, spread: 10 });
+  const result = await retire(cluster, cluster.a, successor, { drainTimeout: 200, spread: 10 });
   const left = { data: 1, backlog: 1 };
   expect(result).toMatchObject({ outcome: "done", moved: 1, lost: 0, closed: 2, left });
   const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
@@ -261,7 +253,10 @@ test("what one client has sent, or one session's listener throws, stops no other
     deep.id ?? "",
     thrown.id ?? "",
   );
-  const { moved, closed, ...result } = await retire(cluster, successor, { drainTimeout: 200, spread: 1 });
+  const { moved, closed, ...result } = await retire(cluster, cluster.a, successor, {
+    drainTimeout: 200,
+    spread: 1,
+  });
   expect(result).toMatchObject({ outcome: "done", lost: 0, left: closed === 0 ? {} : { data: 1 } });
   // Newer versions of V8 write whatever they can read, and then that one moves as well.
   expect([10, 9]).toContain(moved);
@@ -291,7 +286,7 @@ test("a worker that has retired has no session left, whatever its clients do", a
   const deaf = await RawWebSocket.open(cluster.port);
   const successor = await cluster.fork();
   await cluster.untilJoined();
-  const result = await retire(cluster, successor, { drainTimeout: 1, spread: 0 });
+  const result = await retire(cluster, cluster.a, successor, { drainTimeout: 1, spread: 0 });
   expect(await cluster.a.run((ctx) => ctx.io.engine.clientsCount)).toBe(0);
   expect(result).toMatchObject({ outcome: "done", moved: 0, closed: 1, left: { recovery: 1 } });
   expect(await deaf.untilClosed()).toBe(1012);
@@ -302,7 +297,7 @@ test("a worker that has retired gets no connections of a router that is set up a
   const cluster = await start();
   const successor = await cluster.fork();
   await cluster.untilJoined();
-  expect(await retire(cluster, successor)).toMatchObject({ outcome: "done" });
+  expect(await retire(cluster, cluster.a, successor)).toMatchObject({ outcome: "done" });
   await cluster.primary.run(async (ctx) => {
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     await ctx.router.close();
@@ -320,7 +315,7 @@ test("without a mover, the sessions of a worker that retires are closed", async 
   const end = new Promise((resolve) => client.socket.once("disconnect", resolve));
   const successor = await cluster.fork();
   await cluster.untilJoined();
-  const result = await retire(cluster, successor, { drainTimeout: 1, spread: 0 });
+  const result = await retire(cluster, cluster.a, successor, { drainTimeout: 1, spread: 0 });
   expect(result).toMatchObject({ outcome: "done", moved: 0, closed: 1, left: { mover: 1 } });
   expect(await end).toBe("transport close");
 });
