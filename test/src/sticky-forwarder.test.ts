@@ -308,3 +308,34 @@ test("a chunked body and a slow reader of a large answer, across workers", async
     expect(received).toBeGreaterThan(size);
   }
 });
+
+test("a worker whose connection is on its way to a primary that is killed ends like the others", async () => {
+  const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sids = [await open(cluster), await open(cluster)];
+  const owner = await owners(cluster);
+  const [worker] = cluster.workers;
+  const elsewhere = sids.find((sid) => owner.get(sid) !== worker?.workerId);
+  const raws = [new RawSocket(cluster.port), new RawSocket(cluster.port)];
+  for (const raw of raws) {
+    raw.write("GET /plain HTTP/1.1\r\nHost: x\r\n\r\n");
+    await raw.until("plain");
+  }
+  for (const each of cluster.workers)
+    await each.run(async (ctx) => {
+      const { subscribe } = await ctx.import("node:diagnostics_channel");
+      subscribe("holdfast:sticky:move", () => {
+        ctx.store.moved = true;
+      });
+    });
+  await cluster.primary.stop();
+  // By one of them it comes to the wrong worker, which gives the connection to the primary.
+  for (const raw of raws)
+    raw.write(
+      `GET /socket.io/?EIO=4&transport=websocket&sid=${elsewhere} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n` +
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    );
+  await worker?.run((ctx) => ctx.until(() => ctx.store.moved));
+  const all = Promise.all(cluster.workers.map(({ gone }) => gone));
+  await cluster.primary.kill();
+  await within(all, "end of the workers");
+});

@@ -1,15 +1,23 @@
 /**
  * The way of connections from this worker back to the router.
- * Owns: the lane to the primary, and a listener while there is one. Runs in: workers.
+ * Owns: the lane to the primary, a listener while there is one, and a timer while connections are on their way.
+ * Runs in: workers.
+ *
+ * Node.js does not emit "disconnect" for a channel that ends while a handle waits for its receipt. A primary that is killed
+ * then would leave this worker behind with its clients, since it is by that event that node:cluster ends workers.
  */
 import type { Handover } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import { encodeToPrimary } from "../wire/messages.js";
 import { encodeMove } from "../wire/move-messages.js";
 
+const LOOK_MS = 100;
+
 export class WayBack {
   readonly #keep: (handover: Handover) => void;
+  readonly #primary = process.ppid;
   #lane: Lane | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param keep takes a connection for which there is no way back */
   constructor(keep: (handover: Handover) => void) {
@@ -23,8 +31,18 @@ export class WayBack {
 
   /** Gives a connection to the router, for its owner or any worker. */
   push(handover: Handover): void {
-    if (process.connected) this.#open().push(handover);
-    else this.#return(handover);
+    if (!process.connected) return this.#return(handover);
+    this.#open().push(handover);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  #look(): void {
+    const isOver = this.length === 0;
+    const isOrphaned = !process.connected && isGone(this.#primary);
+    if (!isOver && !isOrphaned) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    if (!isOver) process.emit("disconnect");
   }
 
   #return(handover: Handover): void {
@@ -43,6 +61,16 @@ export class WayBack {
     });
     this.#lane = lane;
     return lane;
+  }
+}
+
+/** Whether the parent has ended. Somebody else is the parent then, but not on Windows. */
+function isGone(parent: number): boolean {
+  if (process.ppid !== parent) return true;
+  try {
+    return !process.kill(parent, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
 }
 
