@@ -247,12 +247,15 @@ export class LinkStream extends Duplex {
     this.#hold?.onRelease();
   }
 
-  /** The other end goes on in another process. */
-  onMove(payload: Buffer): void {
+  /** The other end goes on in another process. @returns whether this one waits for that; otherwise it is closed */
+  onMove(payload: Buffer): boolean {
     const move = decodeMove(payload);
-    if (!move || !this.#hold?.isHeld) return void this.destroy();
-    this.#leavePlace("away");
-    if (!this.emit("moved", move.token, move.worker)) this.destroy();
+    if (move && this.#hold?.isHeld) {
+      this.#leavePlace("away");
+      if (this.emit("moved", move.token, move.worker)) return true;
+    }
+    this.destroy();
+    return false;
   }
 
   /** Both ends are there again. */

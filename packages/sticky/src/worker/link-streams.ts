@@ -25,7 +25,11 @@ const FULL_BYTES = 1_048_576;
 const COPY_BYTES = 4_096;
 
 export interface LinkEvents {
-  /** A frame that is not about an open stream. @returns `false` if it must not come: the link is closed */
+  /**
+   * A frame that is not about an open stream. `move` says of one that has been closed here that its other end goes on in
+   * another process, where this one is waited for.
+   * @returns `false` if it must not come: the link is closed
+   */
   onControl(type: FrameType, stream: number, payload: Buffer): boolean;
   /** A stream has closed, or the connection has taken what waited: there may be room for more. */
   onRoom(): void;
@@ -177,15 +181,21 @@ export class LinkStreams implements StreamCarrier {
 
   #onFrame(type: FrameType, id: number, payload: Buffer): void {
     if (this.#state === "closed") return;
-    if (type <= FrameType.open || type === FrameType.goAway || type === FrameType.resume) {
-      if (!this.#events.onControl(type, id, payload)) this.#socket.destroy();
+    if (type <= FrameType.open || type === FrameType.goAway || type === FrameType.resume)
+      return this.#onControl(type, id, payload);
+    const stream = this.#streams.get(id);
+    if (type === FrameType.move) {
+      if (!stream?.onMove(payload)) this.#onControl(type, id, payload);
       return;
     }
-    const stream = this.#streams.get(id);
     const isCalled = (type === FrameType.resumed || type === FrameType.refuse) && this.#calls.delete(id);
     if (stream) giveFrame(stream, type, payload);
     // The stream may have been closed here while the frame was on its way. The owner of this one has just heard of it.
     else if (isCalled && type === FrameType.resumed) this.send(encodeReset(id, 0));
+  }
+
+  #onControl(type: FrameType, id: number, payload: Buffer): void {
+    if (!this.#events.onControl(type, id, payload)) this.#socket.destroy();
   }
 
   #call(token: StreamToken): number {
@@ -235,8 +245,6 @@ function giveFrame(stream: LinkStream, type: FrameType, payload: Buffer): void {
       return stream.onHeld();
     case FrameType.release:
       return stream.onRelease();
-    case FrameType.move:
-      return stream.onMove(payload);
     case FrameType.resumed:
       return stream.onResumed();
     case FrameType.reset:

@@ -31,6 +31,7 @@ function linkTo(host: Partial<OwnerLinkHost>) {
   const link = new OwnerLink({
     door: () => ({ path: join(home, "1"), secret: "secret" }),
     isDisturbed: () => false,
+    onMissed: () => {},
     onTrouble: (error) => void troubles.push((error as NodeJS.ErrnoException).code ?? error.message),
     onOver: () => overs++,
     ...host,
@@ -180,6 +181,7 @@ test("an owner that says nonsense is told of, and requests go on when it makes s
   await once(listener.listen(join(home, "1")), "listening");
   const codes: unknown[] = [];
   const { board } = linkTo({
+    onMissed: () => {},
     onTrouble: (error) => {
       codes.push((error as NodeJS.ErrnoException).code);
       isSane = true;

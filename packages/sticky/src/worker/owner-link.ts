@@ -10,7 +10,7 @@
 import { connect, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
 import { HostCallError } from "../hosts/host-call.js";
-import { encodeHello, FrameType } from "../wire/link-frame.js";
+import { decodeMove, encodeHello, FrameType, type StreamToken } from "../wire/link-frame.js";
 import { LinkStreams } from "./link-streams.js";
 
 /** How many streams to one owner are open at a time. */
@@ -59,6 +59,8 @@ export interface OwnerLinkHost {
   door(): Door | undefined;
   /** Whether private sockets have been removed lately, so that a missing one may belong to a living owner. */
   isDisturbed(): boolean;
+  /** The owner's end of a stream that is closed here has moved to another worker, which waits for this end. */
+  onMissed(token: StreamToken, worker: number): void;
   /** The owner's socket fails in a way that somebody has to mend. */
   onTrouble(error: Error): void;
   /** Nothing waits and there is no connection: the link can be forgotten. */
@@ -159,12 +161,21 @@ export class OwnerLink {
 
   #carry(socket: Socket): LinkStreams {
     const streams: LinkStreams = new LinkStreams(socket, {
-      onControl: (type) => (type === FrameType.goAway ? this.#onGoAway(streams) : this.#onControl(type)),
+      onControl: (type, _stream, payload) => {
+        if (type === FrameType.goAway) return this.#onGoAway(streams);
+        return type === FrameType.move ? this.#onMissed(payload) : this.#onControl(type);
+      },
       onRoom: () => this.#admit(),
       onClose: (error) => this.#former.delete(streams) || this.#onClose(error),
     });
     this.#streams = streams;
     return streams;
+  }
+
+  #onMissed(payload: Buffer): boolean {
+    const move = decodeMove(payload);
+    if (move) this.#host.onMissed(move.token, move.worker);
+    return move !== undefined;
   }
 
   #onControl(type: FrameType): boolean {

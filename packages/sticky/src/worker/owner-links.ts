@@ -2,6 +2,7 @@
  * The links of this worker to the owners that it relays to.
  * Owns: one link for each of them, for as long as it is used. Runs in: workers.
  */
+import type { StreamToken } from "../wire/link-frame.js";
 import { type Door, OwnerLink } from "./owner-link.js";
 
 /** The links of this worker, by the owner's id. */
@@ -19,6 +20,7 @@ export class OwnerLinks {
     const link: OwnerLink = new OwnerLink({
       door: () => this.#host.door(owner),
       isDisturbed: () => this.#host.isDisturbed(),
+      onMissed: (token, worker) => this.#giveUp(token, worker),
       onTrouble: (error) => this.#host.onTrouble(error),
       // Anybody can write an owner's id: only those that exist are kept.
       onOver: () => {
@@ -27,6 +29,15 @@ export class OwnerLinks {
     });
     this.#links.set(owner, link);
     return link;
+  }
+
+  /** Nobody is at this end of a stream any more. */
+  #giveUp(token: StreamToken, worker: number): void {
+    this.to(worker).board({
+      waitingBytes: 0,
+      onLink: (streams) => streams.giveUp(token),
+      onUnreachable: () => {},
+    });
   }
 
   /**

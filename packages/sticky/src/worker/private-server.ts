@@ -13,7 +13,14 @@ import { createServer, type Server as HttpServer } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
 import { serveHttp } from "../handle/node-internals.js";
-import { decodeResume, encodeFrame, encodeHello, FrameType, HEADER_BYTES } from "../wire/link-frame.js";
+import {
+  decodeMove,
+  decodeResume,
+  encodeFrame,
+  encodeHello,
+  FrameType,
+  HEADER_BYTES,
+} from "../wire/link-frame.js";
 import { decodeOrigin } from "../wire/origin.js";
 import type { AwaitedStreams } from "./awaited-streams.js";
 import { LinkStreams } from "./link-streams.js";
@@ -129,10 +136,18 @@ export class PrivateServer {
   #onStream(link: LinkStreams, type: FrameType, id: number, payload: Buffer): boolean {
     if (link.has(id)) return false;
     if (type === FrameType.open) return this.#onOpen(link, id, payload);
+    if (type === FrameType.move) return this.#onMissed(payload);
     const token = type === FrameType.resume ? decodeResume(payload) : undefined;
     if (token === undefined || !this.#awaited) return false;
     this.#awaited.onResume(token, link, id);
     return true;
+  }
+
+  /** The other end of a stream that is closed here has moved: who goes on with it will call in vain. */
+  #onMissed(payload: Buffer): boolean {
+    const move = decodeMove(payload);
+    if (move) this.#awaited?.refuse(move.token);
+    return move !== undefined;
   }
 
   #onOpen(link: LinkStreams, id: number, payload: Buffer): boolean {

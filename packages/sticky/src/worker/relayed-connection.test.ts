@@ -162,6 +162,12 @@ async function again(move: () => Promise<boolean>): Promise<void> {
 
 const lengthOf = (chunks: Buffer[]) => chunks.reduce((sum, { length }) => sum + length, 0);
 
+/** Nothing ends because it has taken too long. */
+function stopTime(): void {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  releases.push(() => void vi.useRealTimers());
+}
+
 test("whoever moves, and whoever waits: all bytes come, in order", { timeout: 120_000 }, async () => {
   let moves = 0;
   const run = async (ops: Op[]) => {
@@ -197,8 +203,7 @@ test("whoever moves, and whoever waits: all bytes come, in order", { timeout: 12
 
 test("a session that goes to a worker that stands still: its client is let go of", async () => {
   const world = await new World().open(2);
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  releases.push(() => void vi.useRealTimers());
+  stopTime();
   expect(await world.moveOwner()).toBe(true);
   const orphan = world.owner;
   const closed = once(world.client, "close");
@@ -212,16 +217,28 @@ test("a session that goes to a worker that stands still: its client is let go of
   expect(orphan.destroyed).toBe(true);
 });
 
-test("a connection whose owner closes the session while it is on its way is refused at once", async () => {
+test.each(["after", "before"])(
+  "a connection whose owner closes the session %s it has heard that the connection moves is refused at once",
+  async (when) => {
+    const world = await new World().open();
+    stopTime();
+    const [connection] = (world.relays[0] as Relay).carried("default");
+    const ticket = decodeTicket((await connection?.depart(0)) as Uint8Array) as RelayTicket;
+    const closed = once(world.owner, "close");
+    const moved = once(world.owner, "moved");
+    connection?.onLeft();
+    if (when === "after") await moved;
+    world.owner.destroy();
+    await closed;
+    expect(await (world.relays[1] as Relay).resume("default", world.front, ticket)).toBe(false);
+    await once(world.client, "close");
+  },
+);
+
+test("a session whose client leaves before the connection's worker has heard that it moves ends at once", async () => {
   const world = await new World().open();
-  const [connection] = (world.relays[0] as Relay).carried("default");
-  const ticket = decodeTicket((await connection?.depart(0)) as Uint8Array) as RelayTicket;
-  const closed = once(world.owner, "close");
-  const moved = once(world.owner, "moved");
-  connection?.onLeft();
-  await moved;
-  world.owner.destroy();
-  await closed;
-  expect(await (world.relays[1] as Relay).resume("default", world.front, ticket)).toBe(false);
-  await once(world.client, "close");
+  stopTime();
+  expect(await world.moveOwner()).toBe(true);
+  world.front.destroy();
+  await once(world.owner, "close");
 });
