@@ -1,4 +1,6 @@
 /** A reload under traffic of real clients; and one that goes wrong. */
+
+import { Agent } from "node:http";
 import type { ReloadProgress, WorkerExit } from "@holdfast/cluster";
 import { httpRequest } from "@holdfast/harness";
 import { expect, test } from "vitest";
@@ -120,13 +122,37 @@ test.each([
   },
 );
 
-test("who was cut off by the death of the old worker counts as closed", async () => {
+test("who was cut off by the death of the old worker counts as closed, and nobody else does", async () => {
   const cluster = await start({ options: { workers: 1 } });
-  await connectAll(cluster, 12, [["websocket"]]);
+  const all = await connectAll(cluster, 12, [["websocket"]]);
+  // Connections of no session.
+  const idle = Array.from({ length: 3 }, () => new Agent({ keepAlive: true }));
+  await Promise.all(idle.map((agent) => httpRequest(`${cluster.url}/`, { agent })));
   await signalWhenLanded(cluster, { pid: cluster.pids[0] as number }, "SIGKILL", 3);
   const { moved, closed } = await cluster.reload();
   expect(moved).toBeLessThan(12);
   expect(moved + closed).toBe(12);
+  await expect.poll(() => all.filter(({ connects }) => connects.length === 2).length).toBe(2 * closed);
+  for (const agent of idle) agent.destroy();
+});
+
+test("a listener of the application that throws leaves a reload as it is", async () => {
+  const cluster = await start({ options: { workers: 1, restartDelay: 1 } });
+  await connectAll(cluster, 2, [["websocket"]]);
+  await cluster.primary.run(async (ctx) => {
+    const store = globalThis as unknown as { faults: string[] };
+    store.faults = [];
+    process.on("uncaughtException", ({ message }) => store.faults.push(message));
+    (await ctx.cluster()).once("reload:progress", () => {
+      throw new Error("a fault of the application");
+    });
+  });
+  expect(await cluster.reload()).toMatchObject({ workers: 1, moved: 2, closed: 0 });
+  const faults = await cluster.primary.run(() => (globalThis as unknown as { faults: string[] }).faults);
+  expect(faults).toEqual(["a fault of the application"]);
+  const begun = cluster.primary.next("worker:start");
+  process.kill(cluster.pids[0] as number, "SIGKILL");
+  await begun;
 });
 
 test("an HTTP request that has begun is finished", async () => {

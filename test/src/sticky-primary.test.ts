@@ -224,6 +224,8 @@ test("a connection on its way to a worker that is killed goes elsewhere as soon 
   await victim.kill();
   const other = cluster.worker(0).workerId;
   for (const { workerId } of await Promise.all(asked)) expect(workerId).toBe(other);
+  // Node.js would wait for it in cluster.disconnect().
+  await cluster.primary.run((ctx) => ctx.until(() => Object.keys(ctx.cluster.workers ?? {}).length === 1));
 });
 
 test("a worker that takes no connections gets no others that could go elsewhere", async () => {

@@ -112,7 +112,7 @@ export interface MoveOptions {
 export interface MoveProgress {
   /** Sessions that live at other workers by now. */
   readonly moved: number;
-  /** Sessions that were there when it was last tried, and that were moved before. */
+  /** Sessions that were there when it was last tried, and that were moved or lost before. */
   readonly total: number;
 }
 

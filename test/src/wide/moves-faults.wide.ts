@@ -102,7 +102,10 @@ test.each(TRANSPORTS)(
     const { cluster, successor } = await startWithSuccessor(30, transport);
     await signalWhenLanded(cluster, cluster.a, "SIGKILL");
     const retired = retire(cluster, cluster.a, successor, { window: 2 });
-    expect(await retired).toMatchObject({ outcome: "worker-gone" });
+    const { outcome, moved, lost } = await retired;
+    expect(outcome).toBe("worker-gone");
+    const { moves } = await cluster.primary.run((ctx) => ctx.router.stats());
+    expect(moves).toMatchObject({ underway: 0, moved, lost });
     await returning.untilReached(successor);
     expect(returning.fresh).toEqual(new Array(30).fill(1));
   },

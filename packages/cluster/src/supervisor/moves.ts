@@ -18,6 +18,8 @@ export interface MoveOrder {
 
 /** What became of the sessions. */
 export interface MovedSessions {
+  /** As many as there were, as far as the worker has said so; 0 if it has not. */
+  readonly total: number;
   readonly moved: number;
   /** Those that could not be moved, or were lost on the way. */
   readonly closed: number;
@@ -45,11 +47,14 @@ export function movesThrough(router: Router, drainTimeoutMs: number): MoveSessio
   };
   return async ({ from, to, onProgress }: MoveOrder) => {
     try {
-      const { outcome, moved, lost, closed } = await router.retire(from, to, { ...options, onProgress });
-      return { moved, closed: lost + closed, outcome: OUTCOMES[outcome] };
+      const { outcome, total, moved, lost, closed } = await router.retire(from, to, {
+        ...options,
+        onProgress,
+      });
+      return { total, moved, closed: lost + closed, outcome: OUTCOMES[outcome] };
     } catch {
       // The router does not have one of them any more: its end is about to be heard of.
-      return { moved: 0, closed: 0, outcome: "left" };
+      return { total: 0, moved: 0, closed: 0, outcome: "left" };
     }
   };
 }

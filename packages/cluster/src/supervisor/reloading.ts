@@ -78,8 +78,11 @@ export class Reloading {
     });
     // Whoever was started in place of a successor that fails would get clients, and be ended when the old one goes on.
     slot.hold();
-    if (!(await retirement.move([successor]))) await this.#rollBack(slot, old, successor);
-    slot.release();
+    try {
+      if (!(await retirement.move([successor]))) await this.#rollBack(slot, old, successor);
+    } finally {
+      slot.release();
+    }
     const counts = await retirement.end();
     this.#moved = movedBefore + counts.moved;
     this.#total = totalBefore + counts.moved + counts.closed;

@@ -22,7 +22,7 @@ export class Retirement {
   readonly #worker: WorkerProcess;
   readonly #settings: RetirementSettings;
   #moves: MovedSessions = NOTHING_MOVED;
-  /** Connections that were open there before the first session moved. */
+  /** Connections that were open there before the first session moved: not all of them need have been sessions'. */
   #before = 0;
 
   constructor(worker: WorkerProcess, settings: RetirementSettings) {
@@ -55,11 +55,11 @@ export class Retirement {
 
   /** Sessions that are neither moved nor closed. @param open how many connections are open there now */
   #left(open: number): number {
-    const { moved, closed, outcome } = this.#moves;
+    const { total, moved, closed, outcome } = this.#moves;
     // What is left when all have moved are requests, which are finished.
     if (outcome === "done") return 0;
     // They were cut off.
-    if (outcome === "gone") return Math.max(0, this.#before - moved - closed);
+    if (outcome === "gone") return Math.max(0, (total || this.#before) - moved - closed);
     return open;
   }
 
@@ -76,7 +76,7 @@ export class Retirement {
       to: to.map(({ worker }) => worker),
       onProgress: ({ moved, total }) => {
         timer?.refresh();
-        moves = { ...moves, moved };
+        moves = { ...moves, total, moved };
         onProgress("moving", moved, total);
       },
     });
@@ -86,4 +86,4 @@ export class Retirement {
   }
 }
 
-const NOTHING_MOVED: MovedSessions = { moved: 0, closed: 0, outcome: "left" };
+const NOTHING_MOVED: MovedSessions = { total: 0, moved: 0, closed: 0, outcome: "left" };

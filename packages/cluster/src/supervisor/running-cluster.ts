@@ -95,6 +95,21 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
     });
   }
 
+  /**
+   * What a listener throws is uncaught, as it is anywhere in Node.js, and whoever tells of the event goes on: a reload does not
+   * end in the middle for it.
+   */
+  override emit: EventEmitter<ClusterEvents>["emit"] = (...event) => {
+    try {
+      return super.emit(...event);
+    } catch (error) {
+      process.nextTick(() => {
+        throw error;
+      });
+      return true;
+    }
+  };
+
   get name(): string {
     return this.#name;
   }

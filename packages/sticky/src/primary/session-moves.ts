@@ -77,7 +77,10 @@ interface Task extends MoveTask {
   readonly onProgress: TaskControl["onProgress"];
   /** What it ends with when the worker says that it is over. */
   outcome: MoveOutcome;
+  /** As the worker has reported last. */
   counts: MoveCounts;
+  /** What has come of its moves, as the primary knows: a worker that is gone has not reported the last ones. */
+  readonly seen: { underway: number; moved: number; lost: number };
   /** The most sessions that could not move at once. */
   waited: number;
   timer: NodeJS.Timeout;
@@ -92,6 +95,7 @@ interface Task extends MoveTask {
 interface Move {
   readonly id: number;
   readonly source: number;
+  readonly task: Task | undefined;
   /** What the source calls it. */
   readonly sourceId: number;
   readonly target: MovingWorker;
@@ -167,7 +171,7 @@ export class SessionMoves {
         clearTimeout(entry.timer);
         signal?.removeEventListener("abort", onAbort);
         this.#tasks.delete(id);
-        resolve({ outcome, counts: entry.counts });
+        resolve({ outcome, counts: outcome === "worker-gone" ? lastCounts(entry) : entry.counts });
       };
       const entry: Task = {
         ...task,
@@ -177,6 +181,7 @@ export class SessionMoves {
         state: "moving",
         outcome: "done",
         counts: NOTHING,
+        seen: { underway: 0, moved: 0, lost: 0 },
         waited: 0,
         timer: setTimeout(() => this.#giveUp(entry), SILENT_MS).unref(),
         settle,
@@ -217,8 +222,10 @@ export class SessionMoves {
     this.#settled.forget(workerId);
     // First of all, or a worker begins with another session when it hears of one that is lost.
     for (const task of [...this.#tasks.values()]) {
-      if (task.source === workerId) task.settle("worker-gone");
-      else if (task.heir === workerId || !task.successors.some(this.#lives)) {
+      if (task.source === workerId) {
+        task.outcome = "worker-gone";
+        clearTimeout(task.timer);
+      } else if (task.heir === workerId || !task.successors.some(this.#lives)) {
         // Those that poll have nowhere else to go: requests follow all of a worker's sessions to one.
         this.#stop(task, "successor-gone");
       }
@@ -229,6 +236,12 @@ export class SessionMoves {
         move.target.workerId === workerId || (move.source === workerId && move.state === "coming");
       if (isLost) this.#fail(move);
     }
+    for (const task of this.#tasks.values()) this.#endIfGone(task);
+  }
+
+  /** The task of a worker that is gone is over when nothing of it is on its way any more. */
+  #endIfGone(task: Task | undefined): void {
+    if (task?.outcome === "worker-gone" && task.seen.underway === 0) task.settle("worker-gone");
   }
 
   close(): void {
@@ -296,16 +309,19 @@ export class SessionMoves {
   ): void {
     const target = this.#hooks.find(successor);
     const isComplete = handle !== undefined || carrier !== "connection";
+    const task = [...this.#tasks.values()].find((each) => each.source === source);
     if (!isComplete || !target?.isUsable()) {
       handle?.close();
+      if (task) task.seen.lost++;
       this.#hooks.send(source, { kind: "moveSettled", ends: [{ move: sourceId, isUp: false }] });
       return this.#onLost(name, source, successor);
     }
     const id = ++this.#lastId;
     const timer = setTimeout(() => this.#onLate(id), MOVE_MS).unref();
     const startedAt = performance.now();
+    if (task) task.seen.underway++;
     const move: Move = {
-      ...{ id, source, sourceId, target, carrier, handle, name, peer, timer, startedAt },
+      ...{ id, source, task, sourceId, target, carrier, handle, name, peer, timer, startedAt },
       state: "coming",
       handover: undefined,
     };
@@ -360,7 +376,7 @@ export class SessionMoves {
     const move = this.#moves.get(id);
     if (move?.target.workerId !== workerId) return;
     if (!isUp) return this.#fail(move);
-    this.#forget(move);
+    this.#forget(move, "moved");
     move.handle?.close();
     this.#settled.end(move.source, { move: move.sourceId, isUp: true });
     this.#totals.add("moved");
@@ -399,7 +415,7 @@ export class SessionMoves {
   /** The session is lost: its client hears of it now, and can recover. */
   #fail(move: Move): void {
     if (!this.#moves.has(move.id)) return;
-    this.#forget(move);
+    this.#forget(move, "lost");
     if (move.handover) move.target.withdraw(move.handover);
     this.#onLost(move.name, move.source, move.target.workerId);
     this.#hooks.send(move.target.workerId, { kind: "moveCancelled", move: move.id });
@@ -415,15 +431,25 @@ export class SessionMoves {
     if (channels.lost.hasSubscribers) channels.lost.publish({ name, workerId, successor });
   }
 
-  #forget(move: Move): void {
+  #forget(move: Move, result: "moved" | "lost"): void {
     clearTimeout(move.timer);
     this.#moves.delete(move.id);
     this.#bySource.delete(keyOf(move.source, move.sourceId));
+    if (!move.task) return;
+    move.task.seen.underway--;
+    move.task.seen[result]++;
+    this.#endIfGone(move.task);
   }
 }
 
 function keyOf(workerId: number, move: number): string {
   return `${workerId} ${move}`;
+}
+
+/** Of a worker that is gone. */
+function lastCounts({ counts, seen }: Task): MoveCounts {
+  const [moved, lost] = [Math.max(counts.moved, seen.moved), Math.max(counts.lost, seen.lost)];
+  return { ...counts, total: Math.max(counts.total, moved + lost), moved, lost };
 }
 
 const ignore = () => {};

@@ -35,11 +35,14 @@ export class DepartingConnection implements MovableSession {
     return this.#way !== undefined && isCarried(this.#connection.client) ? undefined : "relayed";
   }
 
-  /** @returns the ticket of its stream */
-  async depart(): Promise<Uint8Array | undefined> {
+  /**
+   * @param isWanted whether it is still to move when its owner has answered
+   * @returns the ticket of its stream
+   */
+  async depart(_worker: number, isWanted = () => true): Promise<Uint8Array | undefined> {
     const connection = this.#connection;
     if (this.#way === undefined || !(await connection.hold())) return undefined;
-    const unsent = connection.takeOut();
+    const unsent = isWanted() ? connection.takeOut() : undefined;
     if (!unsent) {
       connection.release();
       return undefined;

@@ -209,7 +209,8 @@ export class MovesOut {
     const left: Record<string, number> = {};
     const sessions = this.#hooks.sessions();
     const queue = sessions.values();
-    task.total = task.moved + sessions.length;
+    task.total = task.moved + task.lost + sessions.length;
+    this.#report(task, "underway");
     const take = async () => {
       for (const each of queue) {
         if (task.state === "over" || task.begun >= task.limit) return;
@@ -243,12 +244,12 @@ export class MovesOut {
     const successor = task.successors[task.turns++ % task.successors.length] as number;
     return isRelayed(socket)
       ? this.#moveStreamed(each, socket as RelayedSocket, successor, task)
-      : this.#moveConnected(each, successor);
+      : this.#moveConnected(each, successor, task);
   }
 
-  async #moveConnected({ session, name }: NamedSession, successor: number): Promise<Turn> {
+  async #moveConnected({ session, name }: NamedSession, successor: number, task: Task): Promise<Turn> {
     const { socket } = session;
-    const state = await session.depart(successor);
+    const state = await departConnected(session, successor, task);
     if (!state) return "stayed";
     const taken = isCarried(socket) ? takeOut(socket) : undefined;
     if (!taken || !socket) {
@@ -439,6 +440,13 @@ function obstacleOf(session: MovableSession, { heir, drainMs }: MoveTask): strin
   if (!socket) return heir === NO_OWNER ? "polling" : undefined;
   if (isRelayed(socket)) return (socket as RelayedSocket).canMove ? undefined : "relayed";
   return isCarried(socket) ? undefined : "transport";
+}
+
+/** Its task may be stopped while the other end of a relayed connection is asked. */
+function departConnected(session: MovableSession, successor: number, task: Task) {
+  return session instanceof DepartingConnection
+    ? session.depart(successor, () => !isOver(task))
+    : session.depart(successor);
 }
 
 async function comesToRest({ isAtRest }: NamedSession, latest: number): Promise<boolean> {
