@@ -62,6 +62,29 @@ async function idsAtAsker(): Promise<string[]> {
   return asker.run(async (ctx) => (await ctx.io.fetchSockets()).map(({ id }) => id).sort());
 }
 
+function manyFields(count: number, chars: number): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`field ${i}`, String(i).repeat(chars)]));
+}
+
+/** What the other worker has of all sockets, the third time that it asks; one of them has data. */
+async function socketsAfter(withData: string) {
+  await holder.run((ctx, id) => {
+    const socket = ctx.io.sockets.sockets.get(id);
+    if (socket) socket.data.kept = 1;
+  }, withData);
+  return asker.run(async (ctx) => {
+    for (let i = 0; i < 2; i++) await ctx.io.fetchSockets();
+    const sockets = await ctx.io.fetchSockets();
+    return sockets.map(({ id, handshake, data, rooms }) => ({ id, handshake, data, rooms: [...rooms] }));
+  });
+}
+
+/** The text that tells what of a socket is left out. */
+function aboutSocket(id: string, ...part: string[]) {
+  const name = part.filter((each) => each !== "").join(".");
+  return expect.stringContaining(`socket.${name} of socket ${id}`);
+}
+
 /** Waits until the hub knows of no request without an answer: one that timed out may get its own a moment later. */
 async function untilAnswered(): Promise<void> {
   await cluster.primary.run((ctx) =>
@@ -191,6 +214,75 @@ describe("fetchSockets() of another worker", () => {
         message: expect.stringContaining(`socket.handshake.auth of socket ${bad.id}`),
       },
     ]);
+  });
+
+  test.each([
+    ["a field of it too large", { token: "x".repeat(MAX_MESSAGE_BYTES) }, "auth"],
+    ["all of it too large, each field small", manyFields(30, 3_000), "auth"],
+    ["fields too large together, each small enough,", { token: "x".repeat(MAX_MESSAGE_BYTES - 200) }, ""],
+  ])("has every socket; one with %s in its handshake comes without it", async (_, auth, field) => {
+    const bad = await connectText(JSON.stringify(auth));
+    const ids = [bad.id, (await connectText('{"token":"t"}')).id];
+    const all = await socketsAfter(bad.id);
+    expect(all.map(({ id }) => id).sort()).toEqual(ids.toSorted());
+    const [whole, part] = [all.find(({ id }) => id !== bad.id), all.find(({ id }) => id === bad.id)];
+    expect(whole?.handshake.auth).toEqual({ token: "t" });
+    expect(part).toMatchObject({ data: { kept: 1 }, rooms: [bad.id] });
+    expect(part?.handshake.auth).toEqual({});
+    expect(await told(holder)).toMatchObject([
+      { code: "HOLDFAST_ERR_MESSAGE_TOO_LARGE", message: aboutSocket(bad.id, "handshake", field) },
+    ]);
+  });
+
+  test.each([
+    ["many rooms", Array.from({ length: 2_000 }, (_, i) => `${i} ${"x".repeat(100)}`)],
+    ["a room with a long name", ["x".repeat(MAX_MESSAGE_BYTES)]],
+  ])("has every socket; one in %s, which a client chose, comes without its rooms", async (_, rooms) => {
+    const bad = await connectText('{"token":"b"}');
+    const ids = [bad.id, (await connectText('{"token":"t"}')).id];
+    await holder.run((ctx, id, names) => ctx.io.sockets.sockets.get(id)?.join(names), bad.id, rooms);
+    const all = await socketsAfter(bad.id);
+    expect(all.map(({ id }) => id).sort()).toEqual(ids.toSorted());
+    const [whole, part] = [all.find(({ id }) => id !== bad.id), all.find(({ id }) => id === bad.id)];
+    expect(whole).toMatchObject({ handshake: { auth: { token: "t" } }, rooms: [whole?.id] });
+    expect(part).toMatchObject({ data: { kept: 1 }, handshake: { auth: { token: "b" } }, rooms: [] });
+    expect(await told(holder)).toMatchObject([
+      { code: "HOLDFAST_ERR_MESSAGE_TOO_LARGE", message: aboutSocket(bad.id, "rooms") },
+    ]);
+  });
+
+  test("of handshake, data and rooms, which are too large together, the largest is left out", async () => {
+    const sizes = [20_000, 30_000];
+    const parts = ["data", "handshake", "rooms"] as const;
+    for (const largest of parts) {
+      const [data, auth, room] = parts.map((part) =>
+        part.charAt(0).repeat(sizes[part === largest ? 1 : 0] ?? 0),
+      );
+      const { id } = await connectText(JSON.stringify({ auth }));
+      await holder.run(
+        async (ctx, sid, kept, name) => {
+          const socket = ctx.io.sockets.sockets.get(sid);
+          if (socket) socket.data = { kept };
+          await socket?.join(name);
+        },
+        id,
+        data ?? "",
+        room ?? "",
+      );
+      const [socket] = await asker.run(async (ctx, sid) => {
+        const sockets = await ctx.io.in(sid).fetchSockets();
+        return sockets.map(({ handshake, data: fetched, rooms }) => ({
+          data: fetched,
+          handshake: handshake.auth,
+          rooms: [...rooms],
+        }));
+      }, id);
+      const whole = { data: { kept: data }, handshake: { auth }, rooms: [id, room] };
+      expect(socket).toEqual({ ...whole, [largest]: largest === "rooms" ? [] : {} });
+      expect(await told(holder)).toMatchObject([
+        { code: "HOLDFAST_ERR_MESSAGE_TOO_LARGE", message: aboutSocket(id, largest) },
+      ]);
+    }
   });
 
   test("has what can be sent of socket.data, whatever that is", async () => {

@@ -3,13 +3,15 @@
  * Owns: what could not be told of each socket, so that `onError` hears of it once. Runs in: workers.
  *
  * No socket makes a list fail. A field of its data or of its handshake that cannot be sent is left out, and where
- * the fields are too large together, all of them.
+ * the fields are too large together, all of them. Rooms are told all or none. Where these three are too large
+ * together, the largest is left out.
  */
 import type { Socket } from "socket.io";
 import type { Room } from "socket.io-adapter";
 import { HoldfastError, messageOf } from "../errors.js";
 import { canTravel } from "../wire/names.js";
 import { type SocketDetails, SocketListWriter } from "../wire/socket-list.js";
+import { packValue } from "../wire/values.js";
 import { nameField, sendableOf, ToldOnce } from "./sendable.js";
 
 /** A list of so many bytes is sent, and another one begun. */
@@ -18,6 +20,10 @@ const LIST_BYTES = 64 * 1024;
 /** What middlewares put into the handshake; it may refer to anything. */
 const UNWANTED = "sessionStore";
 const OBJECTS_OF_HANDSHAKE = ["headers", "query", "auth"];
+
+const PARTS = ["data", "handshake", "rooms"] as const;
+type Part = (typeof PARTS)[number];
+const EMPTY: Readonly<Record<Part, object>> = { data: {}, handshake: completed({}), rooms: [] };
 
 export class SocketLists {
   readonly #onError: (error: HoldfastError) => void;
@@ -44,13 +50,11 @@ export class SocketLists {
       rooms: roomsOf(socket),
       data: this.#part(socket, "data", () => socket.data, maxBytes),
     };
-    for (const part of ["data", "handshake", "rooms"] as const) {
+    for (const part of largestFirst(details, maxBytes)) {
       const failure = lists.add(() => details);
       if (!failure) return;
       this.#tell(socket, part, failure);
-      if (part === "data") details.data = {};
-      else if (part === "handshake") details.handshake = completed({});
-      else details.rooms = [];
+      Object.assign(details, { [part]: EMPTY[part] });
     }
     lists.add(() => details);
   }
@@ -130,4 +134,20 @@ function completed(handshake: unknown): object {
   const fields = { ...(handshake as Record<string, unknown>) };
   for (const name of OBJECTS_OF_HANDSHAKE) fields[name] ??= {};
   return fields;
+}
+
+/** What cannot be sent even without the others comes before what can. */
+function largestFirst(details: SocketDetails, maxBytes: number): Part[] {
+  const sizes = new Map(PARTS.map((part) => [part, sizeOf({ [part]: details[part] }, maxBytes)]));
+  const size = (part: Part) => sizes.get(part) ?? 0;
+  // An infinite difference to another infinity is none.
+  return [...PARTS].sort((a, b) => size(b) - size(a) || 0);
+}
+
+function sizeOf(value: unknown, maxBytes: number): number {
+  try {
+    return packValue(value, maxBytes).length;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }
