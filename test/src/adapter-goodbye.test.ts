@@ -21,8 +21,33 @@ function keepWarnings({ store, emit }: WorkerContext): void {
   });
 }
 
+/**
+ * The ways to a hub, and what workers say when it has gone. A new hub of a primary invites them, so they are alone at
+ * once; a hub process is looked for, and only who has not found it for two seconds is alone.
+ */
+const WAYS = [
+  {
+    link: "pipe",
+    alone: "HOLDFAST_ERR_LINK_LOST",
+    closed: [expect.stringContaining("the primary has closed it")],
+    died: [],
+  },
+  {
+    link: "ipc",
+    alone: "HOLDFAST_ERR_LINK_LOST",
+    closed: [expect.stringContaining("the primary has closed it")],
+    died: [],
+  },
+  {
+    link: "unix",
+    alone: "HOLDFAST_ERR_NO_HUB",
+    closed: [expect.stringContaining("The link to the hub is gone"), expect.stringContaining("Start one")],
+    died: [expect.stringContaining("The link to the hub is gone"), expect.stringContaining("Start one")],
+  },
+] as const;
+
 /** What still works in a worker whose hub is gone; each waits for nobody. */
-async function expectAlone(worker: RemoteWorker): Promise<void> {
+async function expectAlone(worker: RemoteWorker, code: string): Promise<void> {
   const client = await clients.connectTo(worker);
   const local = client.next("local");
   const alone = await worker.run(async (ctx, id) => {
@@ -36,10 +61,14 @@ async function expectAlone(worker: RemoteWorker): Promise<void> {
     ];
   }, client.id);
   await local;
-  expect(alone).toEqual([1, "HOLDFAST_ERR_LINK_LOST", "HOLDFAST_ERR_LINK_LOST"]);
+  expect(alone).toEqual([1, code, code]);
 }
 
-for (const link of ["pipe", "ipc"] as const) {
+function warningsOf(worker: RemoteWorker): Promise<string[]> {
+  return worker.run((ctx) => ctx.store.warnings);
+}
+
+for (const { link, alone, closed, died } of WAYS) {
   describe(`over ${link}`, () => {
     test("close(): what was sent before arrives, nobody waits any longer, and a new hub takes everybody in", async () => {
       const { a, b } = await start({
@@ -61,7 +90,7 @@ for (const link of ["pipe", "ipc"] as const) {
       const code = await cluster.primary.run(async (ctx) => {
         // Its first words are its last.
         ctx.hub.emitter().emit("bye");
-        await ctx.hub.close();
+        await ctx.closeHub();
         try {
           ctx.hub.emitter();
         } catch (error) {
@@ -77,19 +106,17 @@ for (const link of ["pipe", "ipc"] as const) {
           "end of the request",
         ),
       ).toBe("HOLDFAST_ERR_LINK_LOST");
-      for (const worker of [a, b]) await expectAlone(worker);
-      for (const message of await Promise.all(warned)) expect(message).toContain("the primary has closed it");
+      for (const worker of [a, b]) await expectAlone(worker, alone);
+      for (const message of await Promise.all(warned)) expect(message).toEqual(closed[0]);
 
-      await cluster.primary.run(async (ctx) => {
-        const { setupPrimary } = await ctx.import("@holdfast/adapter");
-        ctx.store.hub = setupPrimary();
-      });
+      // Without a link of its own, one that the workers were not forked for.
+      await cluster.primary.run((ctx, options) => ctx.openHub(options), link === "unix" ? { link } : {});
       await cluster.untilJoined();
       const again = all.map((client) => client.next("again"));
       await a.run((ctx) => void ctx.io.emit("again"));
       await Promise.all(again);
-      // Told once, and nothing of a hub that does not answer.
-      for (const worker of [a, b]) expect(await worker.run((ctx) => ctx.store.warnings.length)).toBe(1);
+      // Each once.
+      for (const worker of [a, b]) expect(await warningsOf(worker)).toEqual(closed);
     });
 
     test("the goodbye comes behind everything that waits", async () => {
@@ -103,13 +130,13 @@ for (const link of ["pipe", "ipc"] as const) {
         await ctx.io.of("/").adapter.serverCount();
       });
       const warned = [a.next("warning"), b.next("warning")];
-      await cluster.primary.run((ctx) => ctx.hub.close());
+      await cluster.primary.run((ctx) => ctx.closeHub());
       await warned[0];
       await b.resume();
       await last;
       expect(client.received("n").map(([n]) => n)).toEqual(Array.from({ length: 200 }, (_, n) => n));
-      expect(await warned[1]).toContain("the primary has closed it");
-      await expectAlone(b);
+      expect(await warned[1]).toEqual(closed[0]);
+      await expectAlone(b, alone);
     });
 
     test("a primary that dies is a hub that has gone", async () => {
@@ -131,9 +158,9 @@ for (const link of ["pipe", "ipc"] as const) {
       await cluster.primary.kill("SIGKILL");
       for (const worker of [a, b]) await worker.run((ctx) => ctx.store.gone);
       expect(await within(request, "end of the request")).toBe("HOLDFAST_ERR_LINK_LOST");
-      for (const worker of [a, b]) await expectAlone(worker);
-      // They know from node:cluster; nobody needs to hear it twice.
-      for (const worker of [a, b]) expect(await worker.run((ctx) => ctx.store.warnings)).toEqual([]);
+      for (const worker of [a, b]) await expectAlone(worker, alone);
+      // From their primary they know it by node:cluster; nobody needs to hear it twice.
+      for (const worker of [a, b]) expect(await warningsOf(worker)).toEqual(died);
     });
   });
 }

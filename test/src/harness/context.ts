@@ -50,6 +50,10 @@ export interface PrimaryContext extends Context {
   /** What `setupPrimary` of the adapter returned. */
   // biome-ignore lint/suspicious/noExplicitAny: differs between the packages under test
   readonly hub: any;
+  /** Opens another hub, which is `hub` from then on. @param options as {@link ClusterConfig.hubOptions} */
+  openHub(options?: object): Promise<void>;
+  /** Closes the hub, and what else a hub process has: its socket. */
+  closeHub(): Promise<void>;
   /** What `setupPrimary` of the sticky package returned. */
   // biome-ignore lint/suspicious/noExplicitAny: differs between the packages under test
   readonly router: any;
