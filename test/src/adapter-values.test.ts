@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { clientJson, HOSTILE } from "./harness/client-json.js";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, TestCluster } from "./harness/cluster.js";
 import { nested, TextClient } from "./harness/text-client.js";
@@ -15,24 +16,6 @@ const MAX_MESSAGE_BYTES = 65_536;
 /** Deeper than any value may be. */
 const TOO_DEEP = 20_000;
 
-const HOSTILE = [
-  '{"constructor":1,"toJSON":1}',
-  '{"__proto__":{"a":1},"then":1,"valueOf":null,"toString":[],"length":-1,"hasOwnProperty":false}',
-  '{"constructor":{"name":"Map"},"prototype":{},"_placeholder":true,"num":-1}',
-  '["\\ud83d","\\udc00\\ud800",{"\\ud800":"\\u0000"}]',
-  `{"deep":${nested(1_500)}}`,
-  "[1e308,-0,1e-320,9007199254740993,123456789012345678901234567890]",
-  '{"":{"":[]},"0":1,"-1":2,"4294967295":3}',
-  JSON.stringify(Array.from({ length: 10_000 }, (_, i) => i % 7)),
-  JSON.stringify(Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, i]))),
-];
-
-/** Any code units, half surrogate pairs among them. */
-const codeUnit = fc
-  .oneof(fc.integer({ min: 0x20, max: 0x7e }), fc.integer({ min: 0, max: 0xffff }))
-  .map((code) => String.fromCharCode(code));
-/** What a client can say, as JSON. */
-const json = fc.oneof(fc.json({ stringUnit: codeUnit, maxDepth: 6 }), fc.constantFrom(...HOSTILE));
 const hostile = HOSTILE.map((value) => ({ value, shown: value.slice(0, 40) }));
 
 /** The parser of Socket.IO's client, which takes ten attachments otherwise. */
@@ -522,7 +505,7 @@ test("whatever a client says goes every way that there is, as it was", async () 
     ctx.io.on("question", (given: unknown, answer: (value: unknown) => void) => answer([given]));
   });
   await fc.assert(
-    fc.asyncProperty(json, async (value) => {
+    fc.asyncProperty(clientJson, async (value) => {
       const client = await TextClient.connect(holder.url, `{"a":${value}}`);
       const kept = holder.next(`kept ${client.id}`);
       client.emit(`["keep",${value}]`);
