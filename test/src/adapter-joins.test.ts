@@ -5,6 +5,7 @@ import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
 import type { ClusterConfig, WorkerContext } from "./harness/context.js";
+import { craftedNames, keyWithoutSecret } from "./harness/crafted-names.js";
 
 const ROOMS = 10_000;
 
@@ -119,6 +120,66 @@ describe.each<[string, ClusterConfig]>([
     expect(await cluster.primary.run((ctx) => ctx.hub.stats().rooms)).toBe(before + 1);
     client.close();
     await roomsBecome(cluster, 0);
+  });
+});
+
+describe("names that a client has crafted", () => {
+  const NAMES = 50_000;
+  /** As many as the tables have places for so many keys, or more. */
+  const PLACES = 2 ** 18;
+  const ROUNDS = 3;
+  /** Keys that collide cost a hundred times the processor time, of the primary as of the worker. */
+  const AT_MOST = 10;
+
+  test("would collide if the hash had no secret", () => {
+    const names = craftedNames(NAMES, PLACES);
+    expect(new Set(names).size).toBe(NAMES);
+    expect(new Set(names.map((name) => keyWithoutSecret(name) % PLACES)).size).toBe(16);
+  });
+
+  test(`of ${NAMES} in one message cost neither primary nor worker more than other names do`, async () => {
+    const cluster = await start({ workers: 1 });
+    const { a: worker, primary } = cluster;
+    await worker.run((ctx) => {
+      ctx.io.on("connection", (socket) => {
+        socket.on("join", async (rooms: string[], joined: () => void) => {
+          await socket.join(rooms);
+          joined();
+        });
+      });
+    });
+    const usage = () => {
+      const { user, system } = process.cpuUsage();
+      return user + system;
+    };
+    const cpu = () => Promise.all([primary.run(usage), worker.run(usage)]);
+    const costs = async (names: readonly string[]) => {
+      const client = await clients.connectTo(worker);
+      const before = await cpu();
+      await client.socket.timeout(60_000).emitWithAck("join", names);
+      const after = await cpu();
+      expect(await primary.run((ctx) => ctx.hub.stats().rooms)).toBeGreaterThan(NAMES * 0.999);
+      client.close();
+      await roomsBecome(cluster, 0);
+      return after.map((used, i) => used - Number(before[i]));
+    };
+
+    const ordinary = Array.from({ length: NAMES }, (_, i) => `room ${i}`);
+    const crafted = craftedNames(NAMES, PLACES);
+    const sums = { ordinary: [0, 0], crafted: [0, 0] };
+    // The first of all is slower.
+    await costs(ordinary);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const [kind, names] of [
+        ["ordinary", ordinary],
+        ["crafted", crafted],
+      ] as const) {
+        const used = await costs(names);
+        sums[kind] = sums[kind].map((sum, i) => sum + Number(used[i]));
+      }
+    }
+    for (const [i, used] of sums.crafted.entries())
+      expect(used).toBeLessThan(AT_MOST * Number(sums.ordinary[i]));
   });
 });
 
