@@ -19,6 +19,9 @@ const CLIENTS = 2_000;
 /** More than a journal of 64 MiB holds. */
 const OTHERS = 700_000;
 const MISSED = 5;
+/** Milliseconds of the primary: for a restored session above a new one, and in one turn of its event loop. */
+const RESTORE_AT_MOST = 0.2;
+const BLOCK_AT_MOST = 50;
 
 /** A cluster of three workers with clients that have got one event each. */
 class Returning {
@@ -114,7 +117,7 @@ function one(title: string, others: number): Case {
   return {
     title,
     contestants: [CONTESTANT],
-    comparisons: [],
+    comparisons: [{ of: CONTESTANT, measure: "restore", atMost: RESTORE_AT_MOST }],
     open: async (lab) => {
       const session = await Returning.open(lab, 1, others);
       return { sample: () => session.one(), close: () => session.close() };
@@ -127,7 +130,7 @@ function many(title: string, others: number): Case {
   return {
     title,
     contestants: [CONTESTANT],
-    comparisons: [],
+    comparisons: [{ of: CONTESTANT, measure: "block", atMost: BLOCK_AT_MOST }],
     open: async (lab): Promise<Session> => ({
       sample: async () => {
         const session = await Returning.open(lab, CLIENTS, others);
