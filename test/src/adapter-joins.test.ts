@@ -194,13 +194,14 @@ async function roomsBecome(cluster: TestCluster, expected: number): Promise<void
 describe("a namespace that is closed", () => {
   const DYNAMIC = { io: { cleanupEmptyChildNamespaces: true }, workers: 1 };
   const NAMESPACES = 3_000;
+  const CONNECTIONS = 30;
 
   test.each([{}, { connectionStateRecovery: { maxDisconnectionDuration: 1 } }])(
     "takes its rooms back, %j",
     async (io) => {
       const cluster = await start({ ...DYNAMIC, io: { ...DYNAMIC.io, ...io } });
       const { a, primary } = cluster;
-      const client = await clients.connectTo(a);
+      const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => clients.connectTo(a)));
       await a.run((ctx) => {
         ctx.io.of(/^\/dynamic-\d+$/).on("connection", (socket) => {
           void socket.join(["a", "b", "c"]);
@@ -214,9 +215,10 @@ describe("a namespace that is closed", () => {
       });
       const before = await primary.run(({ hub }) => [hub.stats().namespaces, hub.stats().rooms]);
       const comings = Array.from({ length: NAMESPACES }, (_, i) => {
-        const socket = client.socket.io.socket(`/dynamic-${i}`);
-        socket.once("connect", () => socket.emit("bye"));
-        return new Promise((resolve) => socket.once("disconnect", resolve));
+        // Each packet is shown to every socket of its connection, so there are several.
+        const socket = connections[i % CONNECTIONS]?.socket.io.socket(`/dynamic-${i}`);
+        socket?.once("connect", () => socket.emit("bye"));
+        return new Promise((resolve) => socket?.once("disconnect", resolve));
       });
       await within(Promise.all(comings), "coming and going");
       await primary.run(async (ctx, [namespaces, rooms]) => {
