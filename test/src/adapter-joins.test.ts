@@ -193,42 +193,42 @@ async function roomsBecome(cluster: TestCluster, expected: number): Promise<void
 
 describe("a namespace that is closed", () => {
   const DYNAMIC = { io: { cleanupEmptyChildNamespaces: true }, workers: 1 };
-  const NAMESPACES = 3_000;
   const CONNECTIONS = 30;
+  const RECOVERY = { connectionStateRecovery: { maxDisconnectionDuration: 1 } };
 
-  test.each([{}, { connectionStateRecovery: { maxDisconnectionDuration: 1 } }])(
-    "takes its rooms back, %j",
-    async (io) => {
-      const cluster = await start({ ...DYNAMIC, io: { ...DYNAMIC.io, ...io } });
-      const { a, primary } = cluster;
-      const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => clients.connectTo(a)));
-      await a.run((ctx) => {
-        ctx.io.of(/^\/dynamic-\d+$/).on("connection", (socket) => {
-          void socket.join(["a", "b", "c"]);
-          socket.on("bye", () => {
-            // Nothing of these two was told before the namespace is closed.
-            void socket.join("d");
-            socket.leave("a");
-            socket.disconnect();
-          });
+  test.each([
+    [3_000, {}],
+    [1_000, RECOVERY],
+  ] as const)("takes its rooms back: %d of them, %j", async (namespaces, io) => {
+    const cluster = await start({ ...DYNAMIC, io: { ...DYNAMIC.io, ...io } });
+    const { a, primary } = cluster;
+    const connections = await Promise.all(Array.from({ length: CONNECTIONS }, () => clients.connectTo(a)));
+    await a.run((ctx) => {
+      ctx.io.of(/^\/dynamic-\d+$/).on("connection", (socket) => {
+        void socket.join(["a", "b", "c"]);
+        socket.on("bye", () => {
+          // Nothing of these two was told before the namespace is closed.
+          void socket.join("d");
+          socket.leave("a");
+          socket.disconnect();
         });
       });
-      const before = await primary.run(({ hub }) => [hub.stats().namespaces, hub.stats().rooms]);
-      const comings = Array.from({ length: NAMESPACES }, (_, i) => {
-        // Each packet is shown to every socket of its connection, so there are several.
-        const socket = connections[i % CONNECTIONS]?.socket.io.socket(`/dynamic-${i}`);
-        socket?.once("connect", () => socket.emit("bye"));
-        return new Promise((resolve) => socket?.once("disconnect", resolve));
+    });
+    const before = await primary.run(({ hub }) => [hub.stats().namespaces, hub.stats().rooms]);
+    const comings = Array.from({ length: namespaces }, (_, i) => {
+      // Each packet is shown to every socket of its connection, so there are several.
+      const socket = connections[i % CONNECTIONS]?.socket.io.socket(`/dynamic-${i}`);
+      socket?.once("connect", () => socket.emit("bye"));
+      return new Promise((resolve) => socket?.once("disconnect", resolve));
+    });
+    await within(Promise.all(comings), "coming and going");
+    await primary.run(async (ctx, [spaces, rooms]) => {
+      await ctx.until(() => {
+        const stats = ctx.hub.stats();
+        return stats.namespaces === spaces && stats.rooms === rooms;
       });
-      await within(Promise.all(comings), "coming and going");
-      await primary.run(async (ctx, [namespaces, rooms]) => {
-        await ctx.until(() => {
-          const stats = ctx.hub.stats();
-          return stats.namespaces === namespaces && stats.rooms === rooms;
-        });
-      }, before);
-    },
-  );
+    }, before);
+  });
 
   test("so does a second server of the process", async () => {
     const { a, primary } = await start({ workers: 1 });
