@@ -1,7 +1,8 @@
 /** Relayed requests: to the application they are as they would be directly, and an owner's trouble is its own. */
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { linkSync, readdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { within } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
@@ -494,4 +495,61 @@ test("workers that have relayed to each other end by themselves", async () => {
   await Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.release())));
   await cluster.primary.run((ctx) => ctx.cluster.disconnect());
   await within(gone, "end of the workers");
+});
+
+/** The file of that worker's private socket. */
+function socketOf(cluster: TestCluster, workerId: number): string {
+  const [directory, ...others] = readdirSync(cluster.directory).filter((name) =>
+    name.startsWith("holdfast-"),
+  );
+  if (directory === undefined || others.length > 0)
+    throw new Error(`not one in ${readdirSync(cluster.directory)}`);
+  return join(cluster.directory, directory, String(workerId));
+}
+
+test.each([
+  ["the worker that relays", 2],
+  ["a third worker", 3],
+])("a socket that leads to %s: requests wait until the owner has it back", async (_, wrong) => {
+  const cluster = await start({ workers: 3 });
+  const [owner, relaying, misled] = [1, 2, wrong].map((id) => byId(cluster, id)) as [
+    RemoteWorker,
+    RemoteWorker,
+    RemoteWorker,
+  ];
+  const { home, away, sid } = await stray(cluster);
+  await answerInstead(owner, (_, res) => void res.writeHead(200, { "Content-Length": 4 }).end("mine"));
+  const before = cluster.workers.map(descriptors);
+  // While it stands still it cannot notice.
+  await owner.stop();
+  rmSync(socketOf(cluster, 1));
+  linkSync(socketOf(cluster, wrong), socketOf(cluster, 1));
+  const refused = relaying.run(async (ctx) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    let refusals = 0;
+    await new Promise<void>((resolve) => {
+      subscribe("holdfast:sticky:failure", () => {
+        refusals++;
+        if (refusals === 3) resolve();
+      });
+    });
+  });
+  away.write(`GET ${PATH}&sid=${sid} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}${CRLF}`.repeat(50));
+  await refused;
+  for (const [i, worker] of cluster.workers.entries())
+    expect(descriptors(worker)).toBeLessThan((before[i] ?? 0) + 10);
+  expect(await misled.run((ctx) => ctx.sticky.stats().forwardedIn)).toBe(0);
+  const warned = cluster.primary.run(
+    (ctx) =>
+      new Promise<string>((resolve) =>
+        ctx.router.once("warning", ({ code }: { code: string }) => resolve(code)),
+      ),
+  );
+  await owner.resume();
+  for (let i = 0; i < 50; i++) expect(await away.answer()).toMatchObject({ status: 200, body: "mine" });
+  expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_DIRECTORY");
+  expect((await home.ask(`POST ${PATH}&sid=${sid} HTTP/1.1`, "3")).status).toBe(200);
+  expect(await owner.run((ctx) => ctx.sticky.stats().forwardedIn)).toBe(50);
+  expect(cluster.workers).toHaveLength(3);
+  expect(cluster.output).toBe("");
 });

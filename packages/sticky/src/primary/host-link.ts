@@ -8,6 +8,7 @@ import { encodeHello } from "../wire/link-frame.js";
 
 /** Where a worker's private socket is, and what opens it. */
 export interface WorkerDoor {
+  readonly number: number;
   readonly path: string;
   readonly secret: string;
 }
@@ -28,7 +29,7 @@ export function leadTo(door: WorkerDoor | "gone" | "closed", caller: Socket, onE
   let isReached = false;
   worker.once("connect", () => {
     isReached = true;
-    worker.write(encodeHello(door.secret));
+    worker.write(encodeHello(door.secret, door.number));
     caller.write(Buffer.of(HostAnswer.reached));
     caller.pipe(worker);
     worker.pipe(caller);

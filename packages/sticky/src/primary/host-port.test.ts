@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { HostCall, type HostCallError, type HostIdentity } from "../../dist/hosts/host-call.js";
+import type { WorkerDoor } from "../../dist/primary/host-link.js";
 import { HostPort, type HostPortHost } from "../../dist/primary/host-port.js";
 import { HostWatch } from "../../dist/primary/host-watch.js";
 import { proofKey } from "../../dist/wire/host-proof.js";
@@ -51,7 +52,7 @@ async function call(port: number, target = 1, identity = here): Promise<Socket |
 }
 
 /** A worker's private socket, which says hello, and then what it was told. */
-async function openWorker(): Promise<{ path: string; secret: string }> {
+async function openWorker(): Promise<WorkerDoor> {
   const directory = mkdtempSync(join(tmpdir(), "hf-"));
   const path = join(directory, "1");
   const sockets = new Set<Socket>();
@@ -66,7 +67,7 @@ async function openWorker(): Promise<{ path: string; secret: string }> {
     for (const socket of sockets) socket.destroy();
     rmSync(directory, { recursive: true, force: true });
   });
-  return { path, secret: "private" };
+  return { number: 1, path, secret: "private" };
 }
 
 test("who has proven that he is a host is led to the worker that he wants, with its secret said for him", async () => {
@@ -77,7 +78,7 @@ test("who has proven that he is a host is led to the worker that he wants, with 
     return door;
   });
   const socket = (await call(port, 7)) as Socket;
-  const hello = encodeHello("private");
+  const hello = encodeHello("private", 1);
   socket.write("more");
   let got = "";
   const all = new Promise<void>((resolve) => {
@@ -104,7 +105,7 @@ test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
     "a worker whose socket is missing",
     here,
     there,
-    () => ({ path: "/nowhere/1", secret: "" }),
+    () => ({ number: 1, path: "/nowhere/1", secret: "" }),
     "busy",
     /cannot/,
   ],

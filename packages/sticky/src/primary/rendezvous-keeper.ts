@@ -25,6 +25,7 @@ import { beforeEndBySignal } from "../signal-end.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
 import { encodeTag, TAG_LENGTH } from "../wire/owner-mark.js";
+import type { WorkerDoor } from "./host-link.js";
 
 /** Each worker notices the same; it is said once in this time. */
 const REPEAT_MS = 60_000;
@@ -78,10 +79,10 @@ export class RendezvousKeeper {
   }
 
   /** The way to a worker's private socket; `undefined` if what is in the directory now may be somebody else's. */
-  doorOf(workerId: number): { readonly path: string; readonly secret: string } | undefined {
+  doorOf(workerId: number): WorkerDoor | undefined {
     const owner = this.#admitted ?? process.geteuid?.();
     if (inspectDirectory(this.#directory, owner) !== "ours") return undefined;
-    return { path: socketPath(this.#directory, workerId), secret: this.#secret };
+    return { number: workerId, path: socketPath(this.#directory, workerId), secret: this.#secret };
   }
 
   /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */

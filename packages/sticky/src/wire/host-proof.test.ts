@@ -41,16 +41,16 @@ const requestOf = (target: number, by = parties, of = key) =>
 
 test("literal messages", () => {
   const hex = (bytes: Buffer) => bytes.toString("hex");
-  expect(hex(encodeGreeting(parties.caller))).toBe(`6866686f04${"01".repeat(32)}0468657265`);
-  expect(hex(encodeVersion())).toBe("04");
+  expect(hex(encodeGreeting(parties.caller))).toBe(`6866686f05${"01".repeat(32)}0468657265`);
+  expect(hex(encodeVersion())).toBe("05");
   const key32 = proofKey("x");
   expect(hex(encodeChallenge(key32, parties))).toBe(
-    `04${"02".repeat(32)}` +
-      "ba52819bc3e7306e82ff070969f44629055669d32134cc01e511e94b2652ba7a" +
+    `05${"02".repeat(32)}` +
+      "1eaa1345e86fbb8548cb58fc7f9269597c5ce46f6b343a5dbeba5922a82996da" +
       "057468657265",
   );
   expect(hex(encodeRequest(key32, parties, 258))).toBe(
-    "02010000" + "2b18603329f8d476c49f1c0d1ec6f4023ff22f00381254252bcc93082fa62962",
+    "02010000" + "7426adbae15104507aa99e7d1c022769e73a0c43f87830abc044b40b6bb8c9b3",
   );
 });
 

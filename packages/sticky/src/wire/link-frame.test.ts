@@ -31,7 +31,7 @@ function read(bytes: Buffer, stops: number[] = []): { frames: Frame[]; ok: boole
 
 test("literal frames", () => {
   const hex = (frame: Buffer) => frame.toString("hex");
-  expect(hex(encodeHello("ab"))).toBe("03000001" + "00000000" + "04" + "6162");
+  expect(hex(encodeHello("ab", 258))).toBe("07000001" + "00000000" + "05" + "02010000" + "6162");
   expect(hex(encodeFrame(FrameType.data, 258, Buffer.from("xyz")))).toBe("03000004" + "02010000" + "78797a");
   expect(hex(encodeFrame(FrameType.end, 0xffff_ffff))).toBe("00000005" + "ffffffff");
   expect(hex(encodeCredit(1, 65_537))).toBe("04000008" + "01000000" + "01000100");

@@ -9,11 +9,11 @@
  */
 
 /** Version of this format; the greeting carries it. */
-export const LINK_VERSION = 4;
+export const LINK_VERSION = 5;
 
-/** Frame types; the numbers are part of version 4. */
+/** Frame types; the numbers are part of version 5. */
 export const FrameType = {
-  /** relay → owner, first on a link: [version (1 byte), the cluster's secret] */
+  /** relay → owner, first on a link: [version (1), number of the owner that is meant (4), the cluster's secret] */
   hello: 1,
   /** owner → relay: the hello was right, streams may come. [] */
   welcome: 2,
@@ -81,8 +81,12 @@ function writeHeader(into: Buffer, type: FrameType, stream: number, length: numb
   into.writeUInt32LE(stream, 4);
 }
 
-export function encodeHello(secret: string): Buffer {
-  return encodeFrame(FrameType.hello, 0, Buffer.concat([Buffer.of(LINK_VERSION), Buffer.from(secret)]));
+/** @param owner whom the link is to lead to: nobody else lets it in */
+export function encodeHello(secret: string, owner: number): Buffer {
+  const start = Buffer.alloc(5);
+  start.writeUInt8(LINK_VERSION, 0);
+  start.writeUInt32LE(owner, 1);
+  return encodeFrame(FrameType.hello, 0, Buffer.concat([start, Buffer.from(secret)]));
 }
 
 export function encodeReset(stream: number, usedBytes: number): Buffer {

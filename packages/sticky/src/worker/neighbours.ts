@@ -101,7 +101,8 @@ export class Neighbours {
     this.#state = "inside";
     // Who is known by a number that the router does not know cannot be named to anybody.
     const awaited = this.#way === undefined ? undefined : this.#host.awaited;
-    this.#server ??= new PrivateServer(this.#common.secret, this.#host.serverOf, awaited, (error) =>
+    const identity = { secret: this.#common.secret, numberOf: () => this.number };
+    this.#server ??= new PrivateServer(identity, this.#host.serverOf, awaited, (error) =>
       this.#rendezvous?.onTrouble(error),
     );
     await this.#rendezvous.enter();
@@ -146,7 +147,7 @@ export class Neighbours {
 
   #door(owner: number): Door | undefined {
     if (!this.#common || !this.#rendezvous) return undefined;
-    return { path: this.#rendezvous.pathOf(owner), secret: this.#common.secret };
+    return { number: owner, path: this.#rendezvous.pathOf(owner), secret: this.#common.secret };
   }
 
   /** Where the primary is gone, the application hears of it here, once. */

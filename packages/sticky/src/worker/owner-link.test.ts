@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type Server } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -29,7 +29,7 @@ function linkTo(host: Partial<OwnerLinkHost>) {
   const troubles: string[] = [];
   let overs = 0;
   const link = new OwnerLink({
-    door: () => ({ path: join(home, "1"), secret: "secret" }),
+    door: () => ({ path: join(home, "1"), secret: "secret", number: 1 }),
     isDisturbed: () => false,
     onMissed: () => {},
     onTrouble: (error) => void troubles.push((error as NodeJS.ErrnoException).code ?? error.message),
@@ -56,7 +56,7 @@ function linkTo(host: Partial<OwnerLinkHost>) {
 async function listen(
   path = join(home, "1"),
   secret = "secret",
-  server = new PrivateServer(secret, () => undefined, new AwaitedStreams()),
+  server = new PrivateServer({ secret, numberOf: () => 1 }, () => undefined, new AwaitedStreams()),
 ): Promise<Server> {
   const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
   releases.push(() => listener.close());
@@ -76,11 +76,17 @@ test("a socket that is missing, or that a dead process has left, means that the 
 });
 
 test("an owner that sends the link away is asked for anew, and what is in progress there goes on", async () => {
-  const former = new PrivateServer("secret", () => createServer(), new AwaitedStreams());
+  const former = new PrivateServer(
+    { secret: "secret", numberOf: () => 1 },
+    () => createServer(),
+    new AwaitedStreams(),
+  );
   await listen(join(home, "1"), "secret", former);
   await listen(join(home, "2"));
   let door = "1";
-  const { link, board, overs } = linkTo({ door: () => ({ path: join(home, door), secret: "secret" }) });
+  const { link, board, overs } = linkTo({
+    door: () => ({ path: join(home, door), secret: "secret", number: 1 }),
+  });
   const streams = await new Promise<LinkStreams>((resolve) => {
     link.board({ waitingBytes: 0, onLink: resolve, onUnreachable: () => {} });
   });
@@ -114,7 +120,7 @@ test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(
     let failures = 3;
     const door = (): Door => {
       if (failures-- > 0) throw Object.assign(new Error(code), { code });
-      return { path: join(home, "1"), secret: "secret" };
+      return { path: join(home, "1"), secret: "secret", number: 1 };
     };
     const { board, troubles } = linkTo({ door });
     expect(await board().fate).toBe("linked");
@@ -127,7 +133,7 @@ test("what somebody has to mend is told, and requests go on once it is mended", 
   let failures = 2;
   const door = (): Door => {
     if (failures-- > 0) throw Object.assign(new Error("denied"), { code: "EACCES" });
-    return { path: join(home, "1"), secret: "secret" };
+    return { path: join(home, "1"), secret: "secret", number: 1 };
   };
   const { board, troubles } = linkTo({ door });
   expect(await board().fate).toBe("linked");
@@ -162,6 +168,24 @@ test("those that wait are bounded in number and memory, and leave at once with t
   ).toBe("waits");
 });
 
+test("another worker at its path is not taken for it: requests wait", async () => {
+  let number: number | undefined = 2;
+  const identity = { secret: "secret", numberOf: () => number };
+  const server = new PrivateServer(identity, () => undefined, new AwaitedStreams());
+  const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
+  releases.push(() => listener.close());
+  await once(listener.listen(join(home, "1")), "listening");
+  const { board, troubles } = linkTo({});
+  const waits = board();
+  for (const next of [undefined, 1]) {
+    const [socket] = (await once(listener, "connection")) as [Socket];
+    await once(socket, "close");
+    number = next;
+  }
+  expect(await waits.fate).toBe("linked");
+  expect(troubles).toEqual([]);
+});
+
 test("a link that is closed lets nobody wait", async () => {
   const { link, board } = linkTo({});
   const waits = board();
@@ -171,7 +195,11 @@ test("a link that is closed lets nobody wait", async () => {
 });
 
 test("an owner that says nonsense is told of, and requests go on when it makes sense again", async () => {
-  const server = new PrivateServer("secret", () => undefined, new AwaitedStreams());
+  const server = new PrivateServer(
+    { secret: "secret", numberOf: () => 1 },
+    () => undefined,
+    new AwaitedStreams(),
+  );
   let isSane = false;
   const listener = createServer({ allowHalfOpen: true }, (socket) => {
     if (isSane) server.accept(socket);
@@ -194,13 +222,18 @@ test("an owner that says nonsense is told of, and requests go on when it makes s
 test("a worker that knows the secret and says nonsense is told of; one that does not is not", async () => {
   const codes: unknown[] = [];
   const onTrouble = (error: NodeJS.ErrnoException) => void codes.push(error.code);
-  const server = new PrivateServer("secret", () => undefined, new AwaitedStreams(), onTrouble);
+  const server = new PrivateServer(
+    { secret: "secret", numberOf: () => 1 },
+    () => undefined,
+    new AwaitedStreams(),
+    onTrouble,
+  );
   const listener = createServer({ allowHalfOpen: true }, (socket) => server.accept(socket));
   releases.push(() => listener.close());
   await once(listener.listen(join(home, "1")), "listening");
   for (const bytes of [
     "nonsense".repeat(9),
-    Buffer.concat([encodeHello("secret"), Buffer.from("nonsense".repeat(9))]),
+    Buffer.concat([encodeHello("secret", 1), Buffer.from("nonsense".repeat(9))]),
   ]) {
     const socket = connect(join(home, "1"));
     socket.resume().write(bytes);

@@ -38,6 +38,7 @@ export type Door = PrivateDoor | HostDoor;
 
 /** Where an owner's private socket is, and what opens it. */
 export interface PrivateDoor {
+  readonly number: number;
   readonly path: string;
   readonly secret: string;
 }
@@ -156,7 +157,7 @@ export class OwnerLink {
       });
       return;
     }
-    this.#carry(connect({ path: door.path })).send(encodeHello(door.secret));
+    this.#carry(connect({ path: door.path })).send(encodeHello(door.secret, door.number));
   }
 
   #carry(socket: Socket): LinkStreams {

@@ -34,11 +34,18 @@ const ENDED = new Set(["ECONNRESET", "EPIPE"]);
 /** How long {@link PrivateServer.answered} waits. */
 const ANSWERED_MS = 5_000;
 
+/** Who this worker is to the others. */
+export interface Identity {
+  readonly secret: string;
+  /** Its number among them; `undefined` as long as it has none. */
+  numberOf(): number | undefined;
+}
+
 /** Gives the server of that name; `undefined` if there is none any more. */
 export type ServerOf = (name: string) => NetServer | undefined;
 
 export class PrivateServer {
-  readonly #hello: Buffer;
+  readonly #identity: Identity;
   readonly #serverOf: ServerOf;
   readonly #awaited: AwaitedStreams | undefined;
   readonly #onTrouble: (error: Error) => void;
@@ -55,18 +62,18 @@ export class PrivateServer {
    * @param onTrouble a link has failed, and not because the other worker has ended
    */
   constructor(
-    secret: string,
+    identity: Identity,
     serverOf: ServerOf,
     awaited: AwaitedStreams | undefined,
     onTrouble: (error: Error) => void = () => {},
   ) {
-    this.#hello = encodeHello(secret).subarray(HEADER_BYTES);
+    this.#identity = identity;
     this.#serverOf = serverOf;
     this.#awaited = awaited;
     this.#onTrouble = onTrouble;
   }
 
-  /** Takes a connection of another worker; without the secret, it is closed without an answer. */
+  /** Takes a connection of another worker; without the secret, or if it means another one, it is closed without an answer. */
   accept(socket: Socket): void {
     const deadline = setTimeout(() => socket.destroy(), HELLO_MS).unref();
     let isKnown = false;
@@ -74,7 +81,7 @@ export class PrivateServer {
       onControl: (type, stream, payload) => {
         if (isKnown) return this.#onStream(link, type, stream, payload);
         clearTimeout(deadline);
-        isKnown = type === FrameType.hello && isSame(payload, this.#hello);
+        isKnown = type === FrameType.hello && this.#isMeant(payload);
         if (!isKnown) return false;
         this.#known.add(link);
         link.send(encodeFrame(FrameType.welcome, 0));
@@ -92,6 +99,13 @@ export class PrivateServer {
       },
     });
     this.#links.add(link);
+  }
+
+  /** A path may lead to the wrong worker: who has come for another one goes no further. */
+  #isMeant(hello: Buffer): boolean {
+    const { secret, numberOf } = this.#identity;
+    const number = numberOf();
+    return number !== undefined && isSame(hello, encodeHello(secret, number).subarray(HEADER_BYTES));
   }
 
   /** Sends those away that have links here: this worker has given its sessions to another one. */

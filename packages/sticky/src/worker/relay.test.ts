@@ -39,13 +39,17 @@ async function pair(serve: RequestListener): Promise<Pair> {
   const path = join(directory, "1");
   const owner = createServer(serve);
   const privateServer = new PrivateServer(
-    "secret",
+    { secret: "secret", numberOf: () => 1 },
     (name) => (name === "default" ? owner : undefined),
     new AwaitedStreams(),
   );
   const listener = createNetServer({ allowHalfOpen: true }, (socket) => privateServer.accept(socket));
   await listening(listener.listen(path));
-  const host = { door: () => ({ path, secret: "secret" }), isDisturbed: () => false, onTrouble: () => {} };
+  const host = {
+    door: () => ({ number: 1, path, secret: "secret" }),
+    isDisturbed: () => false,
+    onTrouble: () => {},
+  };
   const relay = new Relay(host, () => {}, { way: undefined });
   const forward = (request: IncomingMessage, response: ServerResponse) =>
     relay.request(1, "default", request, response, () => void response.writeHead(400).end("here"));

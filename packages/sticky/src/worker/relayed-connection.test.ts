@@ -31,7 +31,7 @@ class World {
     () =>
       new Relay(
         {
-          door: (owner) => ({ path: join(this.directory, String(owner)), secret: "secret" }),
+          door: (owner) => ({ number: owner, path: join(this.directory, String(owner)), secret: "secret" }),
           isDisturbed: () => false,
           onTrouble: () => {},
         },
@@ -81,7 +81,11 @@ class World {
   #listen(worker: number, onUpgrade: (socket: RelayedSocket) => void): void {
     const server = createServer();
     server.on("upgrade", (_request, socket) => onUpgrade(socket as never));
-    const own = new PrivateServer("secret", () => server, this.awaited.get(worker) as AwaitedStreams);
+    const own = new PrivateServer(
+      { secret: "secret", numberOf: () => worker },
+      () => server,
+      this.awaited.get(worker) as AwaitedStreams,
+    );
     this.#listenOnly(worker, (socket) => own.accept(socket));
   }
 
