@@ -22,6 +22,7 @@ import {
   idleConnections,
   interceptAccept,
   listenerOf,
+  maxFieldsOf,
   onClosing,
   overridePeerName,
   removeStandIn,
@@ -401,4 +402,24 @@ test("an idle connection goes from one HTTP server to another, and its client no
   agent.destroy();
   for (const server of [first, second]) server.closeAllConnections();
   first.close();
+});
+
+test.each([
+  [undefined, 1_000],
+  [null, 1_000],
+  [100, 100],
+  [0, 0],
+])("of many fields, those beyond a number are dropped: maxHeadersCount %s", async (maxHeadersCount, kept) => {
+  const server = createServer();
+  if (maxHeadersCount !== undefined) server.maxHeadersCount = maxHeadersCount;
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.write(`GET / HTTP/1.1\r\nHost: x\r\n${"X: 1\r\n".repeat(1_500)}\r\n`);
+  const [request] = (await once(server, "request")) as [IncomingMessage];
+  expect(maxFieldsOf(request)).toBe(kept);
+  const count = request.rawHeaders.length / 2;
+  if (kept === 0) expect(count).toBe(1_501);
+  else expect(count >= kept && count < kept + 100).toBe(true);
+  client.destroy();
+  server.close();
 });

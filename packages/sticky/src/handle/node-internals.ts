@@ -482,3 +482,15 @@ export function sendHandle(
   ) => void;
   send.call(channel, message, handle, {}, callback);
 }
+
+/** How many fields of a head Node.js keeps unless the server says otherwise; the constant `MAX_HEADER_PAIRS` is twice that. */
+const MAX_FIELDS = 1_000;
+
+/**
+ * How many fields of a request's head are kept, at least; those beyond are dropped without a word. 0: all.
+ * Field: `socket.server`, of HTTP/1.
+ */
+export function maxFieldsOf({ socket }: http.IncomingMessage): number {
+  const { server } = socket as { server?: { maxHeadersCount?: number | null } };
+  return server?.maxHeadersCount ?? MAX_FIELDS;
+}

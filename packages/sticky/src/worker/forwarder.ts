@@ -11,7 +11,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { sessionIdOf } from "../wire/session-id.js";
 import { holdEnd } from "./client-end.js";
-import { writeHead } from "./header-fields.js";
+import { upgradeFields, writeHead } from "./header-fields.js";
 import type { Owner } from "./owners.js";
 import { isRelayed, passesOf, whenLeaving } from "./relayed-socket.js";
 import type { Engine } from "./session-marks.js";
@@ -119,7 +119,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     const owner = ownerOf(sessionId, socket);
     if (!owner) return here();
     if (owner.getsConnections && socket instanceof Socket && !(socket instanceof TLSSocket)) {
-      const text = writeHead(request);
+      const text = writeHead(request, upgradeFields(request));
       if (text && host.move(socket, name, owner.number, text + head.toString("latin1"))) return;
     }
     relay(owner, new Set());

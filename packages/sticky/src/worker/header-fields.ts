@@ -7,6 +7,25 @@
  * about the connection between the workers stay behind.
  */
 import type { IncomingMessage } from "node:http";
+import { maxFieldsOf } from "../handle/node-internals.js";
+
+/** What makes the head of an upgrade one. */
+const UPGRADE = ["Connection", "Upgrade", "Upgrade", "unknown"];
+
+/**
+ * Whether fields of a request may be missing here: of those beyond a number, Node.js drops all but what they mean to the
+ * parser, such as a length of the body.
+ */
+export function mayLackFields(request: IncomingMessage): boolean {
+  if (request.httpVersionMajor > 1) return false;
+  const kept = maxFieldsOf(request);
+  return kept > 0 && request.rawHeaders.length >= 2 * kept;
+}
+
+/** What has to follow the fields of an upgrade so that it is one to the next parser. */
+export function upgradeFields(request: IncomingMessage): readonly string[] {
+  return mayLackFields(request) ? UPGRADE : [];
+}
 
 /** How the length of a request's body is told. */
 export type Framing = "none" | "length" | "chunked";

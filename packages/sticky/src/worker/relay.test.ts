@@ -6,6 +6,7 @@ import {
   type IncomingMessage,
   type RequestListener,
   type Server,
+  type ServerOptions,
   type ServerResponse,
 } from "node:http";
 import { connect as connectHttp2, createServer as createHttp2Server } from "node:http2";
@@ -32,12 +33,12 @@ interface Pair {
   readonly http2Port: number;
 }
 
-/** A front that relays all it gets, and an owner that serves it. */
-async function pair(serve: RequestListener): Promise<Pair> {
+/** A front that relays all it gets, and an owner that serves it. @param options of both */
+async function pair(serve: RequestListener, options: ServerOptions = {}): Promise<Pair> {
   const directory = mkdtempSync(join(tmpdir(), "hf-"));
   releases.push(() => rmSync(directory, { recursive: true, force: true }));
   const path = join(directory, "1");
-  const owner = createServer(serve);
+  const owner = createServer(options, serve);
   const privateServer = new PrivateServer(
     { secret: "secret", numberOf: () => 1 },
     (name) => (name === "default" ? owner : undefined),
@@ -53,7 +54,7 @@ async function pair(serve: RequestListener): Promise<Pair> {
   const relay = new Relay(host, () => {}, { way: undefined });
   const forward = (request: IncomingMessage, response: ServerResponse) =>
     relay.request(1, "default", request, response, () => void response.writeHead(400).end("here"));
-  const front = createServer(forward);
+  const front = createServer(options, forward);
   front.on("upgrade", (request, socket, head) =>
     relay.upgrade(1, "default", request, socket, head, () => socket.destroy()),
   );
@@ -218,6 +219,218 @@ test("whatever an owner answers, an HTTP/2 client gets an answer or the end of i
     { numRuns: 300 },
   );
 }, 60_000);
+
+const anyField = fc.oneof(
+  fc.constantFrom(
+    ...[
+      "Expect: 100-continue",
+      "TE: trailers",
+      "Trailer: X-T",
+      "Connection: close",
+      "Connection: keep-alive, x",
+    ],
+    ...[
+      "Connection: Content-Length, Host",
+      "Keep-Alive: x",
+      "Proxy-Connection: x",
+      "X: \xff",
+      "x-ODD:  a ",
+      "X:",
+    ],
+    ...["Cookie: a=1", "Cookie: b=2", "Content-Type: a", "Content-Type: b", "Upgrade: h2c", "Origin: x"],
+  ),
+  fc.nat(1_500).map((count) => Array.from({ length: count }, (_, i) => `X-${i}: ${i}`).join(CRLF)),
+);
+/** What a strict parser refuses, or Node.js itself answers. */
+const anyOddField = fc.oneof(
+  fc.constantFrom(
+    ...[
+      "Expect: x",
+      "Expect: 100-continue, x",
+      "Host: y",
+      "Host: ",
+      " folded",
+      "X: a\r\n folded",
+      "\tfolded",
+    ],
+    ...[
+      "X: a\x01b",
+      ": x",
+      "a b: c",
+      "X",
+      ":path: /",
+      "X: a\nY: b",
+      "Content-Length: 0",
+      "Content-Length: -1",
+    ],
+    ...["Transfer-Encoding: gzip", "Transfer-Encoding: chunked, identity", "Content-Length: 3, 3"],
+  ),
+  fc.tuple(anyText, anyText).map(([name, value]) => `${name}: ${value}`),
+);
+const anyUpgrade = fc
+  .tuple(
+    fc.constantFrom(
+      "Upgrade",
+      "upgrade, close",
+      "keep-alive, Upgrade",
+      "Upgrade, Sec-WebSocket-Key",
+      "UPGRADE",
+    ),
+    fc.constantFrom("websocket", "", "h2c", "websocket, \xff", "WebSocket/13", "x".repeat(5_000)),
+    anyText,
+  )
+  .map(([connection, upgrade, first]) => ({
+    fields: [`Connection: ${connection}`, `Upgrade: ${upgrade}`],
+    body: first,
+  }));
+const anySized = fc
+  .tuple(fc.constantFrom(0, 1, 3, 70_000), fc.constantFrom(-1, 0, 0, 0, 5))
+  .map(([length, more]) => ({
+    fields: [`Content-Length: ${length}`],
+    body: "x".repeat(Math.max(0, length + more)),
+  }));
+const anyChunks = fc.constantFrom(
+  ...["3\r\nabc\r\n0\r\n\r\n", "3\r\nabc\r\n0\r\nX-T: \xff\r\nX-T: y\r\n\r\n", "3;x=y\r\nabc\r\n0\r\n\r\n"],
+  ...[
+    "0\r\nContent-Length: 9\r\n\r\n",
+    "0\r\n\r\n",
+    `11170\r\n${"x".repeat(70_000)}\r\n0\r\n\r\n`,
+    "0\r\nodd one\r\n\r\n",
+  ],
+  ...[
+    "3\r\nabcdef",
+    "zz\r\n",
+    "-1\r\n",
+    "ffffffffffffffffff\r\na",
+    "3\nabc\n0\n\n",
+    '3;x="y\r\nabc\r\n',
+    "3\r\nab",
+  ],
+  "0\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n",
+);
+const anyFraming = fc.oneof(
+  fc.constant({ fields: [], body: "" }),
+  anySized,
+  anyChunks.map((body) => ({ fields: ["Transfer-Encoding: chunked"], body })),
+  anyUpgrade,
+);
+const anyRequest = fc
+  .record({
+    method: fc.constantFrom(
+      ...["GET", "POST", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"],
+    ),
+    target: fc.constantFrom("/", "/early", "/?a=\xff", "http://x/early", "http://y:1/", "*", "//x", "?"),
+    version: fc.constantFrom("1.1", "1.1", "1.0"),
+    fields: fc.array(anyField, { maxLength: 3 }),
+    odd: fc.option(anyOddField, { freq: 3 }),
+    framing: anyFraming,
+  })
+  .map(({ method, target, version, fields, odd, framing }) => {
+    const lines = [`${method} ${target} HTTP/${version}`, "Host: x", ...fields, ...framing.fields];
+    if (odd !== null) lines.splice(1 + (odd.length % lines.length), 0, odd);
+    return lines.join(CRLF) + CRLF + CRLF + framing.body;
+  });
+
+test.each([
+  ["strict", false],
+  ["lenient", true],
+])(
+  "whatever a client sends, nothing throws, it is answered or closed, and nothing is left of it, %s parsers",
+  async (_, insecureHTTPParser) => {
+    const thrown: unknown[] = [];
+    const onThrown = (error: unknown) => void thrown.push(error);
+    process.on("uncaughtExceptionMonitor", onThrown).on("warning", onThrown);
+    releases.push(() => process.off("uncaughtExceptionMonitor", onThrown).off("warning", onThrown));
+    const { owner, front, relay, port } = await pair(
+      (request, response) => {
+        if (request.url?.includes("early")) return void response.end("early");
+        request.resume().on("end", () => response.end("fine"));
+      },
+      { insecureHTTPParser },
+    );
+    const streams = new Set<Socket>();
+    const fronts = { request: 0, upgrade: 0 };
+    const owners = { request: 0, upgrade: 0 };
+    for (const event of ["request", "upgrade"] as const) {
+      front.prependListener(event, () => fronts[event]++);
+      owner.prependListener(event, () => owners[event]++);
+    }
+    const keep = (socket: Socket) => {
+      if (!streams.has(socket)) streams.add(socket.once("close", () => streams.delete(socket)));
+    };
+    owner.on("request", ({ socket }: IncomingMessage) => keep(socket));
+    owner.on("upgrade", (request: IncomingMessage, socket: Socket) => {
+      keep(socket.on("error", () => {}));
+      if (request.headers.upgrade !== "websocket")
+        return void socket.resume().end(`HTTP/1.1 400 No${CRLF}${CRLF}`);
+      socket.write(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}`);
+      socket.pipe(socket);
+    });
+    const cut = fc.option(fc.nat(400), { nil: undefined, freq: 1 });
+    const end = fc.constantFrom("end" as const, "reset" as const);
+    await fc.assert(
+      fc.asyncProperty(anyRequest, cut, fc.nat(400), end, async (whole, cutAt, pauseAt, how) => {
+        const text = whole.slice(0, cutAt);
+        const socket = connect(port, "127.0.0.1").on("error", () => {});
+        let answer = "";
+        socket.setEncoding("latin1").on("data", (chunk) => {
+          answer += chunk;
+        });
+        const closed = new Promise((resolve) => socket.once("close", resolve));
+        socket.write(text.slice(0, pauseAt), "latin1");
+        await new Promise(setImmediate);
+        const rest = Buffer.from(text.slice(pauseAt), "latin1");
+        if (how === "end") socket.end(rest);
+        else socket.write(rest, () => socket.resetAndDestroy());
+        await closed;
+        if (answer !== "") expect(answer).toMatch(/^HTTP\/1\.1 [1-5]\d\d /);
+        const fine = `POST / HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}Content-Length: 1${CRLF}${CRLF}x`;
+        expect(await exchange(port, fine)).toMatch(/fine$/);
+        // No part of a request becomes another one behind the relay.
+        expect(owners.request).toBeLessThanOrEqual(fronts.request);
+        expect(owners.upgrade).toBeLessThanOrEqual(fronts.upgrade);
+        expect(thrown).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+    const open = () => new Promise<number>((resolve) => front.getConnections((_, count) => resolve(count)));
+    await expect.poll(open).toBe(0);
+    await expect.poll(() => streams.size).toBe(0);
+    expect(relay.carried("default")).toEqual([]);
+    expect(owners.request).toBeGreaterThan(600);
+    expect(owners.upgrade).toBeGreaterThan(10);
+  },
+  90_000,
+);
+
+test("what the fields mean that Node.js drops for their number is kept: bodies and upgrades", async () => {
+  const { owner, port } = await pair((request, response) => {
+    let text = "";
+    request.on("data", (chunk) => {
+      text += chunk;
+    });
+    request.on("end", () => response.end(`${request.method} ${request.url} ${text}`));
+  });
+  owner.on("upgrade", (request: IncomingMessage, socket: Socket) => {
+    socket.end(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}${request.method} ${request.url}`).resume();
+  });
+  const many = `X: 1${CRLF}`.repeat(1_100);
+  const next = `GET /next HTTP/1.1${CRLF}Host: x${CRLF}Connection: close${CRLF}${CRLF}`;
+  const ask = (head: string, fields: string, rest: string) =>
+    exchange(port, `${head}${CRLF}Host: x${CRLF}${many}${fields}${CRLF}${CRLF}${rest}`);
+  const sized = await ask("POST / HTTP/1.1", "Content-Length: 3", `abc${next}`);
+  expect(sized).toMatch(/\r\nPOST \/ abcHTTP.*\r\nGET \/next $/s);
+  const chunked = await ask(
+    "POST / HTTP/1.1",
+    "Transfer-Encoding: chunked",
+    `3${CRLF}abc${CRLF}0${CRLF}${CRLF}${next}`,
+  );
+  expect(chunked).toMatch(/\r\nPOST \/ abcHTTP.*\r\nGET \/next $/s);
+  expect(await ask("POST / HTTP/1.0", "Content-Length: 3", "abc")).toMatch(/\r\nPOST \/ abc$/);
+  expect(await ask("GET / HTTP/1.1", "X: 2", next)).toMatch(/\r\nGET \/ HTTP.*\r\nGET \/next $/s);
+  const upgraded = await ask("GET / HTTP/1.1", `Connection: Upgrade${CRLF}Upgrade: x`, next);
+  expect(upgraded).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n\r\nGET \/$/);
+});
 
 test("an HTTP/2 client gets all values of a field, and no field of HTTP/1", async () => {
   const { http2Port } = await pair((_, response) => {

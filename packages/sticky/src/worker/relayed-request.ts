@@ -9,7 +9,7 @@ import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
 import { holdEnd } from "./client-end.js";
 import { originOf } from "./client-origin.js";
-import { framingOf, writeHead } from "./header-fields.js";
+import { framingOf, mayLackFields, writeHead } from "./header-fields.js";
 import type { LinkStreams } from "./link-streams.js";
 import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
 import type { OwnerLink, Passenger } from "./owner-link.js";
@@ -61,15 +61,14 @@ export class RelayedRequest implements Passenger {
 
   start(): void {
     const request = this.#request;
-    const isHttp2 = request.httpVersionMajor > 1;
-    // A body of HTTP/2 may come without a length.
-    const isUnframed = isHttp2 && framingOf(request.rawHeaders) === "none" && mayHaveBody(request);
-    const head = writeHead(request, http1Fields(request, isUnframed));
+    const framing = framingOf(request.rawHeaders);
+    const isUnframed = framing === "none" && mayHaveHiddenBody(request);
+    const head = writeHead(request, addedFields(request, isUnframed));
     if (head === undefined) return this.#answer.fail(400);
     if (this.#channels?.begin() === false) return this.#answer.fail(503);
     this.#response.on("error", ignore);
     this.#response.once("close", this.#onClientGone);
-    const upload = new Upload(request, head, isUnframed ? "chunked" : framingOf(request.rawHeaders));
+    const upload = new Upload(request, head, isUnframed ? "chunked" : framing);
     this.#upload = upload;
     this.#releaseEnd = holdEnd(request, this.#response, () => upload.end());
     this.waitingBytes = head.length;
@@ -177,10 +176,14 @@ function mayHaveBody({ method }: IncomingMessage): boolean {
   return method !== "GET" && method !== "HEAD";
 }
 
-/** What a request of HTTP/2 has to say in HTTP/1.1. */
-function http1Fields({ headers, httpVersionMajor }: IncomingMessage, isUnframed: boolean): string[] {
-  if (httpVersionMajor === 1) return [];
-  const authority = headers[":authority"];
+/** A body of HTTP/2 may come without a length; over HTTP/1, its length may be in a field that is missing. */
+function mayHaveHiddenBody(request: IncomingMessage): boolean {
+  return request.httpVersionMajor > 1 ? mayHaveBody(request) : mayLackFields(request);
+}
+
+/** What the request has to say besides, so that the owner's parser understands it. */
+function addedFields({ headers, httpVersionMajor }: IncomingMessage, isUnframed: boolean): string[] {
+  const authority = httpVersionMajor > 1 ? headers[":authority"] : undefined;
   const host = headers.host === undefined && authority !== undefined ? ["Host", String(authority)] : [];
   return isUnframed ? [...host, "Transfer-Encoding", "chunked"] : host;
 }

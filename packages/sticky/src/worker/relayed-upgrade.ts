@@ -7,7 +7,7 @@ import { type Duplex, PassThrough } from "node:stream";
 import { encodeOrigin } from "../wire/origin.js";
 import { ownAnswer } from "./answer.js";
 import { originOf } from "./client-origin.js";
-import { writeHead } from "./header-fields.js";
+import { upgradeFields, writeHead } from "./header-fields.js";
 import type { LinkStream } from "./link-stream.js";
 import type { LinkStreams } from "./link-streams.js";
 import type { OwnerLink, Passenger } from "./owner-link.js";
@@ -44,7 +44,7 @@ export class RelayedUpgrade implements Passenger {
     this.#client = client;
     this.#onJoined = onJoined;
     this.#here = here;
-    const text = writeHead(request);
+    const text = writeHead(request, upgradeFields(request));
     this.#head = text === undefined ? Buffer.alloc(0) : Buffer.concat([Buffer.from(text, "latin1"), head]);
     this.waitingBytes = this.#head.length;
     client.on("error", ignore);
