@@ -378,6 +378,35 @@ describe("drain()", () => {
     },
   );
 
+  test("takes no new connection while it waits: all go to the other worker", async () => {
+    const cluster = await start();
+    const [draining, other] = cluster.workers as [RemoteWorker, RemoteWorker];
+    const [agent] = await connectionTo(cluster, draining);
+    const holding = draining.next("holding");
+    const held = ask(cluster.port, "/hold", agent);
+    await holding;
+    await cluster.primary.run((ctx) => {
+      ctx.store.left = new Promise<void>((resolve) => ctx.router.once("worker:gone", () => resolve()));
+    });
+    await draining.run((ctx) => {
+      ctx.store.came = 0;
+      ctx.httpServer.on("connection", () => ctx.store.came++);
+      ctx.store.drained = ctx.sticky.drain();
+    });
+    await cluster.primary.run((ctx) => ctx.store.left);
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, i) => ask(cluster.port, i % 2 === 0 ? "/" : PATH, keepAlive())),
+    );
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    const ids = answers.map(({ text }) => text).filter((text) => !text.startsWith("0{"));
+    expect(ids).toEqual(Array.from({ length: 20 }, () => String(other.workerId)));
+    expect(await other.run((ctx) => ctx.io.engine.clientsCount)).toBe(20);
+    expect(await draining.run((ctx) => [ctx.store.came, ctx.store.held.length])).toEqual([0, 1]);
+    await release(draining);
+    expect(await held).toMatchObject({ text: "released", connection: "close" });
+    await draining.run((ctx) => ctx.store.drained);
+  });
+
   test("leaves idle connections open for a moment: what clients ask when they hear of it comes over any of them", async () => {
     const cluster = await start();
     const [draining, other] = cluster.workers as [RemoteWorker, RemoteWorker];

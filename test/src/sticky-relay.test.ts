@@ -539,15 +539,14 @@ test.each([
   for (const [i, worker] of cluster.workers.entries())
     expect(descriptors(worker)).toBeLessThan((before[i] ?? 0) + 10);
   expect(await misled.run((ctx) => ctx.sticky.stats().forwardedIn)).toBe(0);
-  const warned = cluster.primary.run(
-    (ctx) =>
-      new Promise<string>((resolve) =>
-        ctx.router.once("warning", ({ code }: { code: string }) => resolve(code)),
-      ),
-  );
+  await cluster.primary.run((ctx) => {
+    ctx.store.warned = new Promise((resolve) => {
+      ctx.router.once("warning", ({ code }: { code: string }) => resolve(code));
+    });
+  });
   await owner.resume();
   for (let i = 0; i < 50; i++) expect(await away.answer()).toMatchObject({ status: 200, body: "mine" });
-  expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_DIRECTORY");
+  expect(await cluster.primary.run((ctx) => ctx.store.warned)).toBe("HOLDFAST_ERR_PRIVATE_DIRECTORY");
   expect((await home.ask(`POST ${PATH}&sid=${sid} HTTP/1.1`, "3")).status).toBe(200);
   expect(await owner.run((ctx) => ctx.sticky.stats().forwardedIn)).toBe(50);
   expect(cluster.workers).toHaveLength(3);
