@@ -1,7 +1,10 @@
 /** Workers that end, fail to start, are late or stand still; and a primary that is killed. */
 
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
 import type { ReloadResult, WorkerExit } from "@holdfast/cluster";
-import { within } from "@holdfast/harness";
+import { freePort, within } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import type { Supervised } from "./harness/supervised.js";
@@ -16,6 +19,39 @@ async function replaced(cluster: Supervised, old: readonly number[], count = 2):
   const areNew = () => cluster.workers.length === count && cluster.pids.every((pid) => !old.includes(pid));
   await cluster.until(`${count} workers other than ${old}`, areNew);
 }
+
+/** What becomes of a connection to that port: "connect", or the code of its error. */
+async function call(port: number): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return "connect";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+test("the port is closed until all workers are ready", async () => {
+  const own = home();
+  const path = join(own.directory, "gate");
+  const held: Socket[] = [];
+  const gate = createServer((socket) => void held.push(socket)).listen(path);
+  own.start({ waitsAt: path });
+  const port = await freePort();
+  const cluster = await launch({ home: own, options: { port } });
+  while (held.length < 2) await within(once(gate, "connection"), "worker");
+  expect(await call(port)).toBe("ECONNREFUSED");
+  held[0]?.end();
+  await cluster.until("first worker", () => cluster.workers.length === 1);
+  expect(await call(port)).toBe("ECONNREFUSED");
+  held[1]?.end();
+  await cluster.untilStarted();
+  expect(cluster.port).toBe(port);
+  expect(await call(port)).toBe("connect");
+  gate.close();
+});
 
 describe("a worker that ends", () => {
   test("is replaced in its place, and its end is told with signal and last words", async () => {

@@ -21,6 +21,8 @@ export interface HowToStart {
   readonly exits?: number;
   /** It takes so long. */
   readonly waitsMs?: number;
+  /** It connects to the socket at this path, and waits until it is let go: until that connection is closed. */
+  readonly waitsAt?: string;
   /** Whether it calls `joinCluster()`. @default true */
   readonly joins?: boolean;
   /** Whether it calls `listen()`, with a port of its own. @default false */
