@@ -1,5 +1,5 @@
 /** The private directory: where it lies, whose it is, what happens when it goes, and that nothing is left of it. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -306,6 +306,78 @@ asRoot("a primary that gives up its rights before it forks", async () => {
   await cluster.fork();
   expect(await relayAll(cluster)).toEqual(OK);
   expect(await warnings(cluster)).toEqual([]);
+});
+
+/** Primary and workers of a user that is not root, whom file modes concern. */
+async function startAsNobody(): Promise<[TestCluster, directory: string]> {
+  const second = makeHome();
+  const cluster = await start({ TMPDIR: makeHome(), XDG_RUNTIME_DIR: second }, { workers: 0 });
+  // The first directory is root's.
+  await cluster.primary.run((_, uid) => {
+    process.setgid?.(uid);
+    process.setuid?.(uid);
+  }, NOBODY);
+  await cluster.fork();
+  await cluster.fork();
+  expect(await relayAll(cluster)).toEqual(OK);
+  return [cluster, onlyDirectory(second)];
+}
+
+asRoot("a directory that its own user may not write to: it is said, and another is made", async () => {
+  const [cluster, directory] = await startAsNobody();
+  const warned = cluster.primary.next("warning");
+  chmodSync(directory, 0o500);
+  // A worker that comes now can open no socket.
+  await cluster.fork();
+  expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_SOCKET");
+  expect(new Set(await relayAll(cluster))).toEqual(new Set(["200 ok"]));
+  expect(await warnings(cluster)).toEqual(["HOLDFAST_ERR_PRIVATE_SOCKET"]);
+  expect(cluster.output).toBe("");
+});
+
+asRoot("sockets that workers may not connect to: it is said, and others are opened", async () => {
+  const [cluster, directory] = await startAsNobody();
+  // Those that come now have no links yet.
+  await cluster.fork();
+  await cluster.fork();
+  for (const worker of cluster.workers) {
+    const path = join(directory, String(worker.workerId));
+    await until(() => existsSync(path), "socket");
+    chmodSync(path, 0);
+  }
+  const warned = cluster.primary.next("warning");
+  expect(new Set(await relayAll(cluster))).toEqual(new Set(["200 ok"]));
+  expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_SOCKET");
+  expect(cluster.output).toBe("");
+});
+
+const full = mkdtempSync(join(tmpdir(), "hf-full-"));
+const canMount = isRoot && spawnSync("mount", ["-t", "tmpfs", "tmpfs", full]).status === 0;
+if (canMount) spawnSync("umount", [full]);
+rmSync(full, { recursive: true });
+skipsWithout(canMount, "A tmpfs cannot be mounted here. Run the tests as root, where mounts are allowed.");
+
+test.runIf(canMount).each([
+  ["a full disk", "nr_inodes=4", "HOLDFAST_ERR_PRIVATE_SOCKET"],
+  ["a disk that is read-only from the beginning", "ro", undefined],
+])("%s: another place is taken", async (_, options, code) => {
+  const [home, runtime] = [makeHome(), makeHome()];
+  spawnSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", home]);
+  try {
+    const cluster = await start({ TMPDIR: home, XDG_RUNTIME_DIR: runtime }, { workers: 0 });
+    const warned = code && cluster.primary.next("warning");
+    // On the full one, there is room for the directory, the file in it, and one socket.
+    await cluster.fork();
+    await cluster.fork();
+    expect(await warned).toBe(code);
+    expect(await relayAll(cluster)).toEqual(OK);
+    expect(readdirSync(home)).toEqual([]);
+    expect(privateDirectories(runtime)).toHaveLength(1);
+    expect(await warnings(cluster)).toEqual(code ? [code] : []);
+    expect(cluster.output).toBe("");
+  } finally {
+    spawnSync("umount", ["--lazy", home]);
+  }
 });
 
 const PROGRAM = fileURLToPath(new URL("../../dist/fixtures/plain-cluster.js", import.meta.url));

@@ -45,9 +45,13 @@ const BAD_PLACE = new Set([
 export interface Mended {
   /** The directory is another one now. */
   readonly moved: boolean;
+  /** The worker that reported it is to try again. */
+  readonly again: boolean;
   /** What the application should hear. */
   readonly warning: HoldfastError | undefined;
 }
+
+const GO_ON: Mended = { moved: false, again: true, warning: undefined };
 
 export class RendezvousKeeper {
   /**
@@ -65,6 +69,10 @@ export class RendezvousKeeper {
   readonly #badPlaces = new Set<string>();
   /** The user of the workers that the directory was made over to. */
   #admitted: number | undefined;
+  /** Grows with each change of the directory or its user. */
+  #change = 0;
+  /** Workers that could not get on though the directory was right, and the change after which that was. */
+  readonly #denied = new Map<number, number>();
   readonly #saidAt = new Map<string, number>();
 
   private constructor() {
@@ -88,22 +96,27 @@ export class RendezvousKeeper {
   /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */
   admit(uid: number | undefined): Mended {
     const own = process.geteuid?.();
-    if (own === undefined) return { moved: false, warning: undefined };
+    if (own === undefined) return GO_ON;
     // Root can enter whosever it is.
     const wanted = (uid === 0 ? undefined : uid) ?? this.#admitted ?? own;
-    if (inspectDirectory(this.#directory, wanted) === "ours") return { moved: false, warning: undefined };
+    if (inspectDirectory(this.#directory, wanted) === "ours") return GO_ON;
     const isRefused = wanted !== own && (own !== 0 || (this.#admitted ?? wanted) !== wanted);
     if (isRefused) return this.#refuseUser(wanted);
     // It was removed, or laid out by somebody else, or this process has given up its rights since it made it.
     const moved = !this.#isOwnNow() && this.#move();
     if (wanted !== own) this.#makeOver(wanted);
-    return { moved, warning: undefined };
+    this.#change++;
+    return { ...GO_ON, moved };
   }
 
   /** A worker has reported trouble. */
   mend(workerId: number, { what, uid, code, text }: Trouble): Mended {
     reportFailure("rendezvous", `${what}, ${text}`, { workerId });
-    if (what === "denied") return this.admit(uid < 0 ? undefined : uid);
+    if (what === "denied") {
+      const before = this.#change;
+      const mended = this.admit(uid < 0 ? undefined : uid);
+      if (mended.warning || this.#change !== before || this.#isNew(workerId)) return mended;
+    }
     if (what === "removed") {
       const { moved } = this.admit(undefined);
       const warning = this.#say(
@@ -112,7 +125,7 @@ export class RendezvousKeeper {
         `The directory of the private sockets, or a socket in it, was removed: ${text}. It was made anew. Let ` +
           'whatever cleans that place spare names that start with "holdfast-", or set TMPDIR to another place.',
       );
-      return { moved, warning };
+      return { moved, again: true, warning };
     }
     const warning = this.#say(
       "HOLDFAST_ERR_PRIVATE_SOCKET",
@@ -120,11 +133,20 @@ export class RendezvousKeeper {
       `A private socket fails for worker ${workerId}: ${text}. Until that is mended, requests that reach another ` +
         "worker than the one of their session cannot be relayed.",
     );
-    return { moved: BAD_PLACE.has(code) && this.#move(), warning };
+    const moved = (what === "denied" || BAD_PLACE.has(code)) && this.#move();
+    return { moved, again: moved, warning };
+  }
+
+  /** What has changed meanwhile may have helped: whether the worker has not been denied since. */
+  #isNew(workerId: number): boolean {
+    const isNew = this.#denied.get(workerId) !== this.#change;
+    this.#denied.set(workerId, this.#change);
+    return isNew;
   }
 
   /** A worker's process is gone. One that was killed has left its socket. */
   forget(workerId: number): void {
+    this.#denied.delete(workerId);
     if (process.platform !== "win32") rmSync(socketPath(this.#directory, workerId), { force: true });
   }
 
@@ -143,6 +165,7 @@ export class RendezvousKeeper {
       this.#remove();
       this.#directory = directory;
       this.#admitted = undefined;
+      this.#change++;
       return true;
     } catch (error) {
       reportFailure("rendezvous", "the directory cannot be made", { error: error as Error });
@@ -180,7 +203,7 @@ export class RendezvousKeeper {
       `A worker runs as user ${uid}, which cannot use the private directory ${this.#directory} of the others. ` +
         "Start all workers as one user: the primary's, or, if the primary is root, another one.",
     );
-    return { moved: false, warning };
+    return { ...GO_ON, warning };
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): HoldfastError | undefined {

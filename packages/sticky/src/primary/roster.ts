@@ -270,9 +270,9 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   /** Tells the worker, or all of them if it has changed, where the private directory is. */
-  #onMended(worker: Worker, { moved, warning }: Mended): void {
+  #onMended(worker: Worker, { moved, again, warning }: Mended): void {
     const all = Object.values(cluster.workers ?? {}).filter((each) => each && this.#welcomed.has(each.id));
-    for (const each of moved ? all : [worker]) {
+    for (const each of moved ? all : again ? [worker] : []) {
       if (!each) continue;
       this.#send(each, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
       if (this.#hosts) this.#send(each, this.#hosts);
