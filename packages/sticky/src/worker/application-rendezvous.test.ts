@@ -118,6 +118,8 @@ const full = mkdtempSync(join(tmpdir(), "hf-full-"));
 const canMount = spawnSync("mount", ["-t", "tmpfs", "-o", "nr_inodes=2", "tmpfs", full]).status === 0;
 if (canMount) spawnSync("umount", [full]);
 rmSync(full, { recursive: true });
+// So begins what is shown again at the end of a run.
+if (!canMount) console.warn("Tests are skipped: A tmpfs cannot be mounted here. Run the tests as root.");
 
 test.runIf(canMount)("on a full disk, the next place is taken", async () => {
   spawnSync("mount", ["-t", "tmpfs", "-o", "nr_inodes=2", "tmpfs", home]);
