@@ -50,13 +50,13 @@ export class SocketLists {
       rooms: roomsOf(socket),
       data: this.#part(socket, "data", () => socket.data, maxBytes),
     };
-    for (const part of largestFirst(details, maxBytes)) {
-      const failure = lists.add(() => details);
+    let failure = lists.add(() => details);
+    for (const part of failure ? largestFirst(details, maxBytes) : []) {
       if (!failure) return;
       this.#tell(socket, part, failure);
       Object.assign(details, { [part]: EMPTY[part] });
+      failure = lists.add(() => details);
     }
-    lists.add(() => details);
   }
 
   #part(socket: Socket, part: string, read: () => unknown, maxBytes: number): unknown {
