@@ -129,7 +129,7 @@ export interface MoveResult {
    * - `"successor-silent"`: a worker that gets sessions does not bring them up. It is like after `"successor-gone"`.
    */
   readonly outcome: "done" | "worker-gone" | "worker-silent" | "successor-gone" | "successor-silent";
-  /** Sessions that were there when it was last tried, and that were moved before. */
+  /** Sessions that were there when it was last tried, and that were moved or lost before. */
   readonly total: number;
   /** Sessions that live at the other worker now; their clients have noticed nothing. */
   readonly moved: number;

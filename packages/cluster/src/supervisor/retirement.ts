@@ -82,7 +82,8 @@ export class Retirement {
     });
     const told = await Promise.race([result, silence]);
     clearTimeout(timer);
-    return told ?? moves;
+    // What has left a worker that is gone may still be on its way.
+    return told ?? (this.#worker.isGone ? result : moves);
   }
 }
 

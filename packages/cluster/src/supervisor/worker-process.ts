@@ -81,6 +81,10 @@ export class WorkerProcess {
     return this.#state === "ready";
   }
 
+  get isGone(): boolean {
+    return this.#state === "ended";
+  }
+
   /** How long it has been ready. */
   get uptimeMs(): number {
     return this.#readyAt === undefined ? this.#uptimeMs : performance.now() - this.#readyAt;

@@ -309,7 +309,9 @@ export class SessionMoves {
   ): void {
     const target = this.#hooks.find(successor);
     const isComplete = handle !== undefined || carrier !== "connection";
-    const task = [...this.#tasks.values()].find((each) => each.source === source);
+    const task = [...this.#tasks.values()].find(
+      (each) => each.source === source && each.successors.includes(successor),
+    );
     if (!isComplete || !target?.isUsable()) {
       handle?.close();
       if (task) task.seen.lost++;

@@ -49,7 +49,7 @@ export type TaskState = (typeof STATES)[number];
 
 /** How a task goes. */
 export interface MoveCounts {
-  /** Sessions that were there when it was last tried, and that were moved before. */
+  /** Sessions that were there when it was last tried, and that were moved or lost before. */
   readonly total: number;
   /** Sessions that live at the other worker now. */
   readonly moved: number;
