@@ -35,7 +35,7 @@ test("a head that would become another one is not written", () => {
 
 test.each([
   [[], "none"],
-  [["Content-Length", "0"], "none"],
+  [["Content-Length", "0"], "length"],
   [["CONTENT-LENGTH", "7"], "length"],
   [["Transfer-Encoding", "gzip, chunked"], "chunked"],
   [["Content-Length", "7", "transfer-encoding", "chunked"], "chunked"],

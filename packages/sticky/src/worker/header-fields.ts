@@ -9,8 +9,7 @@
 import type { IncomingMessage } from "node:http";
 import { maxFieldsOf } from "../handle/node-internals.js";
 
-/** What makes the head of an upgrade one. */
-const UPGRADE = ["Connection", "Upgrade", "Upgrade", "unknown"];
+const UPGRADE = /(^|,)\s*upgrade\s*(,|$)/i;
 
 /**
  * Whether fields of a request may be missing here: of those beyond a number, Node.js drops all but what they mean to the
@@ -22,9 +21,14 @@ export function mayLackFields(request: IncomingMessage): boolean {
   return kept > 0 && request.rawHeaders.length >= 2 * kept;
 }
 
-/** What has to follow the fields of an upgrade so that it is one to the next parser. */
+/** What has to follow the fields of an upgrade so that it is one to the next parser: what is missing here. */
 export function upgradeFields(request: IncomingMessage): readonly string[] {
-  return mayLackFields(request) ? UPGRADE : [];
+  if (!mayLackFields(request)) return [];
+  const { connection, upgrade } = request.headers;
+  return [
+    ...(UPGRADE.test(connection ?? "") ? [] : ["Connection", "Upgrade"]),
+    ...(upgrade === undefined ? ["Upgrade", "unknown"] : []),
+  ];
 }
 
 /** How the length of a request's body is told. */
@@ -37,9 +41,7 @@ export function framingOf(raw: readonly string[]): Framing {
     const name = raw[i] as string;
     // Few names are so long, and this runs for each request.
     if (name.length === 17 && name.toLowerCase() === "transfer-encoding") return "chunked";
-    if (name.length === 14 && name.toLowerCase() === "content-length" && Number(raw[i + 1]) > 0) {
-      framing = "length";
-    }
+    if (name.length === 14 && name.toLowerCase() === "content-length") framing = "length";
   }
   return framing;
 }

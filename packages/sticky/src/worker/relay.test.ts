@@ -432,6 +432,27 @@ test("what the fields mean that Node.js drops for their number is kept: bodies a
   expect(upgraded).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n\r\nGET \/$/);
 });
 
+test("an ordinary request that has as many fields as are kept stays what it is", async () => {
+  const { owner, front, port } = await pair(async (request, response) => {
+    const body = Buffer.concat(await request.toArray());
+    response.end(`${request.headers["content-length"]} ${body}`);
+  });
+  owner.on("upgrade", ({ headers: { connection, upgrade } }: IncomingMessage, socket: Socket) => {
+    socket.end(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}${connection} ${upgrade}`).resume();
+  });
+  // The owner may keep more.
+  front.maxHeadersCount = 3;
+  const ask = (fields: string, rest: string) =>
+    exchange(
+      port,
+      `POST / HTTP/1.1${CRLF}Host: x${CRLF}${fields}${CRLF}X: 1${CRLF}Connection: close${CRLF}${CRLF}${rest}`,
+    );
+  expect(await ask("Content-Length: 0", "")).toMatch(/\r\n0 $/);
+  expect(await ask("Content-Length: 3", "abc")).toMatch(/\r\n3 abc$/);
+  const upgrade = `GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: websocket${CRLF}X: 1${CRLF}${CRLF}`;
+  expect(await exchange(port, upgrade)).toMatch(/\r\n\r\nUpgrade websocket$/);
+});
+
 test("an HTTP/2 client gets all values of a field, and no field of HTTP/1", async () => {
   const { http2Port } = await pair((_, response) => {
     response.setHeader("Set-Cookie", ["a=1", "b=2"]);
