@@ -73,7 +73,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_PRIVATE_DIRECTORY"
   /**
    * Event `warning`: a worker's private socket fails, so requests that reach another worker than the one of their
-   * session cannot be relayed. The message has the system's error; mend what it names.
+   * session cannot be relayed, or could not be until the private directory was made in another place. The message has the
+   * system's error, and says which; mend what it names.
    */
   | "HOLDFAST_ERR_PRIVATE_SOCKET"
   /**

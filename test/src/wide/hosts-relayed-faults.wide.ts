@@ -1,10 +1,12 @@
-/** WebSockets that came by another host than their session's, while one of the hosts reloads and something fails. */
+/** WebSockets that came by another host than their session's, while hosts reload: over TLS, and while something fails. */
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connectAcross } from "../harness/across-hosts.js";
 import { closedAfterEach, startsSupervised } from "../harness/after-each.js";
+import { ADDRESS_CERTIFICATE, ADDRESS_KEY, AUTHORITY } from "../harness/host-certificates.js";
 import { type RecoveringClient, RecoveringClients } from "../harness/recovering-client.js";
-import { fallSilent, numbers, speak } from "../harness/speaking.js";
+import { fallSilent, numbers, speak, talk } from "../harness/speaking.js";
+import type { Supervised } from "../harness/supervised.js";
 
 const { start } = startsSupervised();
 const clients = closedAfterEach(new RecoveringClients());
@@ -55,3 +57,34 @@ describe.skipIf(findRedisServer() === undefined)("two hosts", () => {
     expect(await here.reload()).toMatchObject({ workers: 1, moved: 6, closed: 0 });
   });
 });
+
+test.skipIf(findRedisServer() === undefined)(
+  "three hosts that speak TLS to each other, all of which reload at once: nobody is disconnected, and nothing is lost",
+  async () => {
+    const backplane = { url: redis.url, app: "three", lease: 60_000, timeout: 20_000 };
+    const hostTls = { key: ADDRESS_KEY, cert: ADDRESS_CERTIFICATE, ca: AUTHORITY };
+    const options = { workers: 1, sticky: { hostAddress: "127.0.0.1", hostTls } };
+    const hosts = await Promise.all(Array.from({ length: 3 }, () => start({ backplane, options })));
+    const all: RecoveringClient[] = [];
+    for (const [i, here] of hosts.entries())
+      for (const there of hosts) if (there !== hosts[i]) all.push(await connectAcross(clients, here, there));
+    let isOver = false;
+    const talks = all.map((client) => talk(client, () => isOver));
+    const [first] = hosts as [Supervised, ...Supervised[]];
+    await speak(first);
+    for (let reloads = 0; reloads < 2; reloads++) {
+      const results = await Promise.all(hosts.map((host) => host.reload()));
+      // Each host has two sessions, and the connections of two others.
+      expect(results).toMatchObject(hosts.map(() => ({ workers: 1, moved: 4, closed: 0 })));
+    }
+    const said = await fallSilent(first);
+    isOver = true;
+    const counts = await Promise.all(talks);
+    await Promise.all(all.map((client) => client.has("said", said - 1)));
+    for (const [i, client] of all.entries()) {
+      expect(client.connects).toHaveLength(1);
+      expect(client.of("said")).toEqual(numbers(said));
+      expect(client.of("echoed")).toEqual(numbers(counts[i] ?? 0, 1));
+    }
+  },
+);

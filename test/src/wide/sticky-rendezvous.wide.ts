@@ -287,13 +287,25 @@ asRoot("workers that give up their rights after they were set up", async () => {
 });
 
 asRoot("workers of several users: it is said, and strays are answered", { timeout: 60_000 }, async () => {
-  const cluster = await start({ TMPDIR: makeHome() });
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home });
+  const directory = onlyDirectory(home);
   const warned = cluster.primary.next("warning");
   for (const [i, worker] of cluster.workers.entries()) {
     await worker.run((_, uid) => process.setuid?.(uid), NOBODY - i);
   }
-  expect([...(await relayAll(cluster))].sort()).toContainEqual(expect.stringMatching(/^503 /));
+  await cluster.primary.run(async (ctx) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    ctx.store.troubles = 0;
+    subscribe("holdfast:sticky:failure", () => ctx.store.troubles++);
+  });
+  for (let round = 0; round < 3; round++)
+    expect([...(await relayAll(cluster))].sort()).toContainEqual(expect.stringMatching(/^503 /));
   expect(await warned).toBe("HOLDFAST_ERR_WORKER_USER");
+  // Nobody else has to go for them, and they do not ask again and again.
+  expect(onlyDirectory(home)).toBe(directory);
+  expect(await cluster.primary.run((ctx) => ctx.store.troubles)).toBeLessThan(10);
+  expect(await warnings(cluster)).not.toContain("HOLDFAST_ERR_PRIVATE_SOCKET");
 });
 
 asRoot("a primary that gives up its rights before it forks", async () => {

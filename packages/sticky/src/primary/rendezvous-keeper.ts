@@ -51,8 +51,6 @@ export interface Mended {
   readonly warning: HoldfastError | undefined;
 }
 
-const GO_ON: Mended = { moved: false, again: true, warning: undefined };
-
 export class RendezvousKeeper {
   /**
    * The keeper of this process; made at the first call.
@@ -93,48 +91,60 @@ export class RendezvousKeeper {
     return { number: workerId, path: socketPath(this.#directory, workerId), secret: this.#secret };
   }
 
-  /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */
+  /** What a worker that comes is told. */
   admit(uid: number | undefined): Mended {
-    const own = process.geteuid?.();
-    if (own === undefined) return GO_ON;
-    // Root can enter whosever it is.
-    const wanted = (uid === 0 ? undefined : uid) ?? this.#admitted ?? own;
-    if (inspectDirectory(this.#directory, wanted) === "ours") return GO_ON;
-    const isRefused = wanted !== own && (own !== 0 || (this.#admitted ?? wanted) !== wanted);
-    if (isRefused) return this.#refuseUser(wanted);
-    // It was removed, or laid out by somebody else, or this process has given up its rights since it made it.
-    const moved = !this.#isOwnNow() && this.#move();
-    if (wanted !== own) this.#makeOver(wanted);
-    this.#change++;
-    return { ...GO_ON, moved };
+    const fit = this.#fit(uid);
+    return {
+      moved: fit === "moved",
+      again: true,
+      warning: fit === "refused" ? this.#sayUser(uid) : undefined,
+    };
   }
 
   /** A worker has reported trouble. */
-  mend(workerId: number, { what, uid, code, text }: Trouble): Mended {
+  mend(workerId: number, trouble: Trouble): Mended {
+    const { what, text } = trouble;
     reportFailure("rendezvous", `${what}, ${text}`, { workerId });
-    if (what === "denied") {
-      const before = this.#change;
-      const mended = this.admit(uid < 0 ? undefined : uid);
-      if (mended.warning || this.#change !== before || this.#isNew(workerId)) return mended;
-    }
-    if (what === "removed") {
-      const { moved } = this.admit(undefined);
-      const warning = this.#say(
-        "HOLDFAST_ERR_PRIVATE_DIRECTORY",
-        what,
-        `The directory of the private sockets, or a socket in it, was removed: ${text}. It was made anew. Let ` +
-          'whatever cleans that place spare names that start with "holdfast-", or set TMPDIR to another place.',
-      );
-      return { moved, again: true, warning };
-    }
+    if (what === "denied") return this.#onDenied(workerId, trouble);
+    if (what === "failed") return this.#onBadSocket(workerId, trouble, BAD_PLACE.has(trouble.code));
+    const moved = this.#fit(undefined) === "moved";
     const warning = this.#say(
-      "HOLDFAST_ERR_PRIVATE_SOCKET",
-      code,
-      `A private socket fails for worker ${workerId}: ${text}. Until that is mended, requests that reach another ` +
-        "worker than the one of their session cannot be relayed.",
+      "HOLDFAST_ERR_PRIVATE_DIRECTORY",
+      what,
+      `The directory of the private sockets, or a socket in it, was removed: ${text}. It was made anew. Let ` +
+        'whatever cleans that place spare names that start with "holdfast-", or set TMPDIR to another place.',
     );
-    const moved = (what === "denied" || BAD_PLACE.has(code)) && this.#move();
-    return { moved, again: moved, warning };
+    return { moved, again: true, warning };
+  }
+
+  /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */
+  #fit(uid: number | undefined): "fit" | "mended" | "moved" | "refused" {
+    const own = process.geteuid?.();
+    if (own === undefined) return "fit";
+    const wanted = this.#wanted(uid, own);
+    if (inspectDirectory(this.#directory, wanted) === "ours") return "fit";
+    if (wanted !== own && (own !== 0 || (this.#admitted ?? wanted) !== wanted)) return "refused";
+    // It was removed, or laid out by somebody else, or this process has given up its rights since it made it.
+    const moved = !this.#isOwnNow() && this.#move();
+    if (wanted !== own && !this.#makeOver(wanted)) return "refused";
+    this.#change++;
+    return moved ? "moved" : "mended";
+  }
+
+  /** Whose directory it should be for workers of that user. */
+  #wanted(uid: number | undefined, own: number): number {
+    // Root can enter whosever it is.
+    return (uid === 0 ? undefined : uid) ?? this.#admitted ?? own;
+  }
+
+  #onDenied(workerId: number, trouble: Trouble): Mended {
+    const uid = trouble.uid < 0 ? undefined : trouble.uid;
+    const fit = this.#fit(uid);
+    // Whoever works with this directory keeps it; the worker looks again from time to time.
+    if (fit === "refused") return { moved: false, again: false, warning: this.#sayUser(uid) };
+    if (fit !== "fit" || this.#isNew(workerId))
+      return { moved: fit === "moved", again: true, warning: undefined };
+    return this.#onBadSocket(workerId, trouble, true);
   }
 
   /** What has changed meanwhile may have helped: whether the worker has not been denied since. */
@@ -142,6 +152,19 @@ export class RendezvousKeeper {
     const isNew = this.#denied.get(workerId) !== this.#change;
     this.#denied.set(workerId, this.#change);
     return isNew;
+  }
+
+  #onBadSocket(workerId: number, { code, text }: Trouble, isBadPlace: boolean): Mended {
+    const moved = isBadPlace && this.#moveOn();
+    const then = moved
+      ? `The private directory is another one now, ${this.#directory}.`
+      : "Until that is mended, requests that reach another worker than the one of their session cannot be relayed.";
+    const warning = this.#say(
+      "HOLDFAST_ERR_PRIVATE_SOCKET",
+      code,
+      `A private socket fails for worker ${workerId}: ${text}. ${then}`,
+    );
+    return { moved, again: moved, warning };
   }
 
   /** A worker's process is gone. One that was killed has left its socket. */
@@ -156,12 +179,22 @@ export class RendezvousKeeper {
   }
 
   /** Makes another directory, in a place that was not tried; `false` if there is none. */
+  #moveOn(): boolean {
+    const here = join(this.#directory, "..");
+    const isLast = placesForDirectories().every(
+      (place) => join(place) === here || this.#badPlaces.has(join(place)),
+    );
+    return !isLast && this.#move();
+  }
+
+  /** Makes another directory, best in a place that was not tried; `false` if there is none. */
   #move(): boolean {
     this.#badPlaces.add(join(this.#directory, ".."));
+    const all = placesForDirectories();
+    const untried = all.filter((place) => !this.#badPlaces.has(join(place)));
+    const places = untried.length > 0 ? untried : all;
     try {
-      const places = placesForDirectories();
-      const untried = places.filter((place) => !this.#badPlaces.has(join(place)));
-      const directory = makePrivateDirectory(untried.length > 0 ? untried : places);
+      const directory = makePrivateDirectory(places);
       this.#remove();
       this.#directory = directory;
       this.#admitted = undefined;
@@ -181,9 +214,11 @@ export class RendezvousKeeper {
     }
   }
 
-  /** Only root can. What is in the directory may be the doing of a worker with less rights: links are not followed. */
-  #makeOver(uid: number): void {
-    this.#admitted = uid;
+  /**
+   * Only root can, and not without the capability for it. What is in the directory may be the doing of a worker with less
+   * rights: links are not followed.
+   */
+  #makeOver(uid: number): boolean {
     try {
       const { gid } = lstatSync(this.#directory);
       for (const name of socketsIn(this.#directory)) {
@@ -191,19 +226,22 @@ export class RendezvousKeeper {
         if (lstatSync(path).isSocket()) lchownSync(path, uid, gid);
       }
       lchownSync(this.#directory, uid, gid);
+      this.#admitted = uid;
+      return true;
     } catch (error) {
       reportFailure("rendezvous", "the directory cannot be made over", { error: error as Error });
+      return false;
     }
   }
 
-  #refuseUser(uid: number): Mended {
-    const warning = this.#say(
+  #sayUser(uid: number | undefined): HoldfastError | undefined {
+    const user = this.#wanted(uid, process.geteuid?.() ?? 0);
+    return this.#say(
       "HOLDFAST_ERR_WORKER_USER",
-      String(uid),
-      `A worker runs as user ${uid}, which cannot use the private directory ${this.#directory} of the others. ` +
+      String(user),
+      `A worker runs as user ${user}, which cannot use the private directory ${this.#directory} of the others. ` +
         "Start all workers as one user: the primary's, or, if the primary is root, another one.",
     );
-    return { ...GO_ON, warning };
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): HoldfastError | undefined {

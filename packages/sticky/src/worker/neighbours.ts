@@ -74,7 +74,7 @@ export class Neighbours {
     const former = this.#rendezvous;
     if (former instanceof Rendezvous) {
       if (former.directory === cluster.directory) return former.confirm();
-      former.leave();
+      former.abandon();
     }
     const host = {
       accept: (socket: Socket) => this.#server?.accept(socket),

@@ -11,6 +11,7 @@ import { connect, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
 import { HostCallError } from "../hosts/host-call.js";
 import { decodeMove, encodeHello, FrameType, type StreamToken } from "../wire/link-frame.js";
+import { turnedAway, whatItMeans } from "./link-failure.js";
 import { LinkStreams } from "./link-streams.js";
 
 /** How many streams to one owner are open at a time. */
@@ -230,6 +231,8 @@ export class OwnerLink {
     const isGone = failure === "refused" || (failure === "missing" && !this.#host.isDisturbed());
     const isHopeless = (failure === "trouble" || failure === "turned-away") && this.#isOutOfPatience();
     if (isGone || isHopeless) {
+      if (failure === "turned-away" && !(error instanceof HostCallError))
+        this.#host.onTrouble(error ?? turnedAway());
       this.#turnAway(isGone ? "gone" : "busy");
       this.#becomeIdle();
       return;
@@ -259,31 +262,4 @@ export class OwnerLink {
     this.#troubledSince = undefined;
     this.#host.onOver();
   }
-}
-
-/** This process or the machine lacks something for the moment, or the owner's backlog is full. */
-const SHORTAGES = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
-
-/** A host that is `away` has ended only if the primary says so, which then closes this link. */
-const HOST_FAILURES = {
-  gone: "refused",
-  busy: "turned-away",
-  away: "turned-away",
-  silent: "trouble",
-  trouble: "trouble",
-} as const;
-
-/**
- * `refused`: nobody listens. `missing`: there is no socket. `turned-away`: the owner has closed the connection
- * before it said a word: it lacks descriptors, or has just died. `trouble`: somebody has to mend it.
- */
-function whatItMeans(
-  error: Error | undefined,
-): "refused" | "missing" | "shortage" | "turned-away" | "trouble" {
-  if (error instanceof HostCallError) return HOST_FAILURES[error.why];
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === undefined || code === "ECONNRESET" || code === "EPIPE") return "turned-away";
-  if (code === "ECONNREFUSED") return "refused";
-  if (code === "ENOENT") return "missing";
-  return SHORTAGES.has(code) ? "shortage" : "trouble";
 }

@@ -86,6 +86,12 @@ export class Rendezvous {
     this.#close();
   }
 
+  /** The workers have another directory: what one of them has restored here meanwhile is nobody's. */
+  abandon(): void {
+    this.leave();
+    if (this.#inspect() === "ours") removePrivateDirectory(this.directory);
+  }
+
   /**
    * Where another worker listens.
    * @throws {Error} with a `code` if the directory is not safe to use
