@@ -11,7 +11,7 @@ const wide = process.env.HOLDFAST_WIDE === "1";
 const timeout = wide ? 600_000 : 60_000;
 const WIDE = [
   "test/src/wide/**/*.wide.ts",
-  "test/src/adapter-{backpressure,failure,flow}.test.ts",
+  "test/src/adapter-{backpressure,failure,flow,joins}.test.ts",
   "test/src/{recovery-workload,sticky-hostile,sticky-storm}.test.ts",
 ];
 const WIDE_UNITS = ["packages/sticky/src/primary/fuzz.test.ts"];

@@ -8,6 +8,8 @@ import type { ClusterConfig, WorkerContext } from "./harness/context.js";
 import { craftedNames, keyWithoutSecret } from "./harness/crafted-names.js";
 
 const ROOMS = 10_000;
+/** The whole numbers belong to `npm run test:links`. */
+const WHOLE = process.env.HOLDFAST_WIDE === "1";
 
 const start = startsClusters({ sticky: false }, (cluster) => cluster.untilJoined());
 const clients = closedAfterEach(new Clients());
@@ -127,7 +129,7 @@ describe("names that a client has crafted", () => {
   const NAMES = 50_000;
   /** As many as the tables have places for so many keys, or more. */
   const PLACES = 2 ** 18;
-  const ROUNDS = 3;
+  const ROUNDS = WHOLE ? 3 : 1;
   /** Keys that collide cost a hundred times the processor time, of the primary as of the worker. */
   const AT_MOST = 10;
 
@@ -197,8 +199,8 @@ describe("a namespace that is closed", () => {
   const RECOVERY = { connectionStateRecovery: { maxDisconnectionDuration: 1 } };
 
   test.each([
-    [3_000, {}],
-    [1_000, RECOVERY],
+    [WHOLE ? 3_000 : 300, {}],
+    [WHOLE ? 1_000 : 100, RECOVERY],
   ] as const)("takes its rooms back: %d of them, %j", async (namespaces, io) => {
     const cluster = await start({ ...DYNAMIC, io: { ...DYNAMIC.io, ...io } });
     const { a, primary } = cluster;
