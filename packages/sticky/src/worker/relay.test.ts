@@ -1,8 +1,4 @@
-/**
- * The relay with both ends in one process: what an owner or a client does wrong hurts nobody else.
- *
- * Longer than other files: what either side may say is made in one place, and read together.
- */
+/** The relay with both ends in one process: what an owner or a client does wrong hurts nobody else. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import {
@@ -407,9 +403,6 @@ test.each([
   90_000,
 );
 
-/** What newer versions of Node.js answer to more fields than they keep. */
-const REFUSED = /^HTTP\/1\.1 431 /;
-
 test("what the fields mean that Node.js drops for their number is kept: bodies and upgrades", async () => {
   const { owner, port } = await pair((request, response) => {
     let text = "";
@@ -426,7 +419,7 @@ test("what the fields mean that Node.js drops for their number is kept: bodies a
   const ask = (head: string, fields: string, rest: string) =>
     exchange(port, `${head}${CRLF}Host: x${CRLF}${many}${fields}${CRLF}${CRLF}${rest}`);
   const sized = await ask("POST / HTTP/1.1", "Content-Length: 3", `abc${next}`);
-  if (REFUSED.test(sized)) return;
+  if (sized.startsWith("HTTP/1.1 431 ")) return; // So do newer versions of Node.js, and drop none.
   expect(sized).toMatch(/\r\nPOST \/ abcHTTP.*\r\nGET \/next $/s);
   const chunked = await ask(
     "POST / HTTP/1.1",
@@ -448,7 +441,6 @@ test("an ordinary request that has as many fields as are kept stays what it is",
   owner.on("upgrade", ({ headers: { connection, upgrade } }: IncomingMessage, socket: Socket) => {
     socket.end(`HTTP/1.1 101 Switching Protocols${CRLF}${CRLF}${connection} ${upgrade}`).resume();
   });
-  // The owner may keep more.
   front.maxHeadersCount = 3;
   const ask = (fields: string, rest: string) =>
     exchange(
@@ -456,7 +448,7 @@ test("an ordinary request that has as many fields as are kept stays what it is",
       `POST / HTTP/1.1${CRLF}Host: x${CRLF}${fields}${CRLF}X: 1${CRLF}Connection: close${CRLF}${CRLF}${rest}`,
     );
   const empty = await ask("Content-Length: 0", "");
-  if (REFUSED.test(empty)) return;
+  if (empty.startsWith("HTTP/1.1 431 ")) return;
   expect(empty).toMatch(/\r\n0 $/);
   expect(await ask("Content-Length: 3", "abc")).toMatch(/\r\n3 abc$/);
   const upgrade = `GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: websocket${CRLF}X: 1${CRLF}${CRLF}`;
