@@ -415,12 +415,13 @@ test.each([
   await once(server.listen(0, "127.0.0.1"), "listening");
   const client = connect((server.address() as AddressInfo).port, "127.0.0.1");
   client.write(`GET / HTTP/1.1\r\nHost: x\r\n${"X: 1\r\n".repeat(1_500)}\r\n`);
+  const came = Promise.race([once(server, "request"), once(client, "data")]);
+  const [request] = (await came) as [IncomingMessage | Buffer];
   // Newer versions of Node.js refuse such a head.
-  const [request] = (await Promise.race([once(server, "request"), once(client, "data")])) as [
-    IncomingMessage | Buffer,
-  ];
-  if (request instanceof Buffer) expect(String(request)).toMatch(/^HTTP\/1\.1 431 /);
-  if (request instanceof Buffer) return void server.close();
+  if (Buffer.isBuffer(request)) {
+    expect(String(request)).toMatch(/^HTTP\/1\.1 431 /);
+    return void server.close();
+  }
   expect(maxFieldsOf(request)).toBe(kept);
   const count = request.rawHeaders.length / 2;
   if (kept === 0) expect(count).toBe(1_501);
