@@ -51,11 +51,12 @@ export class SocketLists {
       data: this.#part(socket, "data", () => socket.data, maxBytes),
     };
     let failure = lists.add(() => details);
-    for (const part of failure ? largestFirst(details, maxBytes) : []) {
-      if (!failure) return;
+    if (!failure) return;
+    for (const part of largestFirst(details, maxBytes)) {
       this.#tell(socket, part, failure);
       Object.assign(details, { [part]: EMPTY[part] });
       failure = lists.add(() => details);
+      if (!failure) return;
     }
   }
 
@@ -138,10 +139,9 @@ function completed(handshake: unknown): object {
 
 /** What cannot be sent even without the others comes before what can. */
 function largestFirst(details: SocketDetails, maxBytes: number): Part[] {
-  const sizes = new Map(PARTS.map((part) => [part, sizeOf({ [part]: details[part] }, maxBytes)]));
-  const size = (part: Part) => sizes.get(part) ?? 0;
-  // An infinite difference to another infinity is none.
-  return [...PARTS].sort((a, b) => size(b) - size(a) || 0);
+  const sized = PARTS.map((part) => ({ part, size: sizeOf({ [part]: details[part] }, maxBytes) }));
+  // The difference of two infinities is none.
+  return sized.sort((a, b) => b.size - a.size || 0).map(({ part }) => part);
 }
 
 function sizeOf(value: unknown, maxBytes: number): number {

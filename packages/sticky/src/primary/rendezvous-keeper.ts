@@ -180,19 +180,23 @@ export class RendezvousKeeper {
 
   /** Makes another directory, in a place that was not tried; `false` if there is none. */
   #moveOn(): boolean {
-    const here = join(this.#directory, "..");
-    const isLast = placesForDirectories().every(
-      (place) => join(place) === here || this.#badPlaces.has(join(place)),
-    );
-    return !isLast && this.#move();
+    const untried = this.#untried();
+    return untried.length > 0 && this.#moveTo(untried);
   }
 
-  /** Makes another directory, best in a place that was not tried; `false` if there is none. */
+  /** The same, and where all were tried, in any. */
   #move(): boolean {
+    const untried = this.#untried();
+    return this.#moveTo(untried.length > 0 ? untried : placesForDirectories());
+  }
+
+  /** All places but this one, and those that were no good before. */
+  #untried(): string[] {
     this.#badPlaces.add(join(this.#directory, ".."));
-    const all = placesForDirectories();
-    const untried = all.filter((place) => !this.#badPlaces.has(join(place)));
-    const places = untried.length > 0 ? untried : all;
+    return placesForDirectories().filter((place) => !this.#badPlaces.has(join(place)));
+  }
+
+  #moveTo(places: readonly string[]): boolean {
     try {
       const directory = makePrivateDirectory(places);
       this.#remove();
