@@ -37,8 +37,7 @@ test.each(["has got the rest", "gets them back"])(
     const [first, other] = [await cluster.fork(), await cluster.fork()];
     await cluster.untilJoined();
     await signalWhenLanded(cluster, first, "SIGSTOP", 2);
-    const stopped = retire(cluster, a, first, { window: 1 });
-    const { outcome, moved, lost } = await stopped;
+    const { outcome, moved, lost } = await retire(cluster, a, first, { window: 1 });
     expect(outcome).toBe("successor-silent");
     expect(moved).toBeLessThan(8);
     await first.resume();

@@ -309,22 +309,13 @@ asRoot("workers of several users: it is said, and strays are answered", { timeou
 });
 
 asRoot("a primary that gives up its rights before it forks", async () => {
-  const cluster = await start({ TMPDIR: makeHome() }, { workers: 0 });
-  await cluster.primary.run((_, uid) => {
-    process.setgid?.(uid);
-    process.setuid?.(uid);
-  }, NOBODY);
-  await cluster.fork();
-  await cluster.fork();
-  expect(await relayAll(cluster)).toEqual(OK);
+  const cluster = await startAsNobody({ TMPDIR: makeHome() });
   expect(await warnings(cluster)).toEqual([]);
 });
 
 /** Primary and workers of a user that is not root, whom file modes concern. */
-async function startAsNobody(): Promise<[TestCluster, directory: string]> {
-  const second = makeHome();
-  const cluster = await start({ TMPDIR: makeHome(), XDG_RUNTIME_DIR: second }, { workers: 0 });
-  // The first directory is root's.
+async function startAsNobody(env: NodeJS.ProcessEnv): Promise<TestCluster> {
+  const cluster = await start(env, { workers: 0 });
   await cluster.primary.run((_, uid) => {
     process.setgid?.(uid);
     process.setuid?.(uid);
@@ -332,11 +323,18 @@ async function startAsNobody(): Promise<[TestCluster, directory: string]> {
   await cluster.fork();
   await cluster.fork();
   expect(await relayAll(cluster)).toEqual(OK);
+  return cluster;
+}
+
+async function startWithOwnDirectory(): Promise<[TestCluster, directory: string]> {
+  // The directory in the first place is root's.
+  const second = makeHome();
+  const cluster = await startAsNobody({ TMPDIR: makeHome(), XDG_RUNTIME_DIR: second });
   return [cluster, onlyDirectory(second)];
 }
 
 asRoot("a directory that its own user may not write to: it is said, and another is made", async () => {
-  const [cluster, directory] = await startAsNobody();
+  const [cluster, directory] = await startWithOwnDirectory();
   const warned = cluster.primary.next("warning");
   chmodSync(directory, 0o500);
   // A worker that comes now can open no socket.
@@ -348,7 +346,7 @@ asRoot("a directory that its own user may not write to: it is said, and another 
 });
 
 asRoot("sockets that workers may not connect to: it is said, and others are opened", async () => {
-  const [cluster, directory] = await startAsNobody();
+  const [cluster, directory] = await startWithOwnDirectory();
   // Those that come now have no links yet.
   await cluster.fork();
   await cluster.fork();
