@@ -31,7 +31,10 @@ export type ReloadStep =
 export interface SessionCounts {
   /** Sessions that went to another worker while their clients stayed connected. */
   readonly moved: number;
-  /** Sessions that were closed, or cut off by the end of their worker; their clients come back, and recover with `connectionStateRecovery`. */
+  /**
+   * Sessions that were closed, or cut off by the end of their worker; their clients come back, and recover with
+   * `connectionStateRecovery`.
+   */
   readonly closed: number;
   /** Workers that did not end in time and were killed. */
   readonly killed: number;

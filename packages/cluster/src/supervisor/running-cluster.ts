@@ -96,8 +96,8 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
   }
 
   /**
-   * What a listener throws is uncaught, as it is anywhere in Node.js, and whoever tells of the event goes on: a reload does not
-   * end in the middle for it.
+   * What a listener throws is uncaught, as it is anywhere in Node.js, and whoever tells of the event goes on: a reload does
+   * not end in the middle for it.
    */
   override emit: EventEmitter<ClusterEvents>["emit"] = (...event) => {
     try {

@@ -483,11 +483,12 @@ export function sendHandle(
   send.call(channel, message, handle, {}, callback);
 }
 
-/** How many fields of a head Node.js keeps unless the server says otherwise; the constant `MAX_HEADER_PAIRS` is twice that. */
+/** How many fields of a head Node.js keeps unless the server says otherwise. */
 const MAX_FIELDS = 1_000;
 
 /**
- * How many fields of a request's head are kept, at least; those beyond are dropped without a word. 0: all.
+ * How many fields of a request's head are kept, at least; those beyond are dropped without a word, or the request is refused
+ * with 431: Node.js 20 drops them, 22 and 26 refuse it. 0: all are kept.
  * Field: `socket.server`, of HTTP/1.
  */
 export function maxFieldsOf({ socket }: http.IncomingMessage): number {

@@ -1,4 +1,7 @@
-/** Why a link to an owner could not be had, and what that means for who waits for it. Owns: nothing; pure. Runs in: workers. */
+/**
+ * Why a link to an owner could not be had, and what that means for who waits for it.
+ * Owns: nothing; pure. Runs in: workers.
+ */
 import { HostCallError } from "../hosts/host-call.js";
 
 /** This process or the machine lacks something for the moment, or the owner's backlog is full. */
@@ -16,7 +19,8 @@ const HOST_FAILURES = {
 /** It has been so for a while, so it is no worker that has just died. */
 export function turnedAway(): Error {
   const text =
-    "whoever listens at the private socket of a worker closes each connection: it is another worker, or lacks file descriptors";
+    "whoever listens at the private socket of a worker closes each connection: it is another worker, or lacks file " +
+    "descriptors";
   return Object.assign(new Error(text), { code: "EPROTO" });
 }
 
