@@ -24,6 +24,7 @@ import {
 } from "../wire/handshake.js";
 import { whenChannelEnds } from "./channel-end.js";
 import { StdioPipes } from "./stdio-pipes.js";
+import { WaitingWorkers } from "./waiting-workers.js";
 
 /** How long what a process has sent that has ended is waited for: something else may hold its pipe or channel open. */
 const EXIT_GRACE_MS = 1_000;
@@ -31,12 +32,14 @@ const EXIT_GRACE_MS = 1_000;
 export class ClusterWorkers {
   readonly #hub: Hub;
   readonly #pipes: StdioPipes | undefined;
+  readonly #waiting: WaitingWorkers;
   readonly #workers = new Map<number, ClusterWorker>();
   readonly #releases: (() => void)[] = [];
 
   /** @param withPipes whether workers that are forked from now on get pipes */
   constructor(hub: Hub, withPipes: boolean) {
     this.#hub = hub;
+    this.#waiting = new WaitingWorkers(hub);
     this.#pipes = withPipes ? new StdioPipes() : undefined;
     this.#listen("fork", (worker) => this.#add(worker, this.#pipes?.of(worker)));
     this.#listen("message", (worker, message) => this.#of(worker)?.onMessage(message));
@@ -51,7 +54,8 @@ export class ClusterWorkers {
   }
 
   #add(worker: Worker, pipes?: PipeFds): ClusterWorker {
-    const added = new ClusterWorker(worker, this.#hub, pipes, () => this.#workers.delete(worker.id));
+    const onGone = () => this.#workers.delete(worker.id);
+    const added = new ClusterWorker(worker, this.#hub, this.#waiting, pipes, onGone);
     this.#workers.set(worker.id, added);
     return added;
   }
@@ -77,6 +81,7 @@ export class ClusterWorkers {
     for (const release of this.#releases.splice(0)) release();
     for (const worker of this.#workers.values()) worker.close();
     this.#workers.clear();
+    this.#waiting.close();
     this.#pipes?.release();
   }
 }
@@ -95,6 +100,7 @@ type State =
 class ClusterWorker {
   readonly #worker: Worker;
   readonly #hub: Hub;
+  readonly #waiting: WaitingWorkers;
   readonly #onGone: () => void;
   /** The descriptors of its pipes, until a link has used them up. */
   #pipes: PipeFds | undefined;
@@ -105,9 +111,16 @@ class ClusterWorker {
   #hello: Hello | undefined;
   #stopWaiting: () => void = () => {};
 
-  constructor(worker: Worker, hub: Hub, pipes: PipeFds | undefined, onGone: () => void) {
+  constructor(
+    worker: Worker,
+    hub: Hub,
+    waiting: WaitingWorkers,
+    pipes: PipeFds | undefined,
+    onGone: () => void,
+  ) {
     this.#worker = worker;
     this.#hub = hub;
+    this.#waiting = waiting;
     this.#pipes = pipes;
     this.#onGone = onGone;
   }
@@ -177,7 +190,10 @@ class ClusterWorker {
       return this.#send({ [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION });
     }
     this.#hello = hello;
-    this.#hub.whenReady(() => this.#admit(hello));
+    this.#waiting.whenReady(
+      () => this.#send({ [MESSAGE_KEY]: "starting" }),
+      () => this.#admit(hello),
+    );
   }
 
   #admit(hello: Hello): void {

@@ -14,6 +14,8 @@ import { processMark } from "./process-mark.js";
 export interface HubCallEvents {
   /** @param makeLink to be called at once; frames that came with the welcome follow on the link */
   onWelcome(welcome: Welcome, makeLink: (events: LinkEvents) => Link): void;
+  /** It is there, and cannot take members yet. */
+  onStarting(): void;
   onRefusal(refusal: Refusal): void;
   /** There was no answer, and there will be none. @param code the system's, such as ECONNREFUSED */
   onFailure(code: string): void;
@@ -26,7 +28,7 @@ export class HubCall {
   readonly #toHub: UnixConnection;
   readonly #fromHub: UnixConnection;
   readonly #events: HubCallEvents;
-  readonly #reader = new MessageReader();
+  #reader = new MessageReader();
   #state: State = "calling";
 
   /** @param workerId `cluster.worker.id`, or 0 */
@@ -67,10 +69,25 @@ export class HubCall {
     const message = this.#reader.push(chunk);
     if (!message || this.#state !== "calling") return;
     const answer = readAnswer(message.value);
-    if (answer?.[MESSAGE_KEY] === "welcome") return this.#onWelcome(answer, message.rest);
-    this.close();
-    if (answer) this.#events.onRefusal(answer);
-    else this.#events.onFailure("EPROTO");
+    switch (answer?.[MESSAGE_KEY]) {
+      case "welcome":
+        return this.#onWelcome(answer, message.rest);
+      case "starting":
+        return this.#onStarting(message.rest);
+      case "refusal":
+        this.close();
+        return this.#events.onRefusal(answer);
+      default:
+        this.close();
+        return this.#events.onFailure("EPROTO");
+    }
+  }
+
+  /** Another answer follows. */
+  #onStarting(rest: Buffer): void {
+    this.#events.onStarting();
+    this.#reader = new MessageReader();
+    this.#onChunk(rest);
   }
 
   #onWelcome(welcome: Welcome, rest: Buffer): void {

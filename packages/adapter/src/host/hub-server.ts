@@ -13,6 +13,7 @@ import { VERSION } from "../version.js";
 import { FrameKind, PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY } from "../wire/handshake.js";
 import {
+  type Answer,
   encodeSocketMessage,
   type Greeting,
   type Join,
@@ -20,14 +21,20 @@ import {
   readGreeting,
 } from "../wire/socket-handshake.js";
 import { processMark } from "./process-mark.js";
+import { WaitingWorkers } from "./waiting-workers.js";
 
 /** A worker says both of its words at once; this is for one that stands still meanwhile. */
 const HANDSHAKE_MS = 10_000;
 const BACKLOG = 4_096;
 
+interface Joining {
+  readonly greeting: Join;
+  readonly connection: UnixConnection;
+}
+
 /** A worker's connections, until there are both. */
 interface Pair {
-  join?: { readonly greeting: Join; readonly connection: UnixConnection };
+  join?: Joining;
   listen?: UnixConnection;
 }
 
@@ -41,8 +48,9 @@ export interface HubServerEvents {
 export class HubServer {
   readonly #hub: Hub;
   readonly #events: HubServerEvents;
+  readonly #waiting: WaitingWorkers;
   #server: Server | undefined;
-  /** Connections whose handshake is not over, each with the end of its patience. */
+  /** Connections whose handshake is not over, each with the end of the patience with the worker. */
   readonly #open = new Map<UnixConnection, NodeJS.Timeout>();
   readonly #pairs = new Map<string, Pair>();
   /** By member id: how to know the process again. */
@@ -51,6 +59,7 @@ export class HubServer {
   constructor(hub: Hub, events: HubServerEvents) {
     this.#hub = hub;
     this.#events = events;
+    this.#waiting = new WaitingWorkers(hub);
   }
 
   /** Takes connections at `path`, and no longer where it did before. */
@@ -107,6 +116,7 @@ export class HubServer {
   close(): void {
     this.#server?.close();
     for (const connection of [...this.#open.keys()]) this.#drop(connection);
+    this.#waiting.close();
   }
 
   #accept(socket: Socket): void {
@@ -129,16 +139,26 @@ export class HubServer {
     if (greeting[MESSAGE_KEY] === "foreign") return this.#refuse(connection, greeting);
     const pair = this.#pairs.get(greeting.token) ?? {};
     this.#pairs.set(greeting.token, pair);
+    // A worker says each once.
+    if (pair[greeting[MESSAGE_KEY]]) return this.#drop(connection);
     if (greeting[MESSAGE_KEY] === "join") pair.join = { greeting, connection };
     else pair.listen = connection;
-    if (pair.join && pair.listen) this.#hub.whenReady(() => this.#onPair(greeting.token, pair));
+    if (pair.join && pair.listen) this.#onPair(greeting.token, pair.join, pair.listen);
   }
 
-  /** They are dropped if one of them has ended meanwhile, or the time of their handshake has. */
-  #onPair(token: string, { join, listen }: Pair): void {
-    if (!join || !listen || !this.#pairs.delete(token)) return;
-    for (const each of [join.connection, listen]) this.#release(each);
-    this.#admit(join.greeting, join.connection, listen);
+  /** They are dropped if one of them ends before the hub is ready. */
+  #onPair(token: string, { greeting, connection }: Joining, listen: UnixConnection): void {
+    const both = [connection, listen];
+    // The worker has said all that it has to: from now on it waits for the hub.
+    for (const each of both) clearTimeout(this.#open.get(each));
+    this.#waiting.whenReady(
+      () => this.#pairs.has(token) && say(listen, { [MESSAGE_KEY]: "starting" }),
+      () => {
+        if (!this.#pairs.delete(token)) return;
+        for (const each of both) this.#release(each);
+        this.#admit(greeting, connection, listen);
+      },
+    );
   }
 
   #admit({ workerId, pid, processMark: mark }: Join, from: UnixConnection, to: UnixConnection): void {
@@ -146,7 +166,7 @@ export class HubServer {
     this.#marks.set(id, mark);
     const { limits, roomSeed, backplane } = this.#hub;
     const welcome = { member: id, link: { kind: "unix" }, ...limits, roomSeed, backplane } as const;
-    to.socket.write(encodeSocketMessage({ [MESSAGE_KEY]: "welcome", ...welcome }));
+    say(to, { [MESSAGE_KEY]: "welcome", ...welcome });
   }
 
   #refuse(connection: UnixConnection, { protocol, version }: { protocol: number; version: string }): void {
@@ -171,6 +191,10 @@ export class HubServer {
     }
     this.#events.onQuiet();
   }
+}
+
+function say({ socket }: UnixConnection, message: Answer): void {
+  socket.write(encodeSocketMessage(message));
 }
 
 function ignore(): void {}

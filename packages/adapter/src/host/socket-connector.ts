@@ -101,10 +101,15 @@ export class SocketConnector implements Connector {
         this.#member.join(welcome, makeLink);
         checkBackplane(this.#member, welcome, this.#options.backplane?.name);
       },
+      onStarting: () => this.#awaitAnswer(),
       onRefusal: (refusal) => this.#onRefusal(refusal),
       onFailure: (code) => this.#onFailure(code),
     });
     this.#call = call;
+    this.#awaitAnswer();
+  }
+
+  #awaitAnswer(): void {
     this.#endWait();
     this.#endWait = afterSilence(PATIENCE_MS, () => this.#tellNoHub(DOES_NOT_ANSWER));
   }

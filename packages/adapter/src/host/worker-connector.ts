@@ -16,7 +16,7 @@ import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } fro
 import { checkBackplane } from "./expected-backplane.js";
 import { parentHasSign } from "./hub-sign.js";
 
-/** A hub answers at once; this is for a primary that is still starting. */
+/** A hub answers at once, if only that it is starting; this is for a primary that has not come to open one. */
 const WELCOME_WAIT_MS = 2_000;
 /** For a parent that has given no sign of a hub. */
 const ANSWER_WAIT_MS = 200;
@@ -78,15 +78,19 @@ export class WorkerConnector implements Connector {
   }
 
   #sayHello(): void {
-    this.#endWait();
-    const waitMs = this.#hasParentHub ? WELCOME_WAIT_MS : ANSWER_WAIT_MS;
-    this.#endWait = afterSilence(waitMs, () => this.#onNoWelcome());
+    this.#awaitWelcome();
     this.#send({
       [MESSAGE_KEY]: "hello",
       protocol: PROTOCOL_VERSION,
       version: VERSION,
       probe: new Uint8Array(1),
     });
+  }
+
+  #awaitWelcome(): void {
+    this.#endWait();
+    const waitMs = this.#hasParentHub ? WELCOME_WAIT_MS : ANSWER_WAIT_MS;
+    this.#endWait = afterSilence(waitMs, () => this.#onNoWelcome());
   }
 
   #send(message: WorkerMessage): void {
@@ -103,6 +107,8 @@ export class WorkerConnector implements Connector {
     switch (message[MESSAGE_KEY]) {
       case "welcome":
         return this.#onWelcome(message);
+      case "starting":
+        return this.#awaitWelcome();
       case "frames":
         return this.#ipcLink?.receive(message);
       case "end":

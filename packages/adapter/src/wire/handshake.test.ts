@@ -25,6 +25,7 @@ test("what each end says is read by the other", () => {
   for (const message of [
     welcome,
     { ...welcome, link: { kind: "ipc", binary: true } },
+    { [MESSAGE_KEY]: "starting" },
     { [MESSAGE_KEY]: "refusal", protocol: 2, version: "2.0.0" },
     { [MESSAGE_KEY]: "invite" },
     { [MESSAGE_KEY]: "frames", data: new Uint8Array(3) },

@@ -5,6 +5,7 @@
  *     worker                    primary
  *       │ ◄─ invite ──────────────│  when the hub opens, to workers that were forked before
  *       │── hello ───────────────►│
+ *       │ ◄─ starting ────────────│  now and then, while the hub cannot take members yet
  *       │ ◄─ welcome or refusal ──│  names the link; frames follow on it
  */
 
@@ -40,6 +41,11 @@ export interface Welcome {
   readonly backplane: string;
 }
 
+/** There is a hub, and it cannot take members yet. */
+export interface Starting {
+  readonly [MESSAGE_KEY]: "starting";
+}
+
 export interface Refusal {
   readonly [MESSAGE_KEY]: "refusal";
   readonly protocol: number;
@@ -68,7 +74,7 @@ export interface IpcEnd {
 }
 
 export type WorkerMessage = Hello | NoPipe | IpcFrames | IpcEnd;
-export type PrimaryMessage = Welcome | Refusal | Invite | IpcFrames | IpcEnd;
+export type PrimaryMessage = Welcome | Starting | Refusal | Invite | IpcFrames | IpcEnd;
 
 /** What a worker says; undefined for what is not ours, or not as this version says it. Never throws. */
 export function readWorkerMessage(raw: unknown): WorkerMessage | undefined {
@@ -100,6 +106,8 @@ export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
   switch (fields?.[MESSAGE_KEY]) {
     case "welcome":
       return readWelcome(fields);
+    case "starting":
+      return { [MESSAGE_KEY]: "starting" };
     case "refusal":
       return isCount(fields.protocol) && typeof fields.version === "string"
         ? { [MESSAGE_KEY]: "refusal", protocol: fields.protocol, version: fields.version }

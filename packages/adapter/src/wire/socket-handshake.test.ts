@@ -38,7 +38,8 @@ function read(bytes: Buffer, pieceBytes: number): { value: unknown; rest: string
 
 test("what each end says is read by the other", () => {
   for (const message of [join, listen]) expect(readGreeting(message, PROTOCOL)).toEqual(message);
-  for (const message of [welcome, refusal]) expect(readAnswer(message)).toEqual(message);
+  const starting = { [MESSAGE_KEY]: "starting" };
+  for (const message of [welcome, starting, refusal]) expect(readAnswer(message)).toEqual(message);
 });
 
 test("of another protocol, only protocol and version are looked at, whatever the rest is", () => {

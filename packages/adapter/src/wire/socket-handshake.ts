@@ -6,7 +6,8 @@
  *     worker                            hub
  *       │── join ────────────────────────►│  on the connection for frames to the hub
  *       │── listen ──────────────────────►│  on the one for frames from the hub …
- *       │ ◄─ welcome or refusal ──────────│  … which has the answer; a refusal is on either
+ *       │ ◄─ starting ────────────────────│  … which has the answer; this, while the hub cannot take members yet
+ *       │ ◄─ welcome or refusal ──────────│  a refusal is on either
  *
  * Another version must be able to read as much as it takes to refuse it: the length, JSON, `protocol`, `version`.
  */
@@ -15,6 +16,7 @@ import {
   type PrimaryMessage,
   type Refusal,
   readPrimaryMessage,
+  type Starting,
   type Welcome,
 } from "./handshake.js";
 
@@ -48,7 +50,10 @@ export interface Listen extends Spoken {
   readonly [MESSAGE_KEY]: "listen";
 }
 
-export type SocketMessage = Join | Listen | Welcome | Refusal;
+/** What the hub says. */
+export type Answer = Welcome | Starting | Refusal;
+
+export type SocketMessage = Join | Listen | Answer;
 
 /** What a connection's first message turned out to be. */
 export type Greeting =
@@ -81,13 +86,20 @@ export function readGreeting(raw: unknown, ownProtocol: number): Greeting | unde
 }
 
 /** What the hub says; undefined for what is not ours, or not as this version says it. Never throws. */
-export function readAnswer(raw: unknown): Welcome | Refusal | undefined {
+export function readAnswer(raw: unknown): Answer | undefined {
   const message: PrimaryMessage | undefined = readPrimaryMessage(raw);
-  if (message?.[MESSAGE_KEY] === "refusal") return message;
-  return message?.[MESSAGE_KEY] === "welcome" && message.link.kind === "unix" ? message : undefined;
+  switch (message?.[MESSAGE_KEY]) {
+    case "starting":
+    case "refusal":
+      return message;
+    case "welcome":
+      return message.link.kind === "unix" ? message : undefined;
+    default:
+      return undefined;
+  }
 }
 
-/** Reads the one message that a connection begins with. */
+/** Reads one message of those that a connection begins with. */
 export class MessageReader {
   #bytes: Buffer = Buffer.alloc(0);
 
