@@ -51,6 +51,13 @@ const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
 const untilWaiting = (cluster: TestCluster, count: number): Promise<unknown> =>
   cluster.primary.run((ctx, expected) => ctx.until(() => ctx.router.stats().waiting === expected), count);
 
+/** Those to whom something has come, as soon as they are so many: what the router counts is on its way to them. */
+async function untilAnswered(asking: readonly RawSocket[], count: number): Promise<RawSocket[]> {
+  const answered = () => asking.filter(({ text }) => text !== "");
+  await expect.poll(() => answered().length).toBe(count);
+  return answered();
+}
+
 /** A session of that worker. */
 async function sessionOf(cluster: TestCluster, worker: RemoteWorker): Promise<string> {
   for (let i = 0; i < 20; i++) {
@@ -146,14 +153,23 @@ describe("while a worker stands still", () => {
     const descriptors = () => readdirSync(`/proc/${cluster.primary.pid}/fd`).length;
     await cluster.a.stop();
     const before = descriptors();
-    const clients: RawSocket[] = [];
-    for (let i = 0; i < 100; i++) {
-      clients.push(open(cluster, `GET /?sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`));
-    }
-    await cluster.primary.run((ctx) => ctx.until(() => ctx.router.stats().refused.evicted === 80));
-    // Whose request was complete is told, the longest waiting first.
-    const refused = clients.filter(({ text }) => text !== "");
-    for (const { text } of refused) expect(text).toMatch(/^HTTP\/1.1 503 .*Retry-After: /s);
+    const request = `GET /?sid=${sid} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const clients = Array.from({ length: 100 }, () => open(cluster, request));
+    const untilEvicted = (count: number) =>
+      cluster.primary.run(
+        (ctx, expected) => ctx.until(() => ctx.router.stats().refused.evicted === expected),
+        count,
+      );
+    const closed = () => clients.filter(({ socket }) => socket.closed);
+    await untilEvicted(80);
+    await expect.poll(() => closed().length).toBe(80);
+    // Whose request had been read is told, the longest waiting first.
+    for (const { text } of closed()) expect(text).toMatch(/^$|^HTTP\/1.1 503 .*Retry-After: /s);
+    await untilWaiting(cluster, 19);
+    clients.push(open(cluster, request));
+    await untilEvicted(81);
+    await expect.poll(() => closed().length).toBe(81);
+    expect(closed().filter(({ text }) => text !== "").length).toBeGreaterThan(0);
     await untilWaiting(cluster, 19);
     // A new client finds room all the same.
     expect(await ask(cluster)).toBe(cluster.b.workerId);
@@ -180,9 +196,8 @@ describe("while a worker stands still", () => {
     // Its timer knows nothing of that, until one is due before the others: it has ended its side.
     open(cluster, request).end();
     await cluster.primary.run((ctx) => ctx.until(() => ctx.router.stats().waiting <= 1));
-    const answered = requests.filter(({ text }) => text !== "");
-    expect(answered).toHaveLength(2);
-    for (const { text } of answered) expect(text).toMatch(/^HTTP\/1.1 503 .*Retry-After: /s);
+    for (const { text } of await untilAnswered(requests, 2))
+      expect(text).toMatch(/^HTTP\/1.1 503 .*Retry-After: /s);
     await cluster.a.resume();
   });
 
