@@ -2,7 +2,6 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Changes, findRedisServer, Program, RedisServer } from "@holdfast/harness";
 import { createClient } from "redis";
@@ -68,27 +67,6 @@ describe.skipIf(!hasRedis)("over Redis", () => {
     const lost = ["HOLDFAST_ERR_LINK_LOST"];
     const errors = await Promise.all(workers.map(told));
     expect(errors.map((each) => each.map(({ code }) => code))).toEqual([lost, lost, [], [], []]);
-  });
-
-  test("a hub that still waits for Redis is not taken for missing, over any link", async () => {
-    const waiting = (app: string) => ({ ...backplane(app), timeout: 60_000 });
-    redis.stop();
-    try {
-      const clusters = await Promise.all([
-        start({ hub: true, hubOptions: { link: "pipe" }, backplane: waiting("waits-pipe") }),
-        start({ hub: true, hubOptions: { link: "ipc" }, backplane: waiting("waits-ipc") }),
-        start({ workerBackplane: waiting("waits-unix") }),
-      ]);
-      // Longer than a worker waits for a word, and than a hub waits for the words of a worker.
-      await sleep(11_000);
-      redis.resume();
-      for (const { workers } of clusters) {
-        await untilServers(workers, 2);
-        expect(await Promise.all(workers.map(told))).toEqual([[], []]);
-      }
-    } finally {
-      redis.resume();
-    }
   });
 
   test("a single process that closes its server and exits leaves nothing unsaid", async () => {

@@ -107,8 +107,8 @@ class ClusterWorker {
   /** Its link, if that is the cluster's IPC channel, on which this object listens. */
   #ipcLink: IpcLink | undefined;
   #state: State = { kind: "out" };
-  /** What it said last. */
-  #hello: Hello | undefined;
+  /** Ends the wait for the hub to be ready for it. */
+  #endWait: () => void = () => {};
   #stopWaiting: () => void = () => {};
 
   constructor(
@@ -139,6 +139,8 @@ class ClusterWorker {
     switch (message[MESSAGE_KEY]) {
       case "hello":
         return this.#onHello(message);
+      case "withdraw":
+        return this.#onWithdraw();
       case "no-pipe":
         this.#pipes = undefined;
         return this.invite();
@@ -151,10 +153,12 @@ class ClusterWorker {
 
   /** The channel is gone: the end of an `ipc` link, while a pipe lives as long as the process. */
   onDisconnect(): void {
+    this.#endWait();
     this.#ipcLink?.lost();
   }
 
   onExit(): void {
+    this.#endWait();
     this.#pipes = undefined;
     const state = this.#state;
     if (state.kind === "out") return this.#onGone();
@@ -180,6 +184,7 @@ class ClusterWorker {
   }
 
   close(): void {
+    this.#endWait();
     this.#stopWaiting();
   }
 
@@ -189,16 +194,23 @@ class ClusterWorker {
       reportFailure(`it speaks protocol ${protocol}, not ${PROTOCOL_VERSION}`, { workerId: this.#worker.id });
       return this.#send({ [MESSAGE_KEY]: "refusal", protocol: PROTOCOL_VERSION, version: VERSION });
     }
-    this.#hello = hello;
-    this.#waiting.whenReady(
+    this.#endWait();
+    this.#endWait = this.#waiting.whenReady(
       () => this.#send({ [MESSAGE_KEY]: "starting" }),
       () => this.#admit(hello),
     );
   }
 
+  /** Its last server was closed before it had taken a welcome. */
+  #onWithdraw(): void {
+    this.#endWait();
+    const state = this.#state;
+    if (state.kind === "returning") this.#state = { kind: "in", member: state.member };
+    else if (state.kind === "in") this.#hub.remove(state.member);
+  }
+
   #admit(hello: Hello): void {
-    // It has said so again meanwhile, or is gone.
-    if (hello !== this.#hello || !this.#worker.isConnected()) return;
+    if (!this.#worker.isConnected()) return;
     const { probe } = hello;
     const state = this.#state;
     if (state.kind !== "out" && !this.#leaveEarlier(state.member, hello)) return;

@@ -145,7 +145,7 @@ export class HubProcess {
 
   /** Whoever is refused needs a hub of its own version as soon as nobody needs this one. */
   #onForeign(): void {
-    if (this.#options.idleMs > 0 && this.handle.stats().members.length === 0)
-      setImmediate(() => this.close());
+    const isNeeded = this.#server?.isAwaited || this.handle.stats().members.length > 0;
+    if (this.#options.idleMs > 0 && !isNeeded) setImmediate(() => this.close());
   }
 }

@@ -5,8 +5,9 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
-import type { HoldfastError } from "../errors.js";
+import type { HoldfastError, HoldfastErrorCode } from "../errors.js";
 import type { Hub } from "../hub/hub.js";
+import type { HubMember } from "../hub/hub-member.js";
 import { UnixConnection, unixLink } from "../link/unix.js";
 import type { MemberInfo } from "../member-info.js";
 import { VERSION } from "../version.js";
@@ -36,6 +37,8 @@ interface Joining {
 interface Pair {
   join?: Joining;
   listen?: UnixConnection;
+  /** Ends the wait for the hub to be ready for it. */
+  endWait?: () => void;
 }
 
 export interface HubServerEvents {
@@ -55,6 +58,8 @@ export class HubServer {
   readonly #pairs = new Map<string, Pair>();
   /** By member id: how to know the process again. */
   readonly #marks = new Map<number, string>();
+  /** By code: failures of the hub at which nobody was a member. */
+  readonly #untold = new Map<HoldfastErrorCode, HoldfastError>();
 
   constructor(hub: Hub, events: HubServerEvents) {
     this.#hub = hub;
@@ -76,9 +81,14 @@ export class HubServer {
     server.on("error", (error) => reportFailure("the hub's socket fails", { error }));
   }
 
-  /** Whether somebody is about to join. */
+  /** Whether somebody is about to join, or to be refused. */
   get isBusy(): boolean {
     return this.#open.size > 0;
+  }
+
+  /** Whether somebody wants to join as soon as the hub is ready. */
+  get isAwaited(): boolean {
+    return this.#waiting.count > 0;
   }
 
   onLeave({ id }: MemberInfo): void {
@@ -99,14 +109,16 @@ export class HubServer {
   }
 
   /** The hub process is where nobody looks, so one of the members has to say it. */
-  tell({ code, message }: HoldfastError): void {
-    for (const { outbox } of this.#hub.members) {
-      outbox.begin(FrameKind.notice, 0, 0);
-      outbox.text(code);
-      outbox.text(message);
-      outbox.end();
-      return;
-    }
+  tell(error: HoldfastError): void {
+    const [first] = this.#hub.members;
+    if (first) notice(first, error);
+    else this.#untold.set(error.code, error);
+  }
+
+  #tellUntold(member: HubMember): void {
+    if (this.#hub.hostsStats?.state === "joined") this.#untold.delete("HOLDFAST_ERR_BACKPLANE_DOWN");
+    for (const error of this.#untold.values()) notice(member, error);
+    this.#untold.clear();
   }
 
   /** Nobody needs to be asked to join again: a member whose link has ended connects anew. */
@@ -143,18 +155,18 @@ export class HubServer {
     if (pair[greeting[MESSAGE_KEY]]) return this.#drop(connection);
     if (greeting[MESSAGE_KEY] === "join") pair.join = { greeting, connection };
     else pair.listen = connection;
-    if (pair.join && pair.listen) this.#onPair(greeting.token, pair.join, pair.listen);
+    if (pair.join && pair.listen) pair.endWait = this.#onPair(greeting.token, pair.join, pair.listen);
   }
 
-  /** They are dropped if one of them ends before the hub is ready. */
-  #onPair(token: string, { greeting, connection }: Joining, listen: UnixConnection): void {
+  /** @returns ends its wait for the hub */
+  #onPair(token: string, { greeting, connection }: Joining, listen: UnixConnection): () => void {
     const both = [connection, listen];
     // The worker has said all that it has to: from now on it waits for the hub.
     for (const each of both) clearTimeout(this.#open.get(each));
-    this.#waiting.whenReady(
-      () => this.#pairs.has(token) && say(listen, { [MESSAGE_KEY]: "starting" }),
+    return this.#waiting.whenReady(
+      () => say(listen, { [MESSAGE_KEY]: "starting" }),
       () => {
-        if (!this.#pairs.delete(token)) return;
+        this.#pairs.delete(token);
         for (const each of both) this.#release(each);
         this.#admit(greeting, connection, listen);
       },
@@ -162,11 +174,13 @@ export class HubServer {
   }
 
   #admit({ workerId, pid, processMark: mark }: Join, from: UnixConnection, to: UnixConnection): void {
-    const { id } = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
+    const member = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
+    const { id } = member;
     this.#marks.set(id, mark);
     const { limits, roomSeed, backplane } = this.#hub;
     const welcome = { member: id, link: { kind: "unix" }, ...limits, roomSeed, backplane } as const;
     say(to, { [MESSAGE_KEY]: "welcome", ...welcome });
+    this.#tellUntold(member);
   }
 
   #refuse(connection: UnixConnection, { protocol, version }: { protocol: number; version: string }): void {
@@ -186,8 +200,10 @@ export class HubServer {
     if (!this.#open.has(connection)) return;
     this.#release(connection);
     connection.close();
-    for (const [token, { join, listen }] of this.#pairs) {
-      if (join?.connection === connection || listen === connection) this.#pairs.delete(token);
+    for (const [token, { join, listen, endWait }] of this.#pairs) {
+      if (join?.connection !== connection && listen !== connection) continue;
+      endWait?.();
+      this.#pairs.delete(token);
     }
     this.#events.onQuiet();
   }
@@ -195,6 +211,13 @@ export class HubServer {
 
 function say({ socket }: UnixConnection, message: Answer): void {
   socket.write(encodeSocketMessage(message));
+}
+
+function notice({ outbox }: HubMember, { code, message }: HoldfastError): void {
+  outbox.begin(FrameKind.notice, 0, 0);
+  outbox.text(code);
+  outbox.text(message);
+  outbox.end();
 }
 
 function ignore(): void {}

@@ -65,9 +65,11 @@ class InProcessConnector implements Connector {
     this.connect(this.member);
   }
 
-  /** The primary's hub is about to be closed. */
+  /** The primary's hub is about to be closed. Who has joined it hears its goodbye; who waits for it would hear nothing. */
   withdraw(hub: Hub): void {
-    if (this.#primarys === hub) this.#primarys = undefined;
+    if (this.#primarys !== hub) return;
+    this.#primarys = undefined;
+    if (this.#state === "connected" && this.member.state !== "joined") this.connect(this.member);
   }
 
   #join(member: Member, hub: Hub): void {

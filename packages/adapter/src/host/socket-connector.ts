@@ -45,7 +45,7 @@ export class SocketConnector implements Connector {
   #retryMs = FIRST_RETRY_MS;
   /** Ends the wait for the answer to the call. */
   #endWait = () => {};
-  /** When the hub began to be looked for. */
+  /** When the hub began to be looked for, or was there last. */
   #since = 0;
   /** Of the failure that the member has been told of, since it had a hub. */
   #toldCode: string | undefined;
@@ -101,11 +101,16 @@ export class SocketConnector implements Connector {
         this.#member.join(welcome, makeLink);
         checkBackplane(this.#member, welcome, this.#options.backplane?.name);
       },
-      onStarting: () => this.#awaitAnswer(),
+      onStarting: () => this.#onStarting(),
       onRefusal: (refusal) => this.#onRefusal(refusal),
       onFailure: (code) => this.#onFailure(code),
     });
     this.#call = call;
+    this.#awaitAnswer();
+  }
+
+  #onStarting(): void {
+    this.#since = performance.now();
     this.#awaitAnswer();
   }
 

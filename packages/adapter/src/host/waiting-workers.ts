@@ -17,21 +17,30 @@ export class WaitingWorkers {
     this.#hub = hub;
   }
 
+  get count(): number {
+    return this.#words.size;
+  }
+
   /**
    * Calls back as soon as members can be admitted, at once if they can.
    * @param sayStarting tells the worker that the hub is there; called at once, and again and again until it is ready
+   * @returns ends the wait: the worker is gone, or has asked anew
    */
-  whenReady(sayStarting: () => void, onReady: () => void): void {
+  whenReady(sayStarting: () => void, onReady: () => void): () => void {
     let isReady = false;
-    this.#hub.whenReady(() => {
+    const endWait = this.#hub.whenReady(() => {
       isReady = true;
       this.#forget(sayStarting);
       onReady();
     });
-    if (isReady) return;
+    if (isReady) return endWait;
     this.#words.add(sayStarting);
     this.#timer ??= setInterval(() => this.#sayAll(), WORD_MS).unref();
     sayStarting();
+    return () => {
+      endWait();
+      this.#forget(sayStarting);
+    };
   }
 
   close(): void {

@@ -21,6 +21,10 @@ const WELCOME_WAIT_MS = 2_000;
 /** For a parent that has given no sign of a hub. */
 const ANSWER_WAIT_MS = 200;
 
+const NO_SET_UP = "Call setupPrimary() of @holdfast/adapter in the primary process, before cluster.fork().";
+const STOOD_STILL =
+  "Its hub was starting, and has been closed, or something blocks or stops the primary. It is joined as soon as it answers.";
+
 /**
  * parent: the hub is the parent's, or may be. elsewhere: the parent has none.
  *
@@ -38,6 +42,10 @@ export class WorkerConnector implements Connector {
   #ipcLink: IpcLink | undefined;
   /** Ends the wait for the answer to the hello. */
   #endWait = () => {};
+  /** Whether a hello was said that no welcome was taken for. */
+  #isAsking = false;
+  /** Whether the hub has said that it is there, since the hello. */
+  #isStarting = false;
 
   /**
    * @param elsewhere finds the hub if the parent has none
@@ -73,11 +81,15 @@ export class WorkerConnector implements Connector {
     this.#member = undefined;
     this.#ipcLink = undefined;
     this.#endWait();
+    if (this.#isAsking) this.#send({ [MESSAGE_KEY]: "withdraw" });
+    this.#isAsking = false;
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
   }
 
   #sayHello(): void {
+    this.#isAsking = true;
+    this.#isStarting = false;
     this.#awaitWelcome();
     this.#send({
       [MESSAGE_KEY]: "hello",
@@ -108,6 +120,7 @@ export class WorkerConnector implements Connector {
       case "welcome":
         return this.#onWelcome(message);
       case "starting":
+        this.#isStarting = true;
         return this.#awaitWelcome();
       case "frames":
         return this.#ipcLink?.receive(message);
@@ -160,7 +173,7 @@ export class WorkerConnector implements Connector {
       new HoldfastError(
         "HOLDFAST_ERR_NO_HUB",
         `The primary has not answered for ${WELCOME_WAIT_MS} ms, so this worker's broadcasts and commands reach ` +
-          "its own clients only. Call setupPrimary() of @holdfast/adapter in the primary process, before cluster.fork().",
+          `its own clients only. ${this.#isStarting ? STOOD_STILL : NO_SET_UP}`,
       ),
     );
   }
@@ -168,6 +181,7 @@ export class WorkerConnector implements Connector {
   #onWelcome(welcome: Welcome): void {
     this.#endWait();
     if (!this.#member) return;
+    this.#isAsking = false;
     this.#joinBy(this.#member, welcome);
     checkBackplane(this.#member, welcome, this.#backplane);
   }

@@ -99,7 +99,7 @@ export class Hub {
   #lastMember = 0;
   // starting ↔ ready; any state → closed: without other hosts it is ready at once
   #state: "starting" | "ready" | "closed" = "ready";
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(limits: HubLimits, events: HubEvents, options: HubOptions = {}) {
     this.#limits = limits;
@@ -172,11 +172,13 @@ export class Hub {
 
   /**
    * Calls back as soon as members can be admitted, at once if they can: when it is known which hosts there are, or that
-   * they cannot be reached.
+   * they cannot be reached. Never, if it is closed before.
+   * @returns ends the wait
    */
-  whenReady(callback: () => void): void {
+  whenReady(callback: () => void): () => void {
     if (this.#state === "ready") callback();
-    else this.#waiting.push(callback);
+    else this.#waiting.add(callback);
+    return () => void this.#waiting.delete(callback);
   }
 
   /** Calls back when other hosts have what was sent to them, or never will. */
@@ -276,6 +278,7 @@ export class Hub {
    */
   async close(): Promise<void> {
     this.#state = "closed";
+    this.#waiting.clear();
     for (const member of this.#members.values()) member.dismiss();
     this.#members.clear();
     this.#flow.close();
@@ -651,7 +654,10 @@ export class Hub {
   #onReady(): void {
     if (this.#state !== "starting") return;
     this.#state = "ready";
-    for (const callback of this.#waiting.splice(0)) callback();
+    for (const callback of this.#waiting) {
+      this.#waiting.delete(callback);
+      callback();
+    }
   }
 
   #cutOff(member: HubMember): void {

@@ -17,6 +17,7 @@ const hello = { [MESSAGE_KEY]: "hello", protocol: 1, version: "1.0.0", probe: ne
 test("what each end says is read by the other", () => {
   for (const message of [
     hello,
+    { [MESSAGE_KEY]: "withdraw" },
     { [MESSAGE_KEY]: "no-pipe", member: 7 },
     { [MESSAGE_KEY]: "frames", data: "AAAA" },
   ]) {

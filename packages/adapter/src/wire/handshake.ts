@@ -19,6 +19,11 @@ export interface Hello {
   readonly probe: unknown;
 }
 
+/** The worker has said hello, has not taken a welcome, and does not want to join any more. */
+export interface Withdraw {
+  readonly [MESSAGE_KEY]: "withdraw";
+}
+
 /** The worker's ends of its pipes. */
 export interface PipeFds {
   readonly toHub: number;
@@ -73,7 +78,7 @@ export interface IpcEnd {
   readonly [MESSAGE_KEY]: "end";
 }
 
-export type WorkerMessage = Hello | NoPipe | IpcFrames | IpcEnd;
+export type WorkerMessage = Hello | Withdraw | NoPipe | IpcFrames | IpcEnd;
 export type PrimaryMessage = Welcome | Starting | Refusal | Invite | IpcFrames | IpcEnd;
 
 /** What a worker says; undefined for what is not ours, or not as this version says it. Never throws. */
@@ -89,6 +94,8 @@ export function readWorkerMessage(raw: unknown): WorkerMessage | undefined {
             probe: fields.probe,
           }
         : undefined;
+    case "withdraw":
+      return { [MESSAGE_KEY]: "withdraw" };
     case "no-pipe":
       return isCount(fields.member) ? { [MESSAGE_KEY]: "no-pipe", member: fields.member } : undefined;
     case "frames":

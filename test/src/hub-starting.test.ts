@@ -1,0 +1,169 @@
+/** A hub that waits for its backplane: who wants to join it waits as well, and nobody is told that there is none. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { findRedisServer, Program, RawSocket, RedisServer } from "@holdfast/harness";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
+import { MESSAGE_KEY } from "../../packages/adapter/dist/wire/handshake.js";
+import { encodeSocketMessage } from "../../packages/adapter/dist/wire/socket-handshake.js";
+import { startsClusters } from "./harness/after-each.js";
+import { type RemoteWorker, untilServers } from "./harness/cluster.js";
+import { hubProcesses, untilFound } from "./harness/hub-processes.js";
+import { keepTold, told } from "./harness/told.js";
+
+type Adapter = typeof import("@holdfast/adapter");
+type Streams = typeof import("@holdfast/adapter/redis-streams");
+
+const hasRedis = findRedisServer() !== undefined;
+const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
+const HUB_PROGRAM = fileURLToPath(
+  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
+);
+/** Nobody is there. */
+const NOWHERE = "redis://127.0.0.1:1";
+
+const start = startsClusters({ sticky: false, hub: false, setUpWorker: keepTold });
+
+describe.skipIf(!hasRedis)("while Redis does not answer", () => {
+  let redis: RedisServer;
+  let directory: string;
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), "hf-"));
+    redis = await RedisServer.start();
+    redis.stop();
+  });
+  afterEach(async () => {
+    redis.resume();
+    await redis.close();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+  });
+
+  const patient = (app: string) => ({ url: redis.url, app, timeout: 60_000 });
+
+  test("its workers wait, over any link, also when its process is replaced meanwhile", async () => {
+    const clusters = await Promise.all([
+      start({ hub: true, hubOptions: { link: "pipe" }, backplane: patient("pipe") }),
+      start({ hub: true, hubOptions: { link: "ipc" }, backplane: patient("ipc") }),
+      start({ workerBackplane: patient("unix") }),
+    ]);
+    const place = clusters[2].directory;
+    await untilFound("a hub process", () => hubProcesses(place).length > 0);
+    // Longer than a worker waits for a word, and than a hub waits for the words of a worker.
+    await sleep(11_000);
+    for (const { pid } of hubProcesses(place)) process.kill(pid, "SIGKILL");
+    redis.resume();
+    for (const { workers } of clusters) {
+      await untilServers(workers, 2);
+      expect(await Promise.all(workers.map(told))).toEqual([[], []]);
+    }
+  });
+
+  test("a primary that stands still meanwhile is told as such", async () => {
+    const { a, primary } = await start({ hub: true, workers: 1, backplane: patient("stops") });
+    await a.run(
+      (_, key) =>
+        new Promise<void>((resolve) => {
+          process.on("message", (word: Record<string, unknown>) => {
+            if (word[key] === "starting") resolve();
+          });
+        }),
+      MESSAGE_KEY,
+    );
+    await primary.stop();
+    await a.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
+    await primary.resume();
+    expect(await told(a)).toMatchObject([
+      { code: "HOLDFAST_ERR_NO_HUB", message: expect.stringContaining("Its hub was starting") },
+    ]);
+    redis.resume();
+    await untilServers([a], 1);
+  });
+
+  test("who closes its last server is no member afterwards, and its next server is one over pipes", async () => {
+    const { a, primary } = await start({ hub: true, workers: 1, backplane: patient("closes") });
+    await primary.run((ctx) => {
+      ctx.cluster.on("message", (_, word) => {
+        ctx.store.hasClosed ||= word === "closed";
+      });
+    });
+    await a.run(async (ctx) => {
+      await ctx.io.close();
+      process.send?.("closed");
+    });
+    // What it said before has been read as well.
+    await primary.run((ctx) => ctx.until(() => ctx.store.hasClosed));
+    redis.resume();
+    await primary.run((ctx) => ctx.until(() => ctx.hub.stats().hosts.state === "joined"));
+    const links = () =>
+      primary.run((ctx) => ctx.hub.stats().members.map(({ link }: { link: string }) => link));
+    expect(await links()).toEqual([]);
+    await a.run(async (ctx) => {
+      const { Server } = await ctx.import("socket.io");
+      const { createAdapter } = (await ctx.import("@holdfast/adapter")) as Adapter;
+      ctx.store.again = new Server({ adapter: createAdapter() as never });
+    });
+    await primary.run((ctx) => ctx.until(() => ctx.hub.stats().members.length === 1));
+    expect(await links()).toEqual(["pipe"]);
+    expect(await told(a)).toEqual([]);
+  });
+
+  test("a process of another version does not end it under those who wait for it", async () => {
+    const path = join(directory, "hub.sock");
+    const args = [
+      "--path",
+      path,
+      "--exit-when-idle",
+      "60000",
+      "--app",
+      "foreign",
+      "--redis-timeout",
+      "60000",
+    ];
+    const env = { ...process.env, HOLDFAST_REDIS_URL: redis.url };
+    const hub = Program.node([HUB_PROGRAM, ...args], { env });
+    try {
+      await hub.until("its place", () => hub.output.includes("is open at"));
+      const spoken = { protocol: PROTOCOL_VERSION, version: "0.1.0", token: "0".repeat(32) };
+      const toHub = await RawSocket.open(path);
+      const identity = { workerId: 1, pid: process.pid, processMark: "" };
+      toHub.write(encodeSocketMessage({ [MESSAGE_KEY]: "join", ...spoken, ...identity }));
+      const fromHub = await RawSocket.open(path);
+      fromHub.write(encodeSocketMessage({ [MESSAGE_KEY]: "listen", ...spoken }));
+      await fromHub.until("starting");
+      const foreign = await RawSocket.open(path);
+      const other = { ...spoken, protocol: PROTOCOL_VERSION + 1 };
+      foreign.write(encodeSocketMessage({ [MESSAGE_KEY]: "listen", ...other }));
+      expect(await foreign.whole()).toContain("refusal");
+      redis.resume();
+      await fromHub.until("welcome");
+      for (const socket of [toHub, fromHub]) socket.close();
+    } finally {
+      await hub.close();
+    }
+  });
+});
+
+test("what nobody was there to hear is told to the first member: Redis cannot be reached", async () => {
+  const { a } = await start({ workers: 1, workerBackplane: { url: NOWHERE, app: "nowhere", timeout: 500 } });
+  await a.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
+  expect(await told(a)).toMatchObject([{ code: "HOLDFAST_ERR_BACKPLANE_DOWN" }]);
+});
+
+test("a server in the process of a hub that is closed before it was ready goes on with its own", async () => {
+  const { workers } = await start({ single: true });
+  const [a] = workers as [RemoteWorker];
+  await untilServers([a], 1);
+  const found = await a.run(async (ctx, url) => {
+    const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as Adapter;
+    const { redisStreams } = (await ctx.import("@holdfast/adapter/redis-streams")) as Streams;
+    const hub = setupPrimary({ backplane: redisStreams({ url, app: "closed", timeout: 60_000 }) });
+    const sockets = ctx.io.timeout(20_000).fetchSockets();
+    await hub.close();
+    return (await sockets).length;
+  }, NOWHERE);
+  expect(found).toBe(0);
+  expect((await told(a)).map(({ code }) => code)).toEqual([]);
+});
