@@ -430,6 +430,49 @@ describe("serverSideEmit()", () => {
     expect(code).toBe(how === "emit" ? "RangeError" : "HOLDFAST_ERR_UNSERIALIZABLE");
   });
 
+  test.each([
+    ["a symbol", "serverSideEmit", "HOLDFAST_ERR_UNSERIALIZABLE"],
+    ["a symbol", "serverSideEmitWithAck", "HOLDFAST_ERR_UNSERIALIZABLE"],
+    ["a getter that throws", "serverSideEmit", "HOLDFAST_ERR_UNSERIALIZABLE"],
+    ["a getter that throws", "serverSideEmitWithAck", "HOLDFAST_ERR_UNSERIALIZABLE"],
+    ["33 MiB", "serverSideEmit", "HOLDFAST_ERR_MESSAGE_TOO_LARGE"],
+    ["33 MiB", "serverSideEmitWithAck", "HOLDFAST_ERR_MESSAGE_TOO_LARGE"],
+    ["33 MiB", "emit", "HOLDFAST_ERR_MESSAGE_TOO_LARGE"],
+  ] as const)("what cannot be carried is refused at its call: %s by %s()", async (what, how, expected) => {
+    await holder.run((ctx) => {
+      ctx.store.seen = [];
+      ctx.io.on("question", (value: unknown) => ctx.store.seen.push(value));
+    });
+    const code = await asker.run(
+      async (ctx, kind, method) => {
+        const values = {
+          "a symbol": () => Symbol("mine"),
+          "a getter that throws": () =>
+            Object.defineProperty({}, "x", { enumerable: true, get: () => JSON.parse("") }),
+          "33 MiB": () => "x".repeat(33 * 2 ** 20),
+        } as Record<string, () => unknown>;
+        const name = method === "emit" ? "show" : "question";
+        try {
+          await (ctx.io as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(
+            name,
+            values[kind]?.(),
+          );
+        } catch (error) {
+          return (error as { code?: string }).code;
+        }
+        return "taken";
+      },
+      what,
+      how,
+    );
+    expect(code).toBe(expected);
+    // What comes after it arrives, and it alone.
+    await asker.run((ctx) => void ctx.io.serverSideEmit("question", "after"));
+    expect(await holder.run((ctx) => ctx.until(() => ctx.store.seen.length > 0 && ctx.store.seen))).toEqual([
+      "after",
+    ]);
+  });
+
   test("a listener that answers and then throws has answered", async () => {
     await holder.run((ctx) => {
       ctx.store.uncaught = new Promise((resolve) => process.once("uncaughtException", resolve));

@@ -1,6 +1,6 @@
 /** Relayed requests: to the application they are as they would be directly, and an owner's trouble is its own. */
 import { once } from "node:events";
-import { linkSync, readdirSync, rmSync } from "node:fs";
+import { linkSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { within } from "@holdfast/harness";
@@ -289,6 +289,26 @@ test.each(["GET", "POST", "PUT", "DELETE"])(
   },
 );
 
+test("an upgrade that ends its owner ends no other worker, and its client's connection", async () => {
+  const cluster = await start({ workers: 3 });
+  const { away, sid } = await stray(cluster);
+  for (const worker of cluster.workers) await answerInstead(worker, () => process.exit(9));
+  const victim = byId(cluster, 1);
+  const fields = [
+    "Host: x",
+    "X-Instead: 1",
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+  ];
+  const key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+  const path = `/socket.io/?EIO=4&transport=websocket&sid=${sid}`;
+  away.write([`GET ${path} HTTP/1.1`, ...fields, key, "", ""].join(CRLF));
+  expect(await away.closed()).toMatch(/^HTTP\/1\.1 502 |^$/);
+  await within(victim.gone, "end of the owner");
+  expect(cluster.workers.map(({ workerId }) => workerId)).toEqual([2, 3]);
+});
+
 test("an owner that ends in the middle of its answer cuts it off", async () => {
   const cluster = await start();
   const { away, sid } = await stray(cluster);
@@ -508,6 +528,27 @@ function socketOf(cluster: TestCluster, workerId: number): string {
     throw new Error(`not one in ${readdirSync(cluster.directory)}`);
   return join(cluster.directory, directory, String(workerId));
 }
+
+test("as many as the system allows may wait at the private socket of a worker that stands still", async () => {
+  const cluster = await start();
+  const { away, sid } = await stray(cluster);
+  const owner = byId(cluster, 1);
+  await owner.stop();
+  // Node.js's own limit is 511.
+  const count = Math.min(1_000, Number(readFileSync("/proc/sys/net/core/somaxconn", "utf8")));
+  const waiting = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = connect(socketOf(cluster, 1));
+      sockets.open.push(socket);
+      await within(once(socket, "connect"), "connection to the private socket");
+      return socket;
+    }),
+  );
+  const poll = away.ask(`POST ${PATH}&sid=${sid} HTTP/1.1`, "3");
+  await owner.resume();
+  expect(await poll).toMatchObject({ status: 200, body: "ok" });
+  for (const socket of waiting) socket.destroy();
+});
 
 test.each([
   ["the worker that relays", 2],
