@@ -66,9 +66,10 @@ export type HoldfastErrorCode =
   /**
    * Thrown: `setupPrimary()` finds no place for the private directory, where the workers' private sockets are. Set
    * `TMPDIR` to a directory that exists, that this user can write to, and whose path is short enough for a Unix
-   * socket; the message says how short. Event `warning`: somebody has removed it, and it was made anew. Let
-   * whatever cleans that place spare names that start with `holdfast-`. Event `warning` of a worker without a router:
-   * it finds no place either; it goes on, and looks again every second.
+   * socket; the message says how short. Event `warning`: somebody has removed it, and it was made anew; let
+   * whatever cleans that place spare names that start with `holdfast-`. Or it is of no use any more, and there is no place
+   * for another one. Event `warning` of a worker without a router: it finds no place either; it goes on, and looks again
+   * every second.
    */
   | "HOLDFAST_ERR_PRIVATE_DIRECTORY"
   /**

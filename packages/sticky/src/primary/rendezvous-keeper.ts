@@ -1,31 +1,22 @@
 /**
  * Keeps what the workers of one cluster have in common: the tag in session ids, the private directory and the secret
- * that opens the sockets in it.
- * Owns: the directory, until the process ends. Runs in: primary, one for the process.
+ * that opens the sockets in it. Decides what is done, and said, about what workers report of the directory.
+ * Owns: tag and secret, and the directory until the process ends. Runs in: primary, one for the process.
  *
  * They are made once and outlive the routers, as sessions do.
  */
 import { randomBytes } from "node:crypto";
-import { lchownSync, lstatSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
 import { processWide } from "../process-wide.js";
-import {
-  inspectDirectory,
-  makePrivateDirectory,
-  placesForDirectories,
-  removePrivateDirectory,
-  restoreDirectory,
-  socketPath,
-  socketsIn,
-} from "../rendezvous/private-directory.js";
+import { socketPath } from "../rendezvous/private-directory.js";
 import { removeStaleDirectories } from "../rendezvous/stale-directories.js";
 import { beforeEndBySignal } from "../signal-end.js";
 import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble } from "../wire/messages.js";
 import { encodeTag, TAG_LENGTH } from "../wire/owner-mark.js";
 import type { WorkerDoor } from "./host-link.js";
+import { type Fitting, KeptDirectory } from "./kept-directory.js";
 
 /** Each worker notices the same; it is said once in this time. */
 const REPEAT_MS = 60_000;
@@ -41,15 +32,16 @@ const BAD_PLACE = new Set([
   "ELOOP",
 ]);
 
-/** What was done about a trouble. */
+/** What came of a report. */
 export interface Mended {
-  /** The directory is another one now. */
-  readonly moved: boolean;
-  /** The worker that reported it is to try again. */
-  readonly again: boolean;
+  /** The directory is another one now, or of another user: all workers are to hear of it. */
+  readonly isChanged: boolean;
   /** What the application should hear. */
   readonly warning: HoldfastError | undefined;
 }
+
+const UNTIL_MENDED =
+  "Until that is mended, requests that reach another worker than the one of their session cannot be relayed.";
 
 export class RendezvousKeeper {
   /**
@@ -57,202 +49,122 @@ export class RendezvousKeeper {
    * @throws {HoldfastError} `HOLDFAST_ERR_PRIVATE_DIRECTORY` if there is no place for the directory
    */
   static get(): RendezvousKeeper {
-    return processWide("rendezvous", () => new RendezvousKeeper());
+    return processWide("rendezvous", () => {
+      const directory = new KeptDirectory();
+      const remove = () => directory.remove();
+      process.once("exit", remove);
+      beforeEndBySignal(remove);
+      void removeStaleDirectories();
+      return new RendezvousKeeper(directory);
+    });
   }
 
   readonly #tag = encodeTag(randomBytes(TAG_LENGTH));
   readonly #secret = randomBytes(24).toString("base64url");
-  #directory = makePrivateDirectory();
-  /** Places that have turned out to be no good. */
-  readonly #badPlaces = new Set<string>();
-  /** The user of the workers that the directory was made over to. */
-  #admitted: number | undefined;
-  /** Grows with each change of the directory or its user. */
-  #change = 0;
-  /** Workers that could not get on though the directory was right, and the change after which that was. */
-  readonly #denied = new Map<number, number>();
+  readonly #directory: KeptDirectory;
   readonly #saidAt = new Map<string, number>();
 
-  private constructor() {
-    const remove = () => this.#remove();
-    process.once("exit", remove);
-    beforeEndBySignal(remove);
-    void removeStaleDirectories();
+  constructor(directory: KeptDirectory) {
+    this.#directory = directory;
   }
 
   get secrets(): ClusterSecrets {
-    return { tag: this.#tag, directory: this.#directory, secret: this.#secret };
+    const { path, edition } = this.#directory;
+    return { tag: this.#tag, directory: path, edition, secret: this.#secret };
   }
 
   /** The way to a worker's private socket; `undefined` if what is in the directory now may be somebody else's. */
   doorOf(workerId: number): WorkerDoor | undefined {
-    const owner = this.#admitted ?? process.geteuid?.();
-    if (inspectDirectory(this.#directory, owner) !== "ours") return undefined;
-    return { number: workerId, path: socketPath(this.#directory, workerId), secret: this.#secret };
+    if (!this.#directory.isSafe()) return undefined;
+    return { number: workerId, path: socketPath(this.#directory.path, workerId), secret: this.#secret };
   }
 
-  /** What a worker that comes is told. */
+  /** A worker of that user comes; `undefined`: of the primary's. */
   admit(uid: number | undefined): Mended {
-    const fit = this.#fit(uid);
-    return {
-      moved: fit === "moved",
-      again: true,
-      warning: fit === "refused" ? this.#sayUser(uid) : undefined,
-    };
+    return this.#onFitted(this.#directory.fitFor(uid), uid);
+  }
+
+  /** A worker's process is gone. */
+  forget(workerId: number): void {
+    this.#directory.forget(workerId);
   }
 
   /** A worker has reported trouble. */
   mend(workerId: number, trouble: Trouble): Mended {
-    const { what, text } = trouble;
+    const { what, edition, text } = trouble;
     reportFailure("rendezvous", `${what}, ${text}`, { workerId });
+    // It has not heard yet of the change, and looks again when it does.
+    if (edition !== this.#directory.edition) return { isChanged: false, warning: undefined };
+    if (what === "removed") return this.#onRemoved(text);
     if (what === "denied") return this.#onDenied(workerId, trouble);
-    if (what === "failed") return this.#onBadSocket(workerId, trouble, BAD_PLACE.has(trouble.code));
-    const moved = this.#fit(undefined) === "moved";
+    return this.#onBadSocket(workerId, trouble, BAD_PLACE.has(trouble.code));
+  }
+
+  #onRemoved(text: string): Mended {
+    const fitting = this.#directory.fitFor(undefined);
+    if (fitting instanceof HoldfastError) return this.#onFitted(fitting, undefined);
+    // Where this process has no right to, the workers do it.
+    const then = fitting === "moved" ? this.#newPlace() : "It was made anew.";
     const warning = this.#say(
       "HOLDFAST_ERR_PRIVATE_DIRECTORY",
-      what,
-      `The directory of the private sockets, or a socket in it, was removed: ${text}. It was made anew. Let ` +
-        'whatever cleans that place spare names that start with "holdfast-", or set TMPDIR to another place.',
+      then,
+      `The directory of the private sockets, or a socket in it, was removed: ${text}. ${then} Let whatever cleans ` +
+        'that place spare names that start with "holdfast-", or set TMPDIR to another place.',
     );
-    return { moved, again: true, warning };
-  }
-
-  /** Makes the directory fit for workers of that user; `undefined`: of the user that they have been so far. */
-  #fit(uid: number | undefined): "fit" | "mended" | "moved" | "refused" {
-    const own = process.geteuid?.();
-    if (own === undefined) return "fit";
-    const wanted = this.#wanted(uid, own);
-    if (inspectDirectory(this.#directory, wanted) === "ours") return "fit";
-    if (wanted !== own && (own !== 0 || (this.#admitted ?? wanted) !== wanted)) return "refused";
-    // It was removed, or laid out by somebody else, or this process has given up its rights since it made it.
-    const moved = !this.#isOwnNow() && this.#move();
-    if (wanted !== own && !this.#makeOver(wanted)) return "refused";
-    this.#change++;
-    return moved ? "moved" : "mended";
-  }
-
-  /** Whose directory it should be for workers of that user. */
-  #wanted(uid: number | undefined, own: number): number {
-    // Root can enter whosever it is.
-    return (uid === 0 ? undefined : uid) ?? this.#admitted ?? own;
+    return { isChanged: fitting === "moved" || fitting === "mended", warning };
   }
 
   #onDenied(workerId: number, trouble: Trouble): Mended {
     const uid = trouble.uid < 0 ? undefined : trouble.uid;
-    const fit = this.#fit(uid);
-    // Whoever works with this directory keeps it; the worker looks again from time to time.
-    if (fit === "refused") return { moved: false, again: false, warning: this.#sayUser(uid) };
-    if (fit !== "fit" || this.#isNew(workerId))
-      return { moved: fit === "moved", again: true, warning: undefined };
-    return this.#onBadSocket(workerId, trouble, true);
+    const fitting = this.#directory.fitFor(uid);
+    // Nobody else's rights are in the way: its own are.
+    if (fitting === "fit") return this.#onBadSocket(workerId, trouble, true);
+    return this.#onFitted(fitting, uid);
   }
 
-  /** What has changed meanwhile may have helped: whether the worker has not been denied since. */
-  #isNew(workerId: number): boolean {
-    const isNew = this.#denied.get(workerId) !== this.#change;
-    this.#denied.set(workerId, this.#change);
-    return isNew;
+  #onFitted(fitting: Fitting, uid: number | undefined): Mended {
+    if (fitting instanceof HoldfastError) return { isChanged: false, warning: this.#sayNoPlace(fitting) };
+    // It looks again from time to time.
+    if (fitting === "refused") return { isChanged: false, warning: this.#sayUser(uid) };
+    return { isChanged: fitting !== "fit", warning: undefined };
   }
 
   #onBadSocket(workerId: number, { code, text }: Trouble, isBadPlace: boolean): Mended {
-    const moved = isBadPlace && this.#moveOn();
-    const then = moved
-      ? `The private directory is another one now, ${this.#directory}.`
-      : "Until that is mended, requests that reach another worker than the one of their session cannot be relayed.";
+    const isChanged = isBadPlace && this.#directory.leavePlace();
+    const then = isChanged ? this.#newPlace() : UNTIL_MENDED;
     const warning = this.#say(
       "HOLDFAST_ERR_PRIVATE_SOCKET",
-      code,
+      `${code} ${then}`,
       `A private socket fails for worker ${workerId}: ${text}. ${then}`,
     );
-    return { moved, again: moved, warning };
+    return { isChanged, warning };
   }
 
-  /** A worker's process is gone. One that was killed has left its socket. */
-  forget(workerId: number): void {
-    this.#denied.delete(workerId);
-    if (process.platform !== "win32") rmSync(socketPath(this.#directory, workerId), { force: true });
+  #newPlace(): string {
+    return `The private directory is another one now, ${this.#directory.path}.`;
   }
 
-  #isOwnNow(): boolean {
-    const state = inspectDirectory(this.#directory);
-    return (state === "missing" ? restoreDirectory(this.#directory, process.pid) : state) === "ours";
-  }
-
-  /** Makes another directory, in a place that was not tried; `false` if there is none. */
-  #moveOn(): boolean {
-    const untried = this.#untried();
-    return untried.length > 0 && this.#moveTo(untried);
-  }
-
-  /** The same, and where all were tried, in any. */
-  #move(): boolean {
-    const untried = this.#untried();
-    return this.#moveTo(untried.length > 0 ? untried : placesForDirectories());
-  }
-
-  /** All places but this one, and those that were no good before. */
-  #untried(): string[] {
-    this.#badPlaces.add(join(this.#directory, ".."));
-    return placesForDirectories().filter((place) => !this.#badPlaces.has(join(place)));
-  }
-
-  #moveTo(places: readonly string[]): boolean {
-    try {
-      const directory = makePrivateDirectory(places);
-      this.#remove();
-      this.#directory = directory;
-      this.#admitted = undefined;
-      this.#change++;
-      return true;
-    } catch (error) {
-      reportFailure("rendezvous", "the directory cannot be made", { error: error as Error });
-      return false;
-    }
-  }
-
-  #remove(): void {
-    // What somebody else has laid out in its place is not ours to remove.
-    const owners = [process.geteuid?.(), this.#admitted];
-    if (owners.some((uid) => inspectDirectory(this.#directory, uid) === "ours")) {
-      removePrivateDirectory(this.#directory);
-    }
-  }
-
-  /**
-   * Only root can, and not without the capability for it. What is in the directory may be the doing of a worker with less
-   * rights: links are not followed.
-   */
-  #makeOver(uid: number): boolean {
-    try {
-      const { gid } = lstatSync(this.#directory);
-      for (const name of socketsIn(this.#directory)) {
-        const path = join(this.#directory, name);
-        if (lstatSync(path).isSocket()) lchownSync(path, uid, gid);
-      }
-      lchownSync(this.#directory, uid, gid);
-      this.#admitted = uid;
-      return true;
-    } catch (error) {
-      reportFailure("rendezvous", "the directory cannot be made over", { error: error as Error });
-      return false;
-    }
+  #sayNoPlace({ message }: HoldfastError): HoldfastError | undefined {
+    const text = `The private directory ${this.#directory.path} is of no use any more. ${message} ${UNTIL_MENDED}`;
+    return this.#say("HOLDFAST_ERR_PRIVATE_DIRECTORY", "no place", text);
   }
 
   #sayUser(uid: number | undefined): HoldfastError | undefined {
-    const user = this.#wanted(uid, process.geteuid?.() ?? 0);
+    const user = this.#directory.userFor(uid);
     return this.#say(
       "HOLDFAST_ERR_WORKER_USER",
       String(user),
-      `A worker runs as user ${user}, which cannot use the private directory ${this.#directory} of the others. ` +
+      `A worker runs as user ${user}, which cannot use the private directory ${this.#directory.path} of the others. ` +
         "Start all workers as one user: the primary's, or, if the primary is root, another one.",
     );
   }
 
-  #say(code: HoldfastError["code"], detail: string, text: string): HoldfastError | undefined {
-    const key = `${code} ${detail}`;
+  /** @param what by which it is told from others of that code */
+  #say(code: HoldfastError["code"], what: string, text: string): HoldfastError | undefined {
+    const key = `${code} ${what}`;
     const now = performance.now();
-    const before = this.#saidAt.get(key);
-    if (before !== undefined && now - before < REPEAT_MS) return undefined;
+    for (const [each, at] of this.#saidAt) if (now - at >= REPEAT_MS) this.#saidAt.delete(each);
+    if (this.#saidAt.has(key)) return undefined;
     this.#saidAt.set(key, now);
     return new HoldfastError(code, text);
   }

@@ -266,18 +266,22 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   #welcome(worker: Worker): void {
     this.#welcomed.add(worker.id);
-    this.#onMended(worker, this.#keeper.admit(cluster.settings.uid));
+    const mended = this.#keeper.admit(cluster.settings.uid);
+    if (!mended.isChanged) this.#tellDirectory(worker);
+    this.#onMended(mended);
   }
 
-  /** Tells the worker, or all of them if it has changed, where the private directory is. */
-  #onMended(worker: Worker, { moved, again, warning }: Mended): void {
-    const all = Object.values(cluster.workers ?? {}).filter((each) => each && this.#welcomed.has(each.id));
-    for (const each of moved ? all : again ? [worker] : []) {
-      if (!each) continue;
-      this.#send(each, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
-      if (this.#hosts) this.#send(each, this.#hosts);
+  #onMended({ isChanged, warning }: Mended): void {
+    for (const worker of isChanged ? Object.values(cluster.workers ?? {}) : []) {
+      if (worker && this.#welcomed.has(worker.id)) this.#tellDirectory(worker);
     }
     if (warning) this.emit("trouble", warning);
+  }
+
+  /** Where the private directory is, and what belongs to it. */
+  #tellDirectory(worker: Worker): void {
+    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
+    if (this.#hosts) this.#send(worker, this.#hosts);
   }
 
   #send(worker: Worker, message: ToWorker): void {
@@ -326,7 +330,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       }
       case "trouble":
         if (message.what === "unreachable") this.emit("unreachable", message.text);
-        else this.#onMended(worker, this.#keeper.mend(worker.id, message));
+        else this.#onMended(this.#keeper.mend(worker.id, message));
     }
   }
 

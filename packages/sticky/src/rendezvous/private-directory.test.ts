@@ -72,6 +72,17 @@ test("places that are missing, no directories, or refuse are passed over; if non
   }
 });
 
+test("a place where a directory cannot be made what it has to be is passed over, and nothing is left there", () => {
+  const [first, second] = [join(home, "first"), join(home, "second")];
+  for (const place of [first, second]) mkdirSync(place);
+  const prepare = (directory: string) => {
+    if (directory.startsWith(first)) throw new Error("not here");
+  };
+  expect(makePrivateDirectory([first, second], prepare).startsWith(second)).toBe(true);
+  expect(readdirSync(first)).toEqual([]);
+  expect(() => makePrivateDirectory([first], prepare)).toThrow("not here");
+});
+
 test("a place that may not be written to is passed over", () => {
   const [closed, open] = [join(home, "closed"), join(home, "open")];
   mkdirSync(closed, { mode: 0o555 });

@@ -56,15 +56,19 @@ export function placesForDirectories(): string[] {
 
 /**
  * Makes a private directory in the first place that will do.
+ * @param prepare makes it what it has to be; where that throws, the place will not do
  * @throws {HoldfastError} `HOLDFAST_ERR_PRIVATE_DIRECTORY` if none does
  */
-export function makePrivateDirectory(places: readonly string[] = placesForDirectories()): string {
+export function makePrivateDirectory(
+  places: readonly string[] = placesForDirectories(),
+  prepare: (directory: string) => void = () => {},
+): string {
   const failures: string[] = [];
   for (const place of places) {
     const pattern = join(place, PREFIX);
     if (IS_WINDOWS) return `${pattern}${Math.random().toString(36).slice(2, 8)}`;
     try {
-      return makeIn(pattern);
+      return makeIn(pattern, prepare);
     } catch (error) {
       failures.push(`${place} (${(error as Error).message})`);
     }
@@ -77,7 +81,7 @@ export function makePrivateDirectory(places: readonly string[] = placesForDirect
   );
 }
 
-function makeIn(pattern: string): string {
+function makeIn(pattern: string, prepare: (directory: string) => void): string {
   if (tooLongForSockets(`${pattern}XXXXXX`)) throw new Error("its path is too long for a socket");
   const directory = mkdtempSync(pattern);
   try {
@@ -85,6 +89,7 @@ function makeIn(pattern: string): string {
     chmodSync(directory, 0o700);
     writeFileSync(join(directory, OWNER_FILE), ownIdentity(), { mode: 0o600 });
     if (inspectDirectory(directory) !== "ours") throw new Error("its files are open to other users");
+    prepare(directory);
     return directory;
   } catch (error) {
     removePrivateDirectory(directory);

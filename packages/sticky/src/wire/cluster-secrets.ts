@@ -8,6 +8,8 @@ export interface ClusterSecrets {
   readonly tag: string;
   /** Where the private sockets are: the workers' user's, mode 0700. It can change while the cluster runs. */
   readonly directory: string;
+  /** Grows with each change of the directory. What workers report of a former one is of the past. */
+  readonly edition: number;
   /** Opens the private sockets. */
   readonly secret: string;
 }

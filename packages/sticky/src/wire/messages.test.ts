@@ -10,7 +10,10 @@ import {
 } from "../../dist/wire/messages.js";
 
 const TO_WORKER: [ToWorker, unknown][] = [
-  [{ kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s" }, [1, 1, "xy", "/tmp/d", "s"]],
+  [
+    { kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s", edition: 3 },
+    [1, 1, "xy", "/tmp/d", "s", 3],
+  ],
   [
     {
       kind: "connection",
@@ -110,10 +113,13 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
     [19, "a", 7, "x", "1.2.3.4", 5],
   ],
   [
-    { kind: "trouble", what: "denied", uid: 1000, code: "EACCES", text: "listen EACCES" },
-    [21, 2, 1000, "EACCES", "listen EACCES"],
+    { kind: "trouble", what: "denied", edition: 3, uid: 1000, code: "EACCES", text: "listen EACCES" },
+    [21, 2, 3, 1000, "EACCES", "listen EACCES"],
   ],
-  [{ kind: "trouble", what: "unreachable", uid: -1, code: "", text: "host b" }, [21, 4, -1, "", "host b"]],
+  [
+    { kind: "trouble", what: "unreachable", edition: 0, uid: -1, code: "", text: "host b" },
+    [21, 4, 0, -1, "", "host b"],
+  ],
 ];
 
 test("literal messages", () => {

@@ -13,16 +13,16 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 5. */
+/** Message kinds; the numbers are part of protocol version 6. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
-   * [version, tag, directory, secret]
+   * [version, tag, directory, secret, edition of the directory]
    */
   welcome: 1,
   /** primary → worker, with a handle. [name, head, settled, ticket, claim after, peer address?, peer port?] */
@@ -78,7 +78,7 @@ export const Kind = {
   move: 19,
   /** worker → primary: a connection came late; is it still for this worker? [ticket] */
   claim: 20,
-  /** worker → primary: something is wrong with the private sockets. [what, uid, code, text] */
+  /** worker → primary: something is wrong with the private sockets. [what, edition, uid, code, text] */
   trouble: 21,
   /** worker → primary: has that name a router? If so, it gets `welcome` and `address`. [name] */
   lookUp: 22,
@@ -107,7 +107,7 @@ export const Kind = {
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 5. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 6. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -139,7 +139,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 5. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 6. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,
@@ -184,6 +184,7 @@ export type ToWorker =
       readonly tag: string;
       readonly directory: string;
       readonly secret: string;
+      readonly edition: number;
     }
   | {
       readonly kind: "connection";
@@ -240,6 +241,8 @@ export interface KnownHost extends HostAddress {
 /** What a worker has to tell of the ways to others. */
 export interface Trouble {
   readonly what: TroubleKind;
+  /** Of the private directory, as this worker knows it; 0 where it is not about that. */
+  readonly edition: number;
   /** The worker's effective user; -1 where there are none. */
   readonly uid: number;
   /** Of the system's error; empty if there was none. */
@@ -249,8 +252,10 @@ export interface Trouble {
 
 export function encodeToWorker(message: ToWorker): object {
   switch (message.kind) {
-    case "welcome":
-      return { [KEY]: [Kind.welcome, message.version, message.tag, message.directory, message.secret] };
+    case "welcome": {
+      const { version, tag, directory, secret, edition } = message;
+      return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition] };
+    }
     case "left":
       return { [KEY]: [Kind.left, message.name] };
     case "hosts": {
@@ -292,8 +297,8 @@ export function encodeToPrimary(message: ToPrimary): object {
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
     }
     case "trouble": {
-      const { what, uid, code, text } = message;
-      return { [KEY]: [Kind.trouble, TROUBLES[what], uid, code, text.slice(0, MAX_TEXT_LENGTH)] };
+      const { what, edition, uid, code, text } = message;
+      return { [KEY]: [Kind.trouble, TROUBLES[what], edition, uid, code, text.slice(0, MAX_TEXT_LENGTH)] };
     }
   }
 }
@@ -318,7 +323,8 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
     return { kind: "address", name: a, address: addressOf(b, c, d) };
   if (kind === Kind.welcome && isCount(a)) {
     if (typeof b !== "string" || typeof c !== "string" || typeof d !== "string") return undefined;
-    return { kind: "welcome", version: a, tag: b, directory: c, secret: d };
+    // Of another version nothing but the version matters.
+    return { kind: "welcome", version: a, tag: b, directory: c, secret: d, edition: isCount(e) ? e : 0 };
   }
   return undefined;
 }
@@ -344,9 +350,11 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {
     return { kind: "move", name: a, owner: b, head: c, peer: peerOf(d, e) };
   }
-  if (kind === Kind.trouble && Number.isSafeInteger(b) && typeof c === "string" && typeof d === "string") {
+  if (kind === Kind.trouble && isCount(b) && Number.isSafeInteger(c)) {
     const what = (Object.keys(TROUBLES) as TroubleKind[]).find((each) => TROUBLES[each] === a);
-    return what && { kind: "trouble", what, uid: b as number, code: c, text: d.slice(0, MAX_TEXT_LENGTH) };
+    if (!what || typeof d !== "string" || typeof e !== "string") return undefined;
+    const text = e.slice(0, MAX_TEXT_LENGTH);
+    return { kind: "trouble", what, edition: b, uid: c as number, code: d, text };
   }
   return undefined;
 }

@@ -43,7 +43,7 @@ export function wholePartOf(bytes: Buffer): string | undefined {
   return bytes.length <= PART_BYTES ? bytes.toString("base64") : undefined;
 }
 
-/** How far a task is; the numbers are part of protocol version 5. */
+/** How far a task is; the numbers are part of protocol version 6. */
 const STATES = ["underway", "empty", "over"] as const;
 export type TaskState = (typeof STATES)[number];
 

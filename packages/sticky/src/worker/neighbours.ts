@@ -73,7 +73,7 @@ export class Neighbours {
     this.#common = cluster;
     const former = this.#rendezvous;
     if (former instanceof Rendezvous) {
-      if (former.directory === cluster.directory) return former.confirm();
+      if (former.directory === cluster.directory) return former.confirm(cluster.edition);
       former.abandon();
     }
     const host = {
@@ -81,7 +81,7 @@ export class Neighbours {
       tell: (trouble: Trouble) => this.#tell(trouble),
       ownerPid: () => (process.ppid === PRIMARY_PID ? PRIMARY_PID : undefined),
     };
-    this.#rendezvous = new Rendezvous(cluster.directory, this.#host.workerId, host, !isFirst);
+    this.#rendezvous = new Rendezvous(cluster, this.#host.workerId, host, !isFirst);
     if (isFirst || this.#state === "inside") void this.enter();
   }
 

@@ -62,7 +62,8 @@ export class Owners {
     this.#own = new Neighbours(host, undefined);
     this.#otherHosts = new OtherHosts({
       onRelayed: () => host.onRelayedToHost(),
-      onTrouble: ({ message }) => host.tell({ what: "unreachable", uid: -1, code: "", text: message }),
+      onTrouble: ({ message }) =>
+        host.tell({ what: "unreachable", edition: 0, uid: -1, code: "", text: message }),
     });
     this.#marked = new Promise((resolve) => {
       this.#onMarked = resolve;

@@ -15,6 +15,7 @@ import {
   restoreDirectory,
   socketPath,
 } from "../rendezvous/private-directory.js";
+import type { ClusterSecrets } from "../wire/cluster-secrets.js";
 import type { Trouble, TroubleKind } from "../wire/messages.js";
 import { PrivateSocket } from "./private-socket.js";
 
@@ -40,6 +41,7 @@ export interface RendezvousHost {
 
 export class Rendezvous {
   readonly directory: string;
+  #edition: number;
   readonly #workerId: number;
   readonly #host: RendezvousHost;
   /** Whose directory it was at the beginning: root accepts whoever the primary has made it over to. */
@@ -52,8 +54,14 @@ export class Rendezvous {
   #state: "outside" | "inside" = "outside";
 
   /** @param isMoved the workers have had another directory: not all of them are in this one yet */
-  constructor(directory: string, workerId: number, host: RendezvousHost, isMoved = false) {
+  constructor(
+    { directory, edition }: Pick<ClusterSecrets, "directory" | "edition">,
+    workerId: number,
+    host: RendezvousHost,
+    isMoved = false,
+  ) {
     this.directory = directory;
+    this.#edition = edition;
     this.#workerId = workerId;
     this.#host = host;
     if (isMoved) this.#disturbedAt = performance.now();
@@ -61,7 +69,8 @@ export class Rendezvous {
   }
 
   /** Something was mended, and the directory, as it is now, is the right one. */
-  confirm(): void {
+  confirm(edition: number): void {
+    this.#edition = edition;
     this.#toldAt.clear();
     this.#disturbedAt = performance.now();
     this.#readUser();
@@ -180,7 +189,7 @@ export class Rendezvous {
     const now = performance.now();
     if (now - (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;
     this.#toldAt.set(key, now);
-    this.#host.tell({ what, uid: process.geteuid?.() ?? -1, code, text });
+    this.#host.tell({ what, edition: this.#edition, uid: process.geteuid?.() ?? -1, code, text });
   }
 
   /** Another worker's socket fails. */
