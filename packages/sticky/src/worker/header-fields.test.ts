@@ -1,6 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import { expect, test } from "vitest";
-import { answerFields, framingOf, writeHead, writeTrailers } from "../../dist/worker/header-fields.js";
+import {
+  answerFields,
+  framingOf,
+  upgradeFields,
+  writeHead,
+  writeTrailers,
+} from "../../dist/worker/header-fields.js";
 
 const request = (url: string, rawHeaders: string[], httpVersion = "1.1") =>
   ({ method: "GET", url, rawHeaders, httpVersion }) as IncomingMessage;
@@ -41,6 +47,35 @@ test.each([
   [["Content-Length", "7", "transfer-encoding", "chunked"], "chunked"],
 ])("the framing of %j", (raw, framing) => {
   expect(framingOf(raw)).toBe(framing);
+});
+
+const [CONNECTION, UPGRADE] = [
+  ["connection", "keep-alive, Upgrade"],
+  ["UPGRADE", "websocket"],
+];
+test.each([
+  [["Host", "x", ...CONNECTION, ...UPGRADE], []],
+  // Some versions of Node.js have all fields in `rawHeaders`, and the first ones in `headers`.
+  [["Host", "x", "A", "1", "B", "2", ...CONNECTION, ...UPGRADE], []],
+  [["Host", "x", "Connection", "close", ...CONNECTION, ...UPGRADE], []],
+  [
+    ["Host", "x", "A", "1", ...CONNECTION],
+    ["Upgrade", "unknown"],
+  ],
+  [
+    ["Host", "x", "Connection", "close", ...UPGRADE],
+    ["Connection", "Upgrade"],
+  ],
+  [
+    ["Host", "x", "A", "1", "B", "2"],
+    ["Connection", "Upgrade", "Upgrade", "unknown"],
+  ],
+  // Nothing was dropped.
+  [["Host", "x", "A", "1"], []],
+])("an upgrade of which %j were kept lacks %j", (rawHeaders, lacking) => {
+  const socket = { server: { maxHeadersCount: 3 } };
+  const upgrade = { ...request("/", rawHeaders), httpVersionMajor: 1, headers: {}, socket };
+  expect(upgradeFields(upgrade as unknown as IncomingMessage)).toEqual(lacking);
 });
 
 test("of an answer, what concerns the connection between the workers stays behind", () => {

@@ -21,13 +21,20 @@ export function mayLackFields(request: IncomingMessage): boolean {
   return kept > 0 && request.rawHeaders.length >= 2 * kept;
 }
 
-/** What has to follow the fields of an upgrade so that it is one to the next parser: what is missing here. */
+/** What has to follow the fields of an upgrade so that it is one to the next parser: what they lack as they go on. */
 export function upgradeFields(request: IncomingMessage): readonly string[] {
   if (!mayLackFields(request)) return [];
-  const { connection, upgrade } = request.headers;
+  let lacksConnection = true;
+  let lacksUpgrade = true;
+  const { rawHeaders: raw } = request;
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (name === "connection" && UPGRADE.test(raw[i + 1] as string)) lacksConnection = false;
+    if (name === "upgrade") lacksUpgrade = false;
+  }
   return [
-    ...(UPGRADE.test(connection ?? "") ? [] : ["Connection", "Upgrade"]),
-    ...(upgrade === undefined ? ["Upgrade", "unknown"] : []),
+    ...(lacksConnection ? ["Connection", "Upgrade"] : []),
+    ...(lacksUpgrade ? ["Upgrade", "unknown"] : []),
   ];
 }
 

@@ -451,7 +451,7 @@ test("an ordinary request that has as many fields as are kept stays what it is",
   if (empty.startsWith("HTTP/1.1 431 ")) return;
   expect(empty).toMatch(/\r\n0 $/);
   expect(await ask("Content-Length: 3", "abc")).toMatch(/\r\n3 abc$/);
-  const upgrade = `GET / HTTP/1.1${CRLF}Host: x${CRLF}Connection: Upgrade${CRLF}Upgrade: websocket${CRLF}X: 1${CRLF}${CRLF}`;
+  const upgrade = `GET / HTTP/1.1${CRLF}Host: x${CRLF}X: 1${CRLF}Connection: Upgrade${CRLF}Upgrade: websocket${CRLF}${CRLF}`;
   expect(await exchange(port, upgrade)).toMatch(/\r\n\r\nUpgrade websocket$/);
 });
 
