@@ -22,9 +22,10 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_HOST_PORT"
   /**
    * Event `warning`: another host does not answer on its host port, or somebody else does, or it has another version, other
-   * certificates, or no `hostTls` where this one has it, so requests of its sessions that reach this host fail. The message
-   * says what has happened; let the hosts' machines reach each other on that port, see that `hostAddress` there is the right
-   * one, and give all hosts certificates that fit, or none.
+   * certificates, or no `hostTls` where this one has it, or a worker there lets nobody in, so requests of its sessions that
+   * reach this host fail. The message names the host and says what has happened; let the hosts' machines reach each other on
+   * that port, see that `hostAddress` there is the right one, look at what that host warns of, and give all hosts certificates
+   * that fit, or none.
    */
   | "HOLDFAST_ERR_HOST_UNREACHABLE"
   /**

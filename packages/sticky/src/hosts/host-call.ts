@@ -42,6 +42,14 @@ export interface CalledHost {
   readonly isTls: boolean;
 }
 
+/** What is wrong with that host, for somebody who has several. */
+export function ofHost(
+  { name, host, port }: Pick<CalledHost, "name" | "host" | "port">,
+  text: string,
+): string {
+  return `host ${name} at ${host.includes(":") ? `[${host}]` : host}:${port}: ${text}`;
+}
+
 /**
  * Why a call came to nothing.
  * `gone`: the worker is no more. `busy`: it cannot be reached now. `away`: nobody listens at the host's port, or another
@@ -169,9 +177,7 @@ export class HostCall {
   #fail(why: HostCallError["why"], text: string, cause?: Error): void {
     if (this.#state === "over") return;
     this.abort();
-    const { name, host, port } = this.#called;
-    const message = `host ${name} at ${host.includes(":") ? `[${host}]` : host}:${port}: ${text}`;
-    this.#done(new HostCallError(why, message, cause && { cause }));
+    this.#done(new HostCallError(why, ofHost(this.#called, text), cause && { cause }));
   }
 
   #finish(): void {

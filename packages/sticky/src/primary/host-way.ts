@@ -246,7 +246,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
       "HOLDFAST_ERR_HOST_UNREACHABLE",
       text,
       `Requests of sessions of another host fail: ${text}. Let the hosts reach each other's host ports, and look at ` +
-        "hostAddress there.",
+        "hostAddress there, and at what that host warns of.",
     );
   };
 

@@ -16,12 +16,15 @@ const HOST_FAILURES = {
   trouble: "trouble",
 } as const;
 
-/** It has been so for a while, so it is no worker that has just died. */
-export function turnedAway(): Error {
+/**
+ * It has been so for a while, so it is no worker that has just died.
+ * @param cause what the system says of it, if it does
+ */
+export function turnedAway(cause: Error | undefined): Error {
   const text =
-    "whoever listens at the private socket of a worker closes each connection: it is another worker, or lacks file " +
-    "descriptors";
-  return Object.assign(new Error(text), { code: "EPROTO" });
+    "whoever listens at the private socket of a worker closes each connection" +
+    `${cause ? ` (${cause.message})` : ""}: it is another worker, or lacks file descriptors`;
+  return Object.assign(new Error(text, cause && { cause }), { code: "EPROTO" });
 }
 
 /**

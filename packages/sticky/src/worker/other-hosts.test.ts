@@ -1,8 +1,13 @@
 /** Owners on other hosts: whom a session id names, and what becomes of requests that cannot get there. */
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type Server as HttpServer, request } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { HostPort } from "../../dist/primary/host-port.js";
+import { proofKey } from "../../dist/wire/host-proof.js";
 import { encodeMark } from "../../dist/wire/owner-mark.js";
 import { OtherHosts } from "../../dist/worker/other-hosts.js";
 
@@ -142,6 +147,41 @@ test("a host that does not answer is not gone: after a while, requests are refus
   const answers = Array.from({ length: 60 }, (_, i) => ask(`${encodeMark(TAG, i)}sid`));
   expect(new Set(await Promise.all(answers))).toEqual(new Set([503]));
   expect(troubles[0]).toBe(`host there at 127.0.0.1:${host.port}: it does not answer`);
+});
+
+/** A host whose worker has nothing to say to anybody. */
+async function hostOfDumbWorker(turnAway: (socket: Socket) => void): Promise<number> {
+  const home = mkdtempSync(join(tmpdir(), "hf-"));
+  ends.push(() => rmSync(home, { recursive: true, force: true }));
+  const path = join(home, "7");
+  const worker = createServer(turnAway).listen(path);
+  ends.push(() => worker.close());
+  await once(worker, "listening");
+  return new Promise((resolve, reject) => {
+    const port = new HostPort(
+      { host: "127.0.0.1", port: 0, tls: undefined },
+      {
+        identity: () => ({ name: "there", key: proofKey("secret"), tls: undefined }),
+        doorOf: (number) => ({ number, path, secret: "s" }),
+        onListening: resolve,
+        onError: reject,
+      },
+    );
+    ends.push(() => port.close());
+  });
+}
+
+test.each([
+  ["closes each connection", (socket: Socket) => void socket.destroy(), "closes each connection"],
+  ["talks nonsense", (socket: Socket) => void socket.end("nonsense".repeat(9)), "malformed"],
+])("a host is named whose worker %s", { timeout: 60_000 }, async (_, turnAway, what) => {
+  const port = await hostOfDumbWorker(turnAway);
+  const trouble = new Promise<string>((resolve) => {
+    const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: ({ message }) => resolve(message) });
+    hosts.meet(told(port));
+    void relaying(hosts).then((ask) => ask(`${encodeMark(TAG, 7)}sid`).catch(() => {}));
+  });
+  expect(await trouble).toMatch(new RegExp(`^host there at 127\\.0\\.0\\.1:${port}: .*${what}`));
 });
 
 test("a host where nobody listens is not gone before the primary says so", async () => {

@@ -6,7 +6,7 @@
  * The primary tells who they are. When it is gone, what it told last holds.
  */
 import type { Socket } from "node:net";
-import { HostCall, HostCallError, type HostIdentity } from "../hosts/host-call.js";
+import { HostCall, HostCallError, type HostIdentity, ofHost } from "../hosts/host-call.js";
 import { hostTls } from "../hosts/host-tls.js";
 import type { HostCredentials } from "../wire/host-credentials.js";
 import { proofKey } from "../wire/host-proof.js";
@@ -28,7 +28,7 @@ const LEAVE_MS = 10_000;
 export interface OtherHostsHost {
   /** Called for each request that this worker has relayed to another host. */
   onRelayed(): void;
-  /** Another host cannot be reached, and nobody knows why. */
+  /** Another host, or a worker of it, cannot be reached, and nobody knows why. */
   onTrouble(error: Error): void;
 }
 
@@ -130,7 +130,7 @@ class OtherHost {
       {
         door: (owner) => this.#door(owner),
         isDisturbed: () => false,
-        onTrouble: (error) => host.onTrouble(error),
+        onTrouble: (error) => host.onTrouble(this.#named(error)),
       },
       () => host.onRelayed(),
       { hostName: known.name, way: known.tag },
@@ -147,6 +147,12 @@ class OtherHost {
   leave(): void {
     this.#state = "gone";
     this.relay.close(LEAVE_MS);
+  }
+
+  /** What is wrong with a link there tells of a worker, and not whose it is. */
+  #named(error: Error): Error {
+    if (error instanceof HostCallError) return error;
+    return new Error(ofHost(this.#known, error.message), { cause: error });
   }
 
   #door(owner: number): Door | undefined {

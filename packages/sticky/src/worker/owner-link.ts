@@ -232,7 +232,7 @@ export class OwnerLink {
     const isHopeless = (failure === "trouble" || failure === "turned-away") && this.#isOutOfPatience();
     if (isGone || isHopeless) {
       if (failure === "turned-away" && !(error instanceof HostCallError))
-        this.#host.onTrouble(error ?? turnedAway());
+        this.#host.onTrouble(turnedAway(error));
       this.#turnAway(isGone ? "gone" : "busy");
       this.#becomeIdle();
       return;
