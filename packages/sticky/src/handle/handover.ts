@@ -24,12 +24,18 @@ export interface Handover {
   readonly moving?: Moving;
 }
 
+/** Of which task a move is a part, and which worker is to get the session. */
+export interface MoveOrder {
+  readonly task: number;
+  readonly successor: number;
+}
+
 /** A session that moves with the connection. */
 export interface Moving {
   /** What the sender and the receiver of the connection call the move. */
   readonly move: number;
-  /** To the primary: the worker that is to get it. */
-  readonly successor: number;
+  /** To the primary. */
+  readonly order?: MoveOrder;
   /** What goes with it, encoded as one part; undefined if that comes on its own. */
   readonly part: string | undefined;
   /** It came back from the lane: the other process did not take it. */

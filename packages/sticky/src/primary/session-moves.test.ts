@@ -1,7 +1,8 @@
 /** The primary's part in moves, with workers that say what the test has them say. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type MovingWorker, SessionMoves } from "../../dist/primary/session-moves.js";
-import type { MoveMessage } from "../../dist/wire/move-messages.js";
+import { type MoveMessage, NEVER } from "../../dist/wire/move-messages.js";
+import { NO_OWNER } from "../../dist/wire/owner-mark.js";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -10,9 +11,9 @@ afterEach(() => void vi.useRealTimers());
 
 const COUNTS = { total: 0, moved: 0, lost: 0, closed: 0, left: {} };
 
-/** Two workers, the first of which has given all its sessions to the second. */
-async function given() {
-  const untaken = { 1: 0, 2: 0 } as Record<number, number>;
+/** Moves between so many workers. */
+function movesOf(count: number) {
+  const untaken: Record<number, number> = {};
   const worker = (workerId: number): MovingWorker => ({
     workerId,
     get untaken() {
@@ -22,7 +23,7 @@ async function given() {
     hand: () => {},
     withdraw: () => {},
   });
-  const workers = [worker(1), worker(2)];
+  const workers = Array.from({ length: count }, (_, i) => worker(i + 1));
   const sent: string[] = [];
   const moves = new SessionMoves({
     find: (workerId) => workers.find((each) => each.workerId === workerId),
@@ -35,6 +36,12 @@ async function given() {
     },
     onStopped: () => {},
   });
+  return { untaken, moves, sent };
+}
+
+/** The first of two workers has given all its sessions to the second. */
+async function given() {
+  const { untaken, moves, sent } = movesOf(2);
   const task = { successors: [2], heir: 2, limit: 9, window: 8, drainMs: 0, spreadMs: 0 };
   const result = moves.start(1, task);
   await vi.advanceTimersByTimeAsync(0);
@@ -72,5 +79,34 @@ test("one that takes none any more is let go all the same", async () => {
   await vi.advanceTimersByTimeAsync(1_005);
   expect(sent.at(-1)).toBe("letGo to 1");
   await over();
+  moves.close();
+});
+
+test("where tasks of a worker that is gone overlap, each counts its own moves, and ends when these have", async () => {
+  const { moves } = movesOf(3);
+  const common = { limit: 9, window: 8, spreadMs: 0 };
+  const ended: number[] = [];
+  const results = [
+    moves.start(1, { ...common, successors: [2], heir: NO_OWNER, drainMs: NEVER }),
+    moves.start(1, { ...common, successors: [2, 3], heir: 2, drainMs: 0 }),
+  ].map((result, i) => result.finally(() => ended.push(i + 1)));
+  await vi.advanceTimersByTimeAsync(0);
+  const offer = { successor: 2, name: "default", carrier: "polls", part: "AA==", peer: undefined } as const;
+  const offered = [2, 2, 1].map((task, i) => ({ kind: "moveOffered", move: i + 1, task, ...offer }) as const);
+  for (const each of offered) moves.onMessage(1, each, undefined);
+  moves.onGone(1);
+  // The ids of moves here go on from those of tasks.
+  const land = async (move: number, isUp: boolean) => {
+    moves.onMessage(2, { kind: "moveLanded", ends: [{ move, isUp }] }, undefined);
+    await vi.advanceTimersByTimeAsync(0);
+    return [...ended];
+  };
+  expect(await land(3, true)).toEqual([]);
+  expect(await land(5, true)).toEqual([1]);
+  expect(await land(4, false)).toEqual([1, 2]);
+  expect(await Promise.all(results)).toMatchObject([
+    { outcome: "worker-gone", counts: { total: 1, moved: 1, lost: 0 } },
+    { outcome: "worker-gone", counts: { total: 2, moved: 1, lost: 1 } },
+  ]);
   moves.close();
 });

@@ -302,16 +302,11 @@ export class SessionMoves {
     task.settle("worker-silent");
   }
 
-  #onOffered(
-    source: number,
-    { move: sourceId, successor, name, carrier, part, peer }: MoveMessage & { kind: "moveOffered" },
-    handle: Handle | undefined,
-  ): void {
+  #onOffered(source: number, offer: MoveMessage & { kind: "moveOffered" }, handle: Handle | undefined): void {
+    const { move: sourceId, successor, name, carrier, part, peer } = offer;
     const target = this.#hooks.find(successor);
     const isComplete = handle !== undefined || carrier !== "connection";
-    const task = [...this.#tasks.values()].find(
-      (each) => each.source === source && each.successors.includes(successor),
-    );
+    const task = this.#taskOf(source, offer.task);
     if (!isComplete || !target?.isUsable()) {
       handle?.close();
       if (task) task.seen.lost++;
@@ -352,7 +347,7 @@ export class SessionMoves {
       return this.#hooks.send(target.workerId, { kind: "moveConnection", ...connection });
     }
     const onReturned = () => this.#fail(move);
-    const moving: Moving = { move: id, successor: target.workerId, part, onReturned };
+    const moving: Moving = { move: id, part, onReturned };
     // It is for nobody else, so the lane gives it to nobody else.
     move.handover = { handle, name, head: "", peer, owner: target.workerId, moving };
     target.hand(move.handover);
@@ -391,8 +386,8 @@ export class SessionMoves {
   }
 
   #onReport(workerId: number, { task: id, state, ...report }: MoveMessage & { kind: "moveReport" }): void {
-    const task = this.#tasks.get(id);
-    if (task?.source !== workerId) return;
+    const task = this.#taskOf(workerId, id);
+    if (!task) return;
     const { total, moved, lost, closed, left } = report;
     this.#totals.add("closed", closed - task.counts.closed);
     this.#countWaiting(task, left);
@@ -403,6 +398,12 @@ export class SessionMoves {
       task.state = "empty";
       void this.#announce(task);
     } else if (state === "over") task.settle(task.outcome);
+  }
+
+  /** The task of that number, if it is one of the worker that names it. */
+  #taskOf(workerId: number, id: number): Task | undefined {
+    const task = this.#tasks.get(id);
+    return task?.source === workerId ? task : undefined;
   }
 
   /** Most wait when it is first tried: those that are left later are some of them, as a rule. */

@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 6. */
+/** Message kinds; the numbers are part of protocol version 7. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -88,7 +88,7 @@ export const Kind = {
   holders: 24,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
-   * [move, worker, name, has a connection, what goes with it or "" if that follows, peer address?, peer port?]
+   * [move, task, worker, name, carrier, what goes with it or "" if that follows, peer address?, peer port?]
    */
   moveOffered: 32,
   /** worker → primary: a part of what goes with it. [move, 1 for the last part, bytes] */
@@ -107,7 +107,7 @@ export const Kind = {
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 6. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 7. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -139,7 +139,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 6. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 7. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,

@@ -43,7 +43,7 @@ export function wholePartOf(bytes: Buffer): string | undefined {
   return bytes.length <= PART_BYTES ? bytes.toString("base64") : undefined;
 }
 
-/** How far a task is; the numbers are part of protocol version 6. */
+/** How far a task is; the numbers are part of protocol version 7. */
 const STATES = ["underway", "empty", "over"] as const;
 export type TaskState = (typeof STATES)[number];
 
@@ -91,6 +91,8 @@ export type MoveMessage =
   | {
       readonly kind: "moveOffered";
       readonly move: number;
+      /** Tasks of a worker may overlap, also with the same successors. */
+      readonly task: number;
       readonly successor: number;
       readonly name: string;
       readonly carrier: Carrier;
@@ -142,8 +144,8 @@ function fieldsFor(message: MoveMessage): unknown[] {
         ...peerFields(message.peer),
       ];
     case "moveOffered": {
-      const { move, successor, name, carrier, part = "", peer } = message;
-      return [move, successor, name, CARRIERS.indexOf(carrier), part, ...peerFields(peer)];
+      const { move, task, successor, name, carrier, part = "", peer } = message;
+      return [move, task, successor, name, CARRIERS.indexOf(carrier), part, ...peerFields(peer)];
     }
     case "nextPart":
     case "moveCancelled":
@@ -162,7 +164,7 @@ function fieldsFor(message: MoveMessage): unknown[] {
 export function decodeMove(message: unknown): MoveMessage | undefined {
   const fields = fieldsOf(message);
   if (!fields) return undefined;
-  const [kind, id, a, b, c, d, e, f] = fields;
+  const [kind, id, a, b, c, d, e, f, g] = fields;
   if (!isCount(id)) return undefined;
   switch (kind) {
     case Kind.moveSessions: {
@@ -200,10 +202,11 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       return { kind: "moveConnection", move: id, name: a, ...rest };
     }
     case Kind.moveOffered: {
-      const carrier = isCount(c) ? CARRIERS[c] : undefined;
-      if (!isCount(a) || typeof b !== "string" || !carrier || typeof d !== "string") return undefined;
-      const rest = { carrier, part: d || undefined, peer: peerOf(e, f) };
-      return { kind: "moveOffered", move: id, successor: a, name: b, ...rest };
+      const carrier = isCount(d) ? CARRIERS[d] : undefined;
+      if (!isCount(a) || !isCount(b) || typeof c !== "string" || !carrier || typeof e !== "string")
+        return undefined;
+      const rest = { carrier, part: e || undefined, peer: peerOf(f, g) };
+      return { kind: "moveOffered", move: id, task: a, successor: b, name: c, ...rest };
     }
     case Kind.nextPart:
       return { kind: "nextPart", move: id };

@@ -7,7 +7,7 @@
 import { reportFailure } from "../diagnostics.js";
 import { runApplication } from "../faults.js";
 import { isCarried, type TakenOut, takeOut } from "../handle/carried-socket.js";
-import type { Handover } from "../handle/handover.js";
+import type { Handover, MoveOrder } from "../handle/handover.js";
 import type { MovableSession } from "../moves.js";
 import type { Peer } from "../wire/messages.js";
 import {
@@ -262,7 +262,8 @@ export class MovesOut {
       socket.destroy();
       session.onLeft();
       const packed = session instanceof DepartingConnection ? { state: NOTHING, ticket: state } : { state };
-      return (await this.#carry(taken, packed, { name, successor, peer })) ? "moved" : "lost";
+      const order = { task: task.task, successor };
+      return (await this.#carry(taken, packed, { name, order, peer })) ? "moved" : "lost";
     } catch (error) {
       // Nobody else has the connection: its client would wait for it for ever.
       taken.close();
@@ -293,7 +294,7 @@ export class MovesOut {
     const ticket = encodeTicket({ end: "owner", token, origin: socket.origin });
     socket.moveAway(token, successor);
     session.onLeft();
-    const where = { name, successor };
+    const where = { name, task: task.task, successor };
     return (await this.#send({ state, ...taken, ticket }, "stream", where)) ? "moved" : "lost";
   }
 
@@ -306,7 +307,7 @@ export class MovesOut {
       const state = canGo ? await each.session.depart(task.heir) : undefined;
       if (!state) return "stayed";
       each.session.onLeft();
-      const where = { name: each.name, successor: task.heir };
+      const where = { name: each.name, task: task.task, successor: task.heir };
       const parcel = { state, unread: NOTHING, unsent: NOTHING };
       return (await this.#send(parcel, "polls", where)) ? "moved" : "lost";
     } finally {
@@ -315,11 +316,7 @@ export class MovesOut {
   }
 
   /** @returns whether the session is up at the other worker */
-  #send(
-    parcel: Parcel,
-    carrier: Carrier,
-    where: { readonly name: string; readonly successor: number },
-  ): Promise<boolean> {
+  #send(parcel: Parcel, carrier: Carrier, where: MoveOrder & { readonly name: string }): Promise<boolean> {
     const move = ++this.#lastMove;
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);
@@ -334,7 +331,7 @@ export class MovesOut {
   #carry(
     taken: TakenOut,
     packed: Pick<Parcel, "state" | "ticket">,
-    { name, successor, peer }: { name: string; successor: number; peer: Peer | undefined },
+    { name, order, peer }: { name: string; order: MoveOrder; peer: Peer | undefined },
   ): Promise<boolean> {
     const move = ++this.#lastMove;
     const { handle, unread, hasUnsent } = taken;
@@ -352,7 +349,7 @@ export class MovesOut {
         head: "",
         peer,
         owner: NO_OWNER,
-        moving: { move, successor, part, onReturned },
+        moving: { move, order, part, onReturned },
         // What is not written by now is written by the other worker.
         onTaken: () => {
           const unsent = taken.close();

@@ -75,7 +75,7 @@ function isGone(parent: number): boolean {
 }
 
 function toMessage({ name, head, peer, owner, moving }: Handover): object {
-  if (!moving) return encodeToPrimary({ kind: "move", name, owner, head, peer });
-  const { move, successor, part } = moving;
-  return encodeMove({ kind: "moveOffered", move, successor, name, carrier: "connection", part, peer });
+  if (!moving?.order) return encodeToPrimary({ kind: "move", name, owner, head, peer });
+  const { move, order, part } = moving;
+  return encodeMove({ kind: "moveOffered", move, ...order, name, carrier: "connection", part, peer });
 }
