@@ -5,7 +5,7 @@
  * Each change makes another edition of it, of which all workers are told. What they report of a former one is of the
  * past.
  */
-import { lchownSync, lstatSync, rmSync } from "node:fs";
+import { lchownSync, lstatSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { reportFailure } from "../diagnostics.js";
 import type { HoldfastError } from "../errors.js";
@@ -14,6 +14,7 @@ import {
   makePrivateDirectory,
   placesForDirectories,
   removePrivateDirectory,
+  removeSocket,
   restoreDirectory,
   socketPath,
   socketsIn,
@@ -88,7 +89,7 @@ export class KeptDirectory {
 
   /** A worker's process is gone. One that was killed has left its socket. */
   forget(workerId: number): void {
-    if (process.platform !== "win32") rmSync(socketPath(this.#path, workerId), { force: true });
+    removeSocket(socketPath(this.#path, workerId));
   }
 
   remove(): void {

@@ -98,6 +98,12 @@ test("that another directory was made does not hide that its sockets fail as wel
   expect(report(1, denied)).toEqual([false, undefined, undefined]);
 });
 
+test("what cannot be removed of a worker that is gone ends nobody else", () => {
+  const { keeper } = keeperOf(1);
+  mkdirSync(socketPath(keeper.secrets.directory, 1));
+  expect(() => keeper.forget(1)).not.toThrow();
+});
+
 asRoot("whoever works with the directory keeps it, also when it is another one", () => {
   const { keeper, report, at, places } = keeperOf(2);
   expect(keeper.admit(NOBODY)).toEqual({ isChanged: true, warning: undefined });

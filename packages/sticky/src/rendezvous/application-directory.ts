@@ -77,8 +77,10 @@ export async function removeTheDead(directories: readonly string[]): Promise<voi
   if (IS_WINDOWS) return;
   for (const directory of directories.flatMap(siblingsOf)) {
     if (inspectDirectory(directory) !== "ours") continue;
-    for (const name of namesIn(directory))
-      if (SOCKET_NAME.test(name)) await removeIfDead(join(directory, name));
+    for (const name of namesIn(directory).filter((each) => SOCKET_NAME.test(each))) {
+      // What may not be looked at or removed stays.
+      await removeIfDead(join(directory, name)).catch(() => {});
+    }
     removeIfEmpty(directory);
   }
 }

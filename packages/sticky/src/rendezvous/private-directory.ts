@@ -38,6 +38,19 @@ export function socketPath(directory: string, workerId: number): string {
     : join(directory, String(workerId));
 }
 
+/**
+ * Removes what has the name of a socket. Never throws: who has lost the right to do so, or ends, cannot help it, and who
+ * opens a socket of that name learns of it then.
+ */
+export function removeSocket(path: string): void {
+  if (IS_WINDOWS) return;
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // See above.
+  }
+}
+
 /** Whether the sockets of workers do not fit into a directory. */
 export function tooLongForSockets(directory: string): boolean {
   return Buffer.byteLength(directory) + "/".length + SOCKET_NAME_BYTES + 1 > SUN_PATH_BYTES;

@@ -7,7 +7,6 @@
  * until its end, whatever happens to the directory.
  */
 import { randomInt } from "node:crypto";
-import { rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { HoldfastError } from "../errors.js";
 import {
@@ -17,7 +16,12 @@ import {
   removeIfEmpty,
   removeTheDead,
 } from "../rendezvous/application-directory.js";
-import { inspectDirectory, longestPlaceFor, socketPath } from "../rendezvous/private-directory.js";
+import {
+  inspectDirectory,
+  longestPlaceFor,
+  removeSocket,
+  socketPath,
+} from "../rendezvous/private-directory.js";
 import { MAX_WORKER_ID } from "../wire/owner-mark.js";
 import { PrivateSocket } from "./private-socket.js";
 
@@ -166,7 +170,7 @@ export class ApplicationRendezvous {
         const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
         // Another worker has that number, or was the last one, and has removed the directory.
         if (left === 0 || !(isTaken || inspectDirectory(directory) === "missing")) throw error;
-        if (isTaken && number === this.#number) rmSync(path, { force: true });
+        if (isTaken && number === this.#number) removeSocket(path);
       }
     }
   }
@@ -184,7 +188,7 @@ export class ApplicationRendezvous {
   }
 
   readonly #onExit = (): void => {
-    if (process.platform !== "win32" && this.#socket) rmSync(this.#socket.path, { force: true });
+    if (this.#socket) removeSocket(this.#socket.path);
     this.#removeEmpty();
   };
 }

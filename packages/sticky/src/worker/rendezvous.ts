@@ -6,12 +6,13 @@
  * must; so all are back after a moment, whoever of them notices first. It knows nothing of a primary or router.
  */
 import cluster from "node:cluster";
-import { lstatSync, rmSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import type { Socket } from "node:net";
 import {
   type DirectoryState,
   inspectDirectory,
   removePrivateDirectory,
+  removeSocket,
   restoreDirectory,
   socketPath,
 } from "../rendezvous/private-directory.js";
@@ -151,7 +152,7 @@ export class Rendezvous {
     if (state === "missing" && (ownerPid === undefined || !this.#restore(ownerPid))) return;
     const path = socketPath(this.directory, this.#workerId);
     // A worker of that id that was killed has left it.
-    if (process.platform !== "win32") rmSync(path, { force: true });
+    removeSocket(path);
     const socket: PrivateSocket = new PrivateSocket(path, {
       accept: (connection) => this.#host.accept(connection),
       onError: (error) => this.#onError(socket, error),
@@ -200,7 +201,7 @@ export class Rendezvous {
   /** An owner that was killed could not remove the directory: its workers do. */
   readonly #onExit = (): void => {
     if (process.platform === "win32") return;
-    rmSync(socketPath(this.directory, this.#workerId), { force: true });
+    removeSocket(socketPath(this.directory, this.#workerId));
     if (this.#isOwnerGone()) removePrivateDirectory(this.directory);
   };
 
