@@ -28,7 +28,7 @@ class Returner {
 
   /** Connects, with the session that it has, if any; settles when it is answered. */
   async connect(port: number): Promise<void> {
-    await this.#within((resolve, reject) => {
+    await this.#within("answer to its CONNECT", (resolve, reject) => {
       const auth = this.offset && JSON.stringify({ pid: this.privateId, offset: this.offset });
       const events = {
         connected: (_: WsClient, data: Buffer, start: number) => {
@@ -49,7 +49,7 @@ class Returner {
   /** Waits until it has got this event. */
   async has(sequence: number): Promise<void> {
     if (this.check.last >= sequence) return;
-    await this.#within((resolve) => {
+    await this.#within(`event ${sequence} after ${this.check.last}`, (resolve) => {
       this.#onEvent = () => this.check.last >= sequence && resolve();
     });
   }
@@ -70,9 +70,9 @@ class Returner {
     this.#onEvent();
   }
 
-  #within(work: (resolve: () => void, reject: (error: Error) => void) => void): Promise<void> {
+  #within(what: string, work: (resolve: () => void, reject: (error: Error) => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`nothing within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+      const timer = setTimeout(() => reject(new Error(`no ${what} within ${PATIENCE_MS} ms`)), PATIENCE_MS);
       const settle = () => {
         clearTimeout(timer);
         resolve();
