@@ -1,11 +1,11 @@
 /** WebSockets that came by another host than their session's: a reload of either host disconnects nobody. */
 import { findRedisServer, RedisServer } from "@holdfast/harness";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { connectAcross, upgradeAcross } from "./harness/across-hosts.js";
-import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
-import { clientFrame } from "./harness/raw-websocket.js";
-import { type RecoveringClient, RecoveringClients } from "./harness/recovering-client.js";
-import { fallSilent, numbers, speak, talk } from "./harness/speaking.js";
+import { connectAcross, upgradeAcross } from "../harness/across-hosts.js";
+import { closedAfterEach, startsSupervised } from "../harness/after-each.js";
+import { clientFrame } from "../harness/raw-websocket.js";
+import { type RecoveringClient, RecoveringClients } from "../harness/recovering-client.js";
+import { fallSilent, numbers, speak, talk } from "../harness/speaking.js";
 
 const { start } = startsSupervised();
 const clients = closedAfterEach(new RecoveringClients());
