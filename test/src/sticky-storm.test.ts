@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
 
 /** The whole number belongs to `npm run test:tools`. */
-const CONNECTIONS = process.env.HOLDFAST_WIDE === "1" ? 100_000 : 10_000;
+const CONNECTIONS = process.env.HOLDFAST_WIDE === "1" ? 100_000 : 5_000;
 const AT_ONCE = 400;
 
 const start = startsClusters({ workers: 3, adapter: false });
