@@ -5,7 +5,7 @@
  * For example: node scripts/test-with.mjs node=22 socket.io=4.7.5 -- test/src/adapter
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { appendFileSync, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,6 +66,8 @@ function install(folder, lockfile) {
 /** The environment with another Node.js, which the registry has as a package. */
 function withNode(version) {
   const prefix = makeFolder();
+  // Tests run it as other users as well.
+  chmodSync(prefix, 0o755);
   const quiet = ["--no-audit", "--no-fund", "--prefer-offline"];
   run("npm", ["install", "--prefix", prefix, ...quiet, `node@${version}`], prefix);
   const bin = join(prefix, "node_modules", "node", "bin");
