@@ -385,7 +385,6 @@ test("to the application, a relayed request is what it would be directly", async
     "what only a lenient parser takes": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}X-Control: a\x01b${CRLF}${CRLF}`,
     "the same field again": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}X-A: 1${CRLF}X-A: 2${CRLF}Cookie: a=1${CRLF}Cookie: b=2${CRLF}${CRLF}`,
     "a large head": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Cookie: a=${"x".repeat(50_000)}${CRLF}${CRLF}`,
-    "1,500 fields": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}${`X-N: 1${CRLF}`.repeat(1_500)}${CRLF}`,
     "a body": `POST ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Content-Length: 5${CRLF}${CRLF}abcde`,
     "a body of another method": `DELETE ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Content-Length: 5${CRLF}${CRLF}abcde`,
     "a body with GET": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Content-Length: 5${CRLF}${CRLF}abcde`,
@@ -394,19 +393,24 @@ test("to the application, a relayed request is what it would be directly", async
     "HTTP/1.0": `GET ${target} HTTP/1.0${INSTEAD}${CRLF}Connection: keep-alive${CRLF}${CRLF}`,
     "HTTP/1.0 with a body": `POST ${target} HTTP/1.0${INSTEAD}${CRLF}Connection: keep-alive${CRLF}Content-Length: 1${CRLF}${CRLF}a`,
     "Expect: 100-continue": `POST ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}Expect: 100-continue${CRLF}Content-Length: 1${CRLF}${CRLF}a`,
+    // Newer versions of Node.js answer 431, and close the connection.
+    "1,500 fields": `GET ${target} HTTP/1.1${INSTEAD}${CRLF}Host: x${CRLF}${`X-N: 1${CRLF}`.repeat(1_500)}${CRLF}`,
   };
+  let served = 0;
   const seen = async (client: Client, text: string): Promise<unknown> => {
     client.write(text);
     let answer = await client.answer();
     if (answer.status === 100) answer = await client.answer();
-    const length = JSON.parse(answer.body) as unknown;
+    if (answer.status === 200) served++;
+    const length = answer.body && (JSON.parse(answer.body) as unknown);
     const fields = answer.head.split(CRLF).filter((line) => !line.startsWith("Date"));
     return [fields.filter((line) => !line.startsWith("Content-Length")), length];
   };
   for (const [name, text] of Object.entries(requests)) {
     expect([name, await seen(away, text)]).toEqual([name, await seen(home, text)]);
   }
-  expect(await byId(cluster, 2).run((ctx) => ctx.sticky.stats().relayed)).toBe(Object.keys(requests).length);
+  expect(served / 2).toBeGreaterThanOrEqual(Object.keys(requests).length - 1);
+  expect(await byId(cluster, 2).run((ctx) => ctx.sticky.stats().relayed)).toBe(served / 2);
 });
 
 test("a trailer that only HTTP/1.1 has kills nobody over HTTP/1.0", async () => {
