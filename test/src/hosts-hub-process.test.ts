@@ -2,21 +2,16 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Changes, findRedisServer, Program, RedisServer } from "@holdfast/harness";
 import { createClient } from "redis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
-import { hubProcesses, untilFound } from "./harness/hub-processes.js";
-import { keepTold, told } from "./harness/told.js";
+import { HUB_PROGRAM, hubProcesses, untilFound } from "./harness/hub-processes.js";
+import { keepTold, told, untilTold } from "./harness/told.js";
 
 const hasRedis = findRedisServer() !== undefined;
-const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
-const HUB_PROGRAM = fileURLToPath(
-  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
-);
 
 type Streams = typeof import("@holdfast/adapter/redis-streams");
 
@@ -150,8 +145,7 @@ describe.skipIf(!hasRedis)("over Redis", () => {
   test("a hub that has no backplane, or another one, is told of", async () => {
     const workerBackplane = backplane("mine");
     const { a } = await start({ hub: true, workerBackplane });
-    await a.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
-    const [error] = await told(a);
+    const [error] = await untilTold(a);
     expect(error?.code).toBe("HOLDFAST_ERR_INVALID_OPTION");
     expect(error?.message).toContain(
       'was given the backplane "redis-streams mine", but the hub of this process has none',

@@ -5,7 +5,6 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -13,7 +12,6 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Program, type ProgramOptions, runProgram, skipsWithout } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
@@ -21,12 +19,8 @@ import { encodeSocketMessage, MessageReader } from "../../packages/adapter/dist/
 import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import { untilServers } from "./harness/cluster.js";
+import { HUB_PROGRAM } from "./harness/hub-processes.js";
 
-const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
-/** What `npx holdfast-hub` runs. */
-const PROGRAM = fileURLToPath(
-  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
-);
 const VERSION = /^\d+\.\d+\.\d+/;
 const isRoot = process.geteuid?.() === 0;
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
@@ -49,10 +43,10 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-const run = (...args: string[]) => runProgram(process.execPath, [PROGRAM, ...args]);
+const run = (...args: string[]) => runProgram(process.execPath, [HUB_PROGRAM, ...args]);
 
 function launch(args: readonly string[] = ["--path", path], options: ProgramOptions = {}): Program {
-  const program = Program.node([PROGRAM, ...args], options);
+  const program = Program.node([HUB_PROGRAM, ...args], options);
   programs.push(program);
   return program;
 }
@@ -214,7 +208,7 @@ describe("its place", () => {
   test.each<[string, () => string, string]>([
     ["too long", () => join(directory, "x".repeat(120)), "too long for a Unix socket"],
     ["in no directory", () => join(directory, "none", "hub.sock"), "Make the directory"],
-    ["below a file", () => join(PROGRAM, "hub.sock"), "no directory"],
+    ["below a file", () => join(HUB_PROGRAM, "hub.sock"), "no directory"],
     [
       "no socket",
       () => {

@@ -1,9 +1,8 @@
 /** A hub that waits for its backplane: who wants to join it waits as well, and nobody is told that there is none. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { findRedisServer, Program, RawSocket, RedisServer } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
@@ -11,17 +10,13 @@ import { MESSAGE_KEY } from "../../packages/adapter/dist/wire/handshake.js";
 import { encodeSocketMessage } from "../../packages/adapter/dist/wire/socket-handshake.js";
 import { startsClusters } from "./harness/after-each.js";
 import { type RemoteWorker, untilServers } from "./harness/cluster.js";
-import { hubProcesses, untilFound } from "./harness/hub-processes.js";
-import { keepTold, told } from "./harness/told.js";
+import { HUB_PROGRAM, hubProcesses, untilFound } from "./harness/hub-processes.js";
+import { keepTold, told, untilTold } from "./harness/told.js";
 
 type Adapter = typeof import("@holdfast/adapter");
 type Streams = typeof import("@holdfast/adapter/redis-streams");
 
 const hasRedis = findRedisServer() !== undefined;
-const PACKAGE = new URL("../../packages/adapter/package.json", import.meta.url);
-const HUB_PROGRAM = fileURLToPath(
-  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
-);
 /** Nobody is there. */
 const NOWHERE = "redis://127.0.0.1:1";
 
@@ -73,9 +68,9 @@ describe.skipIf(!hasRedis)("while Redis does not answer", () => {
       MESSAGE_KEY,
     );
     await primary.stop();
-    await a.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
+    const first = await untilTold(a);
     await primary.resume();
-    expect(await told(a)).toMatchObject([
+    expect(first).toMatchObject([
       { code: "HOLDFAST_ERR_NO_HUB", message: expect.stringContaining("Its hub was starting") },
     ]);
     redis.resume();
@@ -148,8 +143,7 @@ describe.skipIf(!hasRedis)("while Redis does not answer", () => {
 
 test("what nobody was there to hear is told to the first member: Redis cannot be reached", async () => {
   const { a } = await start({ workers: 1, workerBackplane: { url: NOWHERE, app: "nowhere", timeout: 500 } });
-  await a.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
-  expect(await told(a)).toMatchObject([{ code: "HOLDFAST_ERR_BACKPLANE_DOWN" }]);
+  expect(await untilTold(a)).toMatchObject([{ code: "HOLDFAST_ERR_BACKPLANE_DOWN" }]);
 });
 
 test("a server in the process of a hub that is closed before it was ready goes on with its own", async () => {

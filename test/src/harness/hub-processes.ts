@@ -1,7 +1,14 @@
 /** The hub processes that workers start by themselves, as a test finds them: by the directory in which they listen. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { within } from "@holdfast/harness";
+
+const PACKAGE = new URL("../../../packages/adapter/package.json", import.meta.url);
+/** What `npx holdfast-hub` runs. */
+export const HUB_PROGRAM = fileURLToPath(
+  new URL(JSON.parse(readFileSync(PACKAGE, "utf8")).bin["holdfast-hub"], PACKAGE),
+);
 
 export interface Listed {
   readonly pid: number;

@@ -17,6 +17,12 @@ export function keepTold({ store }: WorkerContext): void {
   });
 }
 
+/** Waits until a worker is told something, and gives all that it was told since the last call. */
+export async function untilTold(worker: RemoteWorker): Promise<Told[]> {
+  await worker.run((ctx) => ctx.until(() => ctx.store.told.length > 0));
+  return told(worker);
+}
+
 /** What a worker was told since the last call. */
 export async function told(worker: RemoteWorker): Promise<Told[]> {
   // A warning is emitted in a turn of its own.
