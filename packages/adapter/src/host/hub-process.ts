@@ -132,8 +132,12 @@ export class HubProcess {
     }
   }
 
+  get #hasMembers(): boolean {
+    return this.handle.stats().members.length > 0;
+  }
+
   get #isIdle(): boolean {
-    return this.#server?.isBusy === false && this.handle.stats().members.length === 0;
+    return this.#server?.isBusy === false && !this.#hasMembers;
   }
 
   #onQuiet(): void {
@@ -145,7 +149,7 @@ export class HubProcess {
 
   /** Whoever is refused needs a hub of its own version as soon as nobody needs this one. */
   #onForeign(): void {
-    const isNeeded = this.#server?.isAwaited || this.handle.stats().members.length > 0;
+    const isNeeded = this.#server?.isAwaited || this.#hasMembers;
     if (this.#options.idleMs > 0 && !isNeeded) setImmediate(() => this.close());
   }
 }

@@ -42,10 +42,8 @@ export class WorkerConnector implements Connector {
   #ipcLink: IpcLink | undefined;
   /** Ends the wait for the answer to the hello. */
   #endWait = () => {};
-  /** Whether a hello was said that no welcome was taken for. */
-  #isAsking = false;
-  /** Whether the hub has said that it is there, since the hello. */
-  #isStarting = false;
+  // silent → asking, with a hello → starting, when the hub has said that it is there → silent, with the welcome
+  #handshake: "silent" | "asking" | "starting" = "silent";
 
   /**
    * @param elsewhere finds the hub if the parent has none
@@ -81,15 +79,14 @@ export class WorkerConnector implements Connector {
     this.#member = undefined;
     this.#ipcLink = undefined;
     this.#endWait();
-    if (this.#isAsking) this.#send({ [MESSAGE_KEY]: "withdraw" });
-    this.#isAsking = false;
+    if (this.#handshake !== "silent") this.#send({ [MESSAGE_KEY]: "withdraw" });
+    this.#handshake = "silent";
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
   }
 
   #sayHello(): void {
-    this.#isAsking = true;
-    this.#isStarting = false;
+    this.#handshake = "asking";
     this.#awaitWelcome();
     this.#send({
       [MESSAGE_KEY]: "hello",
@@ -120,7 +117,7 @@ export class WorkerConnector implements Connector {
       case "welcome":
         return this.#onWelcome(message);
       case "starting":
-        this.#isStarting = true;
+        this.#handshake = "starting";
         return this.#awaitWelcome();
       case "frames":
         return this.#ipcLink?.receive(message);
@@ -173,7 +170,7 @@ export class WorkerConnector implements Connector {
       new HoldfastError(
         "HOLDFAST_ERR_NO_HUB",
         `The primary has not answered for ${WELCOME_WAIT_MS} ms, so this worker's broadcasts and commands reach ` +
-          `its own clients only. ${this.#isStarting ? STOOD_STILL : NO_SET_UP}`,
+          `its own clients only. ${this.#handshake === "starting" ? STOOD_STILL : NO_SET_UP}`,
       ),
     );
   }
@@ -181,7 +178,7 @@ export class WorkerConnector implements Connector {
   #onWelcome(welcome: Welcome): void {
     this.#endWait();
     if (!this.#member) return;
-    this.#isAsking = false;
+    this.#handshake = "silent";
     this.#joinBy(this.#member, welcome);
     checkBackplane(this.#member, welcome, this.#backplane);
   }
