@@ -36,6 +36,8 @@ function readArguments(args) {
 function makeFolder() {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-with-"));
   folders.push(folder);
+  // Tests run what is in it as other users as well.
+  chmodSync(folder, 0o755);
   return folder;
 }
 
@@ -66,8 +68,6 @@ function install(folder, lockfile) {
 /** The environment with another Node.js, which the registry has as a package. */
 function withNode(version) {
   const prefix = makeFolder();
-  // Tests run it as other users as well.
-  chmodSync(prefix, 0o755);
   const quiet = ["--no-audit", "--no-fund", "--prefer-offline"];
   run("npm", ["install", "--prefix", prefix, ...quiet, `node@${version}`], prefix);
   const bin = join(prefix, "node_modules", "node", "bin");

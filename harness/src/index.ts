@@ -3,6 +3,7 @@ export { Agent, type Commands, readConfig, runsFunctions } from "./agent.js";
 export { Changes } from "./changes.js";
 export { findProgram, skipsWithout, type Wanted } from "./find-program.js";
 export { type HttpAnswer, httpRequest } from "./http-request.js";
+export { canRunAsNobody, isRoot, NOBODY, runAsNobody } from "./other-user.js";
 export { freePort, untilListening } from "./ports.js";
 export { type Exit, Program, type ProgramOptions, type Result, runProgram } from "./program.js";
 export { type Manifest, Project } from "./project.js";

@@ -12,7 +12,15 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Program, type ProgramOptions, runProgram, skipsWithout } from "@holdfast/harness";
+import {
+  canRunAsNobody,
+  isRoot,
+  NOBODY,
+  Program,
+  type ProgramOptions,
+  runProgram,
+  skipsWithout,
+} from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PROTOCOL_VERSION } from "../../packages/adapter/dist/wire/frame.js";
 import { encodeSocketMessage, MessageReader } from "../../packages/adapter/dist/wire/socket-handshake.js";
@@ -22,10 +30,8 @@ import { untilServers } from "./harness/cluster.js";
 import { HUB_PROGRAM } from "./harness/hub-processes.js";
 
 const VERSION = /^\d+\.\d+\.\d+/;
-const isRoot = process.geteuid?.() === 0;
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
-/** "nobody" of most systems. */
-const OTHER_UID = 65_534;
+const isOpen = canRunAsNobody();
 
 const start = startsClusters({ sticky: false, hub: false });
 const clients = new Clients();
@@ -134,8 +140,8 @@ test("it is for its user alone", async () => {
   chmodSync(directory, 0o755);
   const script = `require("node:net").connect(${JSON.stringify(path)}).on("error",(e)=>console.log(e.code)).on("connect",()=>console.log("in"))`;
   const { stdout } = await runProgram(process.execPath, ["-e", script], {
-    uid: OTHER_UID,
-    gid: OTHER_UID,
+    uid: NOBODY,
+    gid: NOBODY,
     cwd: "/",
   });
   expect(stdout.trim()).toBe("EACCES");
@@ -235,9 +241,9 @@ describe("its place", () => {
     expect(existsSync(path) && statSync(path).ino).toBe(before);
   });
 
-  test.skipIf(!isRoot)("in a directory that this user may not write to is refused", async () => {
+  test.skipIf(!isOpen)("in a directory that this user may not write to is refused", async () => {
     chmodSync(directory, 0o755);
-    const hub = launch(undefined, { uid: OTHER_UID, gid: OTHER_UID, cwd: "/" });
+    const hub = launch(undefined, { uid: NOBODY, gid: NOBODY, cwd: "/" });
     expect(await hub.exited).toMatchObject({ code: 1 });
     await hub.writes("[HOLDFAST_ERR_HUB_PATH]");
     expect(hub.stderr).toContain("EACCES");

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writ
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { runProgram, skipsWithout } from "@holdfast/harness";
+import { isRoot, NOBODY, runProgram, skipsWithout } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { directoryOf } from "../../packages/adapter/dist/host/application.js";
 import { encodeSocketMessage } from "../../packages/adapter/dist/wire/socket-handshake.js";
@@ -12,9 +12,7 @@ import { Clients } from "./harness/clients.js";
 import { type RemoteWorker, type TestCluster, untilServers } from "./harness/cluster.js";
 import { endHubProcesses, hubProcesses } from "./harness/hub-processes.js";
 
-const isRoot = process.geteuid?.() === 0;
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
-const OTHER_UID = 65_534;
 
 let directory: string;
 let path: string;
@@ -100,12 +98,12 @@ describe("createAdapter({ hub: { path } })", () => {
   test.skipIf(!isRoot)("does not even connect to another user's socket", async () => {
     let connections = 0;
     await listen(() => connections++);
-    chownSync(path, OTHER_UID, OTHER_UID);
+    chownSync(path, NOBODY, NOBODY);
     // A member that is root itself trusts root alone.
     const cluster = await start(at(path));
     const [code, message] = await told(cluster);
     expect(code).toBe("HOLDFAST_ERR_HUB_PATH");
-    expect(message).toContain(`belongs to another user (uid ${OTHER_UID})`);
+    expect(message).toContain(`belongs to another user (uid ${NOBODY})`);
     expect(connections).toBe(0);
   });
 
@@ -204,7 +202,7 @@ describe("the rendezvous directory", () => {
             "belongs to somebody else",
             (place: string) => {
               mkdirSync(place, { mode: 0o700 });
-              chownSync(place, OTHER_UID, OTHER_UID);
+              chownSync(place, NOBODY, NOBODY);
             },
           ] as [string, (place: string) => void],
         ]
@@ -282,8 +280,8 @@ describe("the rendezvous directory", () => {
     const socket = join(placeOf(pm2("app")), "hub.sock");
     const script = `require("node:net").connect(${JSON.stringify(socket)}).on("error",(e)=>console.log(e.code)).on("connect",()=>console.log("in"))`;
     const { stdout } = await runProgram(process.execPath, ["-e", script], {
-      uid: OTHER_UID,
-      gid: OTHER_UID,
+      uid: NOBODY,
+      gid: NOBODY,
       cwd: "/",
     });
     expect(stdout.trim()).toBe("EACCES");

@@ -17,7 +17,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { skipsWithout, within } from "@holdfast/harness";
+import { canRunAsNobody, isRoot, NOBODY, skipsWithout, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "../harness/after-each.js";
 import type { TestCluster } from "../harness/cluster.js";
@@ -248,10 +248,11 @@ test("a worker that is killed leaves no socket", async () => {
   await until(() => !existsSync(join(directory, String(victim.workerId))), "end of the socket");
 });
 
-const isRoot = process.geteuid?.() === 0;
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
+const isOpen = canRunAsNobody();
 const asRoot = test.skipIf(!isRoot);
-const NOBODY = 65_534;
+/** The workers' whole program must be readable for others. */
+const withOthers = test.skipIf(!isOpen);
 
 asRoot("a directory that somebody else lays out in its place is not used", async () => {
   const home = makeHome();
@@ -266,8 +267,7 @@ asRoot("a directory that somebody else lays out in its place is not used", async
   expect(lstatSync(directory).uid).toBe(NOBODY);
 });
 
-/** The worker's whole program must be readable for others. */
-asRoot("workers that were started as another user", async () => {
+withOthers("workers that were started as another user", async () => {
   const cluster = await start({ TMPDIR: makeHome() }, { workers: 0 });
   await cluster.primary.run((ctx, uid) => ctx.cluster.setupPrimary({ uid, gid: uid }), NOBODY);
   await cluster.fork();
@@ -308,7 +308,7 @@ asRoot("workers of several users: it is said, and strays are answered", { timeou
   expect(await warnings(cluster)).not.toContain("HOLDFAST_ERR_PRIVATE_SOCKET");
 });
 
-asRoot("a primary that gives up its rights before it forks", async () => {
+withOthers("a primary that gives up its rights before it forks", async () => {
   const cluster = await startAsNobody({ TMPDIR: makeHome() });
   expect(await warnings(cluster)).toEqual([]);
 });
@@ -333,7 +333,7 @@ async function startWithOwnDirectory(): Promise<[TestCluster, directory: string]
   return [cluster, onlyDirectory(second)];
 }
 
-asRoot("a directory that its own user may not write to: it is said, and another is made", async () => {
+withOthers("a directory that its own user may not write to: it is said, and another is made", async () => {
   const [cluster, directory] = await startWithOwnDirectory();
   const warned = cluster.primary.next("warning");
   chmodSync(directory, 0o500);
@@ -345,7 +345,7 @@ asRoot("a directory that its own user may not write to: it is said, and another 
   expect(cluster.output).toBe("");
 });
 
-asRoot("sockets that workers may not connect to: it is said, and others are opened", async () => {
+withOthers("sockets that workers may not connect to: it is said, and others are opened", async () => {
   const [cluster, directory] = await startWithOwnDirectory();
   // Those that come now have no links yet.
   await cluster.fork();

@@ -16,6 +16,7 @@ import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { runAsNobody } from "../../../../harness/dist/other-user.js";
 import {
   directoriesOf,
   findSocket,
@@ -131,14 +132,12 @@ test("a socket that has just been made may not listen yet, and is left alone", a
 
 test("what may not be looked at is left alone, and ends nobody", () => {
   chmodSync(home, 0o777);
-  const script =
+  const { stderr, status } = runAsNobody(
+    new URL("../../dist/rendezvous/application-directory.js", import.meta.url),
     `const fs = require("node:fs"), d = ${JSON.stringify(home)} + "/holdfast-" + process.geteuid() + "-0123456789abcdef";` +
-    'fs.mkdirSync(d, { mode: 0o700 }); fs.writeFileSync(d + "/1", ""); fs.chmodSync(d, 0o400);' +
-    `import(${JSON.stringify(new URL("../../dist/rendezvous/application-directory.js", import.meta.url).href)})` +
-    ".then(({ removeTheDead }) => removeTheDead([d]));";
-  // Root may look everywhere.
-  const user = process.geteuid?.() === 0 ? { uid: 65_534 } : {};
-  const { stderr, status } = spawnSync(process.execPath, ["-e", script], { encoding: "utf8", ...user });
+      'fs.mkdirSync(d, { mode: 0o700 }); fs.writeFileSync(d + "/1", ""); fs.chmodSync(d, 0o400);' +
+      "module.removeTheDead([d]);",
+  );
   for (const name of readdirSync(home)) chmodSync(join(home, name), 0o700);
   expect([stderr, status]).toEqual(["", 0]);
 });

@@ -15,6 +15,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { runAsNobody } from "../../../../harness/dist/other-user.js";
 import { isOfTheDead, OWNER_FILE, ownIdentity } from "../../dist/rendezvous/owner-file.js";
 import {
   inspectDirectory,
@@ -89,12 +90,10 @@ test("a place that may not be written to is passed over", () => {
   mkdirSync(open);
   chmodSync(home, 0o755);
   chmodSync(open, 0o777);
-  const script =
-    `import(${JSON.stringify(new URL("../../dist/rendezvous/private-directory.js", import.meta.url).href)})` +
-    `.then(({makePrivateDirectory:m})=>console.log(m([${JSON.stringify(closed)},${JSON.stringify(open)}])))`;
-  // Root may write everywhere.
-  const user = process.geteuid?.() === 0 ? { uid: 65_534 } : {};
-  const { stdout } = spawnSync(process.execPath, ["-e", script], { encoding: "utf8", ...user });
+  const { stdout } = runAsNobody(
+    new URL("../../dist/rendezvous/private-directory.js", import.meta.url),
+    `console.log(module.makePrivateDirectory(${JSON.stringify([closed, open])}));`,
+  );
   expect(stdout.startsWith(join(open, "holdfast-"))).toBe(true);
 });
 
