@@ -74,6 +74,8 @@ export class KeptDirectory {
     // Whoever works with it keeps it. And only root can give something away.
     if ((this.#holder ?? user) !== user || (user !== own && own !== 0)) return "refused";
     if (this.#isOwnNow()) return this.#makeOver(user);
+    // A worker may have made it anew in this moment.
+    if (inspectDirectory(this.#path, user) === "ours") return "fit";
     // Somebody else has laid it out, or this process has given up its rights since it made it.
     this.#shunPlace();
     const places = new Set([...this.#untried(), ...this.#places()]);
@@ -142,7 +144,7 @@ export class KeptDirectory {
   #give(path: string, user: number | undefined): void {
     if (user === undefined || user === process.geteuid?.()) return;
     const { gid } = lstatSync(path);
-    for (const socket of socketsOf(path)) lchownSync(socket, user, gid);
+    for (const socket of socketsOf(path)) giveSocket(socket, user, gid);
     lchownSync(path, user, gid);
     this.#holder = user;
   }
@@ -156,6 +158,15 @@ export class KeptDirectory {
       // It changes at this moment. Whoever is denied then says so again.
       return false;
     }
+  }
+}
+
+/** Its worker may close it in this moment. */
+function giveSocket(path: string, user: number, gid: number): void {
+  try {
+    lchownSync(path, user, gid);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   }
 }
 
