@@ -211,14 +211,14 @@ class ClusterWorker {
 
   #admit(hello: Hello): void {
     if (!this.#worker.isConnected()) return;
-    const { probe } = hello;
+    const { probe, attempt } = hello;
     const state = this.#state;
     if (state.kind !== "out" && !this.#leaveEarlier(state.member, hello)) return;
     const identity = { workerId: this.#worker.id, pid: this.#worker.process.pid ?? 0 };
     const binary = probe instanceof Uint8Array;
     const member = this.#hub.admit(identity, (events) => this.#makeLink(binary, events));
     this.#state = { kind: "in", member };
-    this.#welcome(member);
+    this.#welcome(member, attempt);
   }
 
   /** @returns whether the worker can be admitted anew now */
@@ -229,19 +229,19 @@ class ClusterWorker {
     }
     // It said hello twice before its welcome, on its own and because it was invited: it takes either.
     if (earlier.framesIn === 0) {
-      this.#welcome(earlier);
+      this.#welcome(earlier, hello.attempt);
       return false;
     }
     this.#hub.remove(earlier);
     return true;
   }
 
-  #welcome({ id }: HubMember): void {
+  #welcome({ id }: HubMember, attempt: number): void {
     const { limits, roomSeed, backplane } = this.#hub;
     const link = this.#ipcLink
       ? ({ kind: "ipc", binary: this.#ipcLink.binary } as const)
       : ({ kind: "pipe", fds: this.#pipes as PipeFds } as const);
-    this.#send({ [MESSAGE_KEY]: "welcome", member: id, link, ...limits, roomSeed, backplane });
+    this.#send({ [MESSAGE_KEY]: "welcome", attempt, member: id, link, ...limits, roomSeed, backplane });
   }
 
   #makeLink(binary: boolean, events: LinkEvents): Link {

@@ -178,7 +178,14 @@ export class HubServer {
     const { id } = member;
     this.#marks.set(id, mark);
     const { limits, roomSeed, backplane } = this.#hub;
-    const welcome = { member: id, link: { kind: "unix" }, ...limits, roomSeed, backplane } as const;
+    const welcome = {
+      attempt: 0,
+      member: id,
+      link: { kind: "unix" },
+      ...limits,
+      roomSeed,
+      backplane,
+    } as const;
     say(to, { [MESSAGE_KEY]: "welcome", ...welcome });
     this.#tellUntold(member);
   }

@@ -44,6 +44,8 @@ export class WorkerConnector implements Connector {
   #endWait = () => {};
   // silent → asking, with a hello → starting, when the hub has said that it is there → silent, with the welcome
   #handshake: "silent" | "asking" | "starting" = "silent";
+  /** Which hello is to be answered: the welcome to one that was withdrawn may be on its way. */
+  #attempt = 0;
 
   /**
    * @param elsewhere finds the hub if the parent has none
@@ -86,6 +88,7 @@ export class WorkerConnector implements Connector {
   }
 
   #sayHello(): void {
+    if (this.#handshake === "silent") this.#attempt++;
     this.#handshake = "asking";
     this.#awaitWelcome();
     this.#send({
@@ -93,6 +96,7 @@ export class WorkerConnector implements Connector {
       protocol: PROTOCOL_VERSION,
       version: VERSION,
       probe: new Uint8Array(1),
+      attempt: this.#attempt,
     });
   }
 
@@ -176,6 +180,7 @@ export class WorkerConnector implements Connector {
   }
 
   #onWelcome(welcome: Welcome): void {
+    if (welcome.attempt !== this.#attempt) return;
     this.#endWait();
     if (!this.#member) return;
     this.#handshake = "silent";

@@ -5,6 +5,7 @@ import { MESSAGE_KEY, readPrimaryMessage, readWorkerMessage } from "../../dist/w
 const pipe = { kind: "pipe", fds: { toHub: 4, fromHub: 5 } };
 const welcome = {
   [MESSAGE_KEY]: "welcome",
+  attempt: 1,
   member: 1,
   link: pipe,
   maxMessageBytes: 1,
@@ -12,7 +13,7 @@ const welcome = {
   roomSeed: "00",
   backplane: "",
 };
-const hello = { [MESSAGE_KEY]: "hello", protocol: 1, version: "1.0.0", probe: new Uint8Array(1) };
+const hello = { [MESSAGE_KEY]: "hello", protocol: 1, version: "1.0.0", probe: new Uint8Array(1), attempt: 1 };
 
 test("what each end says is read by the other", () => {
   for (const message of [
@@ -43,7 +44,7 @@ test("a message with a field of another type is not ours, whatever it is", () =>
       : Number.isSafeInteger(value) && (value as number) >= 0;
   for (const [read, message, fields] of [
     [readWorkerMessage, hello, ["protocol", "version"]],
-    [readPrimaryMessage, welcome, ["member", "maxMessageBytes", "maxBacklogBytes", "roomSeed"]],
+    [readPrimaryMessage, welcome, ["attempt", "member", "maxMessageBytes", "maxBacklogBytes", "roomSeed"]],
   ] as const) {
     fc.assert(
       fc.property(fc.constantFrom(...fields), odd, (field, value) => {

@@ -17,6 +17,8 @@ export interface Hello {
   readonly protocol: number;
   readonly version: string;
   readonly probe: unknown;
+  /** Goes up with each hello after a withdrawal: the welcome to one of before may be on its way. */
+  readonly attempt: number;
 }
 
 /** The worker has said hello, has not taken a welcome, and does not want to join any more. */
@@ -32,6 +34,8 @@ export interface PipeFds {
 
 export interface Welcome {
   readonly [MESSAGE_KEY]: "welcome";
+  /** Of the hello that it answers. 0 on a Unix socket, where it comes on the worker's own connection. */
+  readonly attempt: number;
   readonly member: number;
   readonly link:
     | { readonly kind: "pipe"; readonly fds: PipeFds }
@@ -86,14 +90,7 @@ export function readWorkerMessage(raw: unknown): WorkerMessage | undefined {
   const fields = ours(raw);
   switch (fields?.[MESSAGE_KEY]) {
     case "hello":
-      return isCount(fields.protocol) && typeof fields.version === "string"
-        ? {
-            [MESSAGE_KEY]: "hello",
-            protocol: fields.protocol,
-            version: fields.version,
-            probe: fields.probe,
-          }
-        : undefined;
+      return readHello(fields);
     case "withdraw":
       return { [MESSAGE_KEY]: "withdraw" };
     case "no-pipe":
@@ -130,12 +127,20 @@ export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
   }
 }
 
+/** Of another version, nothing but `protocol` and `version` may be as it is here. */
+function readHello({ protocol, version, probe, attempt }: Fields): Hello | undefined {
+  if (!isCount(protocol) || typeof version !== "string") return undefined;
+  return { [MESSAGE_KEY]: "hello", protocol, version, probe, attempt: isCount(attempt) ? attempt : 0 };
+}
+
 function readWelcome(fields: Fields): Welcome | undefined {
-  const { member, maxMessageBytes, maxBacklogBytes, roomSeed, backplane } = fields;
+  const { attempt, member, maxMessageBytes, maxBacklogBytes, roomSeed, backplane } = fields;
   const link = readLink(fields.link);
-  if (!link || !isCount(member) || !isCount(maxMessageBytes) || !isCount(maxBacklogBytes)) return undefined;
+  if (!link || !isCount(attempt) || !isCount(member)) return undefined;
+  if (!isCount(maxMessageBytes) || !isCount(maxBacklogBytes)) return undefined;
   if (typeof roomSeed !== "string" || typeof backplane !== "string") return undefined;
-  return { [MESSAGE_KEY]: "welcome", member, link, maxMessageBytes, maxBacklogBytes, roomSeed, backplane };
+  const limits = { maxMessageBytes, maxBacklogBytes };
+  return { [MESSAGE_KEY]: "welcome", attempt, member, link, ...limits, roomSeed, backplane };
 }
 
 function readLink(raw: unknown): Welcome["link"] | undefined {

@@ -15,6 +15,7 @@ const join = { [MESSAGE_KEY]: "join", ...spoken, workerId: 1, pid: 4711, process
 const listen = { [MESSAGE_KEY]: "listen", ...spoken } as const;
 const welcome = {
   [MESSAGE_KEY]: "welcome",
+  attempt: 0,
   member: 1,
   link: { kind: "unix" },
   maxMessageBytes: 1,
