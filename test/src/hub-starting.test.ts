@@ -161,3 +161,56 @@ test("a server in the process of a hub that is closed before it was ready goes o
   expect(found).toBe(0);
   expect((await told(a)).map(({ code }) => code)).toEqual([]);
 });
+
+test.each(["pipe", "ipc"])(
+  "servers that are closed before they are welcomed leave nothing, and the last one joins, over %s",
+  async (link) => {
+    const { a, primary } = await start({ hub: true, workers: 1, hubOptions: { link } });
+    await untilServers([a], 1);
+    await a.run((ctx) => void ctx.io.of("/").adapter.close());
+    await primary.run(async (ctx) => {
+      await ctx.until(() => ctx.hub.stats().members.length === 0);
+      ctx.store.joins = 0;
+      ctx.hub.on("join", () => ctx.store.joins++);
+    });
+    for (let round = 1; round <= 20; round++) {
+      await a.run(async (ctx, pauses) => {
+        const { Server } = await ctx.import("socket.io");
+        const { createAdapter } = (await ctx.import("@holdfast/adapter")) as Adapter;
+        const open = () => new Server({ adapter: createAdapter() as never });
+        const first = open();
+        // From one turn to about as long as the welcome takes.
+        for (let i = 0; i < pauses; i++) await new Promise(setImmediate);
+        first.of("/").adapter.close();
+        const last = open();
+        const asked = await last.serverSideEmitWithAck("question");
+        if (asked.length > 0) throw new Error(`${asked.length} answers`);
+        last.of("/").adapter.close();
+      }, round % 5);
+      await primary.run((ctx) => ctx.until(() => ctx.hub.stats().members.length === 0));
+    }
+    expect(await told(a)).toEqual([]);
+    expect(await primary.run((ctx) => ctx.store.joins)).toBeLessThanOrEqual(40);
+  },
+);
+
+test("a listener of the hub that throws keeps no worker from joining", async () => {
+  const { workers, primary } = await start({ hub: true, workers: 2 });
+  await untilServers(workers, 2);
+  const uncaught = await primary.run(async (ctx, url) => {
+    const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as Adapter;
+    const { redisStreams } = (await ctx.import("@holdfast/adapter/redis-streams")) as Streams;
+    const thrown: string[] = [];
+    process.on("uncaughtException", ({ message }) => thrown.push(message));
+    await ctx.hub.close();
+    const backplane = redisStreams({ url, app: "throws", timeout: 500 });
+    ctx.store.hub = setupPrimary({ backplane });
+    ctx.store.hub.on("join", () => {
+      throw new Error("mine");
+    });
+    await ctx.until(() => thrown.length === 2);
+    return thrown;
+  }, NOWHERE);
+  expect(uncaught).toEqual(["mine", "mine"]);
+  await untilServers(workers, 2);
+});

@@ -5,6 +5,7 @@
 import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
 import { HoldfastError } from "../errors.js";
+import { runApplication } from "../faults.js";
 import type { HostDirectory } from "../host-directory.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
@@ -55,7 +56,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     this.#hub = new Hub(
       options,
       {
-        onJoin: (member) => isServer(member) && this.emit("join", member),
+        onJoin: (member) => isServer(member) && runApplication(() => this.emit("join", member)),
         onLeave: (member) => this.#onLeave(member),
         onStalled: (member, backlogBytes) => this.#onStalled(member, backlogBytes),
         onJournalFull: () => this.#onJournalFull(),
@@ -119,7 +120,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
 
   #onLeave(info: MemberInfo): void {
     if (!isServer(info)) return;
-    this.emit("leave", info);
+    runApplication(() => this.emit("leave", info));
     this.#workers.onLeave(info);
   }
 
@@ -128,7 +129,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       `worker ${member.workerId} (pid ${member.pid}) does not take its messages: ${backlogBytes} bytes are waiting. ` +
       `It was cut off from the other workers${this.#options.killStalled ? " and is being ended" : ""}.`;
     console.error(`holdfast: ${text}`);
-    this.emit("stalled", member, backlogBytes);
+    runApplication(() => this.emit("stalled", member, backlogBytes));
     this.#workers.tell?.(new HoldfastError("HOLDFAST_ERR_WORKER_STALLED", text));
     if (this.#options.killStalled) this.#workers.kill(member);
     else this.#workers.invite(member);
@@ -138,7 +139,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     const now = performance.now();
     if (now - this.#journalFullAt < JOURNAL_FULL_MS) return;
     this.#journalFullAt = now;
-    this.emit("journalFull", this.#hub.recoveryStats);
+    runApplication(() => this.emit("journalFull", this.#hub.recoveryStats));
     this.#workers.tell?.(
       new HoldfastError(
         "HOLDFAST_ERR_JOURNAL_FULL",
