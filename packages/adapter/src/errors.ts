@@ -34,8 +34,9 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_HUB_START"
   /**
-   * Given to `onError`, and to requests: the primary has no hub, or its hub does not answer. Until it does,
-   * this worker's broadcasts reach its own clients only. Call `setupPrimary()` in the primary.
+   * Given to `onError`, and to requests: the primary has no hub, or its hub does not answer. Until it does, this
+   * worker's broadcasts reach its own clients only. Call `setupPrimary()` in the primary; or, where the message says
+   * that its hub was starting or does not answer, look for what has closed, blocks or stops it.
    */
   | "HOLDFAST_ERR_NO_HUB"
   /**

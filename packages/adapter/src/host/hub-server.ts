@@ -28,6 +28,9 @@ import { WaitingWorkers } from "./waiting-workers.js";
 const HANDSHAKE_MS = 10_000;
 const BACKLOG = 4_096;
 
+/** Why a hub is alone: no news when it no longer is. */
+const UNTIL_JOINED = ["HOLDFAST_ERR_BACKPLANE_DOWN", "HOLDFAST_ERR_VERSION_MISMATCH"] as const;
+
 interface Joining {
   readonly greeting: Join;
   readonly connection: UnixConnection;
@@ -116,7 +119,7 @@ export class HubServer {
   }
 
   #tellUntold(member: HubMember): void {
-    if (this.#hub.hostsStats?.state === "joined") this.#untold.delete("HOLDFAST_ERR_BACKPLANE_DOWN");
+    if (this.#hub.hostsStats?.state === "joined") for (const code of UNTIL_JOINED) this.#untold.delete(code);
     for (const error of this.#untold.values()) notice(member, error);
     this.#untold.clear();
   }
