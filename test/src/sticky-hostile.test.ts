@@ -13,7 +13,7 @@ import type { Context } from "./harness/context.js";
 const WARM_UP = 2_000;
 /** The whole number belongs to `npm run test:tools`. */
 const WHOLE = process.env.HOLDFAST_WIDE === "1";
-const CONNECTIONS = WHOLE ? 18_000 : 4_000;
+const CONNECTIONS = WHOLE ? 18_000 : 2_000;
 /** They have to be open at once, and then wait for the time limit. */
 const [SILENT, HEAD_TIMEOUT] = WHOLE ? [10_000, 30_000] : [2_000, 10_000];
 
