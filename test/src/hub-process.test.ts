@@ -34,6 +34,12 @@ async function start(config: Parameters<typeof open>[0] = {}): Promise<TestClust
 const errorsOf = (cluster: TestCluster) =>
   Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.store.errors as [string, string][])));
 
+async function openAnew(ctx: WorkerContext): Promise<void> {
+  const { Server } = await ctx.import("socket.io");
+  const { createAdapter } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
+  Object.assign(ctx, { io: new Server({ adapter: createAdapter() as never }) });
+}
+
 /** Two workers may start one at the same time: the second one finds the place taken, and ends. */
 async function hubOf({ directory }: TestCluster) {
   await expect.poll(() => hubProcesses(directory)).toHaveLength(1);
@@ -129,6 +135,38 @@ test("a hub that the parent opens late invites the workers, and wins", async () 
   await b.run((ctx) => void ctx.io.emit("late"));
   await got;
   await untilFound("end of the hub process", () => hubProcesses(cluster.directory).length === 0);
+  expect(await errorsOf(cluster)).toEqual([[], []]);
+});
+
+test("who has no server open when the parent opens a hub joins that with its next one", async () => {
+  const cluster = await start();
+  const { a, b, primary } = cluster;
+  await b.run((ctx) => void ctx.io.of("/").adapter.close());
+  await untilServers([a], 1);
+  await primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/adapter");
+    ctx.store.hub = setupPrimary();
+    await ctx.until(() => ctx.store.hub.stats().members.length === 1);
+  });
+  await b.run(openAnew);
+  await untilServers([a, b], 2);
+  expect(await errorsOf(cluster)).toEqual([[], []]);
+});
+
+test("what the parent was asked before a server was closed is not an answer to the next one", async () => {
+  const cluster = await open({ hub: true, workers: 1 });
+  const { a, primary } = cluster;
+  // It cannot know that its parent has a hub, asks, and goes elsewhere; the parent answers when it goes on.
+  await primary.run((ctx) => void ctx.cluster.fork({ HOLDFAST_HUB: "" }));
+  await primary.stop();
+  const fresh = await cluster.until("the new worker", () => cluster.workers.find(({ pid }) => pid !== a.pid));
+  await untilServers([fresh], 1);
+  await fresh.run((ctx) => void ctx.io.of("/").adapter.close());
+  await fresh.run(openAnew);
+  await primary.resume();
+  await untilServers([a, fresh], 2);
+  // A lost link is told after a moment.
+  await fresh.run(() => new Promise((done) => setTimeout(done, 200)));
   expect(await errorsOf(cluster)).toEqual([[], []]);
 });
 

@@ -78,6 +78,8 @@ export class WorkerConnector implements Connector {
 
   disconnect(): void {
     if (this.#where === "elsewhere") this.#elsewhere.disconnect();
+    // From here on, nobody hears the parent's words: whoever connects next asks it anew.
+    this.#where = "parent";
     this.#member = undefined;
     this.#ipcLink = undefined;
     this.#endWait();
@@ -180,9 +182,9 @@ export class WorkerConnector implements Connector {
   }
 
   #onWelcome(welcome: Welcome): void {
-    if (welcome.attempt !== this.#attempt) return;
+    // One to a hello that was withdrawn, or the second to one that was said twice.
+    if (!this.#member || this.#handshake === "silent" || welcome.attempt !== this.#attempt) return;
     this.#endWait();
-    if (!this.#member) return;
     this.#handshake = "silent";
     this.#joinBy(this.#member, welcome);
     checkBackplane(this.#member, welcome, this.#backplane);

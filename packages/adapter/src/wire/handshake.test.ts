@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { PROTOCOL_VERSION } from "../../dist/wire/frame.js";
 import { MESSAGE_KEY, readPrimaryMessage, readWorkerMessage } from "../../dist/wire/handshake.js";
 
 const pipe = { kind: "pipe", fds: { toHub: 4, fromHub: 5 } };
@@ -13,7 +14,13 @@ const welcome = {
   roomSeed: "00",
   backplane: "",
 };
-const hello = { [MESSAGE_KEY]: "hello", protocol: 1, version: "1.0.0", probe: new Uint8Array(1), attempt: 1 };
+const hello = {
+  [MESSAGE_KEY]: "hello",
+  protocol: PROTOCOL_VERSION,
+  version: "1.0.0",
+  probe: new Uint8Array(1),
+  attempt: 1,
+};
 
 test("what each end says is read by the other", () => {
   for (const message of [
@@ -43,7 +50,7 @@ test("a message with a field of another type is not ours, whatever it is", () =>
       ? typeof value === "string"
       : Number.isSafeInteger(value) && (value as number) >= 0;
   for (const [read, message, fields] of [
-    [readWorkerMessage, hello, ["protocol", "version"]],
+    [readWorkerMessage, hello, ["protocol", "version", "attempt"]],
     [readPrimaryMessage, welcome, ["attempt", "member", "maxMessageBytes", "maxBacklogBytes", "roomSeed"]],
   ] as const) {
     fc.assert(
@@ -58,6 +65,11 @@ test("a message with a field of another type is not ours, whatever it is", () =>
       expect(readPrimaryMessage({ ...welcome, link })).toBeUndefined();
     }),
   );
+});
+
+test("of another version, a hello is read that has its versions alone", () => {
+  const { attempt: _, probe: __, ...alone } = { ...hello, protocol: PROTOCOL_VERSION + 1 };
+  expect(readWorkerMessage(alone)).toMatchObject(alone);
 });
 
 test("whatever comes, reading never throws", () => {

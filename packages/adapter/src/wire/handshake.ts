@@ -9,6 +9,8 @@
  *       │ ◄─ welcome or refusal ──│  names the link; frames follow on it
  */
 
+import { PROTOCOL_VERSION } from "./frame.js";
+
 export const MESSAGE_KEY = "holdfast:adapter";
 
 /** The worker wants to join. Its `probe`, a Uint8Array, arrives as one only where the channel carries binary. */
@@ -17,7 +19,7 @@ export interface Hello {
   readonly protocol: number;
   readonly version: string;
   readonly probe: unknown;
-  /** Goes up with each hello after a withdrawal: the welcome to one of before may be on its way. */
+  /** Goes up with each hello that does not repeat the last one: the welcome to one that was withdrawn may be on its way. */
   readonly attempt: number;
 }
 
@@ -130,7 +132,9 @@ export function readPrimaryMessage(raw: unknown): PrimaryMessage | undefined {
 /** Of another version, nothing but `protocol` and `version` may be as it is here. */
 function readHello({ protocol, version, probe, attempt }: Fields): Hello | undefined {
   if (!isCount(protocol) || typeof version !== "string") return undefined;
-  return { [MESSAGE_KEY]: "hello", protocol, version, probe, attempt: isCount(attempt) ? attempt : 0 };
+  const hello = { [MESSAGE_KEY]: "hello", protocol, version, probe } as const;
+  if (isCount(attempt)) return { ...hello, attempt };
+  return protocol === PROTOCOL_VERSION ? undefined : { ...hello, attempt: 0 };
 }
 
 function readWelcome(fields: Fields): Welcome | undefined {
