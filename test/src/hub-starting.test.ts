@@ -189,28 +189,92 @@ test.each(["pipe", "ipc"])(
       }, round % 5);
       await primary.run((ctx) => ctx.until(() => ctx.hub.stats().members.length === 0));
     }
-    expect(await told(a)).toEqual([]);
+    // A link that is lost without end joins without end.
     expect(await primary.run((ctx) => ctx.store.joins)).toBeLessThanOrEqual(40);
   },
 );
 
-test("a listener of the hub that throws keeps no worker from joining", async () => {
+test("a listener of the hub that throws keeps no worker from joining, leaving and coming back", async () => {
   const { workers, primary } = await start({ hub: true, workers: 2 });
+  const [a] = workers as [RemoteWorker];
   await untilServers(workers, 2);
-  const uncaught = await primary.run(async (ctx, url) => {
+  await primary.run(async (ctx, url) => {
     const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as Adapter;
     const { redisStreams } = (await ctx.import("@holdfast/adapter/redis-streams")) as Streams;
-    const thrown: string[] = [];
-    process.on("uncaughtException", ({ message }) => thrown.push(message));
+    ctx.store.thrown = [];
+    process.on("uncaughtException", ({ message }) => ctx.store.thrown.push(message));
     await ctx.hub.close();
     const backplane = redisStreams({ url, app: "throws", timeout: 500 });
-    ctx.store.hub = setupPrimary({ backplane });
-    ctx.store.hub.on("join", () => {
-      throw new Error("mine");
-    });
-    await ctx.until(() => thrown.length === 2);
-    return thrown;
+    ctx.store.hub = setupPrimary({ backplane, journalBytes: 2 ** 20 });
+    for (const event of ["join", "leave", "journalFull"]) {
+      ctx.store.hub.on(event, () => {
+        throw new Error(event);
+      });
+    }
   }, NOWHERE);
-  expect(uncaught).toEqual(["mine", "mine"]);
+  const untilThrown = (expected: string[]) =>
+    primary.run((ctx, all) => ctx.until(() => ctx.store.thrown.join() === all), expected.join());
+  await untilThrown(["join", "join"]);
   await untilServers(workers, 2);
+  await a.run(async (ctx) => {
+    const { Server } = await ctx.import("socket.io");
+    const { createAdapter } = (await ctx.import("@holdfast/adapter")) as Adapter;
+    ctx.io.of("/").adapter.close();
+    ctx.store.open = (options: object) => {
+      Object.assign(ctx, { io: new Server({ adapter: createAdapter() as never, ...options }) });
+    };
+  });
+  await untilThrown(["join", "join", "leave"]);
+  await a.run((ctx) => ctx.store.open({ connectionStateRecovery: {} }));
+  await untilThrown(["join", "join", "leave", "join"]);
+  await untilServers(workers, 2);
+  await a.run(async (ctx) => {
+    for (let i = 0; i < 3_000; i++) ctx.io.to(`nobody ${i}`).emit("x", "x".repeat(1_000));
+    // The hub has taken them.
+    await ctx.io.of("/").adapter.serverCount();
+  });
+  await untilThrown(["join", "join", "leave", "join", "journalFull"]);
+  await untilServers(workers, 2);
+});
+
+test("a hub that its own listener closes leaves who was just joining without one, and that is said", async () => {
+  const cluster = await start({ hub: true, workers: 1, hubOptions: { link: "ipc" } });
+  await untilServers(cluster.workers, 1);
+  await cluster.primary.run((ctx) => void ctx.hub.once("join", () => void ctx.hub.close()));
+  const fresh = await cluster.fork();
+  expect(await fresh.run((ctx) => ctx.io.fetchSockets().catch(({ code }) => code))).toBe(
+    "HOLDFAST_ERR_NO_HUB",
+  );
+});
+
+test("a server in the process of a hub that its own listener closes goes on with its own", async () => {
+  const { workers } = await start({ single: true });
+  const [a] = workers as [RemoteWorker];
+  await untilServers([a], 1);
+  const found = await a.run(async (ctx) => {
+    const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as Adapter;
+    const hub = setupPrimary();
+    const closed = new Promise((resolve) => hub.once("join", () => resolve(hub.close())));
+    await closed;
+    return (await ctx.io.timeout(5_000).fetchSockets()).length;
+  });
+  expect(found).toBe(0);
+  expect((await told(a)).map(({ code }) => code)).toEqual([]);
+});
+
+test("a worker that is invited while it asks is told once that the hub lacks its backplane", async () => {
+  const cluster = await start({ workers: 0, workerBackplane: { url: NOWHERE, app: "lacks", timeout: 500 } });
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = (await ctx.import("@holdfast/adapter")) as Adapter;
+    // It says that it has a hub, and stands still until the worker has asked.
+    process.env.HOLDFAST_HUB = String(process.pid);
+    ctx.fork();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+    ctx.store.hub = setupPrimary();
+    await ctx.until(() => ctx.store.hub.stats().members.length === 1);
+  });
+  const [a] = await cluster.until("the worker", () => cluster.workers.length === 1 && cluster.workers);
+  const worker = a as RemoteWorker;
+  await untilServers([worker], 1);
+  expect((await told(worker)).map(({ code }) => code)).toEqual(["HOLDFAST_ERR_INVALID_OPTION"]);
 });

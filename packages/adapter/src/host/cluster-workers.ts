@@ -218,7 +218,8 @@ class ClusterWorker {
     const binary = probe instanceof Uint8Array;
     const member = this.#hub.admit(identity, (events) => this.#makeLink(binary, events));
     this.#state = { kind: "in", member };
-    this.#welcome(member, attempt);
+    // Who is told of it may have closed the hub.
+    if (this.#hub.has(member)) this.#welcome(member, attempt);
   }
 
   /** @returns whether the worker can be admitted anew now */

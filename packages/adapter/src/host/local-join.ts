@@ -20,6 +20,7 @@ export interface LocalWay {
 /**
  * @param member looks for its hub
  * @param workerId how the hub knows it
+ * @returns undefined if it has not joined
  */
 export function joinWithin(hub: Hub, member: Member, workerId: number): LocalWay | undefined {
   let fromHub: LocalLink | undefined;
@@ -27,6 +28,8 @@ export function joinWithin(hub: Hub, member: Member, workerId: number): LocalWay
     fromHub = new LocalLink(events);
     return fromHub;
   });
+  // Who is told of it may have closed the hub.
+  if (!hub.has(hubMember)) return undefined;
   let toHub: LocalLink | undefined;
   const { limits, roomSeed, backplane } = hub;
   member.join({ member: hubMember.id, ...limits, roomSeed, backplane }, (events) => {
