@@ -103,6 +103,28 @@ test("a client stays connected while its session moves, with its id, rooms and d
   expect(cluster.output).toBe("");
 });
 
+test("whoever watches how far it is and throws is uncaught, and the sessions move", async () => {
+  const cluster = await start();
+  const client = await clients.connect(cluster.url);
+  const disconnects = disconnectsOf(client);
+  const successor = await cluster.fork();
+  const [result, thrown] = await cluster.primary.run(
+    async (ctx, from, to) => {
+      const all: string[] = [];
+      process.on("uncaughtException", ({ message }) => all.push(message));
+      const onProgress = () => {
+        throw new Error("mine");
+      };
+      return [await ctx.router.retire({ id: from }, { id: to }, { onProgress }), all];
+    },
+    cluster.a.workerId,
+    successor.workerId,
+  );
+  expect(result).toMatchObject({ outcome: "done", moved: 1 });
+  expect(new Set(thrown)).toEqual(new Set(["mine"]));
+  expect(disconnects).toEqual([]);
+});
+
 const ECHO: ClusterConfig["setUpWorker"] = (ctx) => {
   ctx.io.on("connection", (socket) => {
     socket.on("echo", (value, extra) => socket.emit("echoed", value, extra, ctx.cluster.worker?.id));

@@ -59,6 +59,38 @@ const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
 
 const ADDRESSES = Array.from({ length: 40 }, (_, i) => `127.0.${i % 5}.${i + 1}`);
 
+test("listeners that throw are uncaught, and the router goes on", async () => {
+  const cluster = await start({ workers: 0 });
+  await cluster.primary.run((ctx) => {
+    ctx.store.thrown = [];
+    process.on("uncaughtException", ({ message }) => ctx.store.thrown.push(message));
+    for (const event of ["refused", "worker:ready", "worker:gone"]) {
+      ctx.router.on(event, () => {
+        throw new Error(event);
+      });
+    }
+  });
+  const raw = await RawSocket.open(cluster.port);
+  raw.write("no HTTP\r\n\r\n");
+  expect(await raw.whole()).toContain("HTTP/1.1 400");
+  // It waits until there is a worker.
+  const early = ask(cluster);
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.router.stats().waiting === 1));
+  const first = await cluster.fork();
+  expect((await early).workerId).toBe(first.workerId);
+  await first.kill();
+  const late = ask(cluster);
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.store.thrown.includes("worker:gone")));
+  const second = await cluster.fork();
+  expect((await late).workerId).toBe(second.workerId);
+  expect(await cluster.primary.run((ctx) => ctx.store.thrown)).toEqual([
+    "refused",
+    "worker:ready",
+    "worker:gone",
+    "worker:ready",
+  ]);
+});
+
 test("hash: the same address reaches the same worker, after another one is replaced too", async () => {
   const cluster = await start({ stickyOptions: { loadBalancingMethod: "hash" } });
   const before = new Map<string, number>();

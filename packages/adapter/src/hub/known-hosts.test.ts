@@ -33,6 +33,34 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+/** What is thrown outside of the code. */
+function uncaughtOf(code: () => void): (() => void)[] {
+  const uncaught: (() => void)[] = [];
+  const later = vi
+    .spyOn(process, "nextTick")
+    .mockImplementation((run) => void uncaught.push(run as () => void));
+  try {
+    code();
+  } finally {
+    later.mockRestore();
+  }
+  return uncaught;
+}
+
+test("a listener that throws is uncaught, and what is told of hosts goes on", () => {
+  known.on("change", () => {
+    throw new Error("mine");
+  });
+  const uncaught = uncaughtOf(() => {
+    known.onAddress("a", "3");
+    known.onGone("b", "ended");
+    known.onJoined("secret", [{ host: "a", address: "3" }]);
+  });
+  expect(others()).toEqual(["a@3"]);
+  expect(uncaught).toHaveLength(3);
+  for (const run of uncaught) expect(run).toThrow("mine");
+});
+
 test("a host that is silent while the backplane is there is gone, and so is one that says goodbye", () => {
   expect(others()).toEqual(["a@1", "b@2"]);
   known.onGone("a", "silent");

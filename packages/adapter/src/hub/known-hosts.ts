@@ -8,6 +8,7 @@
  */
 import { EventEmitter } from "node:events";
 import { HoldfastError } from "../errors.js";
+import { runApplication } from "../faults.js";
 import type { HostDirectory, OtherHost } from "../host-directory.js";
 import type { HostState } from "./backplane.js";
 
@@ -95,7 +96,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
     if (this.#own !== undefined) void this.#way?.publish(this.#own);
     if (isBack) this.onBack();
     this.#setReady();
-    this.emit("change");
+    this.#tell();
   }
 
   /** The backplane was away and is back; others may need longer to find that out. */
@@ -137,11 +138,15 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
   #note(host: string, address: string): void {
     const before = this.#hosts.get(host);
     this.#hosts.set(host, { address, state: "joined" });
-    if (before?.address !== address) this.emit("change");
+    if (before?.address !== address) this.#tell();
   }
 
   #forget(host: string): void {
-    if (this.#hosts.delete(host)) this.emit("change");
+    if (this.#hosts.delete(host)) this.#tell();
+  }
+
+  #tell(): void {
+    runApplication(() => this.emit("change"));
   }
 
   #stopReturning(): void {

@@ -12,6 +12,7 @@
  * Longer than other files: a task and a move can each be stopped by the other, and their steps are read together.
  */
 import { channels } from "../diagnostics.js";
+import { runApplication } from "../faults.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
 import type { DurationStats, MoveStats } from "../stats.js";
@@ -393,7 +394,7 @@ export class SessionMoves {
     this.#countWaiting(task, left);
     task.counts = { total, moved, lost, closed, left };
     task.timer.refresh();
-    task.onProgress?.({ moved, total });
+    runApplication(() => task.onProgress?.({ moved, total }));
     if (state === "empty" && task.outcome === "done") {
       task.state = "empty";
       void this.#announce(task);

@@ -6,6 +6,7 @@ import { EventEmitter } from "node:events";
 import { Server as NetServer } from "node:net";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
+import { runApplication } from "../faults.js";
 import { mainThreadOnly } from "../main-thread.js";
 import type { DrainOptions, WorkerOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
@@ -211,7 +212,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
 
   /** Where nobody listens, Node.js prints it. */
   #warn(warning: HoldfastError): void {
-    if (this.listenerCount("warning") > 0) this.emit("warning", warning);
+    if (this.listenerCount("warning") > 0) runApplication(() => this.emit("warning", warning));
     else process.emitWarning(warning);
   }
 
