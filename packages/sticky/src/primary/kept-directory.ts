@@ -69,13 +69,14 @@ export class KeptDirectory {
     const [own, user] = [process.geteuid?.(), this.userFor(uid)];
     if (own === undefined || user === undefined) return "fit";
     if (inspectDirectory(this.#path, user) === "ours") {
-      return this.#hasSocketsOfOthers(user) ? this.#makeOver(user) : "fit";
+      // One that they have made anew themselves is noted as theirs.
+      const isNoted = user === own || user === this.#holder;
+      return isNoted && !this.#hasSocketsOfOthers(user) ? "fit" : this.#makeOver(user);
     }
     // Whoever works with it keeps it. And only root can give something away.
     if ((this.#holder ?? user) !== user || (user !== own && own !== 0)) return "refused";
-    if (this.#isOwnNow()) return this.#makeOver(user);
-    // A worker may have made it anew in this moment.
-    if (inspectDirectory(this.#path, user) === "ours") return "fit";
+    // Or a worker has made it anew in this moment.
+    if (this.#isOwnNow() || inspectDirectory(this.#path, user) === "ours") return this.#makeOver(user);
     // Somebody else has laid it out, or this process has given up its rights since it made it.
     this.#shunPlace();
     const places = new Set([...this.#untried(), ...this.#places()]);

@@ -1,5 +1,5 @@
 /** What the primary does, and says, about what workers report of their private directory. */
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -26,14 +26,15 @@ const asRoot = test.skipIf(OWN !== 0);
 function keeperOf(count: number) {
   const places = Array.from({ length: count }, (_, i) => join(home, String.fromCharCode(97 + i)));
   for (const place of places) mkdirSync(place);
-  const keeper = new RendezvousKeeper(new KeptDirectory(() => places));
+  const kept = new KeptDirectory(() => places);
+  const keeper = new RendezvousKeeper(kept);
   const report = (workerId: number, trouble: Partial<Trouble>) => {
     const { edition } = keeper.secrets;
     const all = { what: "failed", edition, uid: OWN, code: "ENOTSUP", text: "listen", ...trouble } as const;
     const { isChanged, warning } = keeper.mend(workerId, all);
     return [isChanged, warning?.code.slice("HOLDFAST_ERR_".length), warning?.message] as const;
   };
-  return { keeper, places, report, at: () => dirname(keeper.secrets.directory) };
+  return { keeper, kept, places, report, at: () => dirname(keeper.secrets.directory) };
 }
 
 test("a directory that is no good, and no place for another one: it is said once, and nobody asks on and on", () => {
@@ -116,6 +117,19 @@ asRoot("whoever works with the directory keeps it, also when it is another one",
   expect(report(2, { what: "denied", uid: SOMEBODY })).toEqual([false, "WORKER_USER", text]);
   expect(lstatSync(keeper.secrets.directory).uid).toBe(NOBODY);
   expect(keeper.admit(NOBODY)).toEqual({ isChanged: false, warning: undefined });
+});
+
+asRoot("one that a worker has made anew before the primary has looked is theirs from then on", () => {
+  const { keeper, kept } = keeperOf(1);
+  const { directory, edition } = keeper.secrets;
+  rmSync(directory, { recursive: true });
+  mkdirSync(directory, { mode: 0o700 });
+  chownSync(directory, NOBODY, NOBODY);
+  expect(keeper.admit(NOBODY)).toEqual({ isChanged: true, warning: undefined });
+  expect(keeper.secrets).toMatchObject({ directory, edition: edition + 1 });
+  expect(keeper.admit(NOBODY)).toEqual({ isChanged: false, warning: undefined });
+  kept.remove();
+  expect(readdirSync(dirname(directory))).toEqual([]);
 });
 
 asRoot("a socket that a worker has opened as root is made over to the others' user", async () => {
