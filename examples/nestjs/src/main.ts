@@ -14,13 +14,19 @@ import {
 import type { Server, ServerOptions, Socket } from "socket.io";
 
 class HoldfastIoAdapter extends IoAdapter {
-  sticky?: StickyWorker;
+  #sticky?: StickyWorker;
 
   override createIOServer(port: number, options?: ServerOptions): Server {
     const io: Server = super.createIOServer(port, options);
     io.adapter(createAdapter());
-    this.sticky = setupWorker(io);
+    this.#sticky = setupWorker(io);
     return io;
+  }
+
+  /** NestJS closes its servers when the application is closed, or a signal ends it. */
+  override async close(io: Parameters<IoAdapter["close"]>[0]): Promise<void> {
+    await this.#sticky?.drain();
+    await super.close(io);
   }
 }
 
@@ -44,17 +50,12 @@ class App {}
 
 async function main(): Promise<void> {
   const app = await NestFactory.create(App, { logger: ["warn", "error"] });
-  const sockets = new HoldfastIoAdapter(app);
-  app.useWebSocketAdapter(sockets);
+  app.useWebSocketAdapter(new HoldfastIoAdapter(app));
+  app.enableShutdownHooks(["SIGINT", "SIGTERM", "SIGHUP"]);
+  // The primary lets its workers go by closing their channel.
+  process.on("disconnect", () => void app.close().then(() => process.exit()));
   await app.listen(process.env.PORT ?? 3000);
   console.log(`worker ${process.pid} is up`);
-
-  const end = async () => {
-    await sockets.sticky?.drain();
-    await app.close();
-    process.exit();
-  };
-  for (const event of ["disconnect", "SIGINT", "SIGTERM", "SIGHUP"]) process.on(event, end);
 }
 
 void main();

@@ -49,6 +49,21 @@ describe.each(["fastify/server.js", "nestjs/dist/main.js", "admin-ui/server.js"]
   });
 });
 
+test("a NestJS worker that a signal ends, by NestJS's own hooks, lets its clients go to others", async () => {
+  const cluster = await start("nestjs/dist/main.js");
+  const clients = await connectAcross(cluster);
+  const ended = clients[0]?.worker ?? 0;
+  const theirs = clients.filter(({ worker }) => worker === ended);
+  const reasons = theirs.map(({ socket }) => new Promise((resolve) => socket.once("disconnect", resolve)));
+  const moved = theirs.map((client) => client.until("another worker", () => client.worker !== ended));
+  process.kill(ended, "SIGTERM");
+  await cluster.line(new RegExp(`^worker ${ended} is gone$`));
+  await within(Promise.all(moved), "clients on another worker");
+  expect(new Set(await Promise.all(reasons))).toEqual(new Set(["transport close"]));
+  await everyoneTalks(clients, "after");
+  expect(cluster.stderr).toBe("");
+});
+
 test("Fastify's own routes are served beside the clients", async () => {
   const { url } = await start("fastify/server.js");
   const pids = new Set<number>();
