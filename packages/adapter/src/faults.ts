@@ -11,6 +11,7 @@
  *
  * No promise of this package is left without somebody who handles its rejection.
  */
+import { EventEmitter } from "node:events";
 
 /** Throws the error outside of whatever is going on now. */
 export function throwUncaught(error: unknown): void {
@@ -26,4 +27,15 @@ export function runApplication(code: () => void): void {
   } catch (error) {
     throwUncaught(error);
   }
+}
+
+/**
+ * Events for which the application listens, in the middle of our own steps. What a listener throws is uncaught, as it is
+ * anywhere in Node.js, and whoever tells goes on.
+ */
+export class ApplicationEvents<T extends Record<keyof T, unknown[]>> extends EventEmitter<T> {
+  override emit: EventEmitter<T>["emit"] = (...event) => {
+    runApplication(() => super.emit(...event));
+    return this.listenerCount(event[0]) > 0;
+  };
 }

@@ -228,7 +228,7 @@ class ClusterWorker {
       this.#state = { kind: "returning", member: earlier, hello };
       return false;
     }
-    // It said hello twice before its welcome, on its own and because it was invited: it takes either.
+    // It said hello twice before its welcome, on its own and because it was invited: it takes the first.
     if (earlier.framesIn === 0) {
       this.#welcome(earlier, hello.attempt);
       return false;

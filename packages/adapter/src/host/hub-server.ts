@@ -181,15 +181,8 @@ export class HubServer {
     const { id } = member;
     this.#marks.set(id, mark);
     const { limits, roomSeed, backplane } = this.#hub;
-    const welcome = {
-      attempt: 0,
-      member: id,
-      link: { kind: "unix" },
-      ...limits,
-      roomSeed,
-      backplane,
-    } as const;
-    say(to, { [MESSAGE_KEY]: "welcome", ...welcome });
+    const settings = { ...limits, roomSeed, backplane };
+    say(to, { [MESSAGE_KEY]: "welcome", attempt: 0, member: id, link: { kind: "unix" }, ...settings });
     this.#tellUntold(member);
   }
 

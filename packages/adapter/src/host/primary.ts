@@ -3,9 +3,8 @@
  * Owns: the hub, the workers' part in it, the primary's emitters. Runs in: primary.
  */
 import cluster from "node:cluster";
-import { EventEmitter } from "node:events";
 import { HoldfastError } from "../errors.js";
-import { runApplication } from "../faults.js";
+import { ApplicationEvents } from "../faults.js";
 import type { HostDirectory } from "../host-directory.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
@@ -41,7 +40,7 @@ export interface Workers {
 }
 
 /** The hub's handle in the primary. */
-export class Primary extends EventEmitter<PrimaryEvents> {
+export class Primary extends ApplicationEvents<PrimaryEvents> {
   readonly #options: ResolvedPrimaryOptions;
   readonly #hub: Hub;
   readonly #workers: Workers;
@@ -56,7 +55,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     this.#hub = new Hub(
       options,
       {
-        onJoin: (member) => isServer(member) && runApplication(() => this.emit("join", member)),
+        onJoin: (member) => isServer(member) && this.emit("join", member),
         onLeave: (member) => this.#onLeave(member),
         onStalled: (member, backlogBytes) => this.#onStalled(member, backlogBytes),
         onJournalFull: () => this.#onJournalFull(),
@@ -120,7 +119,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
 
   #onLeave(info: MemberInfo): void {
     if (!isServer(info)) return;
-    runApplication(() => this.emit("leave", info));
+    this.emit("leave", info);
     this.#workers.onLeave(info);
   }
 
@@ -129,7 +128,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
       `worker ${member.workerId} (pid ${member.pid}) does not take its messages: ${backlogBytes} bytes are waiting. ` +
       `It was cut off from the other workers${this.#options.killStalled ? " and is being ended" : ""}.`;
     console.error(`holdfast: ${text}`);
-    runApplication(() => this.emit("stalled", member, backlogBytes));
+    this.emit("stalled", member, backlogBytes);
     this.#workers.tell?.(new HoldfastError("HOLDFAST_ERR_WORKER_STALLED", text));
     if (this.#options.killStalled) this.#workers.kill(member);
     else this.#workers.invite(member);
@@ -139,7 +138,7 @@ export class Primary extends EventEmitter<PrimaryEvents> {
     const now = performance.now();
     if (now - this.#journalFullAt < JOURNAL_FULL_MS) return;
     this.#journalFullAt = now;
-    runApplication(() => this.emit("journalFull", this.#hub.recoveryStats));
+    this.emit("journalFull", this.#hub.recoveryStats);
     this.#workers.tell?.(
       new HoldfastError(
         "HOLDFAST_ERR_JOURNAL_FULL",

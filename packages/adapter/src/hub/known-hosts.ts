@@ -6,9 +6,8 @@
  * What reaches a host on another way does not end with the backplane, nor with a membership there. So while the backplane
  * is away, what was known stays; and when it is back, it stays until the hosts have had the time to come back, too.
  */
-import { EventEmitter } from "node:events";
 import { HoldfastError } from "../errors.js";
-import { runApplication } from "../faults.js";
+import { ApplicationEvents } from "../faults.js";
 import type { HostDirectory, OtherHost } from "../host-directory.js";
 import type { HostState } from "./backplane.js";
 
@@ -33,7 +32,7 @@ interface KnownHost {
   readonly state: "joined" | "missing";
 }
 
-export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDirectory {
+export class KnownHosts extends ApplicationEvents<{ change: [] }> implements HostDirectory {
   readonly name: string;
   readonly #way: KnownHostsWay | undefined;
   readonly #hosts = new Map<string, KnownHost>();
@@ -96,7 +95,7 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
     if (this.#own !== undefined) void this.#way?.publish(this.#own);
     if (isBack) this.onBack();
     this.#setReady();
-    this.#tell();
+    this.emit("change");
   }
 
   /** The backplane was away and is back; others may need longer to find that out. */
@@ -138,15 +137,11 @@ export class KnownHosts extends EventEmitter<{ change: [] }> implements HostDire
   #note(host: string, address: string): void {
     const before = this.#hosts.get(host);
     this.#hosts.set(host, { address, state: "joined" });
-    if (before?.address !== address) this.#tell();
+    if (before?.address !== address) this.emit("change");
   }
 
   #forget(host: string): void {
-    if (this.#hosts.delete(host)) this.#tell();
-  }
-
-  #tell(): void {
-    runApplication(() => this.emit("change"));
+    if (this.#hosts.delete(host)) this.emit("change");
   }
 
   #stopReturning(): void {

@@ -7,12 +7,11 @@
  *
  * Longer than other files: the ways of a connection between intake, waiting room and lanes are read together.
  */
-import { EventEmitter } from "node:events";
 import type { Server as NetServer } from "node:net";
 import { monotonicMs } from "../clock.js";
 import { channels } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
-import { runApplication } from "../faults.js";
+import { ApplicationEvents } from "../faults.js";
 import type { Handover } from "../handle/handover.js";
 import { addressOf, type Handle } from "../handle/node-internals.js";
 import { Histogram } from "../histogram.js";
@@ -57,7 +56,7 @@ const INTAKE_FAILURES: Readonly<Record<IntakeFailure, readonly [RefusalReason, R
   "too-long": ["head-too-long", 431],
 };
 
-export class Router extends EventEmitter<PrimaryEvents> {
+export class Router extends ApplicationEvents<PrimaryEvents> {
   readonly #options: ResolvedPrimaryOptions;
   readonly #roster = Roster.acquire();
   /** `undefined` if there are no other hosts. */
@@ -181,12 +180,12 @@ export class Router extends EventEmitter<PrimaryEvents> {
     const { name } = this.#options;
     const onReady = (routed: RoutedWorker, readyName: string) => {
       if (readyName !== name) return;
-      runApplication(() => this.emit("worker:ready", { workerId: routed.workerId, slot: routed.slot }));
+      this.emit("worker:ready", { workerId: routed.workerId, slot: routed.slot });
       this.#placeWaiting();
     };
     const onGone = (routed: RoutedWorker, goneName: string) => {
       if (goneName !== name) return;
-      runApplication(() => this.emit("worker:gone", { workerId: routed.workerId, slot: routed.slot }));
+      this.emit("worker:gone", { workerId: routed.workerId, slot: routed.slot });
       this.#placeWaiting();
     };
     const onResumed = (routed: RoutedWorker) => {
@@ -387,7 +386,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
 
   /** Where nobody listens, Node.js prints it. */
   #warn(warning: HoldfastError): void {
-    if (this.listenerCount("warning") > 0) runApplication(() => this.emit("warning", warning));
+    if (this.listenerCount("warning") > 0) this.emit("warning", warning);
     else process.emitWarning(warning);
   }
 
@@ -397,8 +396,7 @@ export class Router extends EventEmitter<PrimaryEvents> {
       const { name } = this.#options;
       channels.refusal.publish({ name, reason, remoteAddress: addressOf(handle), status });
     }
-    const refusal = { reason, remoteAddress: addressOf(handle) };
-    if (this.listenerCount("refused") > 0) runApplication(() => this.emit("refused", refusal));
+    if (this.listenerCount("refused") > 0) this.emit("refused", { reason, remoteAddress: addressOf(handle) });
     const retryAfterSeconds = Math.max(1, Math.ceil(this.#options.workerTimeoutMs / 1_000));
     if (status === undefined) handle.close();
     else refuse(handle, status, status === 503 ? retryAfterSeconds : undefined);

@@ -2,11 +2,11 @@
  * `setupWorker()`: the worker's entry. Runs in: workers, and processes without a cluster.
  */
 import cluster from "node:cluster";
-import { EventEmitter } from "node:events";
+import type { EventEmitter } from "node:events";
 import { Server as NetServer } from "node:net";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
-import { runApplication } from "../faults.js";
+import { ApplicationEvents } from "../faults.js";
 import { mainThreadOnly } from "../main-thread.js";
 import type { DrainOptions, WorkerOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
@@ -74,7 +74,7 @@ const SIGNAL_SHARE = 0.75;
 const KILL_TIMEOUT_MS = 1_600;
 
 /** One Socket.IO server that is set up. */
-class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
+class Setup extends ApplicationEvents<WorkerEvents> implements StickyWorker {
   readonly #releases: (() => void)[] = [];
   readonly #receiver: Receiver;
   readonly #name: string;
@@ -212,7 +212,7 @@ class Setup extends EventEmitter<WorkerEvents> implements StickyWorker {
 
   /** Where nobody listens, Node.js prints it. */
   #warn(warning: HoldfastError): void {
-    if (this.listenerCount("warning") > 0) runApplication(() => this.emit("warning", warning));
+    if (this.listenerCount("warning") > 0) this.emit("warning", warning);
     else process.emitWarning(warning);
   }
 
