@@ -4,10 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { findProgram, findRedisServer, Program, RedisServer, skipsWithout } from "@holdfast/harness";
+import { findProgram, findRedisServer, isRoot, Program, RedisServer, skipsWithout } from "@holdfast/harness";
 import { afterEach, expect, test } from "vitest";
 
-const isRoot = process.getuid?.() === 0;
 const IP = findProgram({
   name: "ip, for root,",
   programs: isRoot ? ["ip"] : [],

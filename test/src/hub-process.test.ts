@@ -5,6 +5,7 @@ import { Clients } from "./harness/clients.js";
 import { type TestCluster, untilServers } from "./harness/cluster.js";
 import type { WorkerContext } from "./harness/context.js";
 import { hubProcesses, rendezvousFiles, untilFound } from "./harness/hub-processes.js";
+import { openAnew } from "./harness/open-anew.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
 
 const open = startsClusters({ sticky: false, hub: false, setUpWorker: keepErrors });
@@ -33,12 +34,6 @@ async function start(config: Parameters<typeof open>[0] = {}): Promise<TestClust
 
 const errorsOf = (cluster: TestCluster) =>
   Promise.all(cluster.workers.map((worker) => worker.run((ctx) => ctx.store.errors as [string, string][])));
-
-async function openAnew(ctx: WorkerContext): Promise<void> {
-  const { Server } = await ctx.import("socket.io");
-  const { createAdapter } = (await ctx.import("@holdfast/adapter")) as typeof import("@holdfast/adapter");
-  Object.assign(ctx, { io: new Server({ adapter: createAdapter() as never }) });
-}
 
 /** Two workers may start one at the same time: the second one finds the place taken, and ends. */
 async function hubOf({ directory }: TestCluster) {

@@ -11,6 +11,7 @@ import { encodeSocketMessage } from "../../packages/adapter/dist/wire/socket-han
 import { startsClusters } from "./harness/after-each.js";
 import { type RemoteWorker, untilServers } from "./harness/cluster.js";
 import { HUB_PROGRAM, hubProcesses, untilFound } from "./harness/hub-processes.js";
+import { openAnew } from "./harness/open-anew.js";
 import { keepTold, told, untilTold } from "./harness/told.js";
 
 type Adapter = typeof import("@holdfast/adapter");
@@ -95,11 +96,7 @@ describe.skipIf(!hasRedis)("while Redis does not answer", () => {
     const links = () =>
       primary.run((ctx) => ctx.hub.stats().members.map(({ link }: { link: string }) => link));
     expect(await links()).toEqual([]);
-    await a.run(async (ctx) => {
-      const { Server } = await ctx.import("socket.io");
-      const { createAdapter } = (await ctx.import("@holdfast/adapter")) as Adapter;
-      ctx.store.again = new Server({ adapter: createAdapter() as never });
-    });
+    await a.run(openAnew, {});
     await primary.run((ctx) => ctx.until(() => ctx.hub.stats().members.length === 1));
     expect(await links()).toEqual(["pipe"]);
     expect(await told(a)).toEqual([]);
@@ -216,16 +213,9 @@ test("a listener of the hub that throws keeps no worker from joining, leaving an
     primary.run((ctx, all) => ctx.until(() => ctx.store.thrown.join() === all), expected.join());
   await untilThrown(["join", "join"]);
   await untilServers(workers, 2);
-  await a.run(async (ctx) => {
-    const { Server } = await ctx.import("socket.io");
-    const { createAdapter } = (await ctx.import("@holdfast/adapter")) as Adapter;
-    ctx.io.of("/").adapter.close();
-    ctx.store.open = (options: object) => {
-      Object.assign(ctx, { io: new Server({ adapter: createAdapter() as never, ...options }) });
-    };
-  });
+  await a.run((ctx) => void ctx.io.of("/").adapter.close());
   await untilThrown(["join", "join", "leave"]);
-  await a.run((ctx) => ctx.store.open({ connectionStateRecovery: {} }));
+  await a.run(openAnew, { connectionStateRecovery: {} });
   await untilThrown(["join", "join", "leave", "join"]);
   await untilServers(workers, 2);
   await a.run(async (ctx) => {

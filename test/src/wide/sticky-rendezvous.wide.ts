@@ -249,10 +249,9 @@ test("a worker that is killed leaves no socket", async () => {
 });
 
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
-const isOpen = canRunAsNobody();
 const asRoot = test.skipIf(!isRoot);
 /** The workers' whole program must be readable for others. */
-const withOthers = test.skipIf(!isOpen);
+const withOthers = test.skipIf(!canRunAsNobody());
 
 asRoot("a directory that somebody else lays out in its place is not used", async () => {
   const home = makeHome();

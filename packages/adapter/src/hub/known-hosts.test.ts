@@ -1,5 +1,6 @@
 /** What is known of the other hosts while the backplane goes and comes back, with a clock that the test moves. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { uncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { KnownHosts } from "../../dist/hub/known-hosts.js";
 
 const RETURN_MS = 5_000;
@@ -32,20 +33,6 @@ afterEach(() => {
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
 });
-
-/** What is thrown outside of the code. */
-function uncaughtOf(code: () => void): (() => void)[] {
-  const uncaught: (() => void)[] = [];
-  const later = vi
-    .spyOn(process, "nextTick")
-    .mockImplementation((run) => void uncaught.push(run as () => void));
-  try {
-    code();
-  } finally {
-    later.mockRestore();
-  }
-  return uncaught;
-}
 
 test("a listener that throws is uncaught, and what is told of hosts goes on", () => {
   known.on("change", () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { uncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import type { HoldfastError, RequestError } from "../../dist/errors.js";
 import { Requests } from "../../dist/member/requests.js";
 
@@ -114,10 +115,6 @@ describe("Requests", () => {
   });
 
   test("one callback that throws keeps nobody else from being told, and is uncaught", () => {
-    const uncaught: (() => void)[] = [];
-    const later = vi
-      .spyOn(process, "nextTick")
-      .mockImplementation((run) => void uncaught.push(run as () => void));
     const requests = new Requests();
     const throwing = requests.open(
       {},
@@ -132,12 +129,13 @@ describe("Requests", () => {
       },
     );
     const other = start(requests);
-    for (const id of [throwing, other.id]) requests.asked(id, [B]);
-    requests.answered(throwing, "b");
-    requests.left(B.id);
+    const uncaught = uncaughtOf(() => {
+      for (const id of [throwing, other.id]) requests.asked(id, [B]);
+      requests.answered(throwing, "b");
+      requests.left(B.id);
+    });
     expect(other.settled).toEqual([undefined]);
     expect(requests.size).toBe(0);
-    later.mockRestore();
     expect(uncaught.map((run) => expect(run).toThrow(/from on/))).toHaveLength(2);
   });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { skipsWithout } from "../../../../harness/dist/find-program.js";
-import { NOBODY } from "../../../../harness/dist/other-user.js";
+import { isRoot, NOBODY } from "../../../../harness/dist/other-user.js";
 import { KeptDirectory } from "../../dist/primary/kept-directory.js";
 import { RendezvousKeeper } from "../../dist/primary/rendezvous-keeper.js";
 import { socketPath } from "../../dist/rendezvous/private-directory.js";
@@ -19,8 +19,8 @@ afterEach(() => rmSync(home, { recursive: true, force: true }));
 
 const OWN = process.geteuid?.() ?? -1;
 const SOMEBODY = NOBODY - 1;
-skipsWithout(OWN === 0, "Only root can give a directory to somebody else. Run the tests as root.");
-const asRoot = test.skipIf(OWN !== 0);
+skipsWithout(isRoot, "Only root can give a directory to somebody else. Run the tests as root.");
+const asRoot = test.skipIf(!isRoot);
 
 /** A keeper of which the places are known, of the names `a`, `b`, …. */
 function keeperOf(count: number) {
