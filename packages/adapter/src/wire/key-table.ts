@@ -3,8 +3,8 @@
  * A `Map` costs three times the time and five times the memory, and the hub keeps every room of the cluster.
  * Owns: its arrays. Runs in: primary and workers.
  *
- * Open addressing with linear probing. A key whose value is 0 counts as absent; its place is reused when the
- * key comes back, and freed when the table is laid out anew.
+ * Open addressing with linear probing. A key whose value is 0 is absent: those behind it in its run move up, so that a
+ * table whose keys come and go needs not be laid out anew for what has gone.
  */
 
 const MIN_CAPACITY = 16;
@@ -17,10 +17,10 @@ export class KeyTable {
   #values = new Int32Array(MIN_CAPACITY);
   /** Capacity is a power of two; this masks an index. */
   #wrap = MIN_CAPACITY - 1;
-  /** Places with a key, its value 0 or not. */
-  #taken = 0;
-  /** Keys whose value is not 0. */
   #size = 0;
+  /** The largest size since the table was looked at for being too large, and the keys that have gone since. */
+  #most = 0;
+  #gone = 0;
 
   get size(): number {
     return this.#size;
@@ -62,21 +62,22 @@ export class KeyTable {
   #put(key: number, at: number, value: number): boolean {
     const before = this.#values[at] as number;
     if (before === value) return false;
+    if (value === 0) {
+      this.#remove(at);
+      return true;
+    }
     this.#values[at] = value;
-    if (before === 0) this.#size++;
-    else if (value === 0) this.#size--;
-    if (this.#keys[at] !== FREE) return true;
+    if (before !== 0) return true;
     this.#keys[at] = key;
-    this.#taken++;
-    if (this.#taken > MAX_LOAD * this.#keys.length) this.#layOutAnew();
+    if (++this.#size > this.#most) this.#most = this.#size;
+    if (this.#size > MAX_LOAD * this.#keys.length) this.#layOut(this.#keys.length * 2);
     return true;
   }
 
-  /** The keys whose value is not 0, in any order. */
+  /** The keys that are present, in any order. */
   keys(): number[] {
     const present: number[] = [];
-    for (let i = 0; i < this.#keys.length; i++)
-      if (this.#values[i] !== 0) present.push(this.#keys[i] as number);
+    for (const key of this.#keys) if (key !== FREE) present.push(key);
     return present;
   }
 
@@ -86,6 +87,7 @@ export class KeyTable {
    */
   clearBits(bits: number, onCleared?: (key: number) => void): void {
     const values = this.#values;
+    const before = this.#size;
     for (let i = 0; i < values.length; i++) {
       const value = values[i] as number;
       if ((value & bits) === 0) continue;
@@ -93,6 +95,7 @@ export class KeyTable {
       if (values[i] === 0) this.#size--;
       onCleared?.(this.#keys[i] as number);
     }
+    if (this.#size < before) this.#layOut(capacityFor(this.#size));
   }
 
   /** Where the key is, or where it would be put. Keys are hashes, so their low bits are as good as any. */
@@ -104,14 +107,36 @@ export class KeyTable {
     return at;
   }
 
-  #layOutAnew(): void {
-    let capacity = MIN_CAPACITY;
-    while (this.#size * 2 > MAX_LOAD * capacity) capacity *= 2;
+  #remove(at: number): void {
+    const [keys, values, wrap] = [this.#keys, this.#values, this.#wrap];
+    let hole = at;
+    for (let i = (at + 1) & wrap; keys[i] !== FREE; i = (i + 1) & wrap) {
+      const key = keys[i] as number;
+      // Who would be looked for behind the hole stays where it is.
+      if (((i - key) & wrap) < ((i - hole) & wrap)) continue;
+      keys[hole] = key;
+      values[hole] = values[i] as number;
+      hole = i;
+    }
+    keys[hole] = FREE;
+    values[hole] = 0;
+    this.#size--;
+    if (++this.#gone * 2 > keys.length) this.#shrink();
+  }
+
+  /** Half as many keys as there are places have gone: places that none of that time's keys needed go as well. */
+  #shrink(): void {
+    const capacity = capacityFor(this.#most);
+    this.#gone = 0;
+    this.#most = this.#size;
+    if (capacity < this.#keys.length) this.#layOut(capacity);
+  }
+
+  #layOut(capacity: number): void {
     const [keys, values] = [this.#keys, this.#values];
     this.#keys = new Int32Array(capacity).fill(FREE);
     this.#values = new Int32Array(capacity);
     this.#wrap = capacity - 1;
-    this.#taken = this.#size;
     for (let i = 0; i < keys.length; i++) {
       const value = values[i] as number;
       if (value === 0) continue;
@@ -120,4 +145,11 @@ export class KeyTable {
       this.#values[at] = value;
     }
   }
+}
+
+/** Room for so many keys, and for as many again before it grows. */
+function capacityFor(size: number): number {
+  let capacity = MIN_CAPACITY;
+  while (size * 2 > MAX_LOAD * capacity) capacity *= 2;
+  return capacity;
 }
