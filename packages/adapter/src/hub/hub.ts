@@ -479,12 +479,12 @@ export class Hub {
     const since = frameTime(buffer, fields + 4);
     const namespace = this.#namespaces.get(frameNamespace(buffer, start));
     if (namespace?.members.has(from)) {
-      const { interest } = namespace;
+      const reports = namespace.interest.reportsOf(from.slot);
       const isWatched = this.#lateJoins.isWatched(since);
       for (let at = entries; at < end; at += KEY_BYTES) {
         const entry = interestEntry(buffer, at);
-        if ((entry & 1) === 0) interest.remove(from.slot, entry >>> 1);
-        else if (interest.add(from.slot, entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
+        if ((entry & 1) === 0) reports.remove(entry >>> 1);
+        else if (reports.add(entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
       }
       if (since !== 0) this.#lateJoins.onReported(from, namespace.id, from.takeNewKeys(), since);
     }

@@ -61,11 +61,11 @@ describe("Interest", () => {
           const holds = held.get(entry) ?? 0;
           switch (what) {
             case "add":
-              expect(interest.add(slot, key)).toBe(!reported.has(entry));
+              expect(interest.reportsOf(slot).add(key)).toBe(!reported.has(entry));
               reported.add(entry);
               break;
             case "remove":
-              interest.remove(slot, key);
+              interest.reportsOf(slot).remove(key);
               reported.delete(entry);
               break;
             case "hold":
@@ -111,8 +111,8 @@ describe("Interest", () => {
     const slots = new Slots();
     const interest = new Interest();
     const [slot, other] = [slots.allot(), slots.allot()];
-    for (let key = 0; key < 50_000; key++) interest.add(slot, key);
-    interest.add(other, 7);
+    for (let key = 0; key < 50_000; key++) interest.reportsOf(slot).add(key);
+    interest.reportsOf(other).add(7);
     interest.removeAll(slot);
     slots.release(slot);
     expect(slots.allot()).toBe(slot);

@@ -76,21 +76,9 @@ export class Interest {
     return this.#banks[bankOf(slot)]?.counts[slot % BANK_SLOTS] ?? 0;
   }
 
-  /** The member has a socket in the room. @returns whether that is news */
-  add(slot: number, key: number): boolean {
-    const { reported, counts } = this.#bank(slot);
-    if (!reported.setBits(key, bitOf(slot))) return false;
-    (counts[slot % BANK_SLOTS] as number)++;
-    this.#watcher?.add(key);
-    return true;
-  }
-
-  /** The member has no socket in the room any more. */
-  remove(slot: number, key: number): void {
-    const { reported, counts } = this.#bank(slot);
-    if (!reported.unsetBits(key, bitOf(slot))) return;
-    (counts[slot % BANK_SLOTS] as number)--;
-    this.#watcher?.remove(key);
+  /** What the member reports; for one frame, which may have many keys. */
+  reportsOf(slot: number): Reports {
+    return new Reports(this.#bank(slot), slot, this.#watcher);
   }
 
   /**
@@ -132,6 +120,38 @@ export class Interest {
       });
     }
     return this.#banks[index] as Bank;
+  }
+}
+
+/** What one member reports of the rooms of one namespace. */
+class Reports {
+  readonly #reported: KeyTable;
+  readonly #counts: Int32Array;
+  readonly #place: number;
+  readonly #bit: number;
+  readonly #watcher: InterestWatcher | undefined;
+
+  constructor({ reported, counts }: Bank, slot: number, watcher: InterestWatcher | undefined) {
+    this.#reported = reported;
+    this.#counts = counts;
+    this.#place = slot % BANK_SLOTS;
+    this.#bit = bitOf(slot);
+    this.#watcher = watcher;
+  }
+
+  /** The member has a socket in the room. @returns whether that is news */
+  add(key: number): boolean {
+    if (!this.#reported.setBits(key, this.#bit)) return false;
+    (this.#counts[this.#place] as number)++;
+    this.#watcher?.add(key);
+    return true;
+  }
+
+  /** The member has no socket in the room any more. */
+  remove(key: number): void {
+    if (!this.#reported.unsetBits(key, this.#bit)) return;
+    (this.#counts[this.#place] as number)--;
+    this.#watcher?.remove(key);
   }
 }
 
