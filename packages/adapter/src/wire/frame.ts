@@ -9,7 +9,7 @@
  */
 
 /** Agreed in the handshake. Whoever changes anything below changes this number. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** Volatile packets are dropped once this part of the allowed backlog waits. */
 export const VOLATILE_SHARE = 1 / 16;
