@@ -93,6 +93,18 @@ describe("a worker that ends", () => {
     expect(lastWords).toContain("a fault of the application");
   });
 
+  test("whose onStop throws ends all the same", async () => {
+    const cluster = await start({ how: { throwsAtStop: "a fault of the application" } });
+    const last = cluster.worker(1);
+    await last.run(() => {
+      process.on("uncaughtException", ({ message }) => console.error(`uncaught: ${message}`));
+    });
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    expect(await cluster.scale(1)).toMatchObject({ after: 1, killed: 0 });
+    expect(await told).toMatchObject({ reason: "retired", code: 0 });
+    expect(cluster.output).toContain("uncaught: a fault of the application");
+  });
+
   test("on SIGTERM finishes, calls onStop, and does not count as crashed", async () => {
     const cluster = await start();
     const worker = cluster.worker(0);
@@ -137,6 +149,20 @@ describe("a worker that crashes again and again", () => {
     expect(cluster.output).toContain(
       "No worker is left after 2 crashes in a row; the last one ended with exit code 7.",
     );
+  });
+
+  test("ends the process, whatever the log of the application throws", async () => {
+    const cluster = await start({
+      options: { ...QUICK, workers: 1, maxCrashes: 2, minUptime: 60_000 },
+      logThrows: true,
+    });
+    await cluster.primary.run(() => {
+      process.on("uncaughtException", ({ message }) => console.error(`uncaught: ${message}`));
+    });
+    cluster.home.start({ exits: 7 });
+    await cluster.worker(0).kill();
+    expect(await cluster.end()).toEqual({ code: 1, signal: null });
+    expect(cluster.output).toContain("uncaught: the log of the application");
   });
 
   test("before any was ready ends the start", async () => {

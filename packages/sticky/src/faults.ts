@@ -15,13 +15,20 @@ export function runApplication(code: () => void): void {
   }
 }
 
-/**
- * Events for which the application listens, in the middle of our own steps. What a listener throws is uncaught, as it is
- * anywhere in Node.js, and whoever tells goes on.
- */
-export class ApplicationEvents<T extends Record<keyof T, unknown[]>> extends EventEmitter<T> {
-  override emit: EventEmitter<T>["emit"] = (...event) => {
-    runApplication(() => super.emit(...event));
-    return this.listenerCount(event[0]) > 0;
-  };
+class EventsApart extends EventEmitter {
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    const listeners = this.rawListeners(event);
+    // Without listeners, "error" is thrown to whoever emits it.
+    if (listeners.length === 0) return super.emit(event, ...args);
+    for (const listener of listeners) runApplication(() => Reflect.apply(listener, this, args));
+    return true;
+  }
 }
+
+/**
+ * Events for which the application listens, and other parts of ours beside it. Each listener is called by itself: what one
+ * throws is uncaught, as it is anywhere in Node.js, and neither the others nor whoever tells of the event notice.
+ */
+export const ApplicationEvents = EventsApart as new <
+  T extends Record<keyof T, unknown[]>,
+>() => EventEmitter<T>;

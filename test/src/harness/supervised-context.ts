@@ -25,6 +25,8 @@ export interface HowToStart {
   readonly waitsAt?: string;
   /** Whether it calls `joinCluster()`. @default true */
   readonly joins?: boolean;
+  /** Its `onStop` throws this. */
+  readonly throwsAtStop?: string;
   /** Whether it calls `listen()`, with a port of its own. @default false */
   readonly listens?: boolean;
   /** What the first session that moves to it does to it. */
@@ -42,6 +44,8 @@ export interface SupervisedConfig {
   readonly ownServer?: boolean;
   /** For `redisStreams()`, whose result is the adapter's option `backplane`. */
   readonly backplane?: RedisStreamsOptions | undefined;
+  /** Whether its option `log` throws. @default false */
+  readonly logThrows?: boolean;
 }
 
 export interface SupervisorContext extends Pick<Context, "import"> {

@@ -22,6 +22,7 @@ export interface SupervisedOptions {
   readonly options?: SupervisedConfig["options"];
   readonly ownServer?: boolean;
   readonly backplane?: SupervisedConfig["backplane"];
+  readonly logThrows?: boolean;
   readonly how?: HowToStart;
   /** Added to the environment of all processes. */
   readonly env?: NodeJS.ProcessEnv;
@@ -62,7 +63,7 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   readonly #ownsHome: boolean;
   port = 0;
 
-  private constructor({ options, ownServer, backplane, how, env, home }: SupervisedOptions) {
+  private constructor({ options, ownServer, backplane, logThrows, how, env, home }: SupervisedOptions) {
     const own = home ?? new Home();
     if (how) own.start(how);
     const defaults = { workers: 2, readyTimeout: DEADLINE_MS };
@@ -70,6 +71,7 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
       options: { ...defaults, ...options },
       ownServer: ownServer ?? false,
       backplane,
+      logThrows: logThrows ?? false,
     };
     super(PRIMARY, { config, size: 1, env: { ...own.env, ...env }, deadlineMs: DEADLINE_MS });
     this.home = own;

@@ -35,9 +35,13 @@ afterEach(() => {
 });
 
 test("a listener that throws is uncaught, and what is told of hosts goes on", () => {
+  known.removeAllListeners("change");
   known.on("change", () => {
     throw new Error("mine");
   });
+  // The router listens there, too.
+  known.on("change", () => changes++);
+  const before = changes;
   const uncaught = uncaughtOf(() => {
     known.onAddress("a", "3");
     known.onGone("b", "ended");
@@ -46,6 +50,7 @@ test("a listener that throws is uncaught, and what is told of hosts goes on", ()
   expect(others()).toEqual(["a@3"]);
   expect(uncaught).toHaveLength(3);
   for (const run of uncaught) expect(run).toThrow("mine");
+  expect(changes - before).toBe(3);
 });
 
 test("a host that is silent while the backplane is there is gone, and so is one that says goodbye", () => {

@@ -5,7 +5,6 @@
  * Longer than other files: opening, stopping and closing name the same parts in opposite orders, and are compared.
  */
 import cluster, { type ClusterSettings } from "node:cluster";
-import { EventEmitter } from "node:events";
 import { createServer } from "node:http";
 import type { Server as NetServer } from "node:net";
 import { basename } from "node:path";
@@ -16,6 +15,7 @@ import { ClusterAdmin } from "../admin/cluster-admin.js";
 import { ControlServer, numberedNames } from "../control/server.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
+import { ApplicationEvents } from "../faults.js";
 import type { StopOptions } from "../options.js";
 import { OwnHealth } from "../own-health.js";
 import type { RebalanceResult, ReloadResult, ScaleResult } from "../reload.js";
@@ -33,7 +33,7 @@ import { Supervisor } from "./supervisor.js";
 /** Each command that waits for a reload listens. */
 const MAX_LISTENERS = 100;
 
-export class RunningCluster extends EventEmitter<ClusterEvents> implements Cluster {
+export class RunningCluster extends ApplicationEvents<ClusterEvents> implements Cluster {
   readonly hub: Hub;
   readonly router: Router;
   readonly #options: ResolvedClusterOptions;
@@ -94,21 +94,6 @@ export class RunningCluster extends EventEmitter<ClusterEvents> implements Clust
       reload: () => void this.reload().catch(() => {}),
     });
   }
-
-  /**
-   * What a listener throws is uncaught, as it is anywhere in Node.js, and whoever tells of the event goes on: a reload does
-   * not end in the middle for it.
-   */
-  override emit: EventEmitter<ClusterEvents>["emit"] = (...event) => {
-    try {
-      return super.emit(...event);
-    } catch (error) {
-      process.nextTick(() => {
-        throw error;
-      });
-      return true;
-    }
-  };
 
   get name(): string {
     return this.#name;

@@ -6,6 +6,7 @@
 import cluster from "node:cluster";
 import { subscribe } from "node:diagnostics_channel";
 import type { AdapterDiagnostics } from "@holdfast/adapter";
+import { throwUncaught } from "../faults.js";
 import { ProcessHealth } from "../process-health.js";
 import { processWide } from "../process-wide.js";
 import { RequestTally } from "../request-stats.js";
@@ -77,8 +78,8 @@ export class Member {
   async #leave(timeoutMs: number): Promise<void> {
     const servers = [...this.#servers];
     const endAt = performance.now() + timeoutMs;
-    await Promise.all(servers.map((server) => server.drain(Math.floor(timeoutMs * SERVERS_SHARE))));
-    const stops = Promise.all(servers.map(async (server) => server.onStop()));
+    await eachSettled(servers, (server) => server.drain(Math.floor(timeoutMs * SERVERS_SHARE)));
+    const stops = eachSettled(servers, (server) => server.onStop());
     await inTime(stops, Math.max(0, endAt - performance.now()));
     if (!cluster.isWorker) return;
     if (!this.#isSupervised || !process.connected) process.exit();
@@ -126,6 +127,19 @@ export class Member {
     // Whether it arrives, the supervisor sees by what comes next.
     if (process.connected) process.send?.(encodeToPrimary(message), undefined, undefined, () => {});
   }
+}
+
+/** Waits for all of them. One that fails is uncaught, and keeps neither the others nor the process. */
+async function eachSettled<T>(all: readonly T[], run: (one: T) => unknown): Promise<void> {
+  await Promise.all(
+    all.map(async (one) => {
+      try {
+        await run(one);
+      } catch (error) {
+        throwUncaught(error);
+      }
+    }),
+  );
 }
 
 /** Waits for `promise`, but no longer than that. */
