@@ -68,15 +68,14 @@ export class KeptDirectory {
   fitFor(uid: number | undefined): Fitting {
     const [own, user] = [process.geteuid?.(), this.userFor(uid)];
     if (own === undefined || user === undefined) return "fit";
-    if (inspectDirectory(this.#path, user) === "ours") {
-      // One that they have made anew themselves is noted as theirs.
-      const isNoted = user === own || user === this.#holder;
-      return isNoted && !this.#hasSocketsOfOthers(user) ? "fit" : this.#makeOver(user);
-    }
-    // Whoever works with it keeps it. And only root can give something away.
-    if ((this.#holder ?? user) !== user || (user !== own && own !== 0)) return "refused";
-    // Or a worker has made it anew in this moment.
-    if (this.#isOwnNow() || inspectDirectory(this.#path, user) === "ours") return this.#makeOver(user);
+    // Whoever works with it keeps it.
+    if ((this.#holder ?? user) !== user) return "refused";
+    if (inspectDirectory(this.#path, user) === "ours") return this.#keepFor(user);
+    // Only root can give something away.
+    if (user !== own && own !== 0) return "refused";
+    if (this.#isOwnNow()) return this.#makeOver(user);
+    // A worker has made it anew in this moment.
+    if (inspectDirectory(this.#path, user) === "ours") return this.#keepFor(user);
     // Somebody else has laid it out, or this process has given up its rights since it made it.
     this.#shunPlace();
     const places = new Set([...this.#untried(), ...this.#places()]);
@@ -128,6 +127,15 @@ export class KeptDirectory {
       reportFailure("rendezvous", "the directory cannot be made", { error: error as Error });
       return error as HoldfastError;
     }
+  }
+
+  /** It is theirs. One that they have made anew themselves is noted as that, which takes no rights. */
+  #keepFor(user: number): "fit" | "mended" | "refused" {
+    if (this.#hasSocketsOfOthers(user)) return this.#makeOver(user);
+    if (user === this.#holder || user === process.geteuid?.()) return "fit";
+    this.#holder = user;
+    this.#edition++;
+    return "mended";
   }
 
   #makeOver(user: number): "mended" | "refused" {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { skipsWithout } from "../../../../harness/dist/find-program.js";
-import { isRoot, NOBODY } from "../../../../harness/dist/other-user.js";
+import { isRoot, NOBODY, runAsNobody } from "../../../../harness/dist/other-user.js";
 import { KeptDirectory } from "../../dist/primary/kept-directory.js";
 import { RendezvousKeeper } from "../../dist/primary/rendezvous-keeper.js";
 import { socketPath } from "../../dist/rendezvous/private-directory.js";
@@ -130,6 +130,67 @@ asRoot("one that a worker has made anew before the primary has looked is theirs 
   expect(keeper.admit(NOBODY)).toEqual({ isChanged: false, warning: undefined });
   kept.remove();
   expect(readdirSync(dirname(directory))).toEqual([]);
+});
+
+/** As a worker of that user makes it anew. */
+function remake(directory: string, uid: number): void {
+  rmSync(directory, { recursive: true });
+  mkdirSync(directory, { mode: 0o700 });
+  chownSync(directory, uid, uid);
+}
+
+asRoot(
+  "one that another user's worker has made anew stays theirs who work with it: they get another one",
+  () => {
+    const { keeper, report, at, places } = keeperOf(2);
+    keeper.admit(NOBODY);
+    const { directory, edition } = keeper.secrets;
+    remake(directory, SOMEBODY);
+    const text = expect.stringContaining(`A worker runs as user ${SOMEBODY},`);
+    expect(report(2, { what: "denied", uid: SOMEBODY })).toEqual([false, "WORKER_USER", text]);
+    expect(keeper.admit(SOMEBODY)).toEqual({ isChanged: false, warning: undefined });
+    expect(keeper.secrets).toMatchObject({ directory, edition });
+    expect(report(1, { what: "denied", uid: NOBODY })).toEqual([true, undefined, undefined]);
+    expect(at()).toBe(places[1]);
+    expect(lstatSync(keeper.secrets.directory).uid).toBe(NOBODY);
+  },
+);
+
+asRoot("a worker that has given up its rights and made it anew says so: it is theirs, where it was", () => {
+  const { keeper, report } = keeperOf(2);
+  const { directory, edition } = keeper.secrets;
+  remake(directory, NOBODY);
+  const text = expect.stringContaining("It was made anew.");
+  expect(report(1, { what: "removed", uid: NOBODY })).toEqual([true, "PRIVATE_DIRECTORY", text]);
+  expect(keeper.secrets).toMatchObject({ directory, edition: edition + 1 });
+  expect(keeper.admit(NOBODY)).toEqual({ isChanged: false, warning: undefined });
+});
+
+asRoot("that another user's worker has made it anew is no reason to leave the others without one", () => {
+  const { keeper, report, at, places } = keeperOf(2);
+  keeper.admit(NOBODY);
+  remake(keeper.secrets.directory, SOMEBODY);
+  const text = expect.stringContaining("is another one now");
+  expect(report(2, { what: "removed", uid: SOMEBODY })).toEqual([true, "PRIVATE_DIRECTORY", text]);
+  expect(at()).toBe(places[1]);
+  expect(lstatSync(keeper.secrets.directory).uid).toBe(NOBODY);
+});
+
+asRoot("a primary that may give nothing away notes whose it is that its workers have made anew", () => {
+  const prepared = join(home, "prepared");
+  mkdirSync(prepared, { mode: 0o700 });
+  chownSync(prepared, SOMEBODY, SOMEBODY);
+  chmodSync(home, 0o777);
+  const { stdout, stderr } = runAsNobody(
+    new URL("../../dist/primary/kept-directory.js", import.meta.url),
+    `const { renameSync, rmSync } = process.getBuiltinModule("node:fs");
+    const kept = new module.KeptDirectory(() => [${JSON.stringify(home)}]);
+    rmSync(kept.path, { recursive: true });
+    renameSync(${JSON.stringify(prepared)}, kept.path);
+    const fittings = [kept.fitFor(${SOMEBODY}), kept.fitFor(${SOMEBODY}), kept.fitFor(undefined)];
+    console.log(JSON.stringify([...fittings, kept.edition, kept.isSafe()]));`,
+  );
+  expect([stdout.trim(), stderr]).toEqual(['["mended","fit","fit",2,true]', ""]);
 });
 
 asRoot("a socket that a worker has opened as root is made over to the others' user", async () => {

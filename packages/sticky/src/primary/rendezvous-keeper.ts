@@ -95,13 +95,16 @@ export class RendezvousKeeper {
     reportFailure("rendezvous", `${what}, ${text}`, { workerId });
     // It has not heard yet of the change, and looks again when it does.
     if (edition !== this.#directory.edition) return { isChanged: false, warning: undefined };
-    if (what === "removed") return this.#onRemoved(text);
+    if (what === "removed") return this.#onRemoved(trouble);
     if (what === "denied") return this.#onDenied(workerId, trouble);
     return this.#onBadSocket(workerId, trouble, BAD_PLACE.has(trouble.code));
   }
 
-  #onRemoved(text: string): Mended {
-    const fitting = this.#directory.fitFor(undefined);
+  #onRemoved({ uid, text }: Trouble): Mended {
+    // The worker may have made it anew, and have other rights than the primary by now.
+    const forWorker = this.#directory.fitFor(userOf(uid));
+    // If it is not for that worker, it is still for the others.
+    const fitting = forWorker === "refused" ? this.#directory.fitFor(undefined) : forWorker;
     if (fitting instanceof HoldfastError) return this.#onFitted(fitting, undefined);
     // Where this process has no right to, the workers do it.
     const then = fitting === "moved" ? this.#newPlace() : "It was made anew.";
@@ -115,7 +118,7 @@ export class RendezvousKeeper {
   }
 
   #onDenied(workerId: number, trouble: Trouble): Mended {
-    const uid = trouble.uid < 0 ? undefined : trouble.uid;
+    const uid = userOf(trouble.uid);
     const fitting = this.#directory.fitFor(uid);
     // Nobody else's rights are in the way: its own are.
     if (fitting === "fit") return this.#onBadSocket(workerId, trouble, true);
@@ -168,4 +171,9 @@ export class RendezvousKeeper {
     this.#saidAt.set(key, now);
     return new HoldfastError(code, text);
   }
+}
+
+/** `undefined` where there are no users. */
+function userOf(uid: number): number | undefined {
+  return uid < 0 ? undefined : uid;
 }
