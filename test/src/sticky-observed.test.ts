@@ -63,6 +63,26 @@ test("sessions are counted by transport, and by the reason of their end", async 
   expect(own.map(({ opened }) => opened).sort()).toEqual(after.map(({ sessions }) => sessions.opened).sort());
 });
 
+test("sessions whose ends the application's listeners disturb are counted", async () => {
+  const cluster = await start({
+    setUpWorker: (ctx) => {
+      process.on("uncaughtException", () => ctx.emit("thrown"));
+      ctx.io.on("connection", (socket) => {
+        socket.on("disconnecting", () => {
+          throw new Error("disconnecting");
+        });
+      });
+    },
+  });
+  const thrown = cluster.workers.map((worker) => worker.next("thrown"));
+  const opened = [await clients.connect(cluster.url), await clients.connect(cluster.url)];
+  await untilSessions(cluster, { websocket: 2 }, 2);
+  for (const { socket } of opened) socket.io.engine.close();
+  await Promise.all(thrown);
+  const after = await untilSessions(cluster, { websocket: 0 }, 2);
+  expect(sum(after, ({ sessions }) => sessions.ended["transport close"])).toBe(2);
+});
+
 /** Waits until so many requests were refused, and gives the slots. */
 async function untilRefused(cluster: TestCluster, count: number): Promise<SlotStats[]> {
   return cluster.primary.run(

@@ -2,6 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { httpRequest, RawSocket, within } from "@holdfast/harness";
 import type { PrimaryStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
@@ -87,6 +88,62 @@ test("listeners that throw are uncaught, and the router goes on, as do other lis
   const { thrown, heard } = await cluster.primary.run((ctx) => ctx.store);
   expect(thrown).toEqual(["refused", "worker:ready", "worker:gone", "worker:ready"]);
   expect(heard).toEqual(thrown);
+});
+
+test("listeners that its server had before and throw keep no connection from it", async () => {
+  const cluster = await start({ workers: 1 });
+  const port = await cluster.primary.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    ctx.store.thrown = [];
+    process.on("uncaughtException", ({ message }) => ctx.store.thrown.push(message));
+    await ctx.router.close();
+    const server = createServer();
+    server.on("connection", ({ remoteAddress }) => {
+      throw new Error(remoteAddress);
+    });
+    server.on("listening", () => {
+      throw new Error("listening");
+    });
+    const router = setupPrimary(server);
+    await router.ready(1);
+    server.listen(0, "127.0.0.1");
+    await ctx.until(() => ctx.store.thrown.length > 0);
+    return (server.address() as AddressInfo).port;
+  });
+  expect((await httpRequest(`http://127.0.0.1:${port}/`, {})).text).toContain("127.0.0.1");
+  expect(await cluster.primary.run((ctx) => ctx.store.thrown)).toEqual(["listening", "127.0.0.1"]);
+  const address = cluster.worker(0).run((ctx, expected) => {
+    const where = () => ctx.httpServer.address() as AddressInfo | null;
+    return ctx.until(() => where()?.port === expected);
+  }, port);
+  expect(await address).toBe(true);
+});
+
+test("listeners of the cluster that were there before and throw keep no worker from it", async () => {
+  const cluster = await start({ workers: 0 });
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    ctx.store.thrown = [];
+    process.on("uncaughtException", ({ message }) => ctx.store.thrown.push(message));
+    await ctx.router.close();
+    for (const event of ["fork", "message", "disconnect", "exit"]) {
+      ctx.cluster.on(event, () => {
+        throw new Error(event);
+      });
+    }
+    ctx.store.router = setupPrimary(ctx.httpServer);
+    ctx.store.gone = new Promise((resolve) => ctx.store.router.once("worker:gone", resolve));
+  });
+  const first = await cluster.fork();
+  expect((await ask(cluster)).workerId).toBe(first.workerId);
+  await first.kill();
+  await cluster.primary.run((ctx) => ctx.store.gone);
+  const late = ask(cluster);
+  const second = await cluster.fork();
+  expect((await late).workerId).toBe(second.workerId);
+  const thrown = await cluster.primary.run((ctx) => ctx.store.thrown);
+  expect(new Set(thrown)).toEqual(new Set(["fork", "message", "disconnect", "exit"]));
 });
 
 test("hash: the same address reaches the same worker, after another one is replaced too", async () => {

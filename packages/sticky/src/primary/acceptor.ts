@@ -28,7 +28,8 @@ export function takeConnections(server: NetServer, onHandle: OnHandle): () => vo
   };
   const parserListeners = httpConnectionListeners(server);
   for (const listener of parserListeners) server.off("connection", listener);
-  server.on("connection", onConnection);
+  // Before those that may throw: Node.js calls none after them.
+  server.prependListener("connection", onConnection);
 
   // Without listeners of the user, nobody needs a net.Socket.
   const nobodyLooks = () => server.listenerCount("connection") === 1;
@@ -37,7 +38,7 @@ export function takeConnections(server: NetServer, onHandle: OnHandle): () => vo
     release = interceptAccept(server, (handle) => onHandle(handle, undefined), nobodyLooks);
   };
   if (server.listening) intercept();
-  server.on("listening", intercept);
+  server.prependListener("listening", intercept);
 
   return () => {
     release?.();

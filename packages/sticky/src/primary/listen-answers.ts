@@ -25,8 +25,9 @@ export class ListenAnswers {
     this.#find = find;
     this.#onAnswered = onAnswered;
     for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#onFork(worker);
-    cluster.on("fork", this.#onFork);
-    cluster.on("exit", this.#onExit);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    cluster.prependListener("fork", this.#onFork);
+    cluster.prependListener("exit", this.#onExit);
   }
 
   close(): void {

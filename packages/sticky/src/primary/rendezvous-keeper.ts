@@ -52,7 +52,7 @@ export class RendezvousKeeper {
     return processWide("rendezvous", () => {
       const directory = new KeptDirectory();
       const remove = () => directory.remove();
-      process.once("exit", remove);
+      process.prependOnceListener("exit", remove);
       beforeEndBySignal(remove);
       void removeStaleDirectories();
       return new RendezvousKeeper(directory);

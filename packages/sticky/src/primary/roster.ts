@@ -119,9 +119,10 @@ export class Roster extends EventEmitter<RosterEvents> {
       for (const stop of this.#ends) stop();
     });
     this.#slotCounts.keepOnly((workerId) => cluster.workers?.[workerId] !== undefined);
-    cluster.on("message", onMessage);
-    cluster.on("disconnect", onDisconnect);
-    cluster.on("exit", onProcessExit);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    cluster.prependListener("message", onMessage);
+    cluster.prependListener("disconnect", onDisconnect);
+    cluster.prependListener("exit", onProcessExit);
     this.#own(() => void cluster.off("message", onMessage));
     this.#own(() => void cluster.off("disconnect", onDisconnect));
     this.#own(() => void cluster.off("exit", onProcessExit));

@@ -198,7 +198,8 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
     roster.on("ready", onReady).on("gone", onGone).on("resumed", onResumed);
     roster.on("trouble", onTrouble).on("changed", onChanged);
     const onServerClose = () => this.#roster.tellAddress(name, undefined);
-    server.on("listening", onListening).on("close", onServerClose);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    server.prependListener("listening", onListening).prependListener("close", onServerClose);
     this.#releases.push(
       takeConnections(server, (handle, buffered) => this.#onHandle(handle, buffered)),
       () => server.off("listening", onListening).off("close", onServerClose),

@@ -73,7 +73,7 @@ export class ApplicationRendezvous {
   async enter(): Promise<void> {
     if (this.#state === "inside") return this.#opening;
     this.#state = "inside";
-    process.once("exit", this.#onExit);
+    process.prependOnceListener("exit", this.#onExit);
     this.#look = setInterval(() => this.look(), LOOK_MS).unref();
     this.#tidy = setTimeout(() => void removeTheDead(this.#directories), TIDY_MS).unref();
     await this.#reopen();

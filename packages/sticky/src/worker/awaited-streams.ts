@@ -44,7 +44,7 @@ export class AwaitedStreams {
       this.#forget(token, stream);
       this.refuse(token);
     };
-    stream.once("close", onClosed);
+    stream.prependOnceListener("close", onClosed);
     stream.once("resumed", () => {
       clearTimeout(timer);
       stream.off("close", onClosed);

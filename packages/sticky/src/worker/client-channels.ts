@@ -34,7 +34,7 @@ export class ClientChannels {
 
   private constructor(socket: Socket) {
     if (socket.destroyed) this.#close();
-    else socket.once("close", () => this.#close());
+    else socket.prependOnceListener("close", () => this.#close());
   }
 
   /** Counts a request in; `false` if there are too many. */

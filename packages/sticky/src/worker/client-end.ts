@@ -73,6 +73,6 @@ const ignore = () => {};
 export function holdEnd(request: IncomingMessage, response: ServerResponse, onEnd = ignore): () => void {
   if (request.httpVersionMajor > 1) return ignore;
   const release = HeldEnd.of(request.socket).hold(onEnd);
-  response.once("close", release);
+  response.prependOnceListener("close", release);
   return release;
 }

@@ -87,7 +87,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
     if (owner) return relay(owner, new Set());
     if (sessionId !== undefined && request.method === "GET" && isRelayed(request.socket)) {
       const release = whenLeaving(request.socket, () => host.endPoll(sessionId));
-      response.once("close", release);
+      response.prependOnceListener("close", release);
     }
     here();
   };

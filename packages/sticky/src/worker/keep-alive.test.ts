@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Agent, createServer, get, type IncomingMessage, type Server } from "node:http";
+import { Agent, createServer, get, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { trackHttpConnections } from "../../dist/handle/node-internals.js";
@@ -125,4 +125,27 @@ test("connections that come back into use are kept", async () => {
   keepAlive.end(AN_HOUR_MS);
   keepAlive.resume();
   for (let i = 0; i < 2; i++) expect((await ask()).socket).toBe(socket);
+});
+
+test("an answer at whose end the application throws is waited for, and no longer", async () => {
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  const uncaught = once(process, "uncaughtException");
+  try {
+    server.removeAllListeners("request");
+    server.on("request", (_request, response) => {
+      response.on("close", () => {
+        throw new Error("of the application");
+      });
+    });
+    const request = once(server, "request");
+    const answered = ask();
+    const [, response] = (await request) as [IncomingMessage, ServerResponse];
+    const done = keepAlive.requestsDone(() => true);
+    response.end("answer");
+    await Promise.all([answered, done]);
+    expect((await uncaught)[0]).toMatchObject({ message: "of the application" });
+  } finally {
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
 });

@@ -40,7 +40,8 @@ export class KeepAlive {
   /** The server must not have connections yet. */
   constructor(server: NetServer) {
     this.#server = server;
-    server.on("session", this.#onSession);
+    // First, here and below: when a listener of the application throws, Node.js calls none after it.
+    server.prependListener("session", this.#onSession);
   }
 
   /**
@@ -88,7 +89,7 @@ export class KeepAlive {
   async requestsDone(counts: (target: string) => boolean): Promise<void> {
     for (let next = this.#find(counts); next; next = this.#find(counts)) {
       const waiting: NodeJS.EventEmitter = next;
-      await new Promise<void>((resolve) => waiting.once("close", () => resolve()));
+      await new Promise<void>((resolve) => waiting.prependOnceListener("close", () => resolve()));
     }
   }
 
@@ -106,7 +107,7 @@ export class KeepAlive {
 
   #wait(connection: Socket): void {
     this.#waiting.add(connection);
-    connection.once("close", () => {
+    connection.prependOnceListener("close", () => {
       if (this.#waiting.delete(connection) && this.#waiting.size === 0) this.#endIdle();
     });
   }
@@ -147,10 +148,10 @@ export class KeepAlive {
 
   readonly #onSession = (session: ServerHttp2Session): void => {
     this.#sessions.add(session);
-    session.once("close", () => this.#sessions.delete(session));
-    session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    session.prependOnceListener("close", () => this.#sessions.delete(session));
+    session.prependListener("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
       this.#streams.set(stream, String(headers[":path"]));
-      stream.once("close", () => this.#streams.delete(stream));
+      stream.prependOnceListener("close", () => this.#streams.delete(stream));
     });
     if (this.#state === "ending") session.close();
   };

@@ -57,7 +57,8 @@ export class Listening {
     if (!this.#setAddress) this.#watch();
     // Applications with as many servers on it as Node.js allows shall not be warned because of this one.
     if (server.getMaxListeners() > 0) server.setMaxListeners(server.getMaxListeners() + 1);
-    server.on("listening", this.#onListening);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    server.prependListener("listening", this.#onListening);
   }
 
   /** Finds out, once, whether a router brings the connections. */
@@ -210,7 +211,7 @@ function listening(server: NetServer): Promise<void> {
       clearTimeout(timer);
       resolve();
     };
-    server.once("listening", done);
+    server.prependOnceListener("listening", done);
   });
 }
 

@@ -1,5 +1,5 @@
 /** Clients hear that their sessions are closed, also those that are between two polls or come while all are closed. */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server as SocketIoServer } from "socket.io";
@@ -80,6 +80,26 @@ test("a listener of the application that throws keeps no other client from being
   } finally {
     for (const listener of listeners) process.on("uncaughtException", listener);
   }
+});
+
+test("a session that begins or ends under listeners that throw is known, and forgotten", () => {
+  const engine = Object.assign(new EventEmitter(), { clients: {} });
+  const fail = (event: string) => () => {
+    throw new Error(event);
+  };
+  engine.on("connection", fail("connection"));
+  const known = new OpenSessions();
+  known.watch(engine as never);
+  const session = Object.assign(new EventEmitter(), {
+    id: "a",
+    transport: { name: "polling" },
+    server: engine,
+  });
+  session.on("close", fail("close"));
+  expect(() => engine.emit("connection", session)).toThrow("connection");
+  expect(known.has("a")).toBe(true);
+  expect(() => session.emit("close", "transport close")).toThrow("close");
+  expect(known.has("a")).toBe(false);
 });
 
 test("what a client has sent while it was told is taken, and goes nowhere; whoever asks again is told again", async () => {

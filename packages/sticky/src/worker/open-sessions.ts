@@ -32,7 +32,7 @@ type Session = UpgradingSession & {
   /** The engine. */
   readonly server: { readonly clients: Record<string, unknown> };
   close(discard?: boolean): void;
-  on(event: "close", listener: OnClose): unknown;
+  prependListener(event: "close", listener: OnClose): unknown;
   off(event: "close", listener: OnClose): unknown;
 };
 
@@ -70,8 +70,10 @@ export class OpenSessions {
   watch(engine: Engine): () => void {
     const onConnection = (session: Session) => {
       this.#open.set(session.id, { session, requests: 0 });
-      session.on("close", this.#onClose);
-      if (this.#state === "closing") session.close();
+      // First: Socket.IO's own listener runs the application's, and when one throws, Node.js calls none after it.
+      session.prependListener("close", this.#onClose);
+      // Socket.IO has yet to hear of it.
+      if (this.#state === "closing") process.nextTick(() => session.close());
     };
     // The server may have been set up before.
     const { clients } = engine as unknown as Session["server"];
@@ -80,7 +82,7 @@ export class OpenSessions {
       const { res, dataRes } = session.transport;
       for (const response of [res, dataRes]) if (response) this.onRequest(session.id, response);
     }
-    engine.on("connection", onConnection);
+    engine.prependListener("connection", onConnection);
     return () => {
       engine.off("connection", onConnection);
       for (const { session } of this.#open.values()) session.off("close", this.#onClose);
@@ -99,7 +101,7 @@ export class OpenSessions {
     const open = this.#open.get(sessionId);
     if (!open) return;
     open.requests++;
-    response.once("close", () => open.requests--);
+    response.prependOnceListener("close", () => open.requests--);
   }
 
   /** The engine gets an upgrade of a session, which has come through another worker. */
@@ -151,7 +153,10 @@ export class OpenSessions {
     const { id, transport, server } = session;
     if (transport.name !== "polling") return;
     this.#told.set(id, session);
-    server.clients[id] = session;
+    // The engine, which hears of the end after this, takes it off its list.
+    process.nextTick(() => {
+      if (this.#told.has(id)) server.clients[id] = session;
+    });
     // So that no upgrade begins.
     session.upgraded = true;
     transport.on("ready", () => transport.send([{ type: "close" }]));

@@ -21,7 +21,7 @@ export function untilPrimaryHasRead(): Promise<void> {
       question.close(() => {});
       resolve();
     };
-    process.once("disconnect", finish);
+    process.prependOnceListener("disconnect", finish);
     question.once("error", finish).once("listening", finish);
     question.listen({ path: `${NOWHERE}-${process.pid}-${++questions}` });
   });

@@ -171,8 +171,9 @@ export class Receiver {
       return previous.routed;
     }
     if (cluster.isWorker && !process.listeners("message").includes(this.#onMessage)) {
-      process.on("message", this.#onMessage);
-      process.on("disconnect", this.#onDisconnect);
+      // First: when a listener of the application throws, Node.js calls none after it.
+      process.prependListener("message", this.#onMessage);
+      process.prependListener("disconnect", this.#onDisconnect);
     }
     const routed = this.#workerServer(name, server);
     this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });

@@ -59,11 +59,11 @@ export class Relay {
     const onRelayed = () => this.#count(name, owner, "request");
     const relayed = new RelayedRequest(link, name, request, response, onRelayed, here);
     this.#requests.add(relayed);
-    response.once("close", () => this.#requests.delete(relayed));
+    response.prependOnceListener("close", () => this.#requests.delete(relayed));
     if (this.#leaving.has(name)) relayed.leave();
     // The worker that has sent it here may end as well.
     if (isRelayed(request.socket)) {
-      response.once(
+      response.prependOnceListener(
         "close",
         whenLeaving(request.socket, () => relayed.leave()),
       );
@@ -91,10 +91,10 @@ export class Relay {
     };
     const relayed: RelayedUpgrade = new RelayedUpgrade(link, name, request, client, head, onJoined, here);
     this.#upgrades.add(relayed);
-    client.once("close", () => this.#upgrades.delete(relayed));
+    client.prependOnceListener("close", () => this.#upgrades.delete(relayed));
     // The worker that has sent it here may end as well.
     if (isRelayed(client)) {
-      client.once(
+      client.prependOnceListener(
         "close",
         whenLeaving(client, () => leave()),
       );
@@ -145,7 +145,7 @@ export class Relay {
   #keep(connection: RelayedConnection): void {
     const id = `relayed ${++lastConnection}`;
     this.#connections.set(id, connection);
-    connection.client.once("close", () => this.#connections.delete(id));
+    connection.client.prependOnceListener("close", () => this.#connections.delete(id));
   }
 
   #count(name: string, owner: number, what: "request" | "upgrade"): void {

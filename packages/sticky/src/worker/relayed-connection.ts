@@ -56,7 +56,7 @@ export class RelayedConnection {
     stream.on("moved", this.#onMoved);
     stream.once("end", this.#onOwnerEnded);
     stream.once("close", this.#onStreamClosed);
-    client.once("close", this.#onClientClosed);
+    client.prependOnceListener("close", this.#onClientClosed);
     this.#join();
   }
 

@@ -67,7 +67,7 @@ export class RelayedRequest implements Passenger {
     if (head === undefined) return this.#answer.fail(400);
     if (this.#channels?.begin() === false) return this.#answer.fail(503);
     this.#response.on("error", ignore);
-    this.#response.once("close", this.#onClientGone);
+    this.#response.prependOnceListener("close", this.#onClientGone);
     const upload = new Upload(request, head, isUnframed ? "chunked" : framing);
     this.#upload = upload;
     this.#releaseEnd = holdEnd(request, this.#response, () => upload.end());

@@ -53,11 +53,11 @@ export class RelayedUpgrade implements Passenger {
   start(): void {
     const client = this.#client;
     if (this.#head.length === 0) return this.#answer(400);
-    client.once("close", this.#onClientGone);
+    client.prependOnceListener("close", this.#onClientGone);
     this.#link.board(this);
     if (this.#state !== "waiting") return;
     this.#early = new PassThrough();
-    client.once("end", this.#onClientGone);
+    client.prependOnceListener("end", this.#onClientGone);
     client.pipe(this.#early);
   }
 

@@ -82,7 +82,7 @@ export class Rendezvous {
   enter(): void {
     if (this.#state === "inside") return;
     this.#state = "inside";
-    process.once("exit", this.#onExit);
+    process.prependOnceListener("exit", this.#onExit);
     this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
     this.#open();
   }

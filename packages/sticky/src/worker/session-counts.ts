@@ -16,8 +16,8 @@ import type { Engine } from "./session-marks.js";
 /** What is needed of an Engine.IO session. */
 interface Session {
   readonly transport: { readonly name: string };
-  on(event: "upgrade", listener: () => void): unknown;
-  on(event: "close", listener: (reason: string) => void): unknown;
+  prependListener(event: "upgrade", listener: () => void): unknown;
+  prependListener(event: "close", listener: (reason: string) => void): unknown;
 }
 
 export class SessionCounts {
@@ -46,8 +46,9 @@ export class SessionCounts {
   watch(engine: Engine): () => void {
     const onConnection = (session: Session) => this.#add(session);
     const onError = ({ code }: { readonly code: number }) => this.#addRefusal(code);
-    engine.on("connection", onConnection);
-    engine.on("connection_error", onError);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    engine.prependListener("connection", onConnection);
+    engine.prependListener("connection_error", onError);
     return () => {
       engine.off("connection", onConnection);
       engine.off("connection_error", onError);
@@ -73,8 +74,8 @@ export class SessionCounts {
     this.#opened++;
     this.#open[transportOf(session)]++;
     this.#onChange();
-    session.on("upgrade", this.#onUpgrade);
-    session.on("close", this.#onClose);
+    session.prependListener("upgrade", this.#onUpgrade);
+    session.prependListener("close", this.#onClose);
   }
 
   #addUpgrade(session: Session): void {

@@ -10,6 +10,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { runApplication } from "../faults.js";
 import type { StreamEnding } from "./link-stream.js";
 import { whenLeaving } from "./relayed-socket.js";
 
@@ -18,7 +19,7 @@ type OnTransport = (transport: { readonly socket?: unknown }) => void;
 /** What is needed of an Engine.IO session. */
 export interface UpgradingSession {
   close(): void;
-  on(event: "upgrading" | "upgrade", listener: OnTransport): unknown;
+  prependListener(event: "upgrading" | "upgrade", listener: OnTransport): unknown;
 }
 
 /** Becomes the upgrade: Engine.IO keeps its WebSocket there. */
@@ -42,20 +43,21 @@ export function endUpgradeWithItsWorker(
   const upgrade = new RelayedUpgradeEnd(request, socket);
   const release = whenLeaving(socket, () => upgrade.leave());
   upgrades.add(upgrade);
-  socket.once("close", () => {
+  socket.prependOnceListener("close", () => {
     release();
     upgrades.delete(upgrade);
-    if (upgrade.isCutOff()) session.close();
+    if (upgrade.isCutOff()) runApplication(() => session.close());
   });
 }
 
 function watch(session: UpgradingSession): Set<RelayedUpgradeEnd> {
   const upgrades = new Set<RelayedUpgradeEnd>();
   upgradesOf.set(session, upgrades);
-  session.on("upgrading", ({ socket }) => {
+  // First: when a listener of the application throws, Node.js calls none after it.
+  session.prependListener("upgrading", ({ socket }) => {
     for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.onProbed();
   });
-  session.on("upgrade", ({ socket }) => {
+  session.prependListener("upgrade", ({ socket }) => {
     for (const upgrade of upgrades) if (upgrade.isOf(socket)) upgrade.onUpgraded();
   });
   return upgrades;

@@ -56,7 +56,7 @@ export class WayBack {
       toMessage,
       onRefused: (handover) => this.#return(handover),
     });
-    process.once("disconnect", () => {
+    process.prependOnceListener("disconnect", () => {
       for (const left of lane.close()) this.#return(left);
     });
     this.#lane = lane;

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Agent, createServer, get, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, Socket } from "node:net";
 import { expect, test } from "vitest";
 import { WorkerServer } from "../../dist/worker/worker-server.js";
 
@@ -25,5 +25,23 @@ test("a worker that has left keeps no connection alive again when its moves are 
   expect(await ask()).toBe("close");
   agent.destroy();
   server.close();
+  await routed.closed;
+});
+
+test("what listeners throw that were there before hides no connection, nor the server's end", async () => {
+  const fail = (event: string) => () => {
+    throw new Error(event);
+  };
+  const server = createServer().prependListener("connection", fail("connection")).on("close", fail("close"));
+  const routed = new WorkerServer(server, undefined);
+  const told: string[] = [];
+  routed.on("accepted", () => told.push("accepted")).on("ended", () => told.push("ended"));
+  const socket = new Socket();
+  expect(() => server.emit("connection", socket)).toThrow("connection");
+  socket.on("close", () => told.push("closed"));
+  socket.destroy();
+  await once(socket, "close");
+  expect(told).toEqual(["accepted", "ended", "closed"]);
+  expect(() => server.emit("close")).toThrow("close");
   await routed.closed;
 });

@@ -77,8 +77,9 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     this.closed = new Promise((resolve) => void this.once("closed", resolve));
     this.#keepAlive = new KeepAlive(server);
     if (hasRouter) trackHttpConnections(server);
-    server.on("connection", this.#onConnection);
-    server.once("close", this.#onClosed);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    server.prependListener("connection", this.#onConnection);
+    server.prependOnceListener("close", this.#onClosed);
     this.#listening = new Listening(server, {
       hasRouter,
       onPrepared: () => this.emit("prepared"),
