@@ -471,6 +471,37 @@ describe("drain()", () => {
     await within(deaf.closed, "end of the WebSocket");
   });
 
+  test("settles when the application's listeners throw, whether the clients hear of it in time or not", async () => {
+    const cluster = await start({ workers: 2 });
+    const drain = (worker: RemoteWorker, isDeaf: boolean, timeout: number) =>
+      worker.run(
+        async (ctx, hearsNothing, ms) => {
+          const thrown: string[] = [];
+          process.on("uncaughtException", ({ message }, origin) => thrown.push(`${message}, ${origin}`));
+          for (const socket of ctx.io.sockets.sockets.values()) {
+            socket.on("disconnect", () => {
+              throw new Error("disconnect");
+            });
+            if (!hearsNothing) continue;
+            // As when its connection takes no more.
+            (socket.conn.transport as { writable: boolean }).writable = false;
+            socket.emit("news");
+          }
+          await ctx.sticky.drain({ timeout: ms });
+          return [ctx.httpServer.listening, thrown];
+        },
+        isDeaf,
+        timeout,
+      );
+    for (let i = 0; i < 4; i++) await clients.connect(cluster.url);
+    const [inTime, late] = cluster.workers as [RemoteWorker, RemoteWorker];
+    const thrown = "disconnect, uncaughtException";
+    const ended = [false, [thrown, thrown]];
+    // The first has more time than the test.
+    expect(await drain(inTime, false, 600_000)).toEqual(ended);
+    expect(await drain(late, true, 200)).toEqual(ended);
+  });
+
   test("settles in a worker that is disconnected, and with a server that is closed", async () => {
     const cluster = await start();
     const [first, second] = cluster.workers as [RemoteWorker, RemoteWorker];

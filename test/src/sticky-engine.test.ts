@@ -59,6 +59,28 @@ test("a user's own generateId, sync or not, set before or after, stays in effect
   }
 });
 
+test("listeners of a worker's server and process that throw keep nothing from it", async () => {
+  const cluster = await start({ workers: 1 });
+  const worker = cluster.worker(0);
+  await worker.run(async (ctx) => {
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    ctx.store.thrown = [];
+    process.on("uncaughtException", ({ message }) => ctx.store.thrown.push(message));
+    await ctx.sticky.close();
+    process.on("message", () => {
+      throw new Error("message");
+    });
+    ctx.httpServer.on("connection", () => {
+      throw new Error("connection");
+    });
+    setupWorker(ctx.io);
+  });
+  const socket = await client(cluster.url);
+  expect(socket.connected).toBe(true);
+  const thrown = await worker.run((ctx) => ctx.store.thrown);
+  expect(new Set(thrown)).toEqual(new Set(["message", "connection"]));
+});
+
 test("several Socket.IO servers with different paths in one worker, strays included", async () => {
   const cluster = await start({ stickyOptions: { loadBalancingMethod: "round-robin" } });
   await Promise.all(

@@ -155,6 +155,39 @@ test("what it wanted is its address until the router's server listens", async ()
   expect(await addressIn(worker)).toEqual({ address: "::", family: "IPv6", port: 3000 });
 });
 
+test.each(["set up, listen", "listen, set up"] as const)(
+  "what its callback throws is uncaught, and it listens: %s",
+  async (order) => {
+    const cluster = await start();
+    await addRouter(cluster, 0);
+    const port = await portOfRouter(cluster);
+    await cluster.primary.run((ctx) => {
+      ctx.store.told = new Promise((resolve) => ctx.cluster.once("listening", resolve));
+    });
+    const thrown = cluster.worker(0).run(async (ctx, isFirst) => {
+      const { createServer } = await ctx.import("node:http");
+      const { Server } = await ctx.import("socket.io");
+      const { setupWorker } = await ctx.import("@holdfast/sticky");
+      const uncaught = new Promise<string>((resolve) => {
+        process.once("uncaughtException", ({ message }, origin) => resolve(`${message}, ${origin}`));
+      });
+      const server = createServer((request, response) => void response.end(request.url));
+      const listen = () =>
+        server.listen(0, () => {
+          throw new Error("of the callback");
+        });
+      if (!isFirst) listen();
+      setupWorker(new Server(server), { name: "second" });
+      if (isFirst) listen();
+      return uncaught;
+    }, order.startsWith("set up"));
+    expect(await thrown).toBe("of the callback, uncaughtException");
+    expect(await ask(port)).toBe("/here");
+    // Where node:cluster had begun to listen for it, it is its own listener that is not called.
+    if (order.startsWith("set up")) await cluster.primary.run(async (ctx) => void (await ctx.store.told));
+  },
+);
+
 test("the address may be the path of a Unix socket", async () => {
   const cluster = await start();
   await addRouter(cluster);

@@ -5,6 +5,7 @@
  */
 import cluster from "node:cluster";
 import type { Server as NetServer } from "node:net";
+import { runApplication } from "../faults.js";
 
 /** How long the workers may take. Those that are not set up keep their places. */
 const LEAVE_MS = 2_000;
@@ -36,7 +37,7 @@ export function listenAfterWorkers(
       own.apply(server, args as Parameters<typeof own>);
     } catch (error) {
       // Arguments that are wrong: the call has returned long ago.
-      server.emit("error", error);
+      runApplication(() => server.emit("error", error));
     }
   };
   const check = () => {

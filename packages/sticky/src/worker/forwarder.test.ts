@@ -1,5 +1,5 @@
 /** What the forwarder does with requests that came from another worker. */
-import { EventEmitter } from "node:events";
+import { EventEmitter, once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { Duplex } from "node:stream";
@@ -23,12 +23,15 @@ const carrier = {
 const origin = { name: "default", remote: undefined, local: undefined, tls: undefined, passes: 0 };
 const STRAY = "/socket.io/?EIO=4&transport=polling&sid=AbAAACxx";
 
-function setUp(overrides: Partial<ForwarderHost> = {}) {
+function setUp(overrides: Partial<ForwarderHost> = {}, onHere = () => {}) {
   const here: string[] = [];
   const elsewhere: string[] = [];
   let forwardedIn = 0;
   const engine = {
-    handleRequest: () => void here.push("request"),
+    handleRequest: () => {
+      here.push("request");
+      onHere();
+    },
     handleUpgrade: () => void here.push("upgrade"),
   };
   const relay = {
@@ -236,4 +239,31 @@ test("a client that is cut off while its upgrade's owner is asked after harms no
   await answered;
   await new Promise((done) => setImmediate(done));
   expect({ here, left: waiting.listenerCount("error") }).toEqual({ here: ["upgrade"], left: 0 });
+});
+
+test("what the application throws at a request that had to wait is uncaught", async () => {
+  const fail = () => {
+    throw new Error("of the application");
+  };
+  let hasWaited = false;
+  const settled = Promise.resolve().then(() => {
+    hasWaited = true;
+  });
+  const { engine, here } = setUp(
+    { isHere: () => true, untilSettled: () => (hasWaited ? undefined : settled) },
+    fail,
+  );
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  const uncaught = once(process, "uncaughtException");
+  try {
+    const socket = new Duplex();
+    const request = { url: STRAY, method: "GET", httpVersionMajor: 1, socket } as never as IncomingMessage;
+    engine.handleRequest(request, Object.assign(new EventEmitter(), { destroyed: false }) as never);
+    const [error, origin] = (await uncaught) as [Error, string];
+    expect([error.message, origin]).toEqual(["of the application", "uncaughtException"]);
+    expect(here).toEqual(["request"]);
+  } finally {
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  }
 });

@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
+import { runApplication } from "../faults.js";
 import { sessionIdOf } from "../wire/session-id.js";
 import { holdEnd } from "./client-end.js";
 import { upgradeFields, writeHead } from "./header-fields.js";
@@ -68,7 +69,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
   const onRequest = (request: IncomingMessage, response: ServerResponse, sessionId: string | undefined) => {
     const here = () => {
       if (sessionId !== undefined) host.onRequest(sessionId, response);
-      handleRequest.call(engine, request, response);
+      runApplication(() => handleRequest.call(engine, request, response));
     };
     const relay = (owner: Owner, tried: Set<number>) => {
       owner.relay.request(owner.number, name, request, response, (isWhole) => {
@@ -100,7 +101,7 @@ export function forwardStrays(engine: Engine, name: string, host: ForwarderHost)
   ) => {
     const here = () => {
       if (sessionId !== undefined && isRelayed(socket)) host.onRelayedUpgrade(sessionId, request, socket);
-      handleUpgrade.call(engine, request, socket, head);
+      runApplication(() => handleUpgrade.call(engine, request, socket, head));
     };
     const relay = (owner: Owner, tried: Set<number>) => {
       owner.relay.upgrade(owner.number, name, request, socket, head, () => {

@@ -8,6 +8,7 @@
  * it; one that the server has for itself (`exclusive`, `reusePort`) stays open.
  */
 import { Server as NetServer } from "node:net";
+import { runApplication } from "../faults.js";
 import {
   announceListening,
   listenerOf,
@@ -147,7 +148,7 @@ export class Listening {
       this.#server.listen(...(args as []));
     } catch (error) {
       // Arguments that are wrong: the application's call has returned long ago.
-      this.#server.emit("error", error);
+      runApplication(() => this.#server.emit("error", error));
     }
   }
 
@@ -178,7 +179,7 @@ export class Listening {
   #sayListening(): void {
     // Until the router's server listens, too, the address is what the application wanted.
     if (this.#address === undefined && this.#wanted !== undefined) this.#setAddress?.(this.#wanted);
-    this.#server.emit("listening");
+    runApplication(() => this.#server.emit("listening"));
     const address = this.#server.address();
     if (address) announceListening(address);
   }

@@ -119,7 +119,8 @@ export class OpenSessions {
   /** Answers the poll of a session that waits, with nothing, as Engine.IO does before an upgrade. The client polls again. */
   endPoll(sessionId: string): void {
     const transport = this.#open.get(sessionId)?.session.transport;
-    if (transport?.name === "polling" && transport.writable) transport.send([{ type: "noop" }]);
+    if (transport?.name !== "polling" || !transport.writable) return;
+    runApplication(() => transport.send([{ type: "noop" }]));
   }
 
   /** In place of the application's mover: nothing moves, but a worker that retires closes its sessions all the same. */
@@ -146,6 +147,11 @@ export class OpenSessions {
     });
     for (const { session } of [...this.#open.values()]) runApplication(() => session.close());
     if (this.#open.size > 0) await closed;
+  }
+
+  /** Closes those that are left without waiting for their clients. */
+  cut(): void {
+    for (const { session } of [...this.#open.values()]) runApplication(() => session.close(true));
   }
 
   /** Its client may have sent a request at the same time as it was told, over another connection. */

@@ -184,6 +184,8 @@ class Setup extends ApplicationEvents<WorkerEvents> implements StickyWorker {
 
   /** Closes the Socket.IO server; settles when its HTTP server is closed, for which older ones wait only to call back. */
   #closeServer(): Promise<void> {
+    // What the application's listeners throw at the end of their clients would end `io.close()` half-way.
+    this.#sessions.cut();
     return new Promise((resolve, reject) => {
       this.#io.close(() => resolve()).catch(reject);
     });

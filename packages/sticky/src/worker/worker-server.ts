@@ -5,6 +5,7 @@
  */
 import { EventEmitter } from "node:events";
 import type { Server as NetServer, Socket } from "node:net";
+import { runApplication } from "../faults.js";
 import { CarriedSocket } from "../handle/carried-socket.js";
 import {
   adoptHandle,
@@ -113,7 +114,7 @@ export class WorkerServer extends EventEmitter<WorkerServerEvents> {
     const socket = adoptHandle(handle, this.server, CarriedSocket);
     this.#add(socket, true);
     prepare(socket);
-    this.server.emit("connection", socket);
+    runApplication(() => this.server.emit("connection", socket));
     if (head.length > 0) socket.unshift(Buffer.from(head, "latin1"));
   }
 
