@@ -13,6 +13,7 @@ import {
   type Session,
   type SocketId,
 } from "socket.io-adapter";
+import { runApplication } from "../faults.js";
 import type { InterestReport } from "../member/interest-report.js";
 import type { Member } from "../member/member.js";
 import type { NamespacePort } from "../member/namespace-port.js";
@@ -25,7 +26,7 @@ import { holdUntil } from "./connect-gate.js";
 import { matches } from "./delivery.js";
 import { MovePort } from "./move-port.js";
 import type { Moves } from "./moves.js";
-import { Operations } from "./operations.js";
+import { type LocalSockets, Operations } from "./operations.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
   connectedSocket,
@@ -40,6 +41,7 @@ import {
 } from "./private-fields.js";
 import { Recovery, type RecoveryContext } from "./recovery.js";
 import { RecoveryPort } from "./recovery-port.js";
+import { RoomEvents } from "./room-events.js";
 import { batchWritesOf } from "./write-batch.js";
 
 /** No socket is in it. */
@@ -58,6 +60,11 @@ export class HoldfastAdapter extends Adapter {
   readonly #sendDeeds: () => void;
   readonly #requestsTimeout: number;
   readonly #onError: ResolvedAdapterOptions["onError"];
+  /**
+   * Runs listeners during what the application calls itself. What they throw comes to it and ends the call, as with
+   * Socket.IO's own adapter. With recovery there is no caller: packets wait for their places.
+   */
+  readonly #runOwn: typeof runApplication;
   /** Undefined where the server has no `connectionStateRecovery`. */
   readonly #recovery: Recovery | undefined;
   // open → closing → closed; open → closed
@@ -80,22 +87,11 @@ export class HoldfastAdapter extends Adapter {
     this.#onError = onError;
     this.#sendDeeds = member.flushDeeds;
     this.#recovery = Recovery.of(this.#recoveryContext(options));
+    this.#runOwn = this.#recovery ? runApplication : (code) => code();
     const scope = options.scope ?? pathOf(nsp);
     const openFlags = options.interest ? 0 : OpenFlag.everything;
     this.#port = member.open(`${scope}\n${nsp.name}`, openFlags, this.#handlers(onError));
-    this.#operations = new Operations(nsp, this.#port, options, {
-      addSockets: (selection, rooms) => this.#addOwn(this.#meant(selection), rooms),
-      delSockets: (selection, rooms) => this.#delOwn(this.#meant(selection), rooms),
-      disconnectSockets: (selection, close) => this.#disconnectOwn(this.#meant(selection), close),
-      fetchSockets: (selection) => this.#fetchOwn(this.#meant(selection)),
-      ask: (packet, packetId, selection, flags, ack) => {
-        const sids = this.#reachable(this.#meant(selection));
-        const write = (some: ReadonlySet<SocketId>) => this.#ask(packet, packetId, some, flags, ack);
-        if (this.#recovery) this.#recovery.afterHeld(sids, write);
-        else write(sids);
-        return sids.size;
-      },
-    });
+    this.#operations = new Operations(nsp, this.#port, options, this.#localSockets());
     this.#recovery?.connect(new RecoveryPort(this.#port, member), new MovePort(nsp, this.#port, member));
   }
 
@@ -115,6 +111,38 @@ export class HoldfastAdapter extends Adapter {
       enter: (sid, rooms) => void this.addAll(sid, rooms),
       leave: (sid) => this.delAll(sid),
       onError,
+    };
+  }
+
+  /** What is done to them for other workers: what a listener throws with one keeps nothing from the others. */
+  #localSockets(): LocalSockets {
+    return {
+      addSockets: (selection, rooms) => {
+        const meant = this.#meant(selection);
+        this.#addArriving(meant, rooms);
+        this.#each(meant, (socket) => runApplication(() => void socket.join(rooms)));
+      },
+      delSockets: (selection, rooms) => {
+        const meant = this.#meant(selection);
+        this.#delArriving(meant, rooms);
+        this.#each(meant, (socket) => {
+          for (const room of rooms) runApplication(() => void socket.leave(room));
+        });
+      },
+      disconnectSockets: (selection, close) => {
+        const meant = this.#meant(selection);
+        this.#disconnectArriving(meant, close);
+        this.#each(meant, (socket) => disconnectApart(socket, close));
+      },
+      fetchSockets: (selection) => this.#fetchOwn(this.#meant(selection)),
+      ask: (packet, packetId, selection, flags, ack) => {
+        const sids = this.#reachable(this.#meant(selection));
+        const write = (some: ReadonlySet<SocketId>) =>
+          this.#ask(packet, packetId, some, flags, ack, runApplication);
+        if (this.#recovery) this.#recovery.afterHeld(sids, write);
+        else write(sids);
+        return sids.size;
+      },
     };
   }
 
@@ -189,6 +217,7 @@ export class HoldfastAdapter extends Adapter {
   override addAll(id: SocketId, rooms: Set<Room>): Promise<void> | void {
     // The base class's bookkeeping in one pass: joining is a hot path, and new rooms have to be reported.
     const { report } = this.#port;
+    const events = this.#roomEvents();
     this.#recovery?.beforeRooms(id);
     const joined = this.sids.get(id) ?? new Set();
     if (joined.size === 0) this.sids.set(id, joined);
@@ -201,19 +230,25 @@ export class HoldfastAdapter extends Adapter {
         members = new RoomMembers();
         this.rooms.set(room, members);
         report?.add(room, members);
-        if (this.#isObserved) this.emit("create-room", room);
+        events?.emit("create-room", room);
       } else if (members.has(id)) {
         continue;
       }
       members.add(id);
-      if (this.#isObserved) this.emit("join-room", room, id);
+      events?.emit("join-room", room, id);
     }
     const reported = this.#port.reported();
     this.#recovery?.onJoin(id, rooms, reported);
+    events?.end();
     // Socket.IO writes CONNECT right after a socket has joined the room of its own id.
     const socket = isOwnRoom ? connectedSocket(this.nsp, id) : undefined;
     if (socket) this.#onConnect(socket, reported !== undefined);
     return reported;
+  }
+
+  /** For what changes rooms; undefined where nobody listens. */
+  #roomEvents(): RoomEvents | undefined {
+    return this.#isObserved ? new RoomEvents(this) : undefined;
   }
 
   #onConnect(socket: Socket, isToBeReported: boolean): void {
@@ -229,10 +264,12 @@ export class HoldfastAdapter extends Adapter {
   }
 
   override del(id: SocketId, room: Room): void {
+    const events = this.#roomEvents();
     this.#recovery?.beforeRooms(id);
     this.sids.get(id)?.delete(room);
-    this.#leave(id, room);
+    this.#leave(id, room, events);
     this.#recovery?.onLeave(id, room);
+    events?.end();
   }
 
   /** Socket.IO calls it when the client may come back. */
@@ -248,19 +285,21 @@ export class HoldfastAdapter extends Adapter {
   }
 
   override delAll(id: SocketId): void {
+    const events = this.#roomEvents();
     this.#recovery?.onGone(id);
-    for (const room of this.sids.get(id) ?? NO_ROOMS) this.#leave(id, room);
+    for (const room of this.sids.get(id) ?? NO_ROOMS) this.#leave(id, room, events);
     this.sids.delete(id);
+    events?.end();
   }
 
-  #leave(id: SocketId, room: Room): void {
+  #leave(id: SocketId, room: Room, events: RoomEvents | undefined): void {
     const members = this.rooms.get(room);
     if (!members) return;
-    if (members.delete(id) && this.#isObserved) this.emit("leave-room", room, id);
+    if (members.delete(id)) events?.emit("leave-room", room, id);
     if (members.size > 0 || !this.rooms.delete(room)) return;
     this.#port.report?.remove(room, members);
     this.#port.changed();
-    if (this.#isObserved) this.emit("delete-room", room);
+    events?.emit("delete-room", room);
   }
 
   override broadcast(packet: Packet, options: BroadcastOptions): void {
@@ -273,7 +312,7 @@ export class HoldfastAdapter extends Adapter {
     const prepared = PreparedPacket.encode(this.nsp, packet);
     if (recovery && packet.id !== undefined && this.#isForOne(rooms)) this.#sendDeeds();
     if (!flags.local) this.#port.broadcast(prepared, rooms, except, flags);
-    if (!recovery) return this.#deliver(prepared, rooms, except, flags);
+    if (!recovery) return this.#deliver(prepared, rooms, except, flags, undefined, this.#runOwn);
     const write = (sids: ReadonlySet<SocketId>) => this.#write(prepared, sids, flags);
     recovery.inOrder(this.#connected({ rooms, except }), write);
   }
@@ -333,7 +372,10 @@ export class HoldfastAdapter extends Adapter {
       ack(...args);
     };
     // Who is asked late, after packets in flight, is sent the question all the same.
-    return (sids) => this.#ask(prepared, id, sids, flags, deadline.state === "waiting" ? answer : undefined);
+    return (sids) => {
+      const whenAcked = deadline.state === "waiting" ? answer : undefined;
+      this.#ask(prepared, id, sids, flags, whenAcked, this.#runOwn);
+    };
   }
 
   /** Writes to these sockets and waits for their acknowledgements, if `ack` is given. */
@@ -343,27 +385,31 @@ export class HoldfastAdapter extends Adapter {
     sids: ReadonlySet<SocketId>,
     flags: BroadcastFlags,
     ack: ((...args: unknown[]) => void) | undefined,
+    run: typeof runApplication,
   ): void {
     if (ack) for (const sid of sids) this.#withSocket(sid, (socket) => expectAck(socket, packetId, ack));
-    this.#write(packet, sids, flags);
+    this.#write(packet, sids, flags, run);
   }
 
   override addSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
     if (!flags.local) this.#operations.join(selection, rooms);
-    this.#byItself(flags, () => this.#addOwn(options, rooms));
+    this.#addArriving(options, rooms);
+    this.#byItself(flags, () => super.addSockets(options, rooms));
   }
 
   override delSockets(options: BroadcastOptions, rooms: Room[]): void {
     const { flags, ...selection } = complete(options);
     if (!flags.local) this.#operations.leave(selection, rooms);
-    this.#byItself(flags, () => this.#delOwn(options, rooms));
+    this.#delArriving(options, rooms);
+    this.#byItself(flags, () => super.delSockets(options, rooms));
   }
 
   override disconnectSockets(options: BroadcastOptions, close: boolean): void {
     const { flags, ...selection } = complete(options);
     if (!flags.local) this.#operations.disconnect(selection, close);
-    this.#byItself(flags, () => this.#disconnectOwn(options, close));
+    this.#disconnectArriving(options, close);
+    this.#byItself(flags, () => super.disconnectSockets(options, close));
   }
 
   /**
@@ -403,22 +449,30 @@ export class HoldfastAdapter extends Adapter {
     return { ...selection, rooms: new Set<Room>(sids.length > 0 ? sids : [NOWHERE]), except: NO_ROOMS };
   }
 
-  #addOwn(options: BroadcastOptions, rooms: Room[]): void {
-    super.addSockets(options, rooms);
-    for (const sid of this.#arriving(options)) void this.addAll(sid, new Set(rooms));
+  /** The connected sockets of this worker that are selected. */
+  #each({ rooms, except }: Selection, work: (socket: Socket) => void): void {
+    for (const sid of this.#select(rooms, except)) {
+      const socket = this.nsp.sockets.get(sid);
+      if (socket) work(socket);
+    }
   }
 
-  #delOwn(options: BroadcastOptions, rooms: Room[]): void {
-    super.delSockets(options, rooms);
-    for (const sid of this.#arriving(options)) for (const room of rooms) this.del(sid, room);
+  #addArriving(options: BroadcastOptions, rooms: Room[]): void {
+    for (const sid of this.#arriving(options)) {
+      runApplication(() => void this.addAll(sid, new Set(rooms)));
+    }
   }
 
-  #disconnectOwn(options: BroadcastOptions, close: boolean): void {
-    const arriving = this.#arriving(options);
-    super.disconnectSockets(options, close);
+  #delArriving(options: BroadcastOptions, rooms: Room[]): void {
+    for (const sid of this.#arriving(options)) {
+      for (const room of rooms) runApplication(() => this.del(sid, room));
+    }
+  }
+
+  #disconnectArriving(options: BroadcastOptions, close: boolean): void {
     // Socket.IO's client knows its socket when the turn is over.
-    const disconnect = (socket: Socket) => process.nextTick(() => socket.disconnect(close));
-    for (const sid of arriving) this.moves?.in.push(sid, disconnect);
+    const disconnect = (socket: Socket) => process.nextTick(() => disconnectApart(socket, close));
+    for (const sid of this.#arriving(options)) this.moves?.in.push(sid, disconnect);
   }
 
   async #fetchOwn(options: BroadcastOptions): Promise<Socket[]> {
@@ -465,18 +519,24 @@ export class HoldfastAdapter extends Adapter {
     except: ReadonlySet<Room>,
     flags: BroadcastFlags,
     decided?: ReadonlyMap<SocketId, boolean>,
+    run = runApplication,
   ): void {
     const isPlain = rooms.size === 1 && except.size === 0 && !decided;
-    this.#write(packet, isPlain ? this.#onlyRoom(rooms) : this.#select(rooms, except, decided), flags);
+    this.#write(packet, isPlain ? this.#onlyRoom(rooms) : this.#select(rooms, except, decided), flags, run);
   }
 
-  #write(packet: PreparedPacket, sids: ReadonlySet<SocketId>, flags: BroadcastFlags): void {
+  #write(
+    packet: PreparedPacket,
+    sids: ReadonlySet<SocketId>,
+    flags: BroadcastFlags,
+    run = runApplication,
+  ): void {
     if (sids.size === 0) return;
     const { sockets } = this.nsp;
     const writeOptions = packet.writeOptions(flags);
     for (const sid of sids) {
       const socket = sockets.get(sid);
-      if (socket) packet.writeTo(socket, writeOptions);
+      if (socket) packet.writeTo(socket, writeOptions, run);
       else this.#writeLater(packet, sid, writeOptions);
     }
     if (packet.failure) this.#onError(packet.failure);
@@ -511,6 +571,18 @@ export class HoldfastAdapter extends Adapter {
   #reportRooms(report: InterestReport): void {
     for (const [room, members] of this.rooms) report.add(room, members);
   }
+}
+
+/** Closes the connection also if a listener keeps Socket.IO from it, for the client's sockets in other namespaces. */
+function disconnectApart(socket: Socket, close: boolean): void {
+  runApplication(() => {
+    try {
+      socket.disconnect(close);
+    } catch (error) {
+      if (close) runApplication(() => void socket.conn.close());
+      throw error;
+    }
+  });
 }
 
 const NOBODY: ReadonlySet<SocketId> = new Set();

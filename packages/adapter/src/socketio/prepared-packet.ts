@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags } from "socket.io-adapter";
 import { HoldfastError, messageOf } from "../errors.js";
+import { runApplication } from "../faults.js";
 import type { Outbox } from "../link/outbox.js";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
 import { PartFlag } from "../wire/frame.js";
@@ -174,9 +175,12 @@ export class PreparedPacket {
     return options;
   }
 
-  /** Writes the packet to a socket, as `Adapter.broadcast()` of Socket.IO does. */
-  writeTo(socket: Socket, options: readonly WriteOptions[]): void {
-    if (hasOutgoingListeners(socket) && this.packet) notifyOutgoingListeners(socket, this.packet);
+  /**
+   * Writes the packet to a socket, as `Adapter.broadcast()` of Socket.IO does.
+   * @param run runs the listeners of the application that hear of it
+   */
+  writeTo(socket: Socket, options: readonly WriteOptions[], run = runApplication): void {
+    if (hasOutgoingListeners(socket) && this.packet) notifyBy(run, socket, this.packet);
     const connection = connectionOf(socket);
     const plainBinary = takesPlainBinary(connection);
     const framesAreEnough = plainBinary && writesFrames(connection);
@@ -184,14 +188,19 @@ export class PreparedPacket {
     if (options[0]?.volatile && !isWritable(connection)) return;
     // What came from another worker has no text yet, and it may be long: it is made only when it is needed.
     const parts = framesAreEnough && this.#encoded === undefined ? this.#frames : this.encoded;
-    writeByEngine(connection, () => {
+    const write = () => {
       for (let i = 0; i < parts.length; i++) {
         const part = parts[i] as string | Buffer;
         const own = options[i] as WriteOptions;
         connection.write(part, plainBinary || typeof part === "string" ? own : withoutFrame(own));
       }
-    });
+    };
+    writeByEngine(connection, write, run);
   }
+}
+
+function notifyBy(run: typeof runApplication, socket: Socket, packet: Packet): void {
+  run(() => notifyOutgoingListeners(socket, packet));
 }
 
 /** The engine makes the frame itself. */

@@ -13,7 +13,7 @@
  * with it. Broadcasts do not wait for that: each worker would get, and write, the first of a turn by itself.
  */
 import type { Duplex } from "node:stream";
-import { throwUncaught } from "../faults.js";
+import { runApplication } from "../faults.js";
 import type { Connection, EngineServer } from "./private-fields.js";
 import {
   flushConnection,
@@ -87,14 +87,17 @@ function writeAll(socket: Duplex, frames: readonly Buffer[]): void {
   for (let i = 0; i < frames.length; i++) socket.write(frames[i]);
 }
 
-/** Runs `write`, which writes a packet to the connection by way of the engine. */
-export function writeByEngine(connection: Connection, write: () => void): void {
+/**
+ * Writes a packet to the connection by way of the engine.
+ * @param run runs `write`, and with it listeners of the engine's events
+ */
+export function writeByEngine(connection: Connection, write: () => void, run: typeof runApplication): void {
   hold(connection);
   // A listener of the engine's events may broadcast as well.
   const outer = broadcasting;
   broadcasting = connection;
   try {
-    write();
+    run(write);
   } finally {
     broadcasting = outer;
   }
@@ -129,13 +132,7 @@ function release(): void {
 
 /** Listeners of the application run in these; whatever one throws, the other connections go on. */
 function forEach(connections: Iterable<Connection>, run: (connection: Connection) => void): void {
-  for (const connection of connections) {
-    try {
-      run(connection);
-    } catch (error) {
-      throwUncaught(error);
-    }
-  }
+  for (const connection of connections) runApplication(() => run(connection));
 }
 
 function endGathering(connection: Connection): void {
