@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
+import { uncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { InFlight, type Unplaced } from "../../dist/socketio/in-flight.js";
 
 /** Rooms by socket. */
@@ -118,4 +119,28 @@ test("packets that are not to be placed keep their place, and go by the rooms as
   inFlight.placed(deliver);
   expect(log.slice(5)).toEqual(["2-s", "after 2-s", "to others-s"]);
   expect(inFlight.isEmpty).toBe(true);
+});
+
+test("whatever throws, the queue goes on", () => {
+  const boom = () => {
+    throw new Error("mine");
+  };
+  const fill = () => {
+    for (const name of ["1", "2", "3"]) {
+      push(name);
+      inFlight.after(new Set(["s"]), boom);
+      inFlight.after(new Set(["s"]), () => log.push(`after ${name}`));
+    }
+  };
+  const deliverAll = (record: Unplaced) => {
+    deliver(record);
+    boom();
+  };
+  const all = ["1", "after 1", "2", "after 2", "3", "after 3"];
+  fill();
+  expect(uncaughtOf(() => inFlight.drain(deliverAll))).toHaveLength(6);
+  expect([log.splice(0), inFlight.isEmpty]).toEqual([all, true]);
+  fill();
+  expect(uncaughtOf(() => inFlight.flush("s", deliverAll))).toHaveLength(6);
+  expect(log).toEqual(all);
 });

@@ -1,5 +1,6 @@
 /**
- * Recoverable packets of this worker that the hub has not placed yet, and what has to wait for them.
+ * Recoverable packets of this worker that the hub has not placed yet, and what has to wait for them. Listeners of the
+ * application run in that; whatever one throws, the queue goes on.
  * Owns: the queue. Runs in: workers. Knows nothing of Socket.IO's sockets; callers pass in what to do.
  *
  * A packet is delivered here only when the hub says where it stands among all others. The application must
@@ -7,6 +8,7 @@
  * worker sends later, in whatever way, goes after it.
  */
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
+import { runApplication } from "../faults.js";
 import type { PreparedPacket } from "./prepared-packet.js";
 
 export interface Unplaced {
@@ -91,11 +93,8 @@ export class InFlight {
   placed(deliver: (record: Unplaced) => void): void {
     const item = this.#items.shift();
     if (item?.state !== "unplaced") return;
-    try {
-      deliver(item.record);
-    } finally {
-      this.#runFront();
-    }
+    runApplication(() => deliver(item.record));
+    this.#runFront();
   }
 
   /** The packet will not be placed: it never got to the hub. */
@@ -110,9 +109,9 @@ export class InFlight {
   flush(sid: SocketId, write: (record: Unplaced) => void): void {
     for (const item of [...this.#items]) {
       if (item.state === "waiting") {
-        if (item.sids.delete(sid)) item.run(new Set([sid]));
+        if (item.sids.delete(sid)) runApplication(() => item.run(new Set([sid])));
       } else if (this.#goesTo(item.record, sid)) {
-        write(item.record);
+        runApplication(() => write(item.record));
         item.record.decided ??= new Map();
         item.record.decided.set(sid, false);
       }
@@ -135,8 +134,12 @@ export class InFlight {
   #runFront(): void {
     for (let item = this.#items[0]; item && item.state !== "unplaced"; item = this.#items[0]) {
       this.#items.shift();
-      if (item.state === "following") item.deliver(item.record);
-      else if (item.sids.size > 0) item.run(item.sids);
+      runApplication(() => this.#runItem(item));
     }
+  }
+
+  #runItem(item: Exclude<Item, { readonly state: "unplaced" }>): void {
+    if (item.state === "following") item.deliver(item.record);
+    else if (item.sids.size > 0) item.run(item.sids);
   }
 }

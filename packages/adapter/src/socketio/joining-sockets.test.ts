@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { uncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { JoiningSockets } from "../../dist/socketio/joining-sockets.js";
 
 function deferred() {
@@ -127,4 +128,26 @@ test("any mixture comes out sorted by place, with the rest in its order behind w
       }
     }),
   );
+});
+
+test("what is held for one socket and throws keeps nothing from itself or others", async () => {
+  let workOff = () => {};
+  const joining = new JoiningSockets((work) => {
+    workOff = work;
+  });
+  const { known, settle } = deferred();
+  const written: string[] = [];
+  const boom = () => {
+    throw new Error("mine");
+  };
+  for (const sid of ["a", "b"]) joining.add(sid, known, "03");
+  joining.hold("a", "04", boom);
+  joining.hold("a", "05", () => written.push("a 05"));
+  joining.hold("b", "04", () => written.push("b 04"));
+  settle();
+  await microtasks();
+  const uncaught = uncaughtOf(workOff);
+  expect([written, joining.isEmpty]).toEqual([["a 05", "b 04"], true]);
+  expect(uncaught).toHaveLength(1);
+  expect(uncaught[0]).toThrow("mine");
 });

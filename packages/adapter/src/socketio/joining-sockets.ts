@@ -5,6 +5,7 @@
  * Owns: what is held. Runs in: workers. Knows nothing of Socket.IO's sockets; callers pass in what to do.
  */
 import type { SocketId } from "socket.io-adapter";
+import { runApplication } from "../faults.js";
 
 /** Something for one socket. What carries an offset is ordered by it; the rest stays behind what it came after. */
 interface Held {
@@ -95,7 +96,8 @@ export class JoiningSockets {
 
   /** The socket is about to be closed by the server: what is held for it goes now. */
   flush(sid: SocketId): void {
-    for (const { write } of this.#bySid.get(sid)?.held.splice(0) ?? []) write();
+    // Listeners of the application run in these; what is held behind goes on.
+    for (const { write } of this.#bySid.get(sid)?.held.splice(0) ?? []) runApplication(write);
   }
 
   /** The socket is gone. If its client comes back, it gets what was held. */

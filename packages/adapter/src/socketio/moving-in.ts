@@ -5,6 +5,7 @@
  */
 import type { Socket } from "socket.io";
 import type { Room, SocketId } from "socket.io-adapter";
+import { runApplication } from "../faults.js";
 import type { AckPlace, ArrivingSession } from "./move-port.js";
 import type { Connection } from "./private-fields.js";
 
@@ -38,6 +39,7 @@ export interface Landing {
   run(): void;
 }
 
+/** Listeners of the application may throw in `enter` and `leave`. */
 export interface MovingInHooks {
   /** The session's rooms are this worker's. */
   enter(sid: SocketId, rooms: Set<Room>): void;
@@ -103,7 +105,8 @@ export class MovingIn {
     this.#byHandle.set(handle, arrival);
     this.#fresh.set(sid, { handle, rooms });
     this.#hooks.heard(handle);
-    this.#hooks.enter(sid, rooms);
+    // Whoever waits for the session does so whatever is thrown.
+    runApplication(() => this.#hooks.enter(sid, rooms));
     for (const told of this.#expecting.get(sid) ?? []) told();
     this.#expecting.delete(sid);
   }
@@ -153,7 +156,7 @@ export class MovingIn {
     if (arrival?.state !== "making") return undefined;
     this.#end(arrival);
     const run = () => {
-      for (const work of arrival.waiting.splice(0)) work(socket);
+      for (const work of arrival.waiting.splice(0)) runApplication(() => work(socket));
       for (const settle of arrival.watchers) settle(true);
     };
     return { handle: arrival.handle, data: arrival.data, acks: arrival.acks, run };
@@ -190,7 +193,7 @@ export class MovingIn {
     if (!arrival) return;
     this.#end(arrival);
     this.#fresh.delete(sid);
-    this.#hooks.leave(sid);
+    runApplication(() => this.#hooks.leave(sid));
     this.#hooks.giveUp(arrival.handle);
     if (arrival.connection) this.#hooks.cut(arrival.connection);
     for (const settle of arrival.watchers) settle(false);

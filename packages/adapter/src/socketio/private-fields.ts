@@ -11,7 +11,7 @@ import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Namespace, Server, Socket } from "socket.io";
 import type { Room, SocketId } from "socket.io-adapter";
-import { throwUncaught } from "../faults.js";
+import { runApplication } from "../faults.js";
 
 /** A packet of the Socket.IO protocol, before encoding. */
 export interface Packet {
@@ -393,12 +393,8 @@ function ownClose(conn: { readonly close: Close }): Close {
 
 /** Closes the client's connection now, without waiting for what is still to be sent. */
 export function closeConnection({ conn }: Socket): void {
-  try {
-    ownClose(conn as unknown as { close: Close }).call(conn, true);
-  } catch (error) {
-    // Listeners of the application run in here; the caller goes on.
-    throwUncaught(error);
-  }
+  // Listeners of the application run in here; the caller goes on.
+  runApplication(() => ownClose(conn as unknown as { close: Close }).call(conn, true));
 }
 
 /**
@@ -420,7 +416,7 @@ export function connectingSocket(nsp: Namespace, sid: string): Socket | undefine
  * done; that must not hit the socket that has the id by then.
  */
 export function abandonSocket(socket: Socket): void {
-  (socket as unknown as { leaveAll(): void }).leaveAll();
+  runApplication(() => (socket as unknown as { leaveAll(): void }).leaveAll());
   (socket.nsp as unknown as { _remove(socket: Socket): void })._remove(socket);
   Object.assign(socket, { id: `${socket.id} (abandoned)` });
   closeConnection(socket);
@@ -476,7 +472,7 @@ export function becomeGhost(socket: Socket, ghost: Ghost): () => void {
 /** Takes a socket that has moved out of its namespace and its rooms, without a word to the application. */
 export function removeMoved(socket: Socket): void {
   const { nsp, id } = socket as unknown as { nsp: { _remove(socket: Socket): void }; id: SocketId };
-  socket.nsp.adapter.delAll(id);
+  runApplication(() => socket.nsp.adapter.delAll(id));
   nsp._remove(socket);
 }
 
