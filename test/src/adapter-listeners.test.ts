@@ -230,3 +230,19 @@ test("what a listener of outgoing packets throws comes to whoever broadcasts her
   expect(three[0].received("m")).toEqual([]);
   expect(await b.run((ctx) => ctx.store.uncaught)).toEqual([]);
 });
+
+test("what the callback of a question throws is uncaught, and no promise is rejected with it", async () => {
+  const { workers } = await open();
+  await untilServers(workers, 2);
+  const [a] = workers as [RemoteWorker];
+  const uncaught = await a.run(
+    (ctx) =>
+      new Promise((resolve) => {
+        process.once("uncaughtException", ({ message }, origin) => resolve([message, origin]));
+        ctx.io.timeout(20_000).emit("q", () => {
+          throw new Error("mine");
+        });
+      }),
+  );
+  expect(uncaught).toEqual(["mine", "uncaughtException"]);
+});

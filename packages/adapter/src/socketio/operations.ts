@@ -6,6 +6,7 @@
 import type { Namespace, Socket } from "socket.io";
 import type { BroadcastFlags, Room } from "socket.io-adapter";
 import { HoldfastError, type HoldfastErrorCode, messageOf, RequestError } from "../errors.js";
+import { runApplication } from "../faults.js";
 import type { NamespacePort } from "../member/namespace-port.js";
 import type { FrameBody, OperationCode, Selection } from "../member/port-contract.js";
 import type { Responder } from "../member/responder.js";
@@ -184,7 +185,11 @@ export class Operations {
   ): void {
     const servers = this.#port.requests.serverCount(this.#requestsTimeout);
     let clients = own;
-    const reportAll = async () => reportCounts(await servers, clients, clientCountCallback);
+    const reportAll = async () => {
+      const count = await servers;
+      // The application's callback runs in it, once all have answered.
+      runApplication(() => reportCounts(count, clients, clientCountCallback));
+    };
     if (flags.local) {
       void reportAll();
       return;
