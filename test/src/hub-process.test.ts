@@ -148,6 +148,34 @@ test("who has no server open when the parent opens a hub joins that with its nex
   expect(await errorsOf(cluster)).toEqual([[], []]);
 });
 
+test("who has closed its channel to the parent joins the hub process with its next server, too", async () => {
+  const cluster = await start();
+  const { a, b } = cluster;
+  await b.run(
+    (ctx) =>
+      new Promise<void>((resolve) => {
+        process.once("disconnect", resolve);
+        ctx.cluster.worker?.disconnect();
+      }),
+  );
+  await b.run((ctx) => void ctx.io.of("/").adapter.close());
+  await untilServers([a], 1);
+  await b.run(openAnew);
+  await untilServers([a, b], 2);
+  expect(await errorsOf(cluster)).toEqual([[], []]);
+});
+
+test("who closes its channel to the parent while it asks there joins the hub process at once", async () => {
+  const cluster = await start();
+  const { a, b } = cluster;
+  await b.run((ctx) => void ctx.io.of("/").adapter.close());
+  await untilServers([a], 1);
+  await b.run(openAnew);
+  await b.run((ctx) => void ctx.cluster.worker?.disconnect());
+  await untilServers([a, b], 2);
+  expect(await errorsOf(cluster)).toEqual([[], []]);
+});
+
 test("what the parent was asked before a server was closed is not an answer to the next one", async () => {
   const cluster = await open({ hub: true, workers: 1 });
   const { a, primary } = cluster;

@@ -62,10 +62,17 @@ export class WorkerConnector implements Connector {
       process.on("message", this.#onMessage);
       process.on("disconnect", this.#onDisconnect);
     }
-    if (this.#where === "elsewhere") return this.#elsewhere.connect(member);
     this.#ipcLink = undefined;
+    // The application may have closed the channel: whoever never had a hub behind it asks nobody there.
+    const asksParent = process.connected || this.#hasParentHub;
+    if (this.#where === "elsewhere" || !asksParent) return this.#goElsewhere(member);
     if (process.connected) this.#sayHello();
     return process.connected;
+  }
+
+  #goElsewhere(member: Member): boolean {
+    this.#where = "elsewhere";
+    return this.#elsewhere.connect(member);
   }
 
   get connected(): boolean {
@@ -147,6 +154,7 @@ export class WorkerConnector implements Connector {
   readonly #onDisconnect = () => {
     if (this.#where === "elsewhere") return;
     this.#endWait();
+    if (!this.#hasParentHub && this.#member) return void this.#goElsewhere(this.#member);
     this.#ipcLink?.lost();
     this.#member?.giveUp();
   };
@@ -167,12 +175,9 @@ export class WorkerConnector implements Connector {
   }
 
   #onNoWelcome(): void {
-    if (!this.#hasParentHub) {
-      this.#where = "elsewhere";
-      if (this.#member) this.#elsewhere.connect(this.#member);
-      return;
-    }
-    this.#member?.stayAlone(
+    if (!this.#member) return;
+    if (!this.#hasParentHub) return void this.#goElsewhere(this.#member);
+    this.#member.stayAlone(
       new HoldfastError(
         "HOLDFAST_ERR_NO_HUB",
         `The primary has not answered for ${WELCOME_WAIT_MS} ms, so this worker's broadcasts and commands reach ` +
