@@ -237,6 +237,27 @@ test("a hub that its own listener closes leaves who was just joining without one
   );
 });
 
+test("a hub that its own listener closes takes in nobody who comes back", async () => {
+  const { workers, primary } = await start({ hub: true, workers: 1, hubOptions: { link: "ipc" } });
+  const [a] = workers as [RemoteWorker];
+  await untilServers([a], 1);
+  await primary.run((ctx) => {
+    ctx.store.events = [];
+    for (const event of ["join", "leave"]) ctx.hub.on(event, () => ctx.store.events.push(event));
+    ctx.hub.once("leave", () => void ctx.hub.close());
+  });
+  // As after a stall, when the hub reads it before the end of the earlier link.
+  await a.run(
+    (_, key, protocol) => {
+      process.send?.({ [key]: "hello", protocol, version: "0", probe: new Uint8Array(1), attempt: 9 });
+    },
+    MESSAGE_KEY,
+    PROTOCOL_VERSION,
+  );
+  await primary.run((ctx) => ctx.until(() => ctx.store.events.length > 0));
+  expect(await primary.run((ctx) => [ctx.store.events, ctx.hub.stats().members])).toEqual([["leave"], []]);
+});
+
 test("a server in the process of a hub that its own listener closes goes on with its own", async () => {
   const { workers } = await start({ single: true });
   const [a] = workers as [RemoteWorker];

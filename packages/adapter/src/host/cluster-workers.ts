@@ -234,7 +234,8 @@ class ClusterWorker {
       return false;
     }
     this.#hub.remove(earlier);
-    return true;
+    // Who is told of it may have closed the hub.
+    return !this.#hub.isClosed;
   }
 
   #welcome({ id }: HubMember, attempt: number): void {

@@ -178,6 +178,8 @@ export class HubServer {
 
   #admit({ workerId, pid, processMark: mark }: Join, from: UnixConnection, to: UnixConnection): void {
     const member = this.#hub.admit({ workerId, pid }, (events) => unixLink(from, to, events));
+    // Who is told of it may have closed the hub.
+    if (!this.#hub.has(member)) return;
     const { id } = member;
     this.#marks.set(id, mark);
     const { limits, roomSeed, backplane } = this.#hub;

@@ -127,7 +127,7 @@ export class Hub {
         if (from.isMember || frameKind(frame, 0) !== FrameKind.restore)
           this.#handle(from, frame, 0, frame.length);
       },
-      onJournalFull: () => events.onJournalFull(),
+      onJournalFull: () => this.#onJournalFull(),
     });
     this.#recovery = new HubRecovery(
       limits,
@@ -199,6 +199,10 @@ export class Hub {
 
   get members(): IterableIterator<HubMember> {
     return this.#members.values();
+  }
+
+  get isClosed(): boolean {
+    return this.#state === "closed";
   }
 
   has(member: HubMember): boolean {
@@ -649,6 +653,13 @@ export class Hub {
 
   #isCongested({ outbox }: HubMember): boolean {
     return outbox.backlogBytes > this.#limits.maxBacklogBytes * VOLATILE_SHARE;
+  }
+
+  /** The packet that has filled it goes on first: whoever is told may close the hub. */
+  #onJournalFull(): void {
+    queueMicrotask(() => {
+      if (!this.isClosed) this.#events.onJournalFull();
+    });
   }
 
   #onReady(): void {
