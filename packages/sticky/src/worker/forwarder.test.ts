@@ -1,9 +1,10 @@
 /** What the forwarder does with requests that came from another worker. */
-import { EventEmitter, once } from "node:events";
+import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { Duplex } from "node:stream";
 import { expect, test } from "vitest";
+import { firstUncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { type ForwarderHost, forwardStrays } from "../../dist/worker/forwarder.js";
 import { isRelayed, RelayedSocket } from "../../dist/worker/relayed-socket.js";
 
@@ -253,17 +254,11 @@ test("what the application throws at a request that had to wait is uncaught", as
     { isHere: () => true, untilSettled: () => (hasWaited ? undefined : settled) },
     fail,
   );
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  const uncaught = once(process, "uncaughtException");
-  try {
+  const [error, origin] = await firstUncaughtOf(async () => {
     const socket = new Duplex();
     const request = { url: STRAY, method: "GET", httpVersionMajor: 1, socket } as never as IncomingMessage;
     engine.handleRequest(request, Object.assign(new EventEmitter(), { destroyed: false }) as never);
-    const [error, origin] = (await uncaught) as [Error, string];
-    expect([error.message, origin]).toEqual(["of the application", "uncaughtException"]);
-    expect(here).toEqual(["request"]);
-  } finally {
-    for (const listener of listeners) process.on("uncaughtException", listener);
-  }
+  });
+  expect(here).toEqual(["request"]);
+  expect([(error as Error).message, origin]).toEqual(["of the application", "uncaughtException"]);
 });

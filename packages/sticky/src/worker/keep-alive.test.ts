@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Agent, createServer, get, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { firstUncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { trackHttpConnections } from "../../dist/handle/node-internals.js";
 import { KeepAlive } from "../../dist/worker/keep-alive.js";
 
@@ -128,10 +129,7 @@ test("connections that come back into use are kept", async () => {
 });
 
 test("an answer at whose end the application throws is waited for, and no longer", async () => {
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  const uncaught = once(process, "uncaughtException");
-  try {
+  const [error] = await firstUncaughtOf(async () => {
     server.removeAllListeners("request");
     server.on("request", (_request, response) => {
       response.on("close", () => {
@@ -144,8 +142,6 @@ test("an answer at whose end the application throws is waited for, and no longer
     const done = keepAlive.requestsDone(() => true);
     response.end("answer");
     await Promise.all([answered, done]);
-    expect((await uncaught)[0]).toMatchObject({ message: "of the application" });
-  } finally {
-    for (const listener of listeners) process.on("uncaughtException", listener);
-  }
+  });
+  expect(error).toMatchObject({ message: "of the application" });
 });

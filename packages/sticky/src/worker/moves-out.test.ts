@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { firstUncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { CarriedSocket } from "../../dist/handle/carried-socket.js";
 import type { MovableSession } from "../../dist/moves.js";
 import type { MoveMessage, MoveTask } from "../../dist/wire/move-messages.js";
@@ -83,10 +84,7 @@ test("a session whose departure fails is lost, and stops no other", async () => 
 });
 
 test("a listener that throws when its session is closed stops no other", async () => {
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  const uncaught = once(process, "uncaughtException");
-  try {
+  const [error] = await firstUncaughtOf(async () => {
     const all = Array.from({ length: 3 }, (_, i) => session(`${i}`));
     const [first] = all as [ReturnType<typeof session>];
     const { close } = first.named.session;
@@ -97,10 +95,8 @@ test("a listener that throws when its session is closed stops no other", async (
     const { last } = begin(all, 100);
     await vi.advanceTimersByTimeAsync(200);
     expect(last()).toMatchObject({ state: "over", closed: 3 });
-    expect((await uncaught)[0]).toMatchObject({ message: "of the application" });
-  } finally {
-    for (const listener of listeners) process.on("uncaughtException", listener);
-  }
+  });
+  expect(error).toMatchObject({ message: "of the application" });
 });
 
 test("a session that could not move is tried again, however long the others have taken", async () => {

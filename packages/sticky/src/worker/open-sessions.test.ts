@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server as SocketIoServer } from "socket.io";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { firstUncaughtOf } from "../../../../harness/dist/uncaught-of.js";
 import { OpenSessions } from "../../dist/worker/open-sessions.js";
 
 let server: Server;
@@ -63,10 +64,7 @@ test("whoever polls next is told, whether the session was open before or not", a
 });
 
 test("a listener of the application that throws keeps no other client from being told", async () => {
-  const listeners = process.listeners("uncaughtException");
-  process.removeAllListeners("uncaughtException");
-  const uncaught = once(process, "uncaughtException");
-  try {
+  const [error] = await firstUncaughtOf(async () => {
     const ids = [await open(), await open()];
     const polls = ids.map((id) => get(`&sid=${id}`));
     const { clients } = io.engine as unknown as { clients: Record<string, NodeJS.EventEmitter & Waits> };
@@ -76,10 +74,8 @@ test("a listener of the application that throws keeps no other client from being
     });
     await sessions.close();
     expect(await Promise.all(polls)).toEqual(["1", "1"]);
-    expect((await uncaught)[0]).toMatchObject({ message: "of the application" });
-  } finally {
-    for (const listener of listeners) process.on("uncaughtException", listener);
-  }
+  });
+  expect(error).toMatchObject({ message: "of the application" });
 });
 
 test("a session that begins or ends under listeners that throw is known, and forgotten", () => {
