@@ -186,6 +186,30 @@ test("a client waits for its session as long as the hub takes, whatever `request
   expect(await back).toEqual({ id, recovered: true });
 });
 
+test("a session goes to its client's newest connection, in whatever order a hub that stood still reads of them", async () => {
+  const { a, b, primary } = await start();
+  const client = await clients.connect(a.url);
+  await b.run((ctx) => void ctx.io.emit("m", 0));
+  await client.has("m", 0);
+  const { id } = client;
+  await Promise.all([a, b].map((worker) => worker.run(noteQuestions)));
+  await primary.stop();
+  const [first, second] = [b.next("asked"), a.next("asked")];
+  client.leave(b.url);
+  await first;
+  // It does not see that its client goes.
+  await b.stop();
+  const back = client.connected();
+  client.leave(a.url);
+  await second;
+  await primary.resume();
+  expect(await back).toEqual({ id, recovered: true });
+  await b.resume();
+  await b.run((ctx) => void ctx.io.emit("m", 1));
+  await client.has("m", 1);
+  expect(client.of("m")).toEqual([[0], [1]]);
+});
+
 test("a client that has gone while it waited leaves its session to the next connection", async () => {
   const { a, b, primary } = await start();
   const client = await clients.connect(a.url);

@@ -228,9 +228,10 @@ class FakeWorker {
     this.say(FrameKind.sessionEnd, SessionFlag.recoverable, (frame) => frame.u32(handle));
   }
 
-  restore(handle: number, privateId: string, offset: string): void {
+  restore(handle: number, privateId: string, offset: string, askedAt = Math.floor(performance.now())): void {
     this.say(FrameKind.restore, 0, (frame) => {
       frame.u32(handle);
+      frame.u64(askedAt);
       frame.text(privateId);
       frame.text(offset);
     });
@@ -450,6 +451,21 @@ test("a holder that is silent has its time once, however often the session is as
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("of those that ask for a session, the newest gets it, in whatever order the hub reads them", async () => {
+  const [holder, one, other] = [new FakeWorker(1), new FakeWorker(2), new FakeWorker(3)];
+  holder.openSession(7, "p");
+  holder.endSession(7);
+  other.restore(8, "p", other.lastOffset, 3e9);
+  // Its client has gone from there, which it may not know yet.
+  one.restore(9, "p", one.lastOffset, 3e9 - 1);
+  await other.answered();
+  one.restore(10, "p", one.lastOffset, 3e9 - 2);
+  await one.answered();
+  one.listen();
+  expect(other.answers()).toEqual({ given: [8], none: [] });
+  expect(one.answers()).toEqual({ given: [], none: [9, 10] });
 });
 
 test("of two that ask for a session, the newer one gets it, or the other if the newer one takes its question back", async () => {

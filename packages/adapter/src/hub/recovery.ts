@@ -14,7 +14,7 @@ import type { NamespaceKeys } from "../wire/room-key.js";
 import { fieldsOf } from "./frame-fields.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
-import { type RestoreLimits, RestoreRequests } from "./restore-requests.js";
+import { type RestoreLimits, type RestoreQuestion, RestoreRequests } from "./restore-requests.js";
 import type { Session } from "./session.js";
 import { FIRST_HANDLE, onSessionHeard, writeArriving, writeCut } from "./session-moves.js";
 import { Sessions } from "./sessions.js";
@@ -77,8 +77,8 @@ export class HubRecovery {
       passOver: (session) => this.#suspend(session),
       reserve: (session) => this.#sessions.reserve(session),
       giveUp: (session) => session.state === "restoring" && this.#sessions.suspend(session),
-      onGiven: (session, to, handle, keys) => {
-        this.#claim(session, to, handle, keys);
+      onGiven: (session, { from, handle, askedAt }, keys) => {
+        this.#claim(session, from, handle, keys, askedAt);
         this.#shared?.keep(session, this.#durationOf(session));
       },
     });
@@ -283,13 +283,13 @@ export class HubRecovery {
   }
 
   #onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {
-    const handle = fields.u32();
-    const privateId = fields.text();
-    const offset = fields.text();
+    const [handle, askedAt] = [fields.u32(), fields.u64()];
+    const [privateId, offset] = [fields.text(), fields.text()];
+    const question = { from, handle, askedAt, offset };
     this.#asked++;
     const session = this.#sessions.find(namespaceId, privateId);
     if (session || !this.#shared || !this.has(namespaceId))
-      return this.#restore(from, namespaceId, handle, session, offset);
+      return this.#restore(question, namespaceId, session);
     const searches = this.#searches.get(from) ?? new Map<number, Search>();
     this.#searches.set(from, searches);
     let isOver = false;
@@ -300,7 +300,7 @@ export class HubRecovery {
       (found) => {
         isOver = true;
         this.#endSearch(from, handle);
-        this.#restore(from, namespaceId, handle, found && this.#adopt(namespaceId, privateId, found), offset);
+        this.#restore(question, namespaceId, found && this.#adopt(namespaceId, privateId, found));
       },
     );
     if (!isOver) searches.set(handle, { from, namespaceId, giveUp });
@@ -328,15 +328,9 @@ export class HubRecovery {
     return session;
   }
 
-  #restore(
-    from: HubMember,
-    namespaceId: number,
-    handle: number,
-    session: Session<HubMember> | undefined,
-    offset: string,
-  ): void {
-    if (session) this.#requests.add(from, handle, session, offset);
-    else this.#requests.decline({ from, handle }, namespaceId, "unknown");
+  #restore(question: RestoreQuestion, namespaceId: number, session: Session<HubMember> | undefined): void {
+    if (session) this.#requests.add(question, session);
+    else this.#requests.decline(question, namespaceId, "unknown");
   }
 
   /**
@@ -378,8 +372,14 @@ export class HubRecovery {
   }
 
   /** A member has what there is of the session, and makes its socket. */
-  #claim(session: Session<HubMember>, to: HubMember, handle: number, keys: readonly number[]): void {
-    this.#sessions.claim(session, to, handle);
+  #claim(
+    session: Session<HubMember>,
+    to: HubMember,
+    handle: number,
+    keys: readonly number[],
+    askedAt?: number,
+  ): void {
+    this.#sessions.claim(session, to, handle, askedAt);
     this.#claims.set(session, keys);
     to.hold(session.namespaceId, keys);
   }

@@ -35,9 +35,15 @@ const RETRY_MS = 5;
  */
 type RequestState = "queued" | "fencing" | "sending" | "behind" | "over";
 
-interface RestoreRequest extends Asker {
-  readonly wanted: Wanted;
+/** What a member asks. */
+export interface RestoreQuestion extends Asker {
+  /** When the client's connection asked for it, on the clock of `machineTime()`. */
+  readonly askedAt: number;
   readonly offset: string;
+}
+
+interface RestoreRequest extends RestoreQuestion {
+  readonly wanted: Wanted;
   state: RequestState;
   missed: MissedPackets | undefined;
   /** Of the session's rooms; known with `missed`. */
@@ -49,7 +55,10 @@ interface RestoreRequest extends Asker {
 /** A session that is asked for. */
 interface Wanted {
   readonly session: Session<HubMember>;
-  /** The newest connection is the one that the client has: it comes last, the others are behind. */
+  /**
+   * The newest connection is the one that the client has: it comes last, the others are behind. A hub that stood still
+   * reads what several members asked meanwhile in any order.
+   */
   readonly requests: RestoreRequest[];
   /** Until its holder is passed over. However often a client asks, the holder has its time once. */
   fence: NodeJS.Timeout | undefined;
@@ -80,7 +89,7 @@ export interface RestoreEvents {
   /** Nobody asks for the session any more. */
   giveUp(session: Session<HubMember>): void;
   /** The member has been sent the session. */
-  onGiven(session: Session<HubMember>, to: HubMember, handle: number, keys: readonly number[]): void;
+  onGiven(session: Session<HubMember>, to: RestoreQuestion, keys: readonly number[]): void;
 }
 
 export class RestoreRequests {
@@ -116,24 +125,26 @@ export class RestoreRequests {
   }
 
   /** A member asks for a session. */
-  add(from: HubMember, handle: number, session: Session<HubMember>, offset: string): void {
+  add(question: RestoreQuestion, session: Session<HubMember>): void {
+    const { from, handle, askedAt } = question;
+    if (askedAt < session.askedAt) return this.decline(question, session.namespaceId, "overtaken");
     const wanted = this.#wanted.get(session) ?? { session, requests: [], fence: undefined };
     this.#wanted.set(session, wanted);
-    const earlier = wanted.requests.at(-1);
-    if (earlier) earlier.state = "behind";
+    const { requests } = wanted;
+    const newest = requests.at(-1);
     const request: RestoreRequest = {
-      from,
-      handle,
+      ...question,
       wanted,
-      offset,
-      state: "queued",
+      state: "behind",
       missed: undefined,
       keys: [],
       packets: 0,
     };
-    wanted.requests.push(request);
+    requests.splice(requests.findLastIndex((other) => other.askedAt <= askedAt) + 1, 0, request);
     this.#laneOf(from).byHandle.set(handle, request);
     if (session.state === "suspended") this.#events.reserve(session);
+    if (requests.at(-1) !== request) return;
+    if (newest) newest.state = "behind";
     this.#enqueue(request);
   }
 
@@ -267,14 +278,14 @@ export class RestoreRequests {
 
   /** @returns false when the session is too large */
   #sendAll(request: RestoreRequest, packets: readonly JournalEntry[]): boolean {
-    const { from, handle, wanted } = request;
+    const { from, wanted } = request;
     const { session } = wanted;
     const { maxMessageBytes } = this.#limits;
     if (!writeSession(request, session, packets, this.#journal.lastOffset, maxMessageBytes)) return false;
     this.#forget(request);
     this.#wanted.delete(session);
     for (const other of [...wanted.requests]) this.#decline(other, "overtaken");
-    this.#events.onGiven(session, from, handle, request.keys);
+    this.#events.onGiven(session, request, request.keys);
     const sent = request.packets + packets.length;
     this.#restored++;
     this.#resent += sent;

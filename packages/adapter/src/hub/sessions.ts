@@ -133,9 +133,13 @@ export class Sessions<Holder extends SessionHolder> {
     if (namespace) namespace.restoring++;
   }
 
-  /** Gives a session that was reserved to a holder that will make its socket. */
-  claim(session: Session<Holder>, holder: Holder, handle: number): void {
+  /**
+   * Gives a session that was reserved to a holder that will make its socket.
+   * @param askedAt when that asked for it; it may not have been asked for
+   */
+  claim(session: Session<Holder>, holder: Holder, handle: number, askedAt = session.askedAt): void {
     this.#letGo(session, "suspended");
+    session.askedAt = askedAt;
     this.#give(session, holder, handle, "claimed");
   }
 

@@ -157,10 +157,14 @@ export class RecoveryPort {
     });
   }
 
-  /** Asks for a session, if the hub knows the namespace. */
-  restore(handle: number, privateId: string, offset: string): void {
+  /**
+   * Asks for a session, if the hub knows the namespace.
+   * @param askedAt when its client asked, on the clock of `machineTime()`
+   */
+  restore(handle: number, askedAt: number, privateId: string, offset: string): void {
     this.#port.send(FrameKind.restore, 0, undefined, (outbox) => {
       outbox.u32(handle);
+      outbox.u64(Math.floor(askedAt));
       outbox.text(privateId);
       outbox.text(offset);
     });

@@ -8,6 +8,7 @@
 import type { Namespace } from "socket.io";
 import type { BroadcastFlags, Room, SocketId } from "socket.io-adapter";
 import type { HoldfastError } from "../errors.js";
+import { machineTime } from "../wire/machine-time.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
 import { unpackValue } from "../wire/values.js";
 import type { PreparedPacket } from "./prepared-packet.js";
@@ -43,6 +44,8 @@ interface Restore {
   readonly handle: number;
   readonly privateId: string;
   readonly offset: string;
+  /** When the client asked. */
+  readonly askedAt: number;
   state: RestoreState;
   /** Has the one who asked look at the state. */
   settle: () => void;
@@ -126,6 +129,7 @@ export class Restores {
       handle: this.#port.nextHandle(),
       privateId,
       offset,
+      askedAt: machineTime(),
       state: "waiting",
       settle: () => {},
       release: () => {},
@@ -138,7 +142,7 @@ export class Restores {
 
   #send(restore: Restore): void {
     restore.state = "asked";
-    this.#port.restore(restore.handle, restore.privateId, restore.offset);
+    this.#port.restore(restore.handle, restore.askedAt, restore.privateId, restore.offset);
   }
 
   /** Hands a session that was given to Socket.IO. */

@@ -50,8 +50,8 @@ export const FrameKind = {
   /** u32 handle, names rooms. The socket of a restored session has connected. */
   sessionRestored: 11,
   /**
-   * u32 handle, text private id, text offset. A client wants its session back. `sessionEnd` with the handle
-   * withdraws the question.
+   * u32 handle, u64 time, text private id, text offset. A client wants its session back, and said so at this time of
+   * `machineTime()`. `sessionEnd` with the handle withdraws the question.
    */
   restore: 12,
   /** The worker needs long for what it has read: it is busy, not stalled. */
