@@ -33,6 +33,7 @@ class EventsApart extends EventEmitter {
 /**
  * Events for which the application listens, and other parts of ours beside it. Each listener is called by itself: what one
  * throws is uncaught, as it is anywhere in Node.js, and neither the others nor whoever tells of the event notice.
+ * Cast, since the types of Node.js let no subclass with events of its own override `emit()`.
  */
 export const ApplicationEvents = EventsApart as new <
   T extends Record<keyof T, unknown[]>,

@@ -199,6 +199,7 @@ export class PreparedPacket {
   }
 }
 
+/** Apart: a function made in `writeTo()` would put its arguments on the heap, for every socket. */
 function notifyBy(run: typeof runApplication, socket: Socket, packet: Packet): void {
   run(() => notifyOutgoingListeners(socket, packet));
 }

@@ -82,7 +82,7 @@ export class KeyTable {
   }
 
   /**
-   * Clears bits of every value; ten milliseconds for a million keys.
+   * Clears bits of every value; some tens of milliseconds for a million keys.
    * @param onCleared called for each key that had some
    */
   clearBits(bits: number, onCleared?: (key: number) => void): void {
