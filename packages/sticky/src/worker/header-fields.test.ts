@@ -70,8 +70,11 @@ test.each([
     ["Host", "x", "A", "1", "B", "2"],
     ["Connection", "Upgrade", "Upgrade", "unknown"],
   ],
-  // Nothing was dropped.
-  [["Host", "x", "A", "1"], []],
+  // Lines were folded.
+  [
+    ["Connection", "Upgrade\tfolded", ...UPGRADE],
+    ["Connection", "Upgrade"],
+  ],
 ])("an upgrade of which %j were kept lacks %j", (rawHeaders, lacking) => {
   const socket = { server: { maxHeadersCount: 3 } };
   const upgrade = { ...request("/", rawHeaders), httpVersionMajor: 1, headers: {}, socket };

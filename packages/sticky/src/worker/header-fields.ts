@@ -9,7 +9,8 @@
 import type { IncomingMessage } from "node:http";
 import { maxFieldsOf } from "../handle/node-internals.js";
 
-const UPGRADE = /(^|,)\s*upgrade\s*(,|$)/i;
+/** As strict as any parser: what only some take for it is said again. */
+const UPGRADE = /(^|,) *upgrade *(,|$)/i;
 
 /**
  * Whether fields of a request may be missing here: of those beyond a number, Node.js drops all but what they mean to the
@@ -21,9 +22,11 @@ export function mayLackFields(request: IncomingMessage): boolean {
   return kept > 0 && request.rawHeaders.length >= 2 * kept;
 }
 
-/** What has to follow the fields of an upgrade so that it is one to the next parser: what they lack as they go on. */
+/**
+ * What has to follow the fields of an upgrade so that it is one to the next parser: what they lack as they go on. Some
+ * were dropped, or have meant something on several lines only (obs-fold, RFC 9112, section 5.2), and go on in one.
+ */
 export function upgradeFields(request: IncomingMessage): readonly string[] {
-  if (!mayLackFields(request)) return [];
   let lacksConnection = true;
   let lacksUpgrade = true;
   const { rawHeaders: raw } = request;
