@@ -45,7 +45,14 @@ test.skipIf(chromium === undefined)(
       expect((await httpRequest(`${it.url}/socket.io/?${query}`)).status).toBe(400);
       await page.locator("#facts", { hasText: "2 of 2 workers ready · 4 clients" }).waitFor();
 
-      const { slots } = await it.primary.run(async (ctx) => (await ctx.cluster()).router.stats());
+      const slotStats = () => it.primary.run(async (ctx) => (await ctx.cluster()).router.stats().slots);
+      // Workers report what they have counted a moment later.
+      await expect
+        .poll(async () =>
+          (await slotStats()).map(({ sessions }) => sessions.refused["unknown session"]).sort(),
+        )
+        .toEqual([0, 1]);
+      const slots = await slotStats();
       const roomsOf = (workerId: number | undefined) =>
         it.primary.run(async (ctx, id) => {
           const { members } = (await ctx.cluster()).hub.stats();
@@ -55,7 +62,6 @@ test.skipIf(chromium === undefined)(
       expect(slots.map(({ slot, workerId }) => [slot, workerId])).toEqual(
         places.map(({ slot, workerId }) => [slot, workerId]),
       );
-      expect(slots.map(({ sessions }) => sessions.refused["unknown session"]).sort()).toEqual([0, 1]);
       for (const { slot, workerId, connections, sessions } of slots) {
         const { polling, websocket } = sessions.open;
         const row = page.locator("#rows tr").nth(slot);
@@ -75,7 +81,9 @@ test.skipIf(chromium === undefined)(
         await fact("Connections").getByText(String(connections), { exact: true }).waitFor();
         const refusals = page.locator(".reasons", { hasText: "unknown session" });
         const isRefused = sessions.refused["unknown session"] === 1;
-        expect(await refusals.allTextContents()).toEqual(isRefused ? ["unknown session1"] : []);
+        await expect
+          .poll(() => refusals.allTextContents(), { timeout: DEADLINE_MS })
+          .toEqual(isRefused ? ["unknown session1"] : []);
         await page.keyboard.press("Escape");
       }
 
