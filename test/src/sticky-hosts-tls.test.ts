@@ -68,7 +68,8 @@ describe("a host port", () => {
       const place = { host, port: 0, tls: resolveHostTls(tls, LOOPBACK) };
       hostPort = new HostPort(place, {
         identity: () => identityOf("there", tls),
-        doorOf: () => (path === undefined ? "gone" : { number: 1, path, secret: "private" }),
+        doorOf: () =>
+          path === undefined ? "gone" : { number: 1, path, secret: "private", isServing: () => true },
         onListening: resolve,
         onError: reject,
       });

@@ -20,7 +20,7 @@ import { fileURLToPath } from "node:url";
 import { canRunAsNobody, isRoot, NOBODY, skipsWithout, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "../harness/after-each.js";
-import type { TestCluster } from "../harness/cluster.js";
+import type { RemoteWorker, TestCluster } from "../harness/cluster.js";
 import type { ClusterConfig } from "../harness/context.js";
 
 const opened = closedAfterEach({
@@ -122,6 +122,16 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   await within(met, what);
 }
 
+/** A session of that worker, and one of another worker. */
+async function seatsOf(cluster: TestCluster, owner: RemoteWorker): Promise<[its: Seat, others: Seat]> {
+  const all = await seats(cluster);
+  const ids = await owner.run((ctx) => Object.keys((ctx.io.engine as never as { clients: object }).clients));
+  const its = all.find(({ sid }) => ids.includes(sid));
+  const others = all.find(({ sid }) => !ids.includes(sid));
+  if (!its || !others) throw new Error("not a session of each worker");
+  return [its, others];
+}
+
 const privateDirectories = (home: string): string[] =>
   readdirSync(home)
     .filter((name) => name.startsWith("holdfast-"))
@@ -198,6 +208,28 @@ test("a socket that is removed comes back", async () => {
   expect(await relayAll(cluster)).toEqual(OK);
 });
 
+test("a socket that is removed costs no session: requests wait until it is back", async () => {
+  const home = makeHome();
+  const cluster = await start({ TMPDIR: home });
+  const owner = cluster.worker(0);
+  const asker = cluster.worker(1);
+  const path = join(onlyDirectory(home), String(owner.workerId));
+  await until(() => existsSync(path), "socket");
+  const [seat, other] = await seatsOf(cluster, owner);
+  await asker.run(async (ctx) => {
+    const { subscribe } = await ctx.import("node:diagnostics_channel");
+    subscribe("holdfast:sticky:failure", () => ctx.emit("failure"));
+  });
+  const failed = asker.next("failure");
+  // While it stands still it cannot notice.
+  await owner.stop();
+  rmSync(path);
+  const answered = send(cluster, `${PATH}&sid=${seat.sid}`, other.agent, "3");
+  await failed;
+  await owner.resume();
+  expect(await answered).toEqual({ status: 200, text: "ok" });
+});
+
 test("somebody else at a worker's socket: it is said, and requests wait until the worker has it back", async () => {
   const home = makeHome();
   const cluster = await start({ TMPDIR: home });
@@ -205,17 +237,7 @@ test("somebody else at a worker's socket: it is said, and requests wait until th
   const owner = cluster.worker(0);
   const path = join(directory, String(owner.workerId));
   await until(() => existsSync(path), "socket");
-  const all = await seats(cluster);
-  const isOwners = await Promise.all(
-    all.map(({ sid }) =>
-      owner.run(
-        (ctx, id) => Object.keys((ctx.io.engine as never as { clients: object }).clients).includes(id),
-        sid,
-      ),
-    ),
-  );
-  const seat = all[isOwners.indexOf(true)] as Seat;
-  const other = all[isOwners.indexOf(false)] as Seat;
+  const [seat, other] = await seatsOf(cluster, owner);
   // While it stands still it cannot notice.
   await owner.stop();
   rmSync(path);

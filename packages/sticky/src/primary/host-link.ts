@@ -3,6 +3,7 @@
  * Owns: both connections, until either is closed. Runs in: primary.
  */
 import { connect, type Socket } from "node:net";
+import { isAbsence } from "../rendezvous/private-directory.js";
 import { HostAnswer } from "../wire/host-proof.js";
 import { encodeHello } from "../wire/link-frame.js";
 
@@ -11,6 +12,8 @@ export interface WorkerDoor {
   readonly number: number;
   readonly path: string;
   readonly secret: string;
+  /** Whether the worker has servers: then its socket, if it is absent, is back soon. */
+  isServing(): boolean;
 }
 
 const ignore = () => {};
@@ -36,8 +39,8 @@ export function leadTo(door: WorkerDoor | "gone" | "closed", caller: Socket, onE
   });
   worker.on("error", ({ code }: NodeJS.ErrnoException) => {
     if (isReached) return;
-    // The worker lives, and listens no more: its servers are closed, and their sessions with them.
-    answer(caller, code === "ECONNREFUSED" ? HostAnswer.gone : HostAnswer.busy);
+    // A worker that has closed its servers has closed their sessions as well.
+    answer(caller, isAbsence(code) && !door.isServing() ? HostAnswer.gone : HostAnswer.busy);
   });
   worker.once("close", () => {
     if (isReached) caller.destroySoon();

@@ -67,7 +67,7 @@ async function openWorker(): Promise<WorkerDoor> {
     for (const socket of sockets) socket.destroy();
     rmSync(directory, { recursive: true, force: true });
   });
-  return { number: 1, path, secret: "private" };
+  return { number: 1, path, secret: "private", isServing: () => true };
 }
 
 test("who has proven that he is a host is led to the worker that he wants, with its secret said for him", async () => {
@@ -105,9 +105,17 @@ test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
     "a worker whose socket is missing",
     here,
     there,
-    () => ({ number: 1, path: "/nowhere/1", secret: "" }),
+    () => ({ number: 1, path: "/nowhere/1", secret: "", isServing: () => true }),
     "busy",
     /cannot/,
+  ],
+  [
+    "a worker that has closed its servers",
+    here,
+    there,
+    () => ({ number: 1, path: "/nowhere/1", secret: "", isServing: () => false }),
+    "gone",
+    /no such worker/,
   ],
   ["another host at the port", here, { ...there, name: "third" }, () => "gone", "away", /another host/],
   ["another secret there", here, { ...there, key: proofKey("x") }, () => "gone", "trouble", /secret/],

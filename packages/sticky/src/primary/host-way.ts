@@ -253,7 +253,9 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   #doorOf(workerId: number): WorkerDoor | "gone" | "closed" {
     const lives = (id: number) => cluster.workers?.[id]?.isDead() === false;
     const owner = this.#holders.of(workerId).find(lives);
-    return owner === undefined ? "gone" : (this.#keeper.doorOf(owner) ?? "closed");
+    if (owner === undefined) return "gone";
+    const door = this.#keeper.doorOf(owner);
+    return door ? { ...door, isServing: () => this.#roster.serves(owner) } : "closed";
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): void {

@@ -76,6 +76,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #slotOf: ((workerId: number) => number | undefined) | undefined;
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
+    serves: (workerId) => this.serves(workerId),
     workers: () => this.ready,
     send: (workerId, message, sent) => this.#sendRaw(workerId, encodeMove(message), sent),
     onStopped: (workerId) => this.setRetiring(workerId, false),
@@ -206,6 +207,12 @@ export class Roster extends EventEmitter<RosterEvents> {
   find(workerId: number, name: string): RoutedWorker | undefined {
     const routed = this.#workers.get(workerId);
     return routed?.names.has(name) && routed.isUsable() ? routed : undefined;
+  }
+
+  /** Whether a worker lives, and has servers that take connections. */
+  serves(workerId: number): boolean {
+    const routed = this.#workers.get(workerId);
+    return routed !== undefined && routed.names.size > 0 && !routed.worker.isDead();
   }
 
   /** Gives connections of that name that come back to `place`. Returns the function that ends it. */

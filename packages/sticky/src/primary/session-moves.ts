@@ -54,6 +54,8 @@ export interface MovingWorker {
 
 export interface SessionMovesHooks {
   find(workerId: number): MovingWorker | undefined;
+  /** Whether a worker lives, and has servers that take connections. */
+  serves(workerId: number): boolean;
   /** All workers that can be reached. */
   workers(): readonly MovingWorker[];
   /** @param sent called when it has left */
@@ -265,7 +267,8 @@ export class SessionMoves {
   }
 
   #tellHolders(workerId: number, worker: number, holders: readonly number[]): void {
-    this.#hooks.send(workerId, { kind: "holders", worker, holders });
+    const isServing = this.#hooks.serves(worker);
+    this.#hooks.send(workerId, { kind: "holders", worker, isServing, holders });
   }
 
   /** The worker has no session any more. It may end when nobody sends requests there. */

@@ -51,6 +51,11 @@ export function removeSocket(path: string): void {
   }
 }
 
+/** Whether an error of a socket says that nobody is there: there is no file, or nobody listens on it. */
+export function isAbsence(code: string | undefined): boolean {
+  return code === "ENOENT" || code === "ECONNREFUSED";
+}
+
 /** Whether the sockets of workers do not fit into a directory. */
 export function tooLongForSockets(directory: string): boolean {
   return Buffer.byteLength(directory) + "/".length + SOCKET_NAME_BYTES + 1 > SUN_PATH_BYTES;

@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 7;
+export const PROTOCOL_VERSION = 8;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 7. */
+/** Message kinds; the numbers are part of protocol version 8. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -84,7 +84,10 @@ export const Kind = {
   lookUp: 22,
   /** primary → the worker that gets sessions: that worker is about to give them to it. [giver, heir] */
   giving: 23,
-  /** primary → worker: the workers that may have the sessions whose ids name that one. [worker, …those] */
+  /**
+   * primary → worker: the workers that may have the sessions whose ids name that one, and whether that one lives and takes
+   * connections. [worker, 1 if so, …those]
+   */
   holders: 24,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
@@ -100,14 +103,14 @@ export const Kind = {
    * (obstacle, sessions)…]
    */
   moveReport: 35,
-  /** worker → primary: who may have the sessions whose ids name that worker? It gets `holders`. [worker] */
+  /** worker → primary: does that worker live, and who may have the sessions whose ids name it? It gets `holders`. [worker] */
   askHolders: 36,
   /** worker → primary: has heard `giving` or `given` of that worker. [giver] */
   heardOf: 37,
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 7. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 8. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -139,7 +142,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 7. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 8. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,

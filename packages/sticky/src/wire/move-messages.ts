@@ -105,7 +105,13 @@ export type MoveMessage =
   | ({ readonly kind: "moveReport"; readonly task: number; readonly state: TaskState } & MoveCounts)
   | { readonly kind: "letGo"; readonly task: number }
   | { readonly kind: "giving" | "given"; readonly giver: number; readonly heir: number }
-  | { readonly kind: "holders"; readonly worker: number; readonly holders: readonly number[] }
+  | {
+      readonly kind: "holders";
+      readonly worker: number;
+      /** That worker lives, and has servers that take connections. */
+      readonly isServing: boolean;
+      readonly holders: readonly number[];
+    }
   | { readonly kind: "askHolders"; readonly worker: number }
   | { readonly kind: "heardOf"; readonly giver: number };
 
@@ -126,7 +132,7 @@ function fieldsFor(message: MoveMessage): unknown[] {
     case "given":
       return [message.giver, message.heir];
     case "holders":
-      return [message.worker, ...message.holders];
+      return [message.worker, message.isServing ? 1 : 0, ...message.holders];
     case "askHolders":
       return [message.worker];
     case "heardOf":
@@ -183,8 +189,10 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
     case Kind.given:
       return isCount(a) ? { kind: "given", giver: id, heir: a } : undefined;
     case Kind.holders: {
-      const holders = fields.slice(2);
-      return holders.every(isCount) ? { kind: "holders", worker: id, holders } : undefined;
+      const holders = fields.slice(3);
+      return holders.every(isCount)
+        ? { kind: "holders", worker: id, isServing: a === 1, holders }
+        : undefined;
     }
     case Kind.askHolders:
       return { kind: "askHolders", worker: id };

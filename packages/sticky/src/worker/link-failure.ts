@@ -3,13 +3,14 @@
  * Owns: nothing; pure. Runs in: workers.
  */
 import { HostCallError } from "../hosts/host-call.js";
+import { isAbsence } from "../rendezvous/private-directory.js";
 
 /** This process or the machine lacks something for the moment, or the owner's backlog is full. */
 const SHORTAGES = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"]);
 
 /** A host that is `away` has ended only if the primary says so, which then closes this link. */
 const HOST_FAILURES = {
-  gone: "refused",
+  gone: "gone",
   busy: "turned-away",
   away: "turned-away",
   silent: "trouble",
@@ -28,16 +29,16 @@ export function turnedAway(cause: Error | undefined): Error {
 }
 
 /**
- * `refused`: nobody listens. `missing`: there is no socket. `turned-away`: the owner has closed the connection
- * before it said a word: it lacks descriptors, or has just died. `trouble`: somebody has to mend it.
+ * `gone`: its host says so. `absent`: there is no socket, or nobody listens on it, which may be so for the moment in which
+ * a worker opens it anew. `turned-away`: the owner has closed the connection before it said a word: it lacks descriptors,
+ * or has just died. `trouble`: somebody has to mend it.
  */
 export function whatItMeans(
   error: Error | undefined,
-): "refused" | "missing" | "shortage" | "turned-away" | "trouble" {
+): "gone" | "absent" | "shortage" | "turned-away" | "trouble" {
   if (error instanceof HostCallError) return HOST_FAILURES[error.why];
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
   if (code === undefined || code === "ECONNRESET" || code === "EPIPE") return "turned-away";
-  if (code === "ECONNREFUSED") return "refused";
-  if (code === "ENOENT") return "missing";
+  if (isAbsence(code)) return "absent";
   return SHORTAGES.has(code) ? "shortage" : "trouble";
 }

@@ -26,6 +26,8 @@ export interface NeighboursHost {
   readonly awaited: AwaitedStreams;
   /** Called for each request that this worker has relayed. */
   onRelayed(): void;
+  /** Whether somebody knows that a worker lives. Never rejects. */
+  lives(worker: number): Promise<boolean>;
   /** Tells the primary's router. @returns `false` if there is none */
   tell(trouble: Trouble): boolean;
   /** Tells the application. */
@@ -52,7 +54,7 @@ export class Neighbours {
     this.relay = new Relay(
       {
         door: (owner) => this.#door(owner),
-        isDisturbed: () => this.#rendezvous?.isDisturbed() === true,
+        mayLive: async (owner) => this.#rendezvous?.isDisturbed() === true || host.lives(owner),
         onTrouble: (error) => this.#rendezvous?.onTrouble(error),
       },
       () => host.onRelayed(),

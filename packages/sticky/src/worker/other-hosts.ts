@@ -129,7 +129,8 @@ class OtherHost {
     this.relay = new Relay(
       {
         door: (owner) => this.#door(owner),
-        isDisturbed: () => false,
+        // Its host says itself that it is gone.
+        mayLive: async () => true,
         onTrouble: (error) => host.onTrouble(this.#named(error)),
       },
       () => host.onRelayed(),

@@ -30,7 +30,7 @@ function linkTo(host: Partial<OwnerLinkHost>) {
   let overs = 0;
   const link = new OwnerLink({
     door: () => ({ path: join(home, "1"), secret: "secret", number: 1 }),
-    isDisturbed: () => false,
+    mayLive: async () => false,
     onMissed: () => {},
     onTrouble: (error) => void troubles.push((error as NodeJS.ErrnoException).code ?? error.message),
     onOver: () => overs++,
@@ -64,12 +64,17 @@ async function listen(
   return listener;
 }
 
+/** Leaves a socket there as a process does that is killed. */
+function leaveSocket(path: string): void {
+  const script = `require("net").createServer().listen(${JSON.stringify(path)},()=>process.kill(process.pid,"SIGKILL"))`;
+  spawnSync(process.execPath, ["-e", script]);
+}
+
 test("a socket that is missing, or that a dead process has left, means that the owner is gone", async () => {
   const missing = linkTo({});
   expect(await missing.board().fate).toBe("gone");
   expect(missing.overs()).toBe(1);
-  const script = `require("net").createServer().listen(${JSON.stringify(join(home, "1"))},()=>process.kill(process.pid,"SIGKILL"))`;
-  spawnSync(process.execPath, ["-e", script]);
+  leaveSocket(join(home, "1"));
   const left = linkTo({});
   expect(await left.board().fate).toBe("gone");
   expect([...missing.troubles, ...left.troubles]).toEqual([]);
@@ -105,12 +110,74 @@ test("an owner that sends the link away is asked for anew, and what is in progre
   stream.destroy();
 });
 
-test("after sockets were removed, a missing one is waited for", async () => {
-  const { board } = linkTo({ isDisturbed: () => true });
-  const first = board();
-  const second = board();
-  await listen();
-  expect(await Promise.all([first.fate, second.fate])).toEqual(["linked", "linked"]);
+test("a socket that is absent for a moment only is looked for again, and nobody is asked", async () => {
+  let looks = 0;
+  let asked = 0;
+  const door = (): Door => {
+    if (++looks === 2) void listen();
+    return { path: join(home, "1"), secret: "secret", number: 1 };
+  };
+  const mayLive = async () => ++asked === 0;
+  const { board } = linkTo({ door, mayLive });
+  expect(await board().fate).toBe("linked");
+  expect([looks, asked]).toEqual([2, 0]);
+});
+
+test.each(["missing", "nobody's"])(
+  "an owner that lives is waited for while its socket is %s",
+  async (how) => {
+    const path = join(home, "1");
+    if (how === "nobody's") leaveSocket(path);
+    let asked = 0;
+    const mayLive = async () => {
+      if (++asked === 3) {
+        rmSync(path, { force: true });
+        await listen();
+      }
+      return true;
+    };
+    const { board, troubles } = linkTo({ mayLive });
+    const first = board();
+    const second = board();
+    expect(await Promise.all([first.fate, second.fate])).toEqual(["linked", "linked"]);
+    expect([asked, troubles]).toEqual([3, []]);
+  },
+);
+
+test("an owner that lives, and does not come back, is not gone: after a while, requests are refused", {
+  timeout: 20_000,
+}, async () => {
+  const { board, overs } = linkTo({ mayLive: async () => true });
+  expect(await board().fate).toBe("busy");
+  expect(overs()).toBe(1);
+});
+
+test("who leaves while it is asked whether the owner lives hears nothing; who comes then does", async () => {
+  let answer = (_: boolean) => {};
+  let onAsked = () => {};
+  const mayLive = () => {
+    onAsked();
+    return new Promise<boolean>((resolve) => {
+      answer = resolve;
+    });
+  };
+  const asked = () =>
+    new Promise<void>((resolve) => {
+      onAsked = resolve;
+    });
+  const { board, overs } = linkTo({ mayLive });
+  const first = asked();
+  const left = board();
+  await first;
+  left.leave();
+  expect(overs()).toBe(1);
+  answer(true);
+  const second = asked();
+  const { fate } = board();
+  await second;
+  const late = board();
+  answer(false);
+  expect(await Promise.all([fate, late.fate])).toEqual(["gone", "gone"]);
 });
 
 test.each(["EAGAIN", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])(

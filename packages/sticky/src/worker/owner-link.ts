@@ -3,9 +3,9 @@
  * Owns: the connection to the owner, and the requests that wait for it. Runs in: workers.
  *
  * One link carries all requests to an owner, however many there are, so clients cannot use up descriptors. What
- * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. That an owner is gone is
- * only concluded from its socket: it is missing, or nobody listens on it; on another host, only that host may say so.
- * Everything else may pass.
+ * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. An owner is gone when its socket
+ * is absent twice, and nobody says that it lives: sockets are removed, and opened anew. On another host, only that host
+ * may say so. Everything else may pass.
  */
 import { connect, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";
@@ -59,8 +59,8 @@ export interface OwnerLinkHost {
    * @throws {Error} with a `code` if the way to it is not safe
    */
   door(): Door | undefined;
-  /** Whether private sockets have been removed lately, so that a missing one may belong to a living owner. */
-  isDisturbed(): boolean;
+  /** Whether the owner lives, or may live, although its socket is absent: then it is back soon. Never rejects. */
+  mayLive(): Promise<boolean>;
   /** The owner's end of a stream that is closed here has moved to another worker, which waits for this end. */
   onMissed(token: StreamToken, worker: number): void;
   /** The owner's socket fails in a way that somebody has to mend. */
@@ -74,9 +74,9 @@ export class OwnerLink {
   /** In the order of their arrival. */
   readonly #waiting = new Set<Passenger>();
   #waitingBytes = 0;
-  // idle → connecting → open → idle; connecting → pausing → connecting; connecting, pausing → idle;
-  // any → closed
-  #state: "idle" | "connecting" | "pausing" | "open" | "closed" = "idle";
+  // idle → connecting → open → idle; connecting → pausing → connecting; connecting → asking → pausing;
+  // connecting, pausing, asking → idle; any → closed
+  #state: "idle" | "connecting" | "pausing" | "asking" | "open" | "closed" = "idle";
   #streams: LinkStreams | undefined;
   /** What is finished on connections that the owner wants no more. */
   readonly #former = new Set<LinkStreams>();
@@ -84,6 +84,8 @@ export class OwnerLink {
   #hangUp: (() => void) | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
+  /** The socket was absent when it was looked for last. */
+  #isAbsent = false;
   /** When the fault that is now was first seen; on the clock of `performance.now()`. */
   #troubledSince: number | undefined;
 
@@ -109,7 +111,8 @@ export class OwnerLink {
   leave(passenger: Passenger): void {
     if (!this.#waiting.delete(passenger)) return;
     this.#waitingBytes -= passenger.waitingBytes;
-    if (this.#waiting.size === 0 && this.#state === "pausing") this.#becomeIdle();
+    const isUnderway = this.#state === "pausing" || this.#state === "asking";
+    if (this.#waiting.size === 0 && isUnderway) this.#becomeIdle();
   }
 
   /**
@@ -184,8 +187,7 @@ export class OwnerLink {
     if (type !== FrameType.welcome || this.#state === "open") return false;
     if (this.#state === "closed") return true;
     this.#state = "open";
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#troubledSince = undefined;
+    this.#recover();
     this.#admit();
     return true;
   }
@@ -228,18 +230,34 @@ export class OwnerLink {
 
   #onConnectFailed(error: Error | undefined): void {
     const failure = whatItMeans(error);
-    const isGone = failure === "refused" || (failure === "missing" && !this.#host.isDisturbed());
-    const isHopeless = (failure === "trouble" || failure === "turned-away") && this.#isOutOfPatience();
-    if (isGone || isHopeless) {
-      if (failure === "turned-away" && !(error instanceof HostCallError))
-        this.#host.onTrouble(turnedAway(error));
-      this.#turnAway(isGone ? "gone" : "busy");
-      this.#becomeIdle();
-      return;
-    }
+    const wasAbsent = this.#isAbsent;
+    this.#isAbsent = failure === "absent";
+    if (failure === "gone") return this.#giveUp("gone");
+    if (failure === "absent" && wasAbsent) return void this.#askWhetherGone();
+    if (failure === "absent" || failure === "shortage" || !this.#isOutOfPatience()) return this.#pause();
+    if (failure === "turned-away" && !(error instanceof HostCallError))
+      this.#host.onTrouble(turnedAway(error));
+    this.#giveUp("busy");
+  }
+
+  async #askWhetherGone(): Promise<void> {
+    this.#state = "asking";
+    const mayLive = await this.#host.mayLive();
+    if (this.#state !== "asking") return;
+    if (!mayLive) this.#giveUp("gone");
+    else if (this.#isOutOfPatience()) this.#giveUp("busy");
+    else this.#pause();
+  }
+
+  #pause(): void {
     this.#state = "pausing";
     this.#retry = setTimeout(() => this.#connect(), this.#retryMs).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, MAX_RETRY_MS);
+  }
+
+  #giveUp(why: "gone" | "busy"): void {
+    this.#turnAway(why);
+    this.#becomeIdle();
   }
 
   /** A shortage passes; for what may not, clients do not wait for ever. */
@@ -258,8 +276,13 @@ export class OwnerLink {
   #becomeIdle(): void {
     clearTimeout(this.#retry);
     this.#state = "idle";
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#troubledSince = undefined;
+    this.#recover();
     this.#host.onOver();
+  }
+
+  #recover(): void {
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#isAbsent = false;
+    this.#troubledSince = undefined;
   }
 }

@@ -19,7 +19,7 @@ export class OwnerLinks {
     if (existing) return existing;
     const link: OwnerLink = new OwnerLink({
       door: () => this.#host.door(owner),
-      isDisturbed: () => this.#host.isDisturbed(),
+      mayLive: () => this.#host.mayLive(owner),
       onMissed: (token, worker) => this.#giveUp(token, worker),
       onTrouble: (error) => this.#host.onTrouble(error),
       // Anybody can write an owner's id: only those that exist are kept.
@@ -53,6 +53,7 @@ export class OwnerLinks {
 
 export interface OwnerLinksHost {
   door(owner: number): Door | undefined;
-  isDisturbed(): boolean;
+  /** See {@link OwnerLinkHost.mayLive}. */
+  mayLive(owner: number): Promise<boolean>;
   onTrouble(error: Error): void;
 }

@@ -27,7 +27,7 @@ export interface Owner {
   readonly getsConnections: boolean;
 }
 
-export interface OwnersHost extends NeighboursHost {
+export interface OwnersHost extends Omit<NeighboursHost, "lives"> {
   /** This process is a worker of a cluster; otherwise it owns all of its sessions. */
   readonly isWorker: boolean;
   /** Called for each request that this worker has relayed to another host. */
@@ -57,9 +57,10 @@ export class Owners {
 
   constructor(host: OwnersHost) {
     this.#host = host;
-    this.#routed = new Neighbours(host, ROUTED);
-    // Without a router, no worker gives another one its connections.
-    this.#own = new Neighbours(host, undefined);
+    const lives = async (worker: number) => process.connected && host.successors.lives(worker);
+    this.#routed = new Neighbours({ ...host, lives }, ROUTED);
+    // Without a router, no worker gives another one its connections, and nobody knows who lives.
+    this.#own = new Neighbours({ ...host, lives: async () => false }, undefined);
     this.#otherHosts = new OtherHosts({
       onRelayed: () => host.onRelayedToHost(),
       onTrouble: ({ message }) =>

@@ -384,7 +384,7 @@ export class Receiver {
         this.#successors.onGiven(message.giver, message.heir);
         return this.#sendRaw(encodeMove({ kind: "heardOf", giver: message.giver }));
       case "holders":
-        return this.#successors.onHolders(message.worker, message.holders);
+        return this.#successors.onHolders(message.worker, message.isServing, message.holders);
       case "stopMoves":
         return this.#movesOut.stop(message.task);
       case "nextPart":

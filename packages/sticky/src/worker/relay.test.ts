@@ -48,7 +48,7 @@ async function pair(serve: RequestListener, options: ServerOptions = {}): Promis
   await listening(listener.listen(path));
   const host = {
     door: () => ({ number: 1, path, secret: "secret" }),
-    isDisturbed: () => false,
+    mayLive: async () => false,
     onTrouble: () => {},
   };
   const relay = new Relay(host, () => {}, { way: undefined });

@@ -32,7 +32,7 @@ class World {
       new Relay(
         {
           door: (owner) => ({ number: owner, path: join(this.directory, String(owner)), secret: "secret" }),
-          isDisturbed: () => false,
+          mayLive: async () => false,
           onTrouble: () => {},
         },
         () => {},

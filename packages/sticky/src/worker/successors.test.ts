@@ -51,18 +51,29 @@ test("it asks once however many want to know, and again if there was no answer",
   const successors = new Successors(3, (worker) => void asked.push(worker));
   const gone = new Set([1]);
   const answers = Promise.all([successors.after(direct(1, gone)), successors.after(direct(1, gone))]);
-  successors.onHolders(1, [1]);
+  successors.onHolders(1, false, [1]);
   expect(await answers).toEqual([-1, -1]);
   const later = successors.after(direct(1, gone));
-  successors.onHolders(1, [2]);
+  successors.onHolders(1, false, [2]);
   expect(await later).toBe(2);
   expect(await successors.after(direct(1, gone))).toBe(2);
   expect(asked).toEqual([1, 1]);
 });
 
+test("that a worker lives is what the primary says", async () => {
+  const asked: number[] = [];
+  const successors = new Successors(3, (worker) => void asked.push(worker));
+  for (const isServing of [true, false]) {
+    const answer = successors.lives(1);
+    successors.onHolders(1, isServing, [1]);
+    expect(await answer).toBe(isServing);
+  }
+  expect(asked).toEqual([1, 1]);
+});
+
 test("without a primary nobody waits", async () => {
   const successors = new Successors(3, () => {});
-  const answer = successors.after(direct(1, new Set([1])));
+  const answers = Promise.all([successors.after(direct(1, new Set([1]))), successors.lives(2)]);
   successors.close();
-  expect(await answer).toBe(-1);
+  expect(await answers).toEqual([-1, false]);
 });

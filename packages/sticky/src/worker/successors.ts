@@ -1,5 +1,6 @@
 /**
- * Where requests of this router's sessions go from here: session ids keep the mark of the worker that made them.
+ * Where requests of this router's sessions go from here: session ids keep the mark of the worker that made them. And
+ * whether a worker lives that cannot be reached.
  * Owns: what this worker has heard of moves, and its questions to the primary. Runs in: workers, one for all servers of
  * the process.
  */
@@ -20,8 +21,9 @@ export interface Search {
 }
 
 interface Question {
-  readonly answer: Promise<void>;
-  settle(): void;
+  /** Whether the primary has that worker; `false` also where it does not answer. */
+  readonly answer: Promise<boolean>;
+  settle(isServing: boolean): void;
 }
 
 export class Successors {
@@ -44,9 +46,14 @@ export class Successors {
     this.#holders.onGiven(giver, heir);
   }
 
-  onHolders(worker: number, holders: readonly number[]): void {
+  onHolders(worker: number, isServing: boolean, holders: readonly number[]): void {
     this.#holders.set(worker, holders);
-    this.#questions.get(worker)?.settle();
+    this.#questions.get(worker)?.settle(isServing);
+  }
+
+  /** Whether the primary says that a worker lives, and has servers. */
+  lives(worker: number): Promise<boolean> {
+    return this.#questionOf(worker).answer;
   }
 
   /**
@@ -80,7 +87,7 @@ export class Successors {
 
   /** The primary is gone. */
   close(): void {
-    for (const question of this.#questions.values()) question.settle();
+    for (const question of this.#questions.values()) question.settle(false);
   }
 
   #placeAfterThis(holders: readonly number[]): number {
@@ -93,16 +100,16 @@ export class Successors {
   #questionOf(worker: number): Question {
     const asked = this.#questions.get(worker);
     if (asked) return asked;
-    let settle = () => {};
-    const answer = new Promise<void>((resolve) => {
-      const timer = setTimeout(() => settle(), ANSWER_MS).unref();
-      settle = () => {
+    let settle = (_isServing: boolean) => {};
+    const answer = new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => settle(false), ANSWER_MS).unref();
+      settle = (isServing) => {
         clearTimeout(timer);
         this.#questions.delete(worker);
-        resolve();
+        resolve(isServing);
       };
     });
-    const question = { answer, settle: () => settle() };
+    const question = { answer, settle };
     this.#questions.set(worker, question);
     this.#ask(worker);
     return question;
