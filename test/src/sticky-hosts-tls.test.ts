@@ -69,7 +69,7 @@ describe("a host port", () => {
       hostPort = new HostPort(place, {
         identity: () => identityOf("there", tls),
         doorOf: () =>
-          path === undefined ? "gone" : { number: 1, path, secret: "private", isServing: () => true },
+          path === undefined ? "gone" : { number: 1, path, secret: "private", lives: () => true },
         onListening: resolve,
         onError: reject,
       });

@@ -208,11 +208,11 @@ test("a socket that is removed comes back", async () => {
   expect(await relayAll(cluster)).toEqual(OK);
 });
 
-test("a socket that is removed costs no session: requests wait until it is back", async () => {
+/** A cluster whose first worker has a session, and whose second one tells when it has not reached another one. */
+async function startPair() {
   const home = makeHome();
   const cluster = await start({ TMPDIR: home });
-  const owner = cluster.worker(0);
-  const asker = cluster.worker(1);
+  const [owner, asker] = [cluster.a, cluster.b];
   const path = join(onlyDirectory(home), String(owner.workerId));
   await until(() => existsSync(path), "socket");
   const [seat, other] = await seatsOf(cluster, owner);
@@ -220,14 +220,47 @@ test("a socket that is removed costs no session: requests wait until it is back"
     const { subscribe } = await ctx.import("node:diagnostics_channel");
     subscribe("holdfast:sticky:failure", () => ctx.emit("failure"));
   });
+  const ask = () => send(cluster, `${PATH}&sid=${seat.sid}`, other.agent, "3");
+  return { cluster, owner, asker, path, ask };
+}
+
+type Pair = Awaited<ReturnType<typeof startPair>>;
+
+test.each<[string, (pair: Pair) => unknown]>([
+  ["as it is", () => {}],
+  ["and its worker takes no new connections", ({ owner }) => owner.run((ctx) => ctx.sticky.close())],
+  [
+    "and whoever misses it drains",
+    ({ asker }) =>
+      asker.run((ctx) => {
+        void ctx.sticky.drain({ timeout: 60_000 });
+        return ctx.sticky.close();
+      }),
+  ],
+  ["and the primary stands still", ({ cluster }) => cluster.primary.stop()],
+])("a socket that is removed, %s, costs no session: requests wait until it is back", async (_, prepare) => {
+  const pair = await startPair();
+  const { cluster, owner, asker, path, ask } = pair;
+  await prepare(pair);
   const failed = asker.next("failure");
   // While it stands still it cannot notice.
   await owner.stop();
   rmSync(path);
-  const answered = send(cluster, `${PATH}&sid=${seat.sid}`, other.agent, "3");
+  const answered = ask();
   await failed;
   await owner.resume();
   expect(await answered).toEqual({ status: 200, text: "ok" });
+  await cluster.primary.resume();
+});
+
+test("a worker that has closed its servers, and lives, is gone for others: its sessions are unknown", async () => {
+  const { owner, ask } = await startPair();
+  await owner.run((ctx) => {
+    const closed = new Promise((resolve) => ctx.httpServer.close(resolve));
+    ctx.httpServer.closeAllConnections();
+    return closed.then(() => {});
+  });
+  expect((await ask()).status).toBe(400);
 });
 
 test("somebody else at a worker's socket: it is said, and requests wait until the worker has it back", async () => {

@@ -12,8 +12,8 @@ export interface WorkerDoor {
   readonly number: number;
   readonly path: string;
   readonly secret: string;
-  /** Whether the worker has servers: then its socket, if it is absent, is back soon. */
-  isServing(): boolean;
+  /** Whether the worker lives: then its socket, if it is absent, is back soon. */
+  lives(): boolean;
 }
 
 const ignore = () => {};
@@ -39,8 +39,7 @@ export function leadTo(door: WorkerDoor | "gone" | "closed", caller: Socket, onE
   });
   worker.on("error", ({ code }: NodeJS.ErrnoException) => {
     if (isReached) return;
-    // A worker that has closed its servers has closed their sessions as well.
-    answer(caller, isAbsence(code) && !door.isServing() ? HostAnswer.gone : HostAnswer.busy);
+    answer(caller, isAbsence(code) && !door.lives() ? HostAnswer.gone : HostAnswer.busy);
   });
   worker.once("close", () => {
     if (isReached) caller.destroySoon();

@@ -67,7 +67,7 @@ async function openWorker(): Promise<WorkerDoor> {
     for (const socket of sockets) socket.destroy();
     rmSync(directory, { recursive: true, force: true });
   });
-  return { number: 1, path, secret: "private", isServing: () => true };
+  return { number: 1, path, secret: "private", lives: () => true };
 }
 
 test("who has proven that he is a host is led to the worker that he wants, with its secret said for him", async () => {
@@ -105,7 +105,7 @@ test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
     "a worker whose socket is missing",
     here,
     there,
-    () => ({ number: 1, path: "/nowhere/1", secret: "", isServing: () => true }),
+    () => ({ number: 1, path: "/nowhere/1", secret: "", lives: () => true }),
     "busy",
     /cannot/,
   ],
@@ -113,7 +113,7 @@ test.each<[string, HostIdentity, HostIdentity, Doors, string, RegExp]>([
     "a worker that has closed its servers",
     here,
     there,
-    () => ({ number: 1, path: "/nowhere/1", secret: "", isServing: () => false }),
+    () => ({ number: 1, path: "/nowhere/1", secret: "", lives: () => false }),
     "gone",
     /no such worker/,
   ],

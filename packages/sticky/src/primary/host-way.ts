@@ -3,7 +3,6 @@
  * Owns: the host port, what is published of it, the watch over the others, what the workers were told.
  * Runs in: primary, one for all routers of the process.
  */
-import cluster from "node:cluster";
 import { EventEmitter } from "node:events";
 import { isDeepStrictEqual } from "node:util";
 import { reportFailure } from "../diagnostics.js";
@@ -251,11 +250,11 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   };
 
   #doorOf(workerId: number): WorkerDoor | "gone" | "closed" {
-    const lives = (id: number) => cluster.workers?.[id]?.isDead() === false;
+    const lives = (id: number) => this.#roster.lives(id);
     const owner = this.#holders.of(workerId).find(lives);
     if (owner === undefined) return "gone";
     const door = this.#keeper.doorOf(owner);
-    return door ? { ...door, isServing: () => this.#roster.serves(owner) } : "closed";
+    return door ? { ...door, lives: () => lives(owner) } : "closed";
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): void {

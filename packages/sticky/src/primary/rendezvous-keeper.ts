@@ -74,7 +74,7 @@ export class RendezvousKeeper {
   }
 
   /** The way to a worker's private socket; `undefined` if what is in the directory now may be somebody else's. */
-  doorOf(workerId: number): Omit<WorkerDoor, "isServing"> | undefined {
+  doorOf(workerId: number): Omit<WorkerDoor, "lives"> | undefined {
     if (!this.#directory.isSafe()) return undefined;
     return { number: workerId, path: socketPath(this.#directory.path, workerId), secret: this.#secret };
   }

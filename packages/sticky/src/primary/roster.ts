@@ -67,6 +67,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   /** Those that have been welcomed since they spoke: an earlier welcome may have found nobody who listens. */
   readonly #answered = new Set<number>();
+  /** Those whose last server is closed, whichever roster has heard of it. */
+  readonly #departed = processWide("departed workers", () => new Set<number>());
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames();
   /** What workers are told of other hosts. */
@@ -76,7 +78,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #slotOf: ((workerId: number) => number | undefined) | undefined;
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
-    serves: (workerId) => this.serves(workerId),
+    lives: (workerId) => this.lives(workerId),
     workers: () => this.ready,
     send: (workerId, message, sent) => this.#sendRaw(workerId, encodeMove(message), sent),
     onStopped: (workerId) => this.setRetiring(workerId, false),
@@ -107,6 +109,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     };
     const onProcessExit = (worker: Worker) => {
       this.#keeper.forget(worker.id);
+      this.#departed.delete(worker.id);
       this.#workers.get(worker.id)?.onExit();
       this.emit("changed");
       const stop = whenChannelEnds(worker, CHANNEL_DRAIN_MS, () => {
@@ -209,10 +212,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     return routed?.names.has(name) && routed.isUsable() ? routed : undefined;
   }
 
-  /** Whether a worker lives, and has servers that take connections. */
-  serves(workerId: number): boolean {
-    const routed = this.#workers.get(workerId);
-    return routed !== undefined && routed.names.size > 0 && !routed.worker.isDead();
+  /** Whether a worker lives, and its last server is not closed: then its sessions can be reached, or soon can again. */
+  lives(workerId: number): boolean {
+    return cluster.workers?.[workerId]?.isDead() === false && !this.#departed.has(workerId);
   }
 
   /** Gives connections of that name that come back to `place`. Returns the function that ends it. */
@@ -310,9 +312,14 @@ export class Roster extends EventEmitter<RosterEvents> {
     const routed = this.#workers.get(worker.id);
     switch (message.kind) {
       case "ready":
+        this.#departed.delete(worker.id);
         this.#onReady(worker, message);
         return;
+      case "departed":
+        this.#departed.add(worker.id);
+        return;
       case "lookUp":
+        this.#departed.delete(worker.id);
         this.#answer(worker);
         this.#sendAddress(worker, message.name);
         return;

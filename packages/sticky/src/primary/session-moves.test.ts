@@ -27,7 +27,7 @@ function movesOf(count: number) {
   const sent: string[] = [];
   const moves = new SessionMoves({
     find: (workerId) => workers.find((each) => each.workerId === workerId),
-    serves: () => true,
+    lives: () => true,
     workers: () => workers,
     send: (workerId, message: MoveMessage) => {
       sent.push(`${message.kind} to ${workerId}`);

@@ -54,8 +54,8 @@ export interface MovingWorker {
 
 export interface SessionMovesHooks {
   find(workerId: number): MovingWorker | undefined;
-  /** Whether a worker lives, and has servers that take connections. */
-  serves(workerId: number): boolean;
+  /** Whether a worker lives, and its last server is not closed. */
+  lives(workerId: number): boolean;
   /** All workers that can be reached. */
   workers(): readonly MovingWorker[];
   /** @param sent called when it has left */
@@ -267,8 +267,8 @@ export class SessionMoves {
   }
 
   #tellHolders(workerId: number, worker: number, holders: readonly number[]): void {
-    const isServing = this.#hooks.serves(worker);
-    this.#hooks.send(workerId, { kind: "holders", worker, isServing, holders });
+    const lives = this.#hooks.lives(worker);
+    this.#hooks.send(workerId, { kind: "holders", worker, lives, holders });
   }
 
   /** The worker has no session any more. It may end when nobody sends requests there. */

@@ -85,8 +85,8 @@ export const Kind = {
   /** primary → the worker that gets sessions: that worker is about to give them to it. [giver, heir] */
   giving: 23,
   /**
-   * primary → worker: the workers that may have the sessions whose ids name that one, and whether that one lives and takes
-   * connections. [worker, 1 if so, …those]
+   * primary → worker: whether that worker lives and can be reached again, and the workers that may have the sessions whose
+   * ids name it. [worker, 1 if it does, …those]
    */
   holders: 24,
   /**
@@ -107,6 +107,8 @@ export const Kind = {
   askHolders: 36,
   /** worker → primary: has heard `giving` or `given` of that worker. [giver] */
   heardOf: 37,
+  /** worker → primary: its last server is closed, and no session is here any more. `ready` and `lookUp` take it back. [] */
+  departed: 38,
 } as const;
 
 /**
@@ -224,7 +226,8 @@ export type ToPrimary =
     }
   | { readonly kind: "claim"; readonly ticketId: number }
   | ({ readonly kind: "trouble" } & Trouble)
-  | { readonly kind: "lookUp"; readonly name: string };
+  | { readonly kind: "lookUp"; readonly name: string }
+  | { readonly kind: "departed" };
 
 /** The hosts of the application, as this one's workers know them. */
 export interface KnownHosts {
@@ -295,6 +298,8 @@ export function encodeToPrimary(message: ToPrimary): object {
       return { [KEY]: [Kind.claim, message.ticketId] };
     case "lookUp":
       return { [KEY]: [Kind.lookUp, message.name] };
+    case "departed":
+      return { [KEY]: [Kind.departed] };
     case "move": {
       const { name, owner, head, peer } = message;
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
@@ -348,6 +353,7 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
     return { kind: "ready", version: a, name: b, open: isCount(c) ? c : 0, closed: isCount(d) ? d : 0 };
   }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
+  if (kind === Kind.departed) return { kind: "departed" };
   if (kind === Kind.lookUp && typeof a === "string") return { kind: "lookUp", name: a };
   if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {

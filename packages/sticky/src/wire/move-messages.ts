@@ -108,8 +108,8 @@ export type MoveMessage =
   | {
       readonly kind: "holders";
       readonly worker: number;
-      /** That worker lives, and has servers that take connections. */
-      readonly isServing: boolean;
+      /** That worker lives, and its last server is not closed. */
+      readonly lives: boolean;
       readonly holders: readonly number[];
     }
   | { readonly kind: "askHolders"; readonly worker: number }
@@ -132,7 +132,7 @@ function fieldsFor(message: MoveMessage): unknown[] {
     case "given":
       return [message.giver, message.heir];
     case "holders":
-      return [message.worker, message.isServing ? 1 : 0, ...message.holders];
+      return [message.worker, message.lives ? 1 : 0, ...message.holders];
     case "askHolders":
       return [message.worker];
     case "heardOf":
@@ -190,9 +190,7 @@ export function decodeMove(message: unknown): MoveMessage | undefined {
       return isCount(a) ? { kind: "given", giver: id, heir: a } : undefined;
     case Kind.holders: {
       const holders = fields.slice(3);
-      return holders.every(isCount)
-        ? { kind: "holders", worker: id, isServing: a === 1, holders }
-        : undefined;
+      return holders.every(isCount) ? { kind: "holders", worker: id, lives: a === 1, holders } : undefined;
     }
     case Kind.askHolders:
       return { kind: "askHolders", worker: id };

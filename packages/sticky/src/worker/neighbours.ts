@@ -26,8 +26,8 @@ export interface NeighboursHost {
   readonly awaited: AwaitedStreams;
   /** Called for each request that this worker has relayed. */
   onRelayed(): void;
-  /** Whether somebody knows that a worker lives. Never rejects. */
-  lives(worker: number): Promise<boolean>;
+  /** Whether a worker lives, or may; `undefined` if there is nobody who could know. Never rejects. */
+  lives(worker: number): Promise<boolean | undefined>;
   /** Tells the primary's router. @returns `false` if there is none */
   tell(trouble: Trouble): boolean;
   /** Tells the application. */
@@ -54,7 +54,7 @@ export class Neighbours {
     this.relay = new Relay(
       {
         door: (owner) => this.#door(owner),
-        mayLive: async (owner) => this.#rendezvous?.isDisturbed() === true || host.lives(owner),
+        mayLive: (owner) => this.#mayLive(owner),
         onTrouble: (error) => this.#rendezvous?.onTrouble(error),
       },
       () => host.onRelayed(),
@@ -150,6 +150,12 @@ export class Neighbours {
   #door(owner: number): Door | undefined {
     if (!this.#common || !this.#rendezvous) return undefined;
     return { number: owner, path: this.#rendezvous.pathOf(owner), secret: this.#common.secret };
+  }
+
+  async #mayLive(owner: number): Promise<boolean> {
+    // This one's socket may be gone as well.
+    const isDisturbed = this.#rendezvous?.isDisturbed() === true;
+    return (await this.#host.lives(owner)) ?? isDisturbed;
   }
 
   /** Where the primary is gone, the application hears of it here, once. */

@@ -162,7 +162,7 @@ async function hostOfDumbWorker(turnAway: (socket: Socket) => void): Promise<num
       { host: "127.0.0.1", port: 0, tls: undefined },
       {
         identity: () => ({ name: "there", key: proofKey("secret"), tls: undefined }),
-        doorOf: (number) => ({ number, path, secret: "s", isServing: () => true }),
+        doorOf: (number) => ({ number, path, secret: "s", lives: () => true }),
         onListening: resolve,
         onError: reject,
       },

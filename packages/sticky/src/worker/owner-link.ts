@@ -3,9 +3,9 @@
  * Owns: the connection to the owner, and the requests that wait for it. Runs in: workers.
  *
  * One link carries all requests to an owner, however many there are, so clients cannot use up descriptors. What
- * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. An owner is gone when its socket
- * is absent twice, and nobody says that it lives: sockets are removed, and opened anew. On another host, only that host
- * may say so. Everything else may pass.
+ * cannot be sent yet waits, bounded in number and bytes, for as long as its client does. Sockets are removed, and opened
+ * anew: an owner whose socket is absent is only gone if the primary says so, or, without one, if no sockets have been
+ * removed lately. On another host, only that host may say so. Everything else may pass.
  */
 import { connect, type Socket } from "node:net";
 import { reportFailure } from "../diagnostics.js";

@@ -57,10 +57,14 @@ export class Owners {
 
   constructor(host: OwnersHost) {
     this.#host = host;
-    const lives = async (worker: number) => process.connected && host.successors.lives(worker);
+    const lives = async (worker: number) => {
+      const answer = process.connected ? await host.successors.lives(worker) : undefined;
+      // A primary that does not answer may know that it does.
+      return answer ?? (process.connected || undefined);
+    };
     this.#routed = new Neighbours({ ...host, lives }, ROUTED);
     // Without a router, no worker gives another one its connections, and nobody knows who lives.
-    this.#own = new Neighbours({ ...host, lives: async () => false }, undefined);
+    this.#own = new Neighbours({ ...host, lives: async () => undefined }, undefined);
     this.#otherHosts = new OtherHosts({
       onRelayed: () => host.onRelayedToHost(),
       onTrouble: ({ message }) =>

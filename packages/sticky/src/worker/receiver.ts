@@ -64,9 +64,14 @@ export class Receiver {
 
   readonly held = new HeldRequests();
   readonly #awaited = new AwaitedStreams();
-  readonly #successors = new Successors(cluster.worker?.id ?? 0, (worker) =>
-    this.#sendRaw(encodeMove({ kind: "askHolders", worker })),
-  );
+  readonly #successors = new Successors(cluster.worker?.id ?? 0, {
+    ask: (worker) => {
+      // This worker may have closed its servers to new connections, and relays what is in progress.
+      this.#listen();
+      this.#sendRaw(encodeMove({ kind: "askHolders", worker }));
+    },
+    onAllAnswered: () => this.#listenNoMore(),
+  });
   /** Of sessions that are not this worker's. */
   readonly owners = new Owners({
     isWorker: cluster.isWorker,
@@ -170,11 +175,7 @@ export class Receiver {
       previous.users++;
       return previous.routed;
     }
-    if (cluster.isWorker && !process.listeners("message").includes(this.#onMessage)) {
-      // First: when a listener of the application throws, Node.js calls none after it.
-      process.prependListener("message", this.#onMessage);
-      process.prependListener("disconnect", this.#onDisconnect);
-    }
+    this.#listen();
     const routed = this.#workerServer(name, server);
     this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });
     this.#servers.set(name, routed);
@@ -246,9 +247,14 @@ export class Receiver {
     // Its sessions are gone. Without servers nothing has to reach this worker.
     routed.once("closed", () => {
       for (const [each, other] of this.#servers) if (other === routed) this.#servers.delete(each);
-      if (this.#servers.size === 0) this.#departed = this.owners.leave();
+      if (this.#servers.size === 0) this.#depart();
     });
     return routed;
+  }
+
+  #depart(): void {
+    this.#departed = this.owners.leave();
+    if (this.owners.isRouted) this.#send({ kind: "departed" });
   }
 
   /** The server that takes connections of that name now. */
@@ -297,9 +303,16 @@ export class Receiver {
     this.#listenNoMore();
   }
 
+  #listen(): void {
+    if (!cluster.isWorker || process.listeners("message").includes(this.#onMessage)) return;
+    // First: when a listener of the application throws, Node.js calls none after it.
+    process.prependListener("message", this.#onMessage);
+    process.prependListener("disconnect", this.#onDisconnect);
+  }
+
   /** Unless something can come yet. */
   #listenNoMore(): void {
-    if (this.#subscriptions.size > 0 || this.#claims.size > 0) return;
+    if (this.#subscriptions.size > 0 || this.#claims.size > 0 || this.#successors.isAsking) return;
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
   }
@@ -384,7 +397,7 @@ export class Receiver {
         this.#successors.onGiven(message.giver, message.heir);
         return this.#sendRaw(encodeMove({ kind: "heardOf", giver: message.giver }));
       case "holders":
-        return this.#successors.onHolders(message.worker, message.isServing, message.holders);
+        return this.#successors.onHolders(message.worker, message.lives, message.holders);
       case "stopMoves":
         return this.#movesOut.stop(message.task);
       case "nextPart":

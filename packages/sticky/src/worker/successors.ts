@@ -9,6 +9,8 @@ import { NO_OWNER } from "../wire/owner-mark.js";
 
 /** How long the primary may take to answer. */
 const ANSWER_MS = 2_000;
+/** For so long an answer is new enough for whoever would ask next. */
+const RECENT_MS = 100;
 
 /** A request on its way to its session. */
 export interface Search {
@@ -21,21 +23,34 @@ export interface Search {
 }
 
 interface Question {
-  /** Whether the primary has that worker; `false` also where it does not answer. */
-  readonly answer: Promise<boolean>;
-  settle(isServing: boolean): void;
+  /** Whether that worker lives; `undefined` if there was no answer. */
+  readonly answer: Promise<boolean | undefined>;
+  settle(lives: boolean | undefined): void;
+}
+
+export interface SuccessorsHost {
+  /** Asks the primary, which answers with {@link Successors.onHolders}. */
+  ask(worker: number): void;
+  /** No question is open any more. */
+  onAllAnswered(): void;
 }
 
 export class Successors {
   readonly #workerId: number;
-  readonly #ask: (worker: number) => void;
+  readonly #host: SuccessorsHost;
   readonly #holders = new Holders();
   readonly #questions = new Map<number, Question>();
+  /** The workers of which the primary has just told. */
+  readonly #recent = new Set<number>();
 
-  /** @param ask asks the primary, which answers with {@link onHolders} */
-  constructor(workerId: number, ask: (worker: number) => void) {
+  constructor(workerId: number, host: SuccessorsHost) {
     this.#workerId = workerId;
-    this.#ask = ask;
+    this.#host = host;
+  }
+
+  /** Whether the primary has been asked, and has not answered yet. */
+  get isAsking(): boolean {
+    return this.#questions.size > 0;
   }
 
   onGiving(giver: number, heir: number): void {
@@ -46,13 +61,17 @@ export class Successors {
     this.#holders.onGiven(giver, heir);
   }
 
-  onHolders(worker: number, isServing: boolean, holders: readonly number[]): void {
+  onHolders(worker: number, lives: boolean, holders: readonly number[]): void {
     this.#holders.set(worker, holders);
-    this.#questions.get(worker)?.settle(isServing);
+    if (!this.#recent.has(worker)) {
+      this.#recent.add(worker);
+      setTimeout(() => this.#recent.delete(worker), RECENT_MS).unref();
+    }
+    this.#questions.get(worker)?.settle(lives);
   }
 
-  /** Whether the primary says that a worker lives, and has servers. */
-  lives(worker: number): Promise<boolean> {
+  /** Whether a worker lives and can be reached again, as the primary says; `undefined` if it says nothing. */
+  lives(worker: number): Promise<boolean | undefined> {
     return this.#questionOf(worker).answer;
   }
 
@@ -80,14 +99,14 @@ export class Successors {
   /** What {@link next} finds after a worker could not be reached: the primary is asked if need be. */
   async after(search: Search): Promise<number> {
     const next = this.next(search);
-    if (next !== NO_OWNER) return next;
+    if (next !== NO_OWNER || this.#recent.has(search.marked)) return next;
     await this.#questionOf(search.marked).answer;
     return this.next(search);
   }
 
   /** The primary is gone. */
   close(): void {
-    for (const question of this.#questions.values()) question.settle(false);
+    for (const question of this.#questions.values()) question.settle(undefined);
   }
 
   #placeAfterThis(holders: readonly number[]): number {
@@ -100,18 +119,19 @@ export class Successors {
   #questionOf(worker: number): Question {
     const asked = this.#questions.get(worker);
     if (asked) return asked;
-    let settle = (_isServing: boolean) => {};
-    const answer = new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => settle(false), ANSWER_MS).unref();
-      settle = (isServing) => {
+    let settle: Question["settle"] = () => {};
+    const answer = new Promise<boolean | undefined>((resolve) => {
+      const timer = setTimeout(() => settle(undefined), ANSWER_MS).unref();
+      settle = (lives) => {
         clearTimeout(timer);
         this.#questions.delete(worker);
-        resolve(isServing);
+        resolve(lives);
+        if (this.#questions.size === 0) this.#host.onAllAnswered();
       };
     });
     const question = { answer, settle };
     this.#questions.set(worker, question);
-    this.#ask(worker);
+    this.#host.ask(worker);
     return question;
   }
 }
