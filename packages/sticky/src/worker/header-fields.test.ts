@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import {
   answerFields,
   framingOf,
+  plainFields,
   upgradeFields,
   writeHead,
   writeTrailers,
@@ -79,6 +80,20 @@ test.each([
   const socket = { server: { maxHeadersCount: 3 } };
   const upgrade = { ...request("/", rawHeaders), httpVersionMajor: 1, headers: {}, socket };
   expect(upgradeFields(upgrade as unknown as IncomingMessage)).toEqual(lacking);
+});
+
+test.each([
+  [["Host", "x", "Connection", "close"], []],
+  [["Upgrade", "websocket"], ["Upgrade"]],
+  [["Connection", "Upgrade"], ["Connection"]],
+  [
+    ["connection", "keep-alive, Upgrade", "Host", "x", "UPGRADE", "websocket", "upgrade", "h2c"],
+    ["connection", "Host"],
+  ],
+])("of a request that is no upgrade, %j, go on %j", (raw, names) => {
+  const kept = plainFields(raw);
+  if (names.length === 0) expect(kept).toBe(raw);
+  else expect(kept).toEqual(names.flatMap((name) => [name, raw[raw.indexOf(name) + 1]]));
 });
 
 test("of an answer, what concerns the connection between the workers stays behind", () => {

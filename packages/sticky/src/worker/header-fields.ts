@@ -3,8 +3,9 @@
  * Owns: nothing; pure. Runs in: workers.
  *
  * To the application it makes no difference which worker a connection came to. So a request's fields reach the owner
- * as they are, those of the connection included: the worker that relays is no proxy. Of an answer's fields, those
- * about the connection between the workers stay behind.
+ * as they are, those of the connection included: the worker that relays is no proxy. Only that it is an upgrade, or is
+ * none, is said so that every parser sees it. Of an answer's fields, those about the connection between the workers stay
+ * behind.
  */
 import type { IncomingMessage } from "node:http";
 import { maxFieldsOf } from "../handle/node-internals.js";
@@ -33,12 +34,34 @@ export function upgradeFields(request: IncomingMessage): readonly string[] {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as string).toLowerCase();
     if (name === "connection" && UPGRADE.test(raw[i + 1] as string)) lacksConnection = false;
-    if (name === "upgrade") lacksUpgrade = false;
+    if (isUpgradeField(name)) lacksUpgrade = false;
   }
   return [
     ...(lacksConnection ? ["Connection", "Upgrade"] : []),
     ...(lacksUpgrade ? ["Upgrade", "unknown"] : []),
   ];
+}
+
+/**
+ * The fields of a request that is no upgrade. What only some parsers take for one goes on without the line that makes it
+ * one: values come trimmed, and those of several lines in one.
+ */
+export function plainFields(raw: readonly string[]): readonly string[] {
+  let isDoubtful = false;
+  let hasUpgrade = false;
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string;
+    // Few names are so long, and this runs for each request.
+    if (name.length === 7 && isUpgradeField(name)) hasUpgrade = true;
+    else if (name.length === 10 && name.toLowerCase() === "connection")
+      isDoubtful ||= /upgrade/i.test(raw[i + 1] as string);
+  }
+  if (!isDoubtful || !hasUpgrade) return raw;
+  return raw.filter((_, i) => !isUpgradeField(raw[i - (i % 2)] as string));
+}
+
+function isUpgradeField(name: string): boolean {
+  return name.toLowerCase() === "upgrade";
 }
 
 /** How the length of a request's body is told. */
@@ -60,12 +83,17 @@ export function framingOf(raw: readonly string[]): Framing {
  * Writes the head of a parsed request again, for a connection that changes the process in mid-request.
  * `undefined` if a part of it could end a line early; Node's parser lets no such part through.
  * @param more fields that are to follow its own
+ * @param own what goes on of its own
  */
-export function writeHead(request: IncomingMessage, more: readonly string[] = []): string | undefined {
+export function writeHead(
+  request: IncomingMessage,
+  more: readonly string[] = [],
+  own: readonly string[] = request.rawHeaders,
+): string | undefined {
   const version = request.httpVersion === "1.0" ? "1.0" : "1.1";
   let head = `${request.method} ${request.url} HTTP/${version}\r\n`;
   let lines = 1;
-  for (const raw of [request.rawHeaders, more]) {
+  for (const raw of [own, more]) {
     for (let i = 0; i + 1 < raw.length; i += 2) {
       // Names that start with ":" are pseudo-header fields of HTTP/2.
       if ((raw[i] as string).startsWith(":")) continue;

@@ -269,7 +269,7 @@ const anyOddField = fc.oneof(
 );
 const anyUpgrade = fc
   .tuple(
-    fc.constantFrom("Upgrade", "upgrade, close", "keep-alive, Upgrade", "Upgrade\r\n\tfolded", "UPGRADE"),
+    fc.constantFrom("Upgrade", "upgrade, close", "keep-alive, Upgrade\t", "Upgrade\r\n\tfolded", "UPGRADE"),
     fc.constantFrom("websocket", "", "h2c", "websocket, \xff", "WebSocket/13", "x".repeat(5_000)),
     anyText,
   )
