@@ -246,3 +246,39 @@ test("what the callback of a question throws is uncaught, and no promise is reje
   );
   expect(uncaught).toEqual(["mine", "uncaughtException"]);
 });
+
+test("listeners of the cluster and of processes that were there before and throw keep no worker from the hub", async () => {
+  const cluster = await open({ adapter: false, workers: 0 });
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/adapter");
+    ctx.store.uncaught = [];
+    process.on("uncaughtException", ({ message }) => ctx.store.uncaught.push(message));
+    for (const event of ["fork", "message", "disconnect", "exit"]) {
+      ctx.cluster.on(event, () => {
+        throw new Error(event);
+      });
+    }
+    setupPrimary({ link: "ipc" });
+  });
+  const workers = [await cluster.fork(), await cluster.fork()];
+  for (const worker of workers) {
+    await worker.run(async (ctx) => {
+      const { createAdapter } = await ctx.import("@holdfast/adapter");
+      process.on("message", () => {
+        throw new Error("message");
+      });
+      ctx.io.adapter(createAdapter());
+    });
+  }
+  await untilServers(workers, 2);
+  const [a, b] = workers as [RemoteWorker, RemoteWorker];
+  const client = await clients.connectTo(b);
+  const got = client.next("m");
+  await a.run((ctx) => void ctx.io.emit("m", 1));
+  expect(await got).toEqual([1]);
+  await b.kill();
+  await untilServers([a], 1);
+  const uncaught = await cluster.primary.run((ctx) => ctx.store.uncaught);
+  expect(new Set(uncaught)).toEqual(new Set(["fork", "message", "disconnect", "exit"]));
+  expect(new Set(await a.run((ctx) => ctx.store.uncaught))).toEqual(new Set(["message"]));
+});

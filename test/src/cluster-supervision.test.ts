@@ -105,6 +105,14 @@ describe("a worker that ends", () => {
     expect(cluster.output).toContain("uncaught: a fault of the application");
   });
 
+  test("whose own listener for messages throws hears what it is told all the same", async () => {
+    const cluster = await start({ how: { throwsAtMessages: "a fault of the application" } });
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    expect(await cluster.scale(1)).toMatchObject({ after: 1, killed: 0 });
+    expect(await told).toMatchObject({ reason: "retired", code: 0 });
+    expect(cluster.output).toContain("uncaught: a fault of the application");
+  });
+
   test("on SIGTERM finishes, calls onStop, and does not count as crashed", async () => {
     const cluster = await start();
     const worker = cluster.worker(0);

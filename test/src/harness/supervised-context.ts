@@ -27,6 +27,8 @@ export interface HowToStart {
   readonly joins?: boolean;
   /** Its `onStop` throws this. */
   readonly throwsAtStop?: string;
+  /** A listener for messages that was there before throws so, and what is uncaught is printed. */
+  readonly throwsAtMessages?: string;
   /** Whether it calls `listen()`, with a port of its own. @default false */
   readonly listens?: boolean;
   /** What the first session that moves to it does to it. */

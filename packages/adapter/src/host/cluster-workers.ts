@@ -49,7 +49,8 @@ export class ClusterWorkers {
   }
 
   #listen(event: string, listener: (worker: Worker, message: unknown) => void): void {
-    cluster.on(event, listener);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    cluster.prependListener(event, listener);
     this.#releases.push(() => void cluster.off(event, listener));
   }
 

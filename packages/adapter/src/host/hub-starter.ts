@@ -81,7 +81,7 @@ export class HubStarter {
 
   #spawn(program: string): void {
     this.#state = "starting";
-    process.once("exit", this.#removeMarker);
+    process.prependOnceListener("exit", this.#removeMarker);
     const args = [
       "--path",
       this.#path,

@@ -59,8 +59,9 @@ export class WorkerConnector implements Connector {
   connect(member: Member): boolean {
     if (!this.#member) {
       this.#member = member;
-      process.on("message", this.#onMessage);
-      process.on("disconnect", this.#onDisconnect);
+      // First: when a listener of the application throws, Node.js calls none after it.
+      process.prependListener("message", this.#onMessage);
+      process.prependListener("disconnect", this.#onDisconnect);
     }
     this.#ipcLink = undefined;
     // The application may have closed the channel: whoever never had a hub behind it asks nobody there.

@@ -52,7 +52,7 @@ export class ControlServer {
     this.#server = server;
     this.#connections = connections;
     this.#inode = lstatSync(path).ino;
-    process.on("exit", this.#onExit);
+    process.prependListener("exit", this.#onExit);
   }
 
   /**

@@ -31,7 +31,10 @@ export function handleSignals(orders: SignalOrders): () => void {
   };
   // The end of its terminal ends a program; told by `kill`, the same signal means what it means to daemons.
   const onHangUp = () => (hadTerminal && !hasTerminal() ? stop() : orders.reload());
-  process.on("SIGTERM", stop).on("SIGINT", stop).on("SIGHUP", onHangUp);
+  process
+    .prependListener("SIGTERM", stop)
+    .prependListener("SIGINT", stop)
+    .prependListener("SIGHUP", onHangUp);
   const release = onNpmGone(stop);
   return () => {
     process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", onHangUp);

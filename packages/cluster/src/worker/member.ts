@@ -55,12 +55,13 @@ export class Member {
     this.#isSupervised = slot !== undefined;
     this.slot = slot === undefined ? Math.max(0, (cluster.worker?.id ?? 1) - 1) : Number(slot);
     if (!cluster.isWorker) return;
-    process.on("message", this.#onMessage);
+    // First: when a listener of the application throws, Node.js calls none after it.
+    process.prependListener("message", this.#onMessage);
     process.on("disconnect", () => this.#onDisconnect());
-    process.on("SIGTERM", () => void this.leave());
+    process.prependListener("SIGTERM", () => void this.leave());
     // Ctrl+C and the end of a terminal reach the whole group: there, the supervisor decides when the workers go.
     const onGroupSignal = () => this.#isSupervised || void this.leave();
-    process.on("SIGINT", onGroupSignal).on("SIGHUP", onGroupSignal);
+    process.prependListener("SIGINT", onGroupSignal).prependListener("SIGHUP", onGroupSignal);
   }
 
   add(server: MemberServer): void {
