@@ -20,8 +20,16 @@ class EventsApart extends EventEmitter {
     const listeners = this.rawListeners(event);
     // Without listeners, "error" is thrown to whoever emits it.
     if (listeners.length === 0) return super.emit(event, ...args);
-    for (const listener of listeners) runApplication(() => Reflect.apply(listener, this, args));
+    for (const listener of listeners) {
+      runApplication(() => this.#capture(Reflect.apply(listener, this, args)));
+    }
     return true;
+  }
+
+  /** As Node.js does with what listeners return where the application has set that for all emitters. */
+  #capture(returned: unknown): void {
+    if (!EventEmitter.captureRejections || !(returned instanceof Promise)) return;
+    returned.catch((error: unknown) => runApplication(() => this.emit("error", error)));
   }
 }
 
