@@ -309,6 +309,28 @@ test("a chunked body and a slow reader of a large answer, across workers", async
   }
 });
 
+test("a body whose length is told by fields of which some parsers make another one arrives as it does directly", async () => {
+  const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
+  const sids = [await open(cluster), await open(cluster)];
+  const body = `420["echo","${"x".repeat(200_000)}"]`;
+  // Newer versions of Node.js refuse it.
+  const odd = (sid = "") =>
+    `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const plain = (sid = "") => `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n6`;
+  const [direct, relayed] = [new RawSocket(cluster.port), new RawSocket(cluster.port)];
+  direct.write(odd(sids[1]));
+  const expected = /^HTTP\/1.1 (200|400) /.exec(await direct.until(/^HTTP\/1.1 (200 .*ok|400 )/s))?.[1];
+  relayed.write(plain(sids[0]));
+  await relayed.until(/ok$/);
+  relayed.write(odd(sids[1]));
+  const answers = await relayed.until(/ok.*(\r\n\r\nok|HTTP\/1.1 4\d\d )/s);
+  expect([...answers.matchAll(/HTTP\/1.1 (\d+) /g)].map(([, status]) => status)).toEqual(["200", expected]);
+  for (const socket of [direct, relayed]) socket.close();
+  if (expected !== "200") return;
+  const { text } = await send(cluster, `${PATH}&sid=${sids[1]}`);
+  expect(text.split("\x1e").map((packet) => packet.length)).toEqual([200_009, 200_009]);
+});
+
 test("a worker whose connection is on its way to a primary that is killed ends like the others", async () => {
   const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
   const sids = [await open(cluster), await open(cluster)];

@@ -3,15 +3,15 @@
  * Owns: nothing; pure. Runs in: workers.
  *
  * To the application it makes no difference which worker a connection came to. So a request's fields reach the owner
- * as they are, those of the connection included: the worker that relays is no proxy. Only that it is an upgrade, or is
- * none, is said so that every parser sees it. Of an answer's fields, those about the connection between the workers stay
- * behind.
+ * as they are, those of the connection included: the worker that relays is no proxy. Only what it is, an upgrade or none,
+ * and how long its body is, is said so that every parser understands the same. Of an answer's fields, those about the
+ * connection between the workers stay behind.
  */
 import type { IncomingMessage } from "node:http";
 import { maxFieldsOf } from "../handle/node-internals.js";
 
 /** As strict as any parser: what only some take for it is said again. */
-const UPGRADE = /(^|,) *upgrade *(,|$)/i;
+const UPGRADE = /^([\x20-\x2b\x2d-\x7e]*,)* *upgrade *(,[\x20-\x7e]*)?$/i;
 
 /**
  * Whether fields of a request may be missing here: of those beyond a number, Node.js drops all but what they mean to the
@@ -34,7 +34,7 @@ export function upgradeFields(request: IncomingMessage): readonly string[] {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as string).toLowerCase();
     if (name === "connection" && UPGRADE.test(raw[i + 1] as string)) lacksConnection = false;
-    if (isUpgradeField(name)) lacksUpgrade = false;
+    if (name === "upgrade") lacksUpgrade = false;
   }
   return [
     ...(lacksConnection ? ["Connection", "Upgrade"] : []),
@@ -42,41 +42,66 @@ export function upgradeFields(request: IncomingMessage): readonly string[] {
   ];
 }
 
-/**
- * The fields of a request that is no upgrade. What only some parsers take for one goes on without the line that makes it
- * one: values come trimmed, and those of several lines in one.
- */
-export function plainFields(raw: readonly string[]): readonly string[] {
-  let isDoubtful = false;
-  let hasUpgrade = false;
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string;
-    // Few names are so long, and this runs for each request.
-    if (name.length === 7 && isUpgradeField(name)) hasUpgrade = true;
-    else if (name.length === 10 && name.toLowerCase() === "connection")
-      isDoubtful ||= /upgrade/i.test(raw[i + 1] as string);
-  }
-  if (!isDoubtful || !hasUpgrade) return raw;
-  return raw.filter((_, i) => !isUpgradeField(raw[i - (i % 2)] as string));
-}
-
-function isUpgradeField(name: string): boolean {
-  return name.toLowerCase() === "upgrade";
-}
-
 /** How the length of a request's body is told. */
 export type Framing = "none" | "length" | "chunked";
 
-/** The framing that the fields of a request tell, by which its parser has gone. */
-export function framingOf(raw: readonly string[]): Framing {
-  let framing: Framing = "none";
+/** How a request that is no upgrade goes on. */
+export interface PlainRequest {
+  readonly fields: readonly string[];
+  readonly framing: Framing;
+}
+
+/** Of the names that matter. Few others are so long, and each request is looked at. */
+const LENGTHS = new Set(
+  ["upgrade", "connection", "proxy-connection", "content-length", "transfer-encoding"].map(
+    ({ length }) => length,
+  ),
+);
+/** `chunked` is the last coding, and all are tokens. */
+const CHUNKED = /^([!#$%&'*+.^`|~\w-]+ *, *)*chunked$/i;
+
+/**
+ * How a request that is no upgrade goes on: with its own fields, but for what not every parser understands in one way.
+ * Values come trimmed, those of several lines in one, and parsers differ in what they do with the rest. What may be an
+ * upgrade to one of them loses the line for that; a body whose length is told twice, or in an odd way, goes on in chunks.
+ */
+export function plainRequest(raw: readonly string[]): PlainRequest {
+  let [mayUpgrade, hasUpgrade, isClear] = [false, false, true];
+  let [lengths, codings] = [0, 0];
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as string;
-    // Few names are so long, and this runs for each request.
-    if (name.length === 17 && name.toLowerCase() === "transfer-encoding") return "chunked";
-    if (name.length === 14 && name.toLowerCase() === "content-length") framing = "length";
+    if (!LENGTHS.has(name.length)) continue;
+    const value = raw[i + 1] as string;
+    switch (name.toLowerCase()) {
+      case "upgrade":
+        hasUpgrade = true;
+        break;
+      case "connection":
+      case "proxy-connection":
+        mayUpgrade ||= /upgrade/i.test(value);
+        break;
+      case "content-length":
+        lengths++;
+        isClear &&= /^\d+$/.test(value);
+        break;
+      case "transfer-encoding":
+        codings++;
+        isClear &&= CHUNKED.test(value);
+    }
   }
-  return framing;
+  isClear &&= lengths + codings < 2;
+  const fields = mayUpgrade && hasUpgrade ? without(raw, ["upgrade"]) : raw;
+  if (!isClear) return inChunks(fields);
+  return { fields, framing: codings > 0 ? "chunked" : lengths > 0 ? "length" : "none" };
+}
+
+function inChunks(fields: readonly string[]): PlainRequest {
+  const others = without(fields, ["content-length", "transfer-encoding"]);
+  return { fields: [...others, "Transfer-Encoding", "chunked"], framing: "chunked" };
+}
+
+function without(raw: readonly string[], names: readonly string[]): readonly string[] {
+  return raw.filter((_, i) => !names.includes((raw[i - (i % 2)] as string).toLowerCase()));
 }
 
 /**

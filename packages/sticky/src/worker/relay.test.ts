@@ -264,6 +264,7 @@ const anyOddField = fc.oneof(
       "Content-Length: -1",
     ],
     ...["Transfer-Encoding: gzip", "Transfer-Encoding: chunked, identity", "Content-Length: 3, 3"],
+    ...["Transfer-Encoding:", "Proxy-Connection: Upgrade\t", "Connection: \x01\r\n , upgrade"],
   ),
   fc.tuple(anyText, anyText).map(([name, value]) => `${name}: ${value}`),
 );

@@ -9,7 +9,7 @@ import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
 import { holdEnd } from "./client-end.js";
 import { originOf } from "./client-origin.js";
-import { framingOf, mayLackFields, plainFields, writeHead } from "./header-fields.js";
+import { mayLackFields, plainRequest, writeHead } from "./header-fields.js";
 import type { LinkStreams } from "./link-streams.js";
 import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
 import type { OwnerLink, Passenger } from "./owner-link.js";
@@ -61,9 +61,9 @@ export class RelayedRequest implements Passenger {
 
   start(): void {
     const request = this.#request;
-    const framing = framingOf(request.rawHeaders);
+    const { fields, framing } = plainRequest(request.rawHeaders);
     const isUnframed = framing === "none" && mayHaveHiddenBody(request);
-    const head = writeHead(request, addedFields(request, isUnframed), plainFields(request.rawHeaders));
+    const head = writeHead(request, addedFields(request, isUnframed), fields);
     if (head === undefined) return this.#answer.fail(400);
     if (this.#channels?.begin() === false) return this.#answer.fail(503);
     this.#response.on("error", ignore);
