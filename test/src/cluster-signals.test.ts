@@ -1,7 +1,7 @@
 /** Signals: to the primary, to the whole group, as process 1, under npm, at a terminal; and exit codes. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram, Program, RawSocket, within } from "@holdfast/harness";
+import { findProgram, isRoot, NOBODY, Program, RawSocket, skipsWithout, within } from "@holdfast/harness";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -23,6 +23,8 @@ const SCRIPT = findProgram({
   paths: ["/usr/bin/script"],
   cure: "It is in Debian's package bsdutils.",
 });
+
+skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
 
 const { start, home } = startsSupervised();
 const clients = closedAfterEach(new Clients());
@@ -85,6 +87,36 @@ describe("SIGTERM and SIGINT", () => {
     request.write("cd");
     expect(await request.whole()).toContain("finished");
     expect(await cluster.end()).toEqual(DONE);
+  });
+
+  test("what a listener of the application orders at the same signal comes before", async () => {
+    const cluster = await start({ options: { stopTimeout: 500 } });
+    const worker = cluster.worker(0);
+    await worker.run((ctx) => {
+      process.on("message", (raw: Record<string, number[]>) => {
+        const [kind, timeoutMs] = raw["holdfast:cluster"] ?? [];
+        if (kind === 3) ctx.emit("drain", timeoutMs);
+      });
+    });
+    await cluster.primary.run(async (ctx) => {
+      const running = await ctx.cluster();
+      process.on("SIGTERM", () => void running.stop({ timeout: 60_000 }));
+    });
+    const told = worker.next<number>("drain");
+    process.kill(cluster.primary.pid, "SIGTERM");
+    expect(await told).toBeGreaterThan(10_000);
+    expect(await cluster.end()).toEqual(DONE);
+  });
+
+  test.skipIf(!isRoot)("one that cannot remove its control socket any more ends like others", async () => {
+    const cluster = await start();
+    await cluster.primary.run((_, uid) => {
+      process.setuid?.(uid);
+      process.on("exit", () => console.log("the application's own end"));
+    }, NOBODY);
+    process.kill(cluster.primary.pid, "SIGTERM");
+    expect(await cluster.end()).toEqual(DONE);
+    expect(cluster.output).toContain("the application's own end");
   });
 
   test("what does not end within stopTimeout is killed, code 3", async () => {

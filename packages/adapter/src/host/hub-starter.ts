@@ -128,7 +128,13 @@ export class HubStarter {
     if (failure && failure.code !== "HOLDFAST_ERR_HUB_RUNNING") this.#fail(failure);
   }
 
-  readonly #removeMarker = (): void => rmSync(this.#marker, { force: true });
+  readonly #removeMarker = (): void => {
+    try {
+      rmSync(this.#marker, { force: true });
+    } catch {
+      // One that stays is stale as soon as this process has ended.
+    }
+  };
 
   /** @returns false if another worker starts one */
   #mark(): boolean {

@@ -92,7 +92,14 @@ export class ControlServer {
     for (const socket of this.#connections) socket.destroy();
   }
 
-  readonly #onExit = (): void => giveName(this.#path, this.#inode);
+  /** Whoever has lost the right to remove it cannot help it, and others have something to do at the end as well. */
+  readonly #onExit = (): void => {
+    try {
+      giveName(this.#path, this.#inode);
+    } catch {
+      // See above. Whoever wants the name finds that nobody listens.
+    }
+  };
 }
 
 /** `api`, `api-2`, `api-3` … */

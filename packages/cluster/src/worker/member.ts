@@ -58,9 +58,11 @@ export class Member {
     // First: when a listener of the application throws, Node.js calls none after it.
     process.prependListener("message", this.#onMessage);
     process.on("disconnect", () => this.#onDisconnect());
-    process.prependListener("SIGTERM", () => void this.leave());
+    // What a listener of the application begins, and how long it may take, comes before.
+    const leave = () => queueMicrotask(() => void this.leave());
+    process.prependListener("SIGTERM", leave);
     // Ctrl+C and the end of a terminal reach the whole group: there, the supervisor decides when the workers go.
-    const onGroupSignal = () => this.#isSupervised || void this.leave();
+    const onGroupSignal = () => this.#isSupervised || leave();
     process.prependListener("SIGINT", onGroupSignal).prependListener("SIGHUP", onGroupSignal);
   }
 
