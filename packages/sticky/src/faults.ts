@@ -20,22 +20,15 @@ class EventsApart extends EventEmitter {
     const listeners = this.rawListeners(event);
     // Without listeners, "error" is thrown to whoever emits it.
     if (listeners.length === 0) return super.emit(event, ...args);
-    for (const listener of listeners) {
-      runApplication(() => this.#capture(Reflect.apply(listener, this, args)));
-    }
+    for (const listener of listeners) runApplication(() => Reflect.apply(listener, this, args));
     return true;
-  }
-
-  /** As Node.js does with what listeners return where the application has set that for all emitters. */
-  #capture(returned: unknown): void {
-    if (!EventEmitter.captureRejections || !(returned instanceof Promise)) return;
-    returned.catch((error: unknown) => runApplication(() => this.emit("error", error)));
   }
 }
 
 /**
  * Events for which the application listens, and other parts of ours beside it. Each listener is called by itself: what one
  * throws is uncaught, as it is anywhere in Node.js, and neither the others nor whoever tells of the event notice.
+ * What one rejects is an unhandled rejection, whatever `EventEmitter.captureRejections` says.
  * Cast, since the types of Node.js let no subclass with events of its own override `emit()`.
  */
 export const ApplicationEvents = EventsApart as new <

@@ -230,12 +230,9 @@ test.each<[string, (pair: Pair) => unknown]>([
   ["as it is", () => {}],
   ["and its worker takes no new connections", ({ owner }) => owner.run((ctx) => ctx.sticky.close())],
   [
-    "and whoever misses it drains",
-    ({ asker }) =>
-      asker.run((ctx) => {
-        void ctx.sticky.drain({ timeout: 60_000 });
-        return ctx.sticky.close();
-      }),
+    "and the primary disconnects its worker",
+    ({ cluster, owner }) =>
+      cluster.primary.run((ctx, id) => void ctx.cluster.workers?.[id]?.disconnect(), owner.workerId),
   ],
   ["and the primary stands still", ({ cluster }) => cluster.primary.stop()],
 ])("a socket that is removed, %s, costs no session: requests wait until it is back", async (_, prepare) => {
@@ -253,14 +250,61 @@ test.each<[string, (pair: Pair) => unknown]>([
   await cluster.primary.resume();
 });
 
-test("a worker that has closed its servers, and lives, is gone for others: its sessions are unknown", async () => {
-  const { owner, ask } = await startPair();
-  await owner.run((ctx) => {
+test("a worker that takes no new connections hears that the directory is another one", async () => {
+  const { cluster, owner, path, ask } = await startPair();
+  await owner.run((ctx) => ctx.sticky.close());
+  const directory = dirname(path);
+  const warned = cluster.primary.next("warning");
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, "in its place");
+  expect(await warned).toMatch(/^HOLDFAST_ERR_PRIVATE_/);
+  expect(await ask()).toEqual({ status: 200, text: "ok" });
+});
+
+const closeServer = (worker: RemoteWorker) =>
+  worker.run((ctx) => {
     const closed = new Promise((resolve) => ctx.httpServer.close(resolve));
     ctx.httpServer.closeAllConnections();
     return closed.then(() => {});
   });
-  expect((await ask()).status).toBe(400);
+const closeRouter = ({ cluster }: Pair) => cluster.primary.run((ctx) => ctx.router.close());
+
+test.each<[string, (pair: Pair) => unknown]>([
+  ["its servers are closed", ({ owner }) => closeServer(owner)],
+  [
+    "its servers are closed when it has no channel any more",
+    async ({ owner }) => {
+      await owner.run((ctx) => {
+        const disconnected = new Promise<void>((resolve) => process.once("disconnect", resolve));
+        ctx.cluster.worker?.disconnect();
+        return disconnected;
+      });
+      await closeServer(owner);
+    },
+  ],
+  [
+    "its servers are closed when there is no router, and one comes later",
+    async (pair) => {
+      await closeRouter(pair);
+      await closeServer(pair.owner);
+      await pair.cluster.primary.run(async (ctx) => {
+        const { setupPrimary } = await ctx.import("@holdfast/sticky");
+        setupPrimary(ctx.httpServer);
+      });
+    },
+  ],
+  ["it was killed", ({ owner }) => owner.kill()],
+  [
+    "it was killed when there is no router",
+    async (pair) => {
+      await closeRouter(pair);
+      await pair.owner.kill();
+    },
+  ],
+])("sessions of a worker are unknown when %s", async (_, prepare) => {
+  const pair = await startPair();
+  await prepare(pair);
+  expect((await pair.ask()).status).toBe(400);
 });
 
 test("somebody else at a worker's socket: it is said, and requests wait until the worker has it back", async () => {

@@ -19,6 +19,7 @@ import type { KnownHost } from "../wire/messages.js";
 import type { WorkerDoor } from "./host-link.js";
 import { HostPort, type HostPortPlace } from "./host-port.js";
 import { HostWatch, type HostWatchEvents } from "./host-watch.js";
+import { LivingWorkers } from "./living-workers.js";
 import { ownAddress } from "./own-address.js";
 import { RendezvousKeeper } from "./rendezvous-keeper.js";
 import { resolveHostTls } from "./resolve-host-tls.js";
@@ -68,6 +69,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   readonly #roster: Roster;
   readonly #keeper = RendezvousKeeper.get();
   readonly #holders = sessionHolders();
+  readonly #living = LivingWorkers.get();
   #where: HostPortPlace;
   /** `undefined` until this host has joined others: without them, there is nothing to listen for. */
   #port: HostPort | undefined;
@@ -250,11 +252,10 @@ export class HostWay extends EventEmitter<HostWayEvents> {
   };
 
   #doorOf(workerId: number): WorkerDoor | "gone" | "closed" {
-    const lives = (id: number) => this.#roster.lives(id);
-    const owner = this.#holders.of(workerId).find(lives);
+    const owner = this.#holders.of(workerId).find((id) => this.#living.has(id));
     if (owner === undefined) return "gone";
     const door = this.#keeper.doorOf(owner);
-    return door ? { ...door, lives: () => lives(owner) } : "closed";
+    return door ? { ...door, lives: () => this.#living.has(owner) } : "closed";
   }
 
   #say(code: HoldfastError["code"], detail: string, text: string): void {

@@ -25,6 +25,7 @@ import {
 import { decodeMove, encodeMove } from "../wire/move-messages.js";
 import { whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
+import { LivingWorkers } from "./living-workers.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 import { RouterNames } from "./router-names.js";
@@ -67,8 +68,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   /** Those that have been welcomed since they spoke: an earlier welcome may have found nobody who listens. */
   readonly #answered = new Set<number>();
-  /** Those whose last server is closed, whichever roster has heard of it. */
-  readonly #departed = processWide("departed workers", () => new Set<number>());
+  readonly #living = LivingWorkers.get();
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames();
   /** What workers are told of other hosts. */
@@ -78,7 +78,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #slotOf: ((workerId: number) => number | undefined) | undefined;
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
-    lives: (workerId) => this.lives(workerId),
+    lives: (workerId) => this.#living.has(workerId),
     workers: () => this.ready,
     send: (workerId, message, sent) => this.#sendRaw(workerId, encodeMove(message), sent),
     onStopped: (workerId) => this.setRetiring(workerId, false),
@@ -109,7 +109,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     };
     const onProcessExit = (worker: Worker) => {
       this.#keeper.forget(worker.id);
-      this.#departed.delete(worker.id);
+      this.#living.remove(worker.id);
       this.#workers.get(worker.id)?.onExit();
       this.emit("changed");
       const stop = whenChannelEnds(worker, CHANNEL_DRAIN_MS, () => {
@@ -142,6 +142,9 @@ export class Roster extends EventEmitter<RosterEvents> {
   release(): void {
     if (--slot.users > 0) return;
     slot.roster = undefined;
+    for (const worker of Object.values(cluster.workers ?? {})) {
+      if (worker && this.#welcomed.has(worker.id)) this.#send(worker, { kind: "over" });
+    }
     this.moves.close();
     for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
@@ -210,11 +213,6 @@ export class Roster extends EventEmitter<RosterEvents> {
   find(workerId: number, name: string): RoutedWorker | undefined {
     const routed = this.#workers.get(workerId);
     return routed?.names.has(name) && routed.isUsable() ? routed : undefined;
-  }
-
-  /** Whether a worker lives, and its last server is not closed: then its sessions can be reached, or soon can again. */
-  lives(workerId: number): boolean {
-    return cluster.workers?.[workerId]?.isDead() === false && !this.#departed.has(workerId);
   }
 
   /** Gives connections of that name that come back to `place`. Returns the function that ends it. */
@@ -312,14 +310,14 @@ export class Roster extends EventEmitter<RosterEvents> {
     const routed = this.#workers.get(worker.id);
     switch (message.kind) {
       case "ready":
-        this.#departed.delete(worker.id);
+        this.#living.add(worker);
         this.#onReady(worker, message);
         return;
       case "departed":
-        this.#departed.add(worker.id);
+        this.#living.remove(worker.id);
         return;
       case "lookUp":
-        this.#departed.delete(worker.id);
+        this.#living.add(worker);
         this.#answer(worker);
         this.#sendAddress(worker, message.name);
         return;

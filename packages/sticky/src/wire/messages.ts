@@ -89,6 +89,8 @@ export const Kind = {
    * ids name it. [worker, 1 if it does, …those]
    */
   holders: 24,
+  /** primary → worker: the last router is closed, and nobody answers. `welcome` takes it back. [] */
+  over: 25,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
    * [move, task, worker, name, carrier, what goes with it or "" if that follows, peer address?, peer port?]
@@ -107,7 +109,7 @@ export const Kind = {
   askHolders: 36,
   /** worker → primary: has heard `giving` or `given` of that worker. [giver] */
   heardOf: 37,
-  /** worker → primary: its last server is closed, and no session is here any more. `ready` and `lookUp` take it back. [] */
+  /** worker → primary: its last server is closed, and no session is there any more. `ready`, `lookUp` take it back. [] */
   departed: 38,
 } as const;
 
@@ -202,6 +204,7 @@ export type ToWorker =
     }
   | { readonly kind: "claimed"; readonly ticketId: number; readonly isGranted: boolean }
   | { readonly kind: "left"; readonly name: string }
+  | { readonly kind: "over" }
   | ({ readonly kind: "hosts" } & KnownHosts)
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
@@ -262,6 +265,8 @@ export function encodeToWorker(message: ToWorker): object {
       const { version, tag, directory, secret, edition } = message;
       return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition] };
     }
+    case "over":
+      return { [KEY]: [Kind.over] };
     case "left":
       return { [KEY]: [Kind.left, message.name] };
     case "hosts": {
@@ -321,6 +326,7 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
     return { kind: "connection", name: a, head: b, settled: c === 1, ticket, peer: peerOf(f, g) };
   }
   if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
+  if (kind === Kind.over) return { kind: "over" };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
   if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
     const others = hostsOf(fields.slice(4));

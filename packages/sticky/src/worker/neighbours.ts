@@ -133,10 +133,11 @@ export class Neighbours {
   /**
    * Others find this worker no more, and it reaches no others. What is on its way is finished.
    * Settles when the others have the answers that were in progress here.
+   * @param isKnown others hear of it; otherwise, they are refused here
    */
-  async leave(): Promise<void> {
+  async leave(isKnown: boolean): Promise<void> {
     this.#state = "outside";
-    this.#rendezvous?.leave();
+    if (isKnown) this.#rendezvous?.leave();
     this.relay.close();
     await this.#server?.answered();
   }

@@ -242,6 +242,7 @@ export class OwnerLink {
 
   async #askWhetherGone(): Promise<void> {
     this.#state = "asking";
+    this.#troubledSince ??= performance.now();
     const mayLive = await this.#host.mayLive();
     if (this.#state !== "asking") return;
     if (!mayLive) this.#giveUp("gone");

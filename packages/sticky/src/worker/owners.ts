@@ -52,15 +52,17 @@ export class Owners {
   /** Settles when it is known how this worker's sessions are marked. */
   readonly #marked: Promise<void>;
   #onMarked: () => void = () => {};
+  /** A router hears what this worker says, and answers. */
+  #isHeard = false;
   // unknown → gathering → gathered → routed; unknown, gathering → routed
   #state: "unknown" | "gathering" | "gathered" | "routed" = "unknown";
 
   constructor(host: OwnersHost) {
     this.#host = host;
     const lives = async (worker: number) => {
-      const answer = process.connected ? await host.successors.lives(worker) : undefined;
+      const answer = this.isHeard ? await host.successors.lives(worker) : undefined;
       // A primary that does not answer may know that it does.
-      return answer ?? (process.connected || undefined);
+      return answer ?? (this.isHeard || undefined);
     };
     this.#routed = new Neighbours({ ...host, lives }, ROUTED);
     // Without a router, no worker gives another one its connections, and nobody knows who lives.
@@ -78,6 +80,11 @@ export class Owners {
   /** Whether a router knows this worker. */
   get isRouted(): boolean {
     return this.#state === "routed";
+  }
+
+  /** Whether there is a router that hears this worker now. */
+  get isHeard(): boolean {
+    return this.#isHeard && process.connected;
   }
 
   /** Whether a router knows this worker, or it has not been found out yet that there is none. */
@@ -145,8 +152,10 @@ export class Owners {
     isRelayed: boolean,
     tried: ReadonlySet<number>,
   ): Promise<Owner | undefined> {
-    if (!isRouted || !process.connected) return undefined;
-    return this.#routedOwner(marked, await this.#host.successors.after({ marked, isRelayed, tried }));
+    if (!isRouted) return undefined;
+    const { successors } = this.#host;
+    const search = { marked, isRelayed, tried };
+    return this.#routedOwner(marked, this.isHeard ? await successors.after(search) : successors.next(search));
   }
 
   #routedOwner(marked: number, number: number): Owner | undefined {
@@ -157,8 +166,14 @@ export class Owners {
 
   /** A router tells what its workers have in common. */
   meet(cluster: ClusterSecrets): void {
+    this.#isHeard = true;
     this.#routed.meet(cluster);
     this.#become("routed");
+  }
+
+  /** The last router is closed. The workers stay what they are to each other. */
+  onRouterClosed(): void {
+    this.#isHeard = false;
   }
 
   /** There is a router that speaks another version. */
@@ -193,7 +208,8 @@ export class Owners {
   /** See {@link Neighbours.leave}. */
   async leave(): Promise<void> {
     this.#otherHosts.leave();
-    await Promise.all([this.#routed.leave(), this.#own.leave()]);
+    // Whoever cannot say that it has left says so to those that come.
+    await Promise.all([this.#routed.leave(this.isHeard), this.#own.leave(true)]);
   }
 
   /** Of a connection that another worker of the router has relayed; `undefined` if this one cannot. */

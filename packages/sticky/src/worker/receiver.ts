@@ -64,14 +64,9 @@ export class Receiver {
 
   readonly held = new HeldRequests();
   readonly #awaited = new AwaitedStreams();
-  readonly #successors = new Successors(cluster.worker?.id ?? 0, {
-    ask: (worker) => {
-      // This worker may have closed its servers to new connections, and relays what is in progress.
-      this.#listen();
-      this.#sendRaw(encodeMove({ kind: "askHolders", worker }));
-    },
-    onAllAnswered: () => this.#listenNoMore(),
-  });
+  readonly #successors = new Successors(cluster.worker?.id ?? 0, (worker) =>
+    this.#sendRaw(encodeMove({ kind: "askHolders", worker })),
+  );
   /** Of sessions that are not this worker's. */
   readonly owners = new Owners({
     isWorker: cluster.isWorker,
@@ -175,7 +170,11 @@ export class Receiver {
       previous.users++;
       return previous.routed;
     }
-    this.#listen();
+    if (cluster.isWorker && !process.listeners("message").includes(this.#onMessage)) {
+      // First: when a listener of the application throws, Node.js calls none after it.
+      process.prependListener("message", this.#onMessage);
+      process.prependListener("disconnect", this.#onDisconnect);
+    }
     const routed = this.#workerServer(name, server);
     this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });
     this.#servers.set(name, routed);
@@ -254,7 +253,8 @@ export class Receiver {
 
   #depart(): void {
     this.#departed = this.owners.leave();
-    if (this.owners.isRouted) this.#send({ kind: "departed" });
+    if (this.owners.isHeard) this.#send({ kind: "departed" });
+    this.#listenNoMore();
   }
 
   /** The server that takes connections of that name now. */
@@ -303,16 +303,9 @@ export class Receiver {
     this.#listenNoMore();
   }
 
-  #listen(): void {
-    if (!cluster.isWorker || process.listeners("message").includes(this.#onMessage)) return;
-    // First: when a listener of the application throws, Node.js calls none after it.
-    process.prependListener("message", this.#onMessage);
-    process.prependListener("disconnect", this.#onDisconnect);
-  }
-
-  /** Unless something can come yet. */
+  /** Unless something can come yet: also sessions that get no new connections have to be found. */
   #listenNoMore(): void {
-    if (this.#subscriptions.size > 0 || this.#claims.size > 0 || this.#successors.isAsking) return;
+    if (this.#subscriptions.size > 0 || this.#claims.size > 0 || this.#servers.size > 0) return;
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
   }
@@ -371,6 +364,9 @@ export class Receiver {
         return;
       case "left":
         this.#onLeft(decoded.name);
+        return;
+      case "over":
+        this.owners.onRouterClosed();
         return;
       case "hosts":
         this.owners.meetHosts(decoded);

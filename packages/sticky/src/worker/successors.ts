@@ -28,29 +28,18 @@ interface Question {
   settle(lives: boolean | undefined): void;
 }
 
-export interface SuccessorsHost {
-  /** Asks the primary, which answers with {@link Successors.onHolders}. */
-  ask(worker: number): void;
-  /** No question is open any more. */
-  onAllAnswered(): void;
-}
-
 export class Successors {
   readonly #workerId: number;
-  readonly #host: SuccessorsHost;
+  readonly #ask: (worker: number) => void;
   readonly #holders = new Holders();
   readonly #questions = new Map<number, Question>();
   /** The workers of which the primary has just told. */
   readonly #recent = new Set<number>();
 
-  constructor(workerId: number, host: SuccessorsHost) {
+  /** @param ask asks the primary, which answers with {@link onHolders} */
+  constructor(workerId: number, ask: (worker: number) => void) {
     this.#workerId = workerId;
-    this.#host = host;
-  }
-
-  /** Whether the primary has been asked, and has not answered yet. */
-  get isAsking(): boolean {
-    return this.#questions.size > 0;
+    this.#ask = ask;
   }
 
   onGiving(giver: number, heir: number): void {
@@ -126,12 +115,11 @@ export class Successors {
         clearTimeout(timer);
         this.#questions.delete(worker);
         resolve(lives);
-        if (this.#questions.size === 0) this.#host.onAllAnswered();
       };
     });
     const question = { answer, settle };
     this.#questions.set(worker, question);
-    this.#host.ask(worker);
+    this.#ask(worker);
     return question;
   }
 }
