@@ -11,6 +11,20 @@ import {
 const request = (url: string, rawHeaders: string[], httpVersion = "1.1") =>
   ({ method: "GET", url, rawHeaders, httpVersion }) as IncomingMessage;
 
+const [CONNECTION, UPGRADE] = [
+  ["connection", "keep-alive, Upgrade"],
+  ["UPGRADE", "websocket"],
+];
+
+/** How a request with these fields goes on. */
+const plain = (rawHeaders: string[], more: object = {}) =>
+  plainRequest({
+    ...request("/", rawHeaders),
+    httpVersionMajor: 1,
+    socket: {},
+    ...more,
+  } as unknown as IncomingMessage);
+
 test("a request's fields go on as they came, in their order and spelling", () => {
   const raw = [
     "HOST",
@@ -46,7 +60,7 @@ test.each([
   [["Transfer-Encoding", "chunked"], "chunked"],
   [["Transfer-Encoding", "gzip, Chunked"], "chunked"],
 ])("%j tells clearly that the body's framing is %s, and goes on", (raw, framing) => {
-  const { fields, ...rest } = plainRequest(raw);
+  const { fields, ...rest } = plain(raw);
   expect(fields).toBe(raw);
   expect(rest).toEqual({ framing });
 });
@@ -62,18 +76,43 @@ test.each([
   [["Transfer-Encoding", "chunked, identity"]],
   [["Transfer-Encoding", "chunked\tx"]],
   [["Transfer-Encoding", "\x0bchunked"]],
-  [["Transfer-Encoding", "gzip", "Transfer-Encoding", "chunked"]],
-])("%j is not clear to all parsers: the body goes on in chunks", (raw) => {
-  expect(plainRequest(["Host", "x", ...raw, "A", "1"])).toEqual({
-    fields: ["Host", "x", "A", "1", "Transfer-Encoding", "chunked"],
+  [["Content-Length ", "7"]],
+  [["transfer-encoding  ", "\x0bchunked"]],
+  [["Transfer-Encoding", "gzip", "Transfer-Encoding", "chunked"], "gzip, chunked"],
+  [["Transfer-Encoding", "gzip;q=1,\tchunked"], "gzip;q=1, chunked"],
+])("%j is not clear to all parsers: the body goes on in chunks", (raw, coding: unknown = "chunked") => {
+  expect(plain(["Host", "x", ...raw, "A", "1"])).toEqual({
+    fields: ["Host", "x", "A", "1", "Transfer-Encoding", coding],
     framing: "chunked",
   });
 });
 
-const [CONNECTION, UPGRADE] = [
-  ["connection", "keep-alive, Upgrade"],
-  ["UPGRADE", "websocket"],
-];
+test("a body whose length may be in a field that Node.js has dropped goes on in chunks", () => {
+  const raw = ["Content-Length", "4", "A", "1"];
+  const server = { maxHeadersCount: 2 };
+  expect(plain(raw, { socket: { server } })).toEqual({
+    fields: ["A", "1", "Transfer-Encoding", "chunked"],
+    framing: "chunked",
+  });
+});
+
+test.each([
+  ["POST", ["A", "1", "Transfer-Encoding", "chunked"]],
+  ["GET", ["A", "1"]],
+])("a %s of HTTP/2 may have a body without a length", (method, fields) => {
+  expect(plain(["A", "1"], { method, httpVersionMajor: 2 }).fields).toEqual(fields);
+});
+
+test("the largest values are looked at in no time", () => {
+  const odd = `${"upgrade,".repeat(100_000)}\x80`;
+  const startedAt = process.cpuUsage();
+  const upgrade = { ...request("/", ["Connection", odd, ...UPGRADE]), httpVersionMajor: 1, socket: {} };
+  expect(upgradeFields(upgrade as unknown as IncomingMessage)).toEqual(["Connection", "Upgrade"]);
+  plain(["Transfer-Encoding", odd, "Connection", odd, "Content-Length", `${"1".repeat(800_000)}x`]);
+  // A second is a hundred times what it takes: what grows with the square of the length takes minutes.
+  expect(process.cpuUsage(startedAt).user).toBeLessThan(1e6);
+});
+
 test.each([
   [["Host", "x", ...CONNECTION, ...UPGRADE], []],
   // Some versions of Node.js have all fields in `rawHeaders`, and the first ones in `headers`.
@@ -110,15 +149,15 @@ test.each([
 test.each([[["Host", "x", "Connection", "close"]], [["Upgrade", "websocket"]], [["Connection", "Upgrade"]]])(
   "a request that is no upgrade goes on as it is: %j",
   (raw) => {
-    expect(plainRequest(raw).fields).toBe(raw);
+    expect(plain(raw).fields).toBe(raw);
   },
 );
 
-test.each(["connection", "Proxy-Connection"])(
+test.each(["connection", "Proxy-Connection", "Connection "])(
   "one that may be an upgrade to others, by %s, is none",
   (name) => {
     const raw = [name, "keep-alive, Upgrade", "UPGRADE", "websocket", "Host", "x", "upgrade", "h2c"];
-    expect(plainRequest(raw).fields).toEqual([name, "keep-alive, Upgrade", "Host", "x"]);
+    expect(plain(raw).fields).toEqual([name, "keep-alive, Upgrade", "Host", "x"]);
   },
 );
 

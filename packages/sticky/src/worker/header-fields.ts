@@ -10,8 +10,8 @@
 import type { IncomingMessage } from "node:http";
 import { maxFieldsOf } from "../handle/node-internals.js";
 
-/** As strict as any parser: what only some take for it is said again. */
-const UPGRADE = /^([\x20-\x2b\x2d-\x7e]*,)* *upgrade *(,[\x20-\x7e]*)?$/i;
+const UPGRADE = /(^|,) *upgrade *(,|$)/i;
+const PRINTABLE = /^[\x20-\x7e]*$/;
 
 /**
  * Whether fields of a request may be missing here: of those beyond a number, Node.js drops all but what they mean to the
@@ -33,13 +33,18 @@ export function upgradeFields(request: IncomingMessage): readonly string[] {
   const { rawHeaders: raw } = request;
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as string).toLowerCase();
-    if (name === "connection" && UPGRADE.test(raw[i + 1] as string)) lacksConnection = false;
+    if (name === "connection" && isCertainlyUpgrade(raw[i + 1] as string)) lacksConnection = false;
     if (name === "upgrade") lacksUpgrade = false;
   }
   return [
     ...(lacksConnection ? ["Connection", "Upgrade"] : []),
     ...(lacksUpgrade ? ["Upgrade", "unknown"] : []),
   ];
+}
+
+/** As strict as any parser: what only some take for it is said again. */
+function isCertainlyUpgrade(connection: string): boolean {
+  return PRINTABLE.test(connection) && UPGRADE.test(connection);
 }
 
 /** How the length of a request's body is told. */
@@ -57,19 +62,24 @@ const LENGTHS = new Set(
     ({ length }) => length,
   ),
 );
-/** `chunked` is the last coding, and all are tokens. */
-const CHUNKED = /^([!#$%&'*+.^`|~\w-]+ *, *)*chunked$/i;
+/** `chunked` is the last coding, and all are tokens, some with parameters. */
+const CHUNKED = /^([\w!#$%&'*+.^`|~;=-]+ *, *)*chunked$/i;
 
 /**
  * How a request that is no upgrade goes on: with its own fields, but for what not every parser understands in one way.
- * Values come trimmed, those of several lines in one, and parsers differ in what they do with the rest. What may be an
- * upgrade to one of them loses the line for that; a body whose length is told twice, or in an odd way, goes on in chunks.
+ * Values come trimmed, those of several lines in one, some fields not at all, and parsers differ in what they do with the
+ * rest. What may be an upgrade to one of them loses the line for that; a body whose length is told twice, or in an odd
+ * way, or by a field that may be missing, goes on in chunks.
  */
-export function plainRequest(raw: readonly string[]): PlainRequest {
-  let [mayUpgrade, hasUpgrade, isClear] = [false, false, true];
-  let [lengths, codings] = [0, 0];
+export function plainRequest(request: IncomingMessage): PlainRequest {
+  const { rawHeaders: raw } = request;
+  let [mayUpgrade, hasUpgrade] = [false, false];
+  let isClear = !mayLackFields(request);
+  let lengths = 0;
+  const codings: string[] = [];
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = raw[i] as string;
+    const written = raw[i] as string;
+    const name = written.trimEnd();
     if (!LENGTHS.has(name.length)) continue;
     const value = raw[i + 1] as string;
     switch (name.toLowerCase()) {
@@ -82,26 +92,35 @@ export function plainRequest(raw: readonly string[]): PlainRequest {
         break;
       case "content-length":
         lengths++;
-        isClear &&= /^\d+$/.test(value);
+        isClear &&= name === written && /^\d+$/.test(value);
         break;
       case "transfer-encoding":
-        codings++;
-        isClear &&= CHUNKED.test(value);
+        codings.push(value);
+        isClear &&= name === written && CHUNKED.test(value);
     }
   }
-  isClear &&= lengths + codings < 2;
+  const isFramed = lengths + codings.length > 0;
+  isClear &&= lengths + codings.length < 2 && (isFramed || !mayHaveUnframedBody(request));
   const fields = mayUpgrade && hasUpgrade ? without(raw, ["upgrade"]) : raw;
-  if (!isClear) return inChunks(fields);
-  return { fields, framing: codings > 0 ? "chunked" : lengths > 0 ? "length" : "none" };
+  if (!isClear) return inChunks(fields, codings);
+  return { fields, framing: codings.length > 0 ? "chunked" : isFramed ? "length" : "none" };
 }
 
-function inChunks(fields: readonly string[]): PlainRequest {
+/** A body of HTTP/2 may come without a length. */
+function mayHaveUnframedBody({ httpVersionMajor, method }: IncomingMessage): boolean {
+  return httpVersionMajor > 1 && method !== "GET" && method !== "HEAD";
+}
+
+function inChunks(fields: readonly string[], codings: readonly string[]): PlainRequest {
   const others = without(fields, ["content-length", "transfer-encoding"]);
-  return { fields: [...others, "Transfer-Encoding", "chunked"], framing: "chunked" };
+  // What the body is coded with otherwise is the application's to know.
+  const list = codings.join(", ").replace(/[\t ]+/g, " ");
+  const coding = CHUNKED.test(list) ? list : "chunked";
+  return { fields: [...others, "Transfer-Encoding", coding], framing: "chunked" };
 }
 
 function without(raw: readonly string[], names: readonly string[]): readonly string[] {
-  return raw.filter((_, i) => !names.includes((raw[i - (i % 2)] as string).toLowerCase()));
+  return raw.filter((_, i) => !names.includes((raw[i - (i % 2)] as string).trimEnd().toLowerCase()));
 }
 
 /**

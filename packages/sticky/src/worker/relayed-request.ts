@@ -9,7 +9,7 @@ import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
 import { holdEnd } from "./client-end.js";
 import { originOf } from "./client-origin.js";
-import { mayLackFields, plainRequest, writeHead } from "./header-fields.js";
+import { plainRequest, writeHead } from "./header-fields.js";
 import type { LinkStreams } from "./link-streams.js";
 import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
 import type { OwnerLink, Passenger } from "./owner-link.js";
@@ -61,14 +61,13 @@ export class RelayedRequest implements Passenger {
 
   start(): void {
     const request = this.#request;
-    const { fields, framing } = plainRequest(request.rawHeaders);
-    const isUnframed = framing === "none" && mayHaveHiddenBody(request);
-    const head = writeHead(request, addedFields(request, isUnframed), fields);
+    const { fields, framing } = plainRequest(request);
+    const head = writeHead(request, hostField(request), fields);
     if (head === undefined) return this.#answer.fail(400);
     if (this.#channels?.begin() === false) return this.#answer.fail(503);
     this.#response.on("error", ignore);
     this.#response.prependOnceListener("close", this.#onClientGone);
-    const upload = new Upload(request, head, isUnframed ? "chunked" : framing);
+    const upload = new Upload(request, head, framing);
     this.#upload = upload;
     this.#releaseEnd = holdEnd(request, this.#response, () => upload.end());
     this.waitingBytes = head.length;
@@ -176,14 +175,8 @@ function mayHaveBody({ method }: IncomingMessage): boolean {
   return method !== "GET" && method !== "HEAD";
 }
 
-/** A body of HTTP/2 may come without a length; over HTTP/1, its length may be in a field that is missing. */
-function mayHaveHiddenBody(request: IncomingMessage): boolean {
-  return request.httpVersionMajor > 1 ? mayHaveBody(request) : mayLackFields(request);
-}
-
-/** What the request has to say besides, so that the owner's parser understands it. */
-function addedFields({ headers, httpVersionMajor }: IncomingMessage, isUnframed: boolean): string[] {
+/** HTTP/2 has another field for it. */
+function hostField({ headers, httpVersionMajor }: IncomingMessage): string[] {
   const authority = httpVersionMajor > 1 ? headers[":authority"] : undefined;
-  const host = headers.host === undefined && authority !== undefined ? ["Host", String(authority)] : [];
-  return isUnframed ? [...host, "Transfer-Encoding", "chunked"] : host;
+  return headers.host === undefined && authority !== undefined ? ["Host", String(authority)] : [];
 }
