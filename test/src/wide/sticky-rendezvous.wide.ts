@@ -17,7 +17,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { canRunAsNobody, isRoot, NOBODY, skipsWithout, within } from "@holdfast/harness";
+import { canRunAsNobody, httpRequest, isRoot, NOBODY, skipsWithout, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "../harness/after-each.js";
 import type { RemoteWorker, TestCluster } from "../harness/cluster.js";
@@ -221,7 +221,7 @@ async function startPair() {
     subscribe("holdfast:sticky:failure", () => ctx.emit("failure"));
   });
   const ask = () => send(cluster, `${PATH}&sid=${seat.sid}`, other.agent, "3");
-  return { cluster, owner, asker, path, ask };
+  return { cluster, owner, asker, path, ask, sid: seat.sid };
 }
 
 type Pair = Awaited<ReturnType<typeof startPair>>;
@@ -268,6 +268,11 @@ const closeServer = (worker: RemoteWorker) =>
     return closed.then(() => {});
   });
 const closeRouter = ({ cluster }: Pair) => cluster.primary.run((ctx) => ctx.router.close());
+const openRouter = ({ cluster }: Pair) =>
+  cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    setupPrimary(ctx.httpServer);
+  });
 
 test.each<[string, (pair: Pair) => unknown]>([
   ["its servers are closed", ({ owner }) => closeServer(owner)],
@@ -287,10 +292,18 @@ test.each<[string, (pair: Pair) => unknown]>([
     async (pair) => {
       await closeRouter(pair);
       await closeServer(pair.owner);
-      await pair.cluster.primary.run(async (ctx) => {
-        const { setupPrimary } = await ctx.import("@holdfast/sticky");
-        setupPrimary(ctx.httpServer);
-      });
+      await openRouter(pair);
+    },
+  ],
+  [
+    "its servers are closed while the last router is closed, and one comes later",
+    async (pair) => {
+      await pair.owner.stop();
+      await closeRouter(pair);
+      const closed = closeServer(pair.owner);
+      await pair.owner.resume();
+      await closed;
+      await openRouter(pair);
     },
   ],
   ["it was killed", ({ owner }) => owner.kill()],
@@ -305,6 +318,27 @@ test.each<[string, (pair: Pair) => unknown]>([
   const pair = await startPair();
   await prepare(pair);
   expect((await pair.ask()).status).toBe(400);
+});
+
+test("a worker that has closed its servers, and opens another one when there is no router, asks nobody", async () => {
+  const pair = await startPair();
+  const { owner, asker, sid } = pair;
+  await closeServer(asker);
+  await closeRouter(pair);
+  const port = await asker.run(async (ctx) => {
+    const [{ createServer }, { Server }, { setupWorker }] = await Promise.all([
+      ctx.import("node:http"),
+      ctx.import("socket.io"),
+      ctx.import("@holdfast/sticky"),
+    ]);
+    const server = createServer();
+    setupWorker(new Server(server), { name: "another" });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    return (server.address() as { port: number }).port;
+  });
+  await owner.kill();
+  const { status } = await httpRequest(`http://127.0.0.1:${port}${PATH}&sid=${sid}`);
+  expect(status).toBe(400);
 });
 
 test("somebody else at a worker's socket: it is said, and requests wait until the worker has it back", async () => {

@@ -315,6 +315,9 @@ export class Roster extends EventEmitter<RosterEvents> {
         return;
       case "departed":
         this.#living.remove(worker.id);
+        // Whoever speaks again is welcomed again.
+        this.#answered.delete(worker.id);
+        this.#send(worker, { kind: "noted" });
         return;
       case "lookUp":
         this.#living.add(worker);

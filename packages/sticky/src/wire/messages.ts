@@ -91,6 +91,8 @@ export const Kind = {
   holders: 24,
   /** primary → worker: the last router is closed, and nobody answers. `welcome` takes it back. [] */
   over: 25,
+  /** primary → worker: answers `departed`; nobody answers until `welcome` comes again. [] */
+  noted: 26,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
    * [move, task, worker, name, carrier, what goes with it or "" if that follows, peer address?, peer port?]
@@ -204,7 +206,7 @@ export type ToWorker =
     }
   | { readonly kind: "claimed"; readonly ticketId: number; readonly isGranted: boolean }
   | { readonly kind: "left"; readonly name: string }
-  | { readonly kind: "over" }
+  | { readonly kind: "over" | "noted" }
   | ({ readonly kind: "hosts" } & KnownHosts)
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
@@ -266,7 +268,8 @@ export function encodeToWorker(message: ToWorker): object {
       return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition] };
     }
     case "over":
-      return { [KEY]: [Kind.over] };
+    case "noted":
+      return { [KEY]: [Kind[message.kind]] };
     case "left":
       return { [KEY]: [Kind.left, message.name] };
     case "hosts": {
@@ -327,6 +330,7 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   }
   if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
   if (kind === Kind.over) return { kind: "over" };
+  if (kind === Kind.noted) return { kind: "noted" };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
   if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
     const others = hostsOf(fields.slice(4));

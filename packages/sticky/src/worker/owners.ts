@@ -171,7 +171,7 @@ export class Owners {
     this.#become("routed");
   }
 
-  /** The last router is closed. The workers stay what they are to each other. */
+  /** No router answers any more. The workers stay what they are to each other. */
   onRouterClosed(): void {
     this.#isHeard = false;
   }
@@ -208,8 +208,8 @@ export class Owners {
   /** See {@link Neighbours.leave}. */
   async leave(): Promise<void> {
     this.#otherHosts.leave();
-    // Whoever cannot say that it has left says so to those that come.
-    await Promise.all([this.#routed.leave(this.isHeard), this.#own.leave(true)]);
+    // Whoever can tell no router that it has left says so to those that come.
+    await Promise.all([this.#routed.leave(process.connected), this.#own.leave(true)]);
   }
 
   /** Of a connection that another worker of the router has relayed; `undefined` if this one cannot. */

@@ -136,6 +136,8 @@ export class Receiver {
     send: (message) => this.#sendRaw(encodeMove(message)),
   });
   #departed = Promise.resolve();
+  /** All servers are closed, and no router has said that it knows. */
+  #isDepartureUnsaid = false;
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
@@ -175,6 +177,7 @@ export class Receiver {
       process.prependListener("message", this.#onMessage);
       process.prependListener("disconnect", this.#onDisconnect);
     }
+    this.#isDepartureUnsaid = false;
     const routed = this.#workerServer(name, server);
     this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });
     this.#servers.set(name, routed);
@@ -253,8 +256,26 @@ export class Receiver {
 
   #depart(): void {
     this.#departed = this.owners.leave();
-    if (this.owners.isHeard) this.#send({ kind: "departed" });
+    this.#isDepartureUnsaid = this.owners.isRouted && process.connected;
+    if (this.#isDepartureUnsaid) this.#send({ kind: "departed" });
     this.#listenNoMore();
+  }
+
+  #onNoted(): void {
+    this.#isDepartureUnsaid = false;
+    this.#onOver();
+    this.#listenNoMore();
+  }
+
+  /** Nobody answers any more. */
+  #onOver(): void {
+    this.owners.onRouterClosed();
+    this.#successors.close();
+    for (const [name, subscription] of this.#subscriptions) {
+      if (subscription.state !== "leaving") continue;
+      this.#drop(name, subscription);
+      this.#events.emit(`left ${name}`);
+    }
   }
 
   /** The server that takes connections of that name now. */
@@ -265,7 +286,8 @@ export class Receiver {
 
   /** Settles when nothing more comes. */
   async #leave(name: string, subscription: Subscription): Promise<void> {
-    if (!process.connected) return this.#drop(name, subscription);
+    const isUnheard = this.owners.isRouted && !this.owners.isHeard;
+    if (!process.connected || isUnheard) return this.#drop(name, subscription);
     if (subscription.state === "open") {
       subscription.state = "leaving";
       subscription.leftsDue++;
@@ -306,6 +328,7 @@ export class Receiver {
   /** Unless something can come yet: also sessions that get no new connections have to be found. */
   #listenNoMore(): void {
     if (this.#subscriptions.size > 0 || this.#claims.size > 0 || this.#servers.size > 0) return;
+    if (this.#isDepartureUnsaid) return;
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
   }
@@ -366,8 +389,9 @@ export class Receiver {
         this.#onLeft(decoded.name);
         return;
       case "over":
-        this.owners.onRouterClosed();
-        return;
+        return this.#onOver();
+      case "noted":
+        return this.#onNoted();
       case "hosts":
         this.owners.meetHosts(decoded);
         return;
@@ -415,6 +439,8 @@ export class Receiver {
     this.#claims.giveUp();
     this.#movesOut.close();
     this.#successors.close();
+    this.#isDepartureUnsaid = false;
+    this.#listenNoMore();
     for (const [name, subscription] of this.#subscriptions) {
       if (!this.owners.isRouted) break;
       subscription.routed.leave();
@@ -431,6 +457,7 @@ export class Receiver {
       );
       this.owners.giveUp();
     } else this.owners.meet(welcome);
+    if (this.#isDepartureUnsaid) this.#send({ kind: "departed" });
     // The router may have been set up after this worker, or anew.
     for (const name of this.#subscriptions.keys()) this.#sendReady(name);
     this.#counts.report();
