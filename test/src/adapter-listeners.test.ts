@@ -278,7 +278,10 @@ test("listeners of the cluster and of processes that were there before and throw
   expect(await got).toEqual([1]);
   await b.kill();
   await untilServers([a], 1);
-  const uncaught = await cluster.primary.run((ctx) => ctx.store.uncaught);
-  expect(new Set(uncaught)).toEqual(new Set(["fork", "message", "disconnect", "exit"]));
+  await cluster.primary.run((ctx) =>
+    ctx.until(() =>
+      ["fork", "message", "disconnect", "exit"].every((event) => ctx.store.uncaught.includes(event)),
+    ),
+  );
   expect(new Set(await a.run((ctx) => ctx.store.uncaught))).toEqual(new Set(["message"]));
 });
