@@ -263,19 +263,14 @@ export class Receiver {
 
   #onNoted(): void {
     this.#isDepartureUnsaid = false;
-    this.#onOver();
+    this.#onUnheard();
     this.#listenNoMore();
   }
 
   /** Nobody answers any more. */
-  #onOver(): void {
+  #onUnheard(): void {
     this.owners.onRouterClosed();
     this.#successors.close();
-    for (const [name, subscription] of this.#subscriptions) {
-      if (subscription.state !== "leaving") continue;
-      this.#drop(name, subscription);
-      this.#events.emit(`left ${name}`);
-    }
   }
 
   /** The server that takes connections of that name now. */
@@ -286,8 +281,7 @@ export class Receiver {
 
   /** Settles when nothing more comes. */
   async #leave(name: string, subscription: Subscription): Promise<void> {
-    const isUnheard = this.owners.isRouted && !this.owners.isHeard;
-    if (!process.connected || isUnheard) return this.#drop(name, subscription);
+    if (!process.connected) return this.#drop(name, subscription);
     if (subscription.state === "open") {
       subscription.state = "leaving";
       subscription.leftsDue++;
@@ -389,7 +383,9 @@ export class Receiver {
         this.#onLeft(decoded.name);
         return;
       case "over":
-        return this.#onOver();
+        // Nobody takes what would move now; what stays is served here.
+        this.#movesOut.close();
+        return this.#onUnheard();
       case "noted":
         return this.#onNoted();
       case "hosts":
