@@ -420,26 +420,3 @@ test("what the server and the client close while it moves is closed", async () =
   expect(stayed.map((client) => reasons[all.indexOf(client)])).toEqual(stayed.map(() => []));
   expect(isVictim).not.toContain(gone);
 });
-
-test("a router that is closed while a worker gives its sessions away leaves it those that it has", async () => {
-  // Without recovery they cannot move, and are closed at the end.
-  const cluster = await start({ io: {}, moves: true });
-  const client = await clients.connect(cluster.url);
-  const disconnects = disconnectsOf(client);
-  const successor = await cluster.fork();
-  await cluster.primary.run(
-    async (ctx, from, to) => {
-      await new Promise<void>((resolve) => {
-        const options = { drainTimeout: 1_000, onProgress: () => resolve() };
-        void ctx.router.retire({ id: from }, { id: to }, options);
-      });
-      await ctx.router.close();
-    },
-    cluster.worker(0).workerId,
-    successor.workerId,
-  );
-  // As long again as it would take.
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
-  expect(disconnects).toEqual([]);
-  expect(client.socket.connected).toBe(true);
-});

@@ -142,10 +142,10 @@ export class Roster extends EventEmitter<RosterEvents> {
   release(): void {
     if (--slot.users > 0) return;
     slot.roster = undefined;
-    this.moves.close();
     for (const worker of Object.values(cluster.workers ?? {})) {
       if (worker && this.#welcomed.has(worker.id)) this.#send(worker, { kind: "over" });
     }
+    this.moves.close();
     for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
   }

@@ -383,8 +383,6 @@ export class Receiver {
         this.#onLeft(decoded.name);
         return;
       case "over":
-        // Nobody takes what would move now; what stays is served here.
-        this.#movesOut.close();
         return this.#onUnheard();
       case "noted":
         return this.#onNoted();
