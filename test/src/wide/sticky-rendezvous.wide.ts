@@ -342,13 +342,7 @@ test("a worker that has closed its servers, and opens another one when there is 
 });
 
 test("somebody else at a worker's socket: it is said, and requests wait until the worker has it back", async () => {
-  const home = makeHome();
-  const cluster = await start({ TMPDIR: home });
-  const directory = onlyDirectory(home);
-  const owner = cluster.worker(0);
-  const path = join(directory, String(owner.workerId));
-  await until(() => existsSync(path), "socket");
-  const [seat, other] = await seatsOf(cluster, owner);
+  const { cluster, owner, path, ask } = await startPair();
   // While it stands still it cannot notice.
   await owner.stop();
   rmSync(path);
@@ -362,7 +356,7 @@ test("somebody else at a worker's socket: it is said, and requests wait until th
   stranger.listen(path);
   await once(stranger, "listening");
   const warned = cluster.primary.next("warning");
-  const answered = send(cluster, `${PATH}&sid=${seat.sid}`, other.agent, "3");
+  const answered = ask();
   expect(await warned).toBe("HOLDFAST_ERR_PRIVATE_SOCKET");
   const noticed = cluster.primary.next("warning");
   await owner.resume();

@@ -19,20 +19,19 @@ export interface SignalOrders {
 /** @returns the function that gives the signals back */
 export function handleSignals(orders: SignalOrders): () => void {
   const hadTerminal = hasTerminal();
-  // What a listener of the application has ordered at the same signal comes before.
-  const run = (order: () => void) => queueMicrotask(order);
   let stoppedAt: number | undefined;
+  // Orders are given a turn later: what a listener of the application orders at the same signal comes before.
   const stop = () => {
     const now = performance.now();
     if (stoppedAt === undefined) {
       stoppedAt = now;
-      run(orders.stop);
+      queueMicrotask(orders.stop);
     } else if (now - stoppedAt > SAME_SIGNAL_MS) {
-      run(orders.hurry);
+      queueMicrotask(orders.hurry);
     }
   };
   // The end of its terminal ends a program; told by `kill`, the same signal means what it means to daemons.
-  const onHangUp = () => (hadTerminal && !hasTerminal() ? stop() : run(orders.reload));
+  const onHangUp = () => (hadTerminal && !hasTerminal() ? stop() : queueMicrotask(orders.reload));
   process
     .prependListener("SIGTERM", stop)
     .prependListener("SIGINT", stop)

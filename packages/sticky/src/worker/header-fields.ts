@@ -17,7 +17,7 @@ const PRINTABLE = /^[\x20-\x7e]*$/;
  * Whether fields of a request may be missing here: of those beyond a number, Node.js drops all but what they mean to the
  * parser, such as a length of the body.
  */
-export function mayLackFields(request: IncomingMessage): boolean {
+function mayLackFields(request: IncomingMessage): boolean {
   if (request.httpVersionMajor > 1) return false;
   const kept = maxFieldsOf(request);
   return kept > 0 && request.rawHeaders.length >= 2 * kept;
@@ -106,9 +106,13 @@ export function plainRequest(request: IncomingMessage): PlainRequest {
   return { fields, framing: codings.length > 0 ? "chunked" : isFramed ? "length" : "none" };
 }
 
+export function mayHaveBody({ method }: IncomingMessage): boolean {
+  return method !== "GET" && method !== "HEAD";
+}
+
 /** A body of HTTP/2 may come without a length. */
-function mayHaveUnframedBody({ httpVersionMajor, method }: IncomingMessage): boolean {
-  return httpVersionMajor > 1 && method !== "GET" && method !== "HEAD";
+function mayHaveUnframedBody(request: IncomingMessage): boolean {
+  return request.httpVersionMajor > 1 && mayHaveBody(request);
 }
 
 function inChunks(fields: readonly string[], codings: readonly string[]): PlainRequest {

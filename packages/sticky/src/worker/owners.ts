@@ -172,7 +172,7 @@ export class Owners {
   }
 
   /** No router answers any more. The workers stay what they are to each other. */
-  onRouterClosed(): void {
+  onUnheard(): void {
     this.#isHeard = false;
   }
 

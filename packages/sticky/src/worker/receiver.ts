@@ -269,7 +269,7 @@ export class Receiver {
 
   /** Nobody answers any more. */
   #onUnheard(): void {
-    this.owners.onRouterClosed();
+    this.owners.onUnheard();
     this.#successors.close();
   }
 

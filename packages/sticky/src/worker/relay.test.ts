@@ -46,11 +46,8 @@ async function pair(serve: RequestListener, options: ServerOptions = {}): Promis
   );
   const listener = createNetServer({ allowHalfOpen: true }, (socket) => privateServer.accept(socket));
   await listening(listener.listen(path));
-  const host = {
-    door: () => ({ number: 1, path, secret: "secret" }),
-    mayLive: async () => false,
-    onTrouble: () => {},
-  };
+  const door = () => ({ number: 1, path, secret: "secret" });
+  const host = { door, mayLive: async () => false, onTrouble: () => {} };
   const relay = new Relay(host, () => {}, { way: undefined });
   const forward = (request: IncomingMessage, response: ServerResponse) =>
     relay.request(1, "default", request, response, () => void response.writeHead(400).end("here"));
@@ -270,7 +267,10 @@ const anyOddField = fc.oneof(
 );
 const anyUpgrade = fc
   .tuple(
-    fc.constantFrom("Upgrade", "upgrade, close", "keep-alive, Upgrade\t", "Upgrade\r\n\tfolded", "UPGRADE"),
+    fc.constantFrom(
+      ...["Upgrade", "upgrade, close", "keep-alive, Upgrade", "keep-alive, Upgrade\t"],
+      ...["Upgrade, Sec-WebSocket-Key", "Upgrade\r\n\tfolded", "UPGRADE"],
+    ),
     fc.constantFrom("websocket", "", "h2c", "websocket, \xff", "WebSocket/13", "x".repeat(5_000)),
     anyText,
   )

@@ -9,7 +9,7 @@ import { Answer } from "./answer.js";
 import { ClientChannels } from "./client-channels.js";
 import { holdEnd } from "./client-end.js";
 import { originOf } from "./client-origin.js";
-import { plainRequest, writeHead } from "./header-fields.js";
+import { mayHaveBody, plainRequest, writeHead } from "./header-fields.js";
 import type { LinkStreams } from "./link-streams.js";
 import { type ExchangeFailure, OwnerChannel } from "./owner-channel.js";
 import type { OwnerLink, Passenger } from "./owner-link.js";
@@ -169,10 +169,6 @@ export class RelayedRequest implements Passenger {
     this.#channels?.finish();
     return true;
   }
-}
-
-function mayHaveBody({ method }: IncomingMessage): boolean {
-  return method !== "GET" && method !== "HEAD";
 }
 
 /** HTTP/2 has another field for it. */
