@@ -300,3 +300,67 @@ test("who listens there and is not set up is named", { timeout: 60_000 }, async 
       }),
   );
 });
+
+// node:cluster answers each of them: https://nodejs.org/api/cluster.html#how-it-works
+test.each([
+  ["at a port of its own", "0"],
+  ["where nobody can", "{ path: '/dev/null/' + process.pid }"],
+])("a worker that dies as it listens %s does not end the primary", { timeout: 60_000 }, async (_, place) => {
+  const cluster = await start({ workers: 1 });
+  const died = await cluster.primary.run(async (ctx, where) => {
+    ctx.cluster.setupPrimary({
+      exec: process.execPath,
+      args: [],
+      execArgv: [
+        "--eval",
+        `require("net").createServer().on("error", () => {}).listen(${where}); process.kill(process.pid, "SIGKILL")`,
+      ],
+    });
+    let ends = 0;
+    const forkOften = async () => {
+      for (; ends < 60; ends++) {
+        const worker = ctx.cluster.fork();
+        await new Promise((resolve) => worker.once("exit", resolve));
+      }
+    };
+    await Promise.all([forkOften(), forkOften()]);
+    return ends >= 60;
+  }, place);
+  expect(died).toBe(true);
+  const { status } = await httpRequest(`${cluster.url}/socket.io/?EIO=4&transport=polling`);
+  expect(status).toBe(200);
+  expect(cluster.output).toBe("");
+});
+
+test("other errors of a worker are the application's, as without a router", { timeout: 60_000 }, async () => {
+  const cluster = await start({ workers: 1 });
+  const outcome = await cluster.primary.run(async (ctx) => {
+    const [worker] = Object.values(ctx.cluster.workers ?? {});
+    if (!worker) return undefined;
+    const told: string[] = [];
+    const emit = (message: string) => {
+      try {
+        worker.emit("error", new Error(message));
+      } catch (error) {
+        told.push(`thrown: ${(error as Error).message}`);
+      }
+    };
+    emit("a");
+    emit("b");
+    worker.on("error", ({ message }) => told.push(`heard: ${message}`));
+    emit("c");
+    return told;
+  });
+  expect(outcome).toEqual(["thrown: a", "thrown: b", "heard: c"]);
+});
+
+test("without routers, errors of workers are not listened for", { timeout: 60_000 }, async () => {
+  const cluster = await start({ workers: 1 });
+  const counts = () =>
+    cluster.primary.run((ctx) =>
+      Object.values(ctx.cluster.workers ?? {}).map((worker) => worker?.listenerCount("error")),
+    );
+  const before = await counts();
+  await cluster.primary.run((ctx) => ctx.router.close());
+  expect([before, await counts()]).toEqual([[1], [0]]);
+});

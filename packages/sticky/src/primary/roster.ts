@@ -26,6 +26,7 @@ import { decodeMove, encodeMove } from "../wire/move-messages.js";
 import { whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { LivingWorkers } from "./living-workers.js";
+import { surviveLostWrites } from "./lost-writes.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 import { RouterNames } from "./router-names.js";
@@ -97,6 +98,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     super();
     this.setMaxListeners(0);
     this.#own(() => this.#listenAnswers.close());
+    this.#own(surviveLostWrites());
     const onMessage = (worker: Worker, message: unknown, handle: unknown) => {
       const decoded = decodeToPrimary(message);
       if (decoded) return this.#onMessage(worker, decoded, handle as Handle | undefined);
