@@ -11,7 +11,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**
    * Rejection of the primary's `ready()`: `close()` was called before so many workers were ready. Await `ready()`
-   * first.
+   * first. Of its `retire()`, `moveSessions()` and `rebalance()`, and thrown by `renewHostTls()`: `close()` was called
+   * before. Call it on the handle of a router that is open.
    */
   | "HOLDFAST_ERR_CLOSED"
   /**

@@ -116,6 +116,15 @@ export interface MoveProgress {
   readonly total: number;
 }
 
+/** How moving sessions has ended; see {@link MoveResult}. */
+export type MoveOutcome =
+  | "done"
+  | "worker-gone"
+  | "worker-silent"
+  | "successor-gone"
+  | "successor-silent"
+  | "router-closed";
+
 /** What came of moving the sessions of a worker. */
 export interface MoveResult {
   /**
@@ -127,8 +136,9 @@ export interface MoveResult {
    * - `"successor-gone"`: the other worker, or the last of them, has ended before. The first one keeps what has not
    *   moved, and gets new connections again.
    * - `"successor-silent"`: a worker that gets sessions does not bring them up. It is like after `"successor-gone"`.
+   * - `"router-closed"`: `close()` of the last router of this process was called. The worker keeps what has not moved.
    */
-  readonly outcome: "done" | "worker-gone" | "worker-silent" | "successor-gone" | "successor-silent";
+  readonly outcome: MoveOutcome;
   /** Sessions that were there when it was last tried, and that were moved or lost before. */
   readonly total: number;
   /** Sessions that live at the other worker now; their clients have noticed nothing. */

@@ -179,6 +179,40 @@ test.each(TRANSPORTS)(
   },
 );
 
+test.each(TRANSPORTS.flatMap((transport) => ["old worker", "successor"].map((who) => [transport, who])))(
+  "when the router is closed while one of the workers stands still, all go on with the next router: %s, %s",
+  async (transport, who) => {
+    const { cluster, successor } = await startWithSuccessor(20, transport, STOP_PINGS);
+    const victim = who === "successor" ? successor : cluster.a;
+    await signalWhenLanded(cluster, victim, "SIGSTOP");
+    const retired = retire(cluster, cluster.a, successor, { window: 2 });
+    await cluster.primary.run(async (ctx) => {
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      await ctx.until(() => ctx.router.stats().moves.moved > 0);
+      await ctx.router.close();
+      Object.assign(ctx, { router: setupPrimary(ctx.httpServer) });
+    });
+    expect(await retired).toMatchObject({ outcome: "router-closed", closed: 0 });
+    await victim.resume();
+    const reached = Promise.all(
+      returning.sockets.map((socket) => new Promise((resolve) => socket.once("last", resolve))),
+    );
+    // Whoever is not connected yet hears the next one.
+    await successor.run((ctx) => {
+      const timer = setInterval(() => ctx.io.emit("last"), 200);
+      ctx.store.stop = () => clearInterval(timer);
+    });
+    await within(reached, "event of all clients");
+    await successor.run((ctx) => ctx.store.stop());
+    expect(returning.fresh).toEqual(new Array(20).fill(1));
+    // Each session is at one worker.
+    const counts = () =>
+      Promise.all([cluster.a, successor].map((each) => each.run((ctx) => ctx.io.sockets.sockets.size)));
+    const sum = async () => (await counts()).reduce((all, count) => all + count, 0);
+    await expect.poll(sum).toBe(20);
+  },
+);
+
 test("a successor that is busy for some seconds is waited for", async () => {
   const cluster = await start({ io: { connectionStateRecovery: {} } });
   await returning.open(cluster, 10);

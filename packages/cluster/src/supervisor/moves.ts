@@ -65,4 +65,5 @@ const OUTCOMES = {
   "worker-silent": "left",
   "successor-gone": "kept",
   "successor-silent": "kept",
+  "router-closed": "left",
 } as const satisfies Record<MoveResult["outcome"], string>;

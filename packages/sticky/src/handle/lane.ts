@@ -123,13 +123,20 @@ export class Lane<H extends Handover = Handover> {
     return recalled;
   }
 
+  /** Takes back all that are not on their way yet. */
+  recallAll(): H[] {
+    const recalled = [...this.#waiting.keys()];
+    this.#waiting.clear();
+    return recalled;
+  }
+
   /** Ends the lane and returns the connections that the receiver has not taken, in order. */
   close(): H[] {
     if (this.#state === "closed") return [];
     this.#state = "closed";
     clearTimeout(this.#timer);
     this.#stopListening();
-    const connections = this.#takeWaiting();
+    const connections = this.recallAll();
     if (this.#inFlight) connections.unshift(this.#inFlight);
     this.#inFlight = undefined;
     return connections;
@@ -140,12 +147,6 @@ export class Lane<H extends Handover = Handover> {
     const back = [...this.#waiting.keys()].filter(({ moving }) => !moving);
     for (const handover of back) this.#waiting.delete(handover);
     return back;
-  }
-
-  #takeWaiting(): H[] {
-    const waiting = [...this.#waiting.keys()];
-    this.#waiting.clear();
-    return waiting;
   }
 
   #dispatch(handover: H, now: number): void {

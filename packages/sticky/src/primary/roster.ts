@@ -13,6 +13,7 @@ import type { Handover, Placer } from "../handle/handover.js";
 import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
 import type { SlotStats } from "../stats.js";
+import { untilNone } from "../until-none.js";
 import {
   decodeToPrimary,
   encodeToWorker,
@@ -36,6 +37,8 @@ import { fillSlot, freeSlot, isSlot } from "./slots.js";
 
 /** How long after a worker's exit its IPC channel may still hold acknowledgements. */
 const CHANNEL_DRAIN_MS = 1_000;
+/** How long a worker may take until it knows that the last router is closed. */
+const PARTING_MS = 1_000;
 /** How long a worker may take from `listen()` to `setupWorker()`. */
 const SET_UP_MS = 5_000;
 
@@ -59,6 +62,8 @@ const slot = processWide("roster", () => ({ roster: undefined as Roster | undefi
 export class Roster extends EventEmitter<RosterEvents> {
   /** The roster of this process; made for its first user. Give it back with {@link release}. */
   static acquire(): Roster {
+    // One that everybody has given back may still wait for what is on its way.
+    if (slot.users === 0) slot.roster?.close();
     slot.roster ??= new Roster();
     slot.users++;
     return slot.roster;
@@ -69,9 +74,11 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   /** Those that have been welcomed since they spoke: an earlier welcome may have found nobody who listens. */
   readonly #answered = new Set<number>();
+  /** Those that have been told that it is over, and have not said yet that they know. */
+  readonly #parting = new Set<number>();
   readonly #living = LivingWorkers.get();
   readonly #candidates = new Map<string, RoutedWorker[]>();
-  readonly #names = new RouterNames();
+  readonly #names = new RouterNames((handover, refusedBy) => this.#placeOrphan(handover, refusedBy));
   /** What workers are told of other hosts. */
   #hosts: (ToWorker & { kind: "hosts" }) | undefined;
   readonly #slotCounts = SlotCounts.get();
@@ -140,16 +147,32 @@ export class Roster extends EventEmitter<RosterEvents> {
     return this.#keeper.secrets.tag;
   }
 
-  /** Gives the roster back; its last user ends it. */
-  release(): void {
+  /** Gives the roster back. Its last user ends it, and waits for what is on its way, for some seconds at most. */
+  async release(): Promise<void> {
     if (--slot.users > 0) return;
+    await this.moves.end();
+    if (slot.roster !== this) return;
+    this.#part();
+    await untilNone(() => this.#parting.size, PARTING_MS);
+    if (slot.roster === this) this.close();
+  }
+
+  /** Ends it, whatever is on its way. */
+  close(): void {
     slot.roster = undefined;
-    for (const worker of Object.values(cluster.workers ?? {})) {
-      if (worker && this.#welcomed.has(worker.id)) this.#send(worker, { kind: "over" });
-    }
+    this.#part();
     this.moves.close();
-    for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
+  }
+
+  /** Tells all workers that nothing comes any more, and that nobody answers them. Those that know of routers say that they know. */
+  #part(): void {
+    for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
+    for (const worker of Object.values(cluster.workers ?? {})) {
+      if (!worker || !this.#welcomed.delete(worker.id)) continue;
+      if (this.#answered.has(worker.id) && worker.isConnected()) this.#parting.add(worker.id);
+      this.#send(worker, { kind: "over" });
+    }
   }
 
   /** The workers that take connections of that name, ordered by id. */
@@ -259,6 +282,13 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#timers.add(timer);
   }
 
+  /** Its router is closed: the worker that it is for can take it all the same. */
+  #placeOrphan(handover: Handover, refusedBy?: number): void {
+    const routed = refusedBy === undefined ? this.find(handover.owner, handover.name) : undefined;
+    if (routed) routed.hand(handover);
+    else handover.handle.close();
+  }
+
   #placeAll(handovers: readonly Handover[]): void {
     for (const handover of handovers) this.#names.place(handover);
   }
@@ -320,6 +350,9 @@ export class Roster extends EventEmitter<RosterEvents> {
         // Whoever speaks again is welcomed again.
         this.#answered.delete(worker.id);
         this.#send(worker, { kind: "noted" });
+        return;
+      case "parted":
+        this.#parting.delete(worker.id);
         return;
       case "lookUp":
         this.#living.add(worker);
@@ -426,6 +459,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #remove(worker: Worker): void {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
+    this.#parting.delete(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;
     this.#workers.delete(worker.id);

@@ -14,6 +14,12 @@ interface Entry {
 
 export class RouterNames {
   readonly #entries = new Map<string, Entry>();
+  readonly #placeOrphan: Placer;
+
+  /** @param placeOrphan is given connections whose routers are closed */
+  constructor(placeOrphan: Placer) {
+    this.#placeOrphan = placeOrphan;
+  }
 
   has(name: string): boolean {
     return this.#entries.has(name);
@@ -36,9 +42,8 @@ export class RouterNames {
     const placers = this.#entries.get(handover.name)?.placers ?? new Set();
     const own = handover.place && placers.has(handover.place) ? handover.place : undefined;
     // What a worker gives away may go the way of any router of that name.
-    const place = own ?? [...placers][0];
-    if (place) place(handover, refusedBy);
-    else handover.handle.close();
+    const place = own ?? [...placers][0] ?? this.#placeOrphan;
+    place(handover, refusedBy);
   }
 
   addressOf(name: string): ListenAddress | undefined {

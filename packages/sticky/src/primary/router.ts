@@ -81,8 +81,8 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
   readonly #handover = new Histogram();
   #accepted = 0;
   readonly #releases: (() => void)[] = [];
-  // open → closed
-  #state: "open" | "closed" = "open";
+  /** Settles when it is; `undefined` while it is open. */
+  #closed: Promise<void> | undefined;
 
   constructor(server: NetServer, options: ResolvedPrimaryOptions, onClose: () => void) {
     super();
@@ -114,7 +114,7 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
     try {
       this.#hostWay = options.hosts && HostWay.acquire(options.hosts, options, this.#roster);
     } catch (error) {
-      this.#roster.release();
+      void this.#roster.release();
       throw error;
     }
     if (options.slotOf) this.#roster.numberBy(options.slotOf);
@@ -140,22 +140,23 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
     return this.#readiness.wait(workers);
   }
 
-  retire(worker: WorkerLike, successors: Successors, options?: RetireOptions): Promise<MoveResult> {
+  async retire(worker: WorkerLike, successors: Successors, options?: RetireOptions): Promise<MoveResult> {
+    this.#needOpen("retire");
     return retire(this.#roster, worker, successors, options);
   }
 
-  moveSessions(worker: WorkerLike, successor: WorkerLike, options?: MoveOptions): Promise<MoveResult> {
+  async moveSessions(worker: WorkerLike, successor: WorkerLike, options?: MoveOptions): Promise<MoveResult> {
+    this.#needOpen("moveSessions");
     return moveSessions(this.#roster, worker, successor, options);
   }
 
-  rebalance(options?: RebalanceOptions): Promise<MoveResult[]> {
+  async rebalance(options?: RebalanceOptions): Promise<MoveResult[]> {
+    this.#needOpen("rebalance");
     return rebalance(this.#roster, options);
   }
 
   renewHostTls(hostTls: HostTlsOptions): void {
-    if (this.#state === "closed") {
-      throw new HoldfastError("HOLDFAST_ERR_CLOSED", "renewHostTls() was called after close().");
-    }
+    this.#needOpen("renewHostTls");
     if (!this.#hostWay) {
       throw new HoldfastError(
         "HOLDFAST_ERR_INVALID_OPTION",
@@ -165,15 +166,23 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
     this.#hostWay.renewTls(hostTls);
   }
 
-  async close(): Promise<void> {
-    if (this.#state === "closed") return;
-    this.#state = "closed";
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     for (const release of this.#releases.splice(0)) release();
     this.#readiness.close();
     this.#intake?.close();
     this.#waiting.close();
     this.#hostWay?.release();
-    this.#roster.release();
+    await this.#roster.release();
+  }
+
+  #needOpen(method: string): void {
+    if (!this.#closed) return;
+    throw new HoldfastError("HOLDFAST_ERR_CLOSED", `${method}() was called after close().`);
   }
 
   #listen(server: NetServer): void {

@@ -25,36 +25,40 @@ function movesOf(count: number) {
   });
   const workers = Array.from({ length: count }, (_, i) => worker(i + 1));
   const sent: string[] = [];
+  /** The numbers of the tasks that workers were given, in order. */
+  const tasks: number[] = [];
   const moves = new SessionMoves({
     find: (workerId) => workers.find((each) => each.workerId === workerId),
     lives: () => true,
     workers: () => workers,
     send: (workerId, message: MoveMessage) => {
       sent.push(`${message.kind} to ${workerId}`);
+      if (message.kind === "moveSessions") tasks.push(message.task);
       if (message.kind === "giving" || message.kind === "given") {
         moves.onMessage(workerId, { kind: "heardOf", giver: message.giver }, undefined);
       }
     },
     onStopped: () => {},
   });
-  return { untaken, moves, sent };
+  return { untaken, moves, sent, tasks };
 }
 
 /** The first of two workers has given all its sessions to the second. */
 async function given() {
-  const { untaken, moves, sent } = movesOf(2);
-  const task = { successors: [2], heir: 2, limit: 9, window: 8, drainMs: 0, spreadMs: 0 };
-  const result = moves.start(1, task);
+  const { untaken, moves, sent, tasks } = movesOf(2);
+  const order = { successors: [2], heir: 2, limit: 9, window: 8, drainMs: 0, spreadMs: 0 };
+  const result = moves.start(1, order);
   await vi.advanceTimersByTimeAsync(0);
+  const [task = 0] = tasks;
   const empty = () => {
-    moves.onMessage(1, { kind: "moveReport", task: 1, state: "empty", ...COUNTS }, undefined);
+    moves.onMessage(1, { kind: "moveReport", task, state: "empty", ...COUNTS }, undefined);
     return vi.advanceTimersByTimeAsync(0);
   };
   const over = () => {
-    moves.onMessage(1, { kind: "moveReport", task: 1, state: "over", ...COUNTS }, undefined);
+    moves.onMessage(1, { kind: "moveReport", task, state: "over", ...COUNTS }, undefined);
     return result;
   };
-  return { untaken, moves, sent, empty, over };
+  return { task, untaken, moves, sent, empty, over };
 }
 
 test("a worker is let go when it has all connections that were on their way to it", async () => {
@@ -84,7 +88,7 @@ test("one that takes none any more is let go all the same", async () => {
 });
 
 test("where tasks of a worker that is gone overlap, each counts its own moves, and ends when these have", async () => {
-  const { moves } = movesOf(3);
+  const { moves, tasks } = movesOf(3);
   const common = { limit: 9, window: 8, spreadMs: 0 };
   const ended: number[] = [];
   const results = [
@@ -93,21 +97,76 @@ test("where tasks of a worker that is gone overlap, each counts its own moves, a
   ].map((result, i) => result.finally(() => ended.push(i + 1)));
   await vi.advanceTimersByTimeAsync(0);
   const offer = { successor: 2, name: "default", carrier: "polls", part: "AA==", peer: undefined } as const;
-  const offered = [2, 2, 1].map((task, i) => ({ kind: "moveOffered", move: i + 1, task, ...offer }) as const);
+  // The one without an heir is given to the worker first.
+  const [first = 0, second = 0] = tasks;
+  const offered = [second, second, first].map(
+    (task, i) => ({ kind: "moveOffered", move: i + 1, task, ...offer }) as const,
+  );
   for (const each of offered) moves.onMessage(1, each, undefined);
   moves.onGone(1);
-  // The ids of moves here go on from those of tasks.
-  const land = async (move: number, isUp: boolean) => {
+  // The numbers of moves here go on from those of tasks.
+  const land = async (nth: number, isUp: boolean) => {
+    const move = Math.max(first, second) + nth;
     moves.onMessage(2, { kind: "moveLanded", ends: [{ move, isUp }] }, undefined);
     await vi.advanceTimersByTimeAsync(0);
     return [...ended];
   };
-  expect(await land(3, true)).toEqual([]);
-  expect(await land(5, true)).toEqual([1]);
-  expect(await land(4, false)).toEqual([1, 2]);
+  expect(await land(1, true)).toEqual([]);
+  expect(await land(3, true)).toEqual([1]);
+  expect(await land(2, false)).toEqual([1, 2]);
   expect(await Promise.all(results)).toMatchObject([
     { outcome: "worker-gone", counts: { total: 1, moved: 1, lost: 0 } },
     { outcome: "worker-gone", counts: { total: 2, moved: 1, lost: 1 } },
   ]);
   moves.close();
+});
+
+test("a router that is closed stops what moves, and lets a worker without sessions finish", async () => {
+  const { moves, tasks, sent } = movesOf(3);
+  const common = { limit: 9, window: 8, spreadMs: 0, drainMs: 0 };
+  const moving = moves.start(1, { ...common, successors: [3], heir: 3 });
+  const empty = moves.start(2, { ...common, successors: [3], heir: 3 });
+  await vi.advanceTimersByTimeAsync(0);
+  const [first = 0, second = 0] = tasks;
+  const report = (workerId: number, task: number, state: "empty" | "over") =>
+    moves.onMessage(workerId, { kind: "moveReport", task, state, ...COUNTS }, undefined);
+  report(2, second, "empty");
+  let isEnded = false;
+  const ended = moves.end().then(() => {
+    isEnded = true;
+  });
+  await vi.advanceTimersByTimeAsync(5);
+  expect(sent.filter((each) => each.startsWith("stopMoves"))).toEqual(["stopMoves to 1"]);
+  report(1, first, "over");
+  expect(await moving).toMatchObject({ outcome: "router-closed" });
+  await vi.advanceTimersByTimeAsync(5);
+  expect(sent.at(-1)).toBe("letGo to 2");
+  expect(isEnded).toBe(false);
+  report(2, second, "over");
+  expect(await empty).toMatchObject({ outcome: "done" });
+  await vi.advanceTimersByTimeAsync(5);
+  await ended;
+  moves.close();
+});
+
+test("workers that say nothing are waited for no longer than some seconds", async () => {
+  const { moves } = movesOf(2);
+  const task = { limit: 9, window: 8, spreadMs: 0, drainMs: 0, successors: [2], heir: 2 };
+  const moving = moves.start(1, task);
+  await vi.advanceTimersByTimeAsync(0);
+  const ended = moves.end();
+  await vi.advanceTimersByTimeAsync(6_000);
+  await ended;
+  expect(await moving).toMatchObject({ outcome: "router-closed" });
+  moves.close();
+});
+
+test("what a worker says of an earlier task ends no other one", async () => {
+  const tasks = [];
+  for (let i = 0; i < 2; i++) {
+    const each = await given();
+    tasks.push(each.task);
+    each.moves.close();
+  }
+  expect(new Set(tasks).size).toBe(2);
 });

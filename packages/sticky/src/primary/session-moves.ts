@@ -15,6 +15,8 @@ import { channels } from "../diagnostics.js";
 import { runApplication } from "../faults.js";
 import type { Handover, Moving } from "../handle/handover.js";
 import { adoptHandle, type Handle } from "../handle/node-internals.js";
+import type { MoveOutcome } from "../moves.js";
+import { processWide } from "../process-wide.js";
 import type { DurationStats, MoveStats } from "../stats.js";
 import { untilNone } from "../until-none.js";
 import type { Peer } from "../wire/messages.js";
@@ -41,6 +43,9 @@ const STOP_MS = 5_000;
 /** How long a worker that has no sessions any more may take for the next connection on its way to it. */
 const TAKEN_MS = 1_000;
 
+/** The last number of a task or a move. What a worker still says of one must not be taken for another's. */
+const numbers = processWide("move numbers", () => ({ last: 0 }));
+
 /** A worker, as moves need it. */
 export interface MovingWorker {
   readonly workerId: number;
@@ -63,9 +68,6 @@ export interface SessionMovesHooks {
   /** The worker keeps its sessions after all. */
   onStopped(workerId: number): void;
 }
-
-/** What came of a task. */
-export type MoveOutcome = "done" | "worker-gone" | "worker-silent" | "successor-gone" | "successor-silent";
 
 /** How whoever has started a task follows and ends it. */
 export interface TaskControl {
@@ -124,7 +126,6 @@ export class SessionMoves {
   readonly #holders = sessionHolders();
   readonly #announcements: Announcements;
   readonly #settled: SettledMoves;
-  #lastId = 0;
 
   constructor(hooks: SessionMovesHooks) {
     this.#hooks = hooks;
@@ -166,7 +167,7 @@ export class SessionMoves {
     task: Omit<MoveTask, "task">,
     { signal, onProgress }: TaskControl = {},
   ): Promise<{ readonly outcome: MoveOutcome; readonly counts: MoveCounts }> {
-    const id = ++this.#lastId;
+    const id = ++numbers.last;
     return new Promise((resolve) => {
       // What is on its way arrives: the worker says when it is done.
       const onAbort = () => this.#hooks.send(source, { kind: "stopMoves", task: id });
@@ -247,9 +248,15 @@ export class SessionMoves {
     if (task?.outcome === "worker-gone" && task.seen.underway === 0) task.settle("worker-gone");
   }
 
+  /** What has not left stays. Settles when nothing is on its way any more, or nothing has come of it for too long. */
+  async end(): Promise<void> {
+    for (const task of this.#tasks.values()) this.#stop(task, "router-closed");
+    await untilNone(() => this.#tasks.size + this.#moves.size, STOP_MS);
+  }
+
   close(): void {
     for (const move of [...this.#moves.values()]) this.#fail(move);
-    for (const task of [...this.#tasks.values()]) task.settle("worker-gone");
+    for (const task of [...this.#tasks.values()]) task.settle("router-closed");
     this.#announcements.close();
   }
 
@@ -317,7 +324,7 @@ export class SessionMoves {
       this.#hooks.send(source, { kind: "moveSettled", ends: [{ move: sourceId, isUp: false }] });
       return this.#onLost(name, source, successor);
     }
-    const id = ++this.#lastId;
+    const id = ++numbers.last;
     const timer = setTimeout(() => this.#onLate(id), MOVE_MS).unref();
     const startedAt = performance.now();
     if (task) task.seen.underway++;

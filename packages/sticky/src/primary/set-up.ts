@@ -42,6 +42,7 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
    * @param successors who gets them; they must be ready
    * @throws {HoldfastError} `HOLDFAST_ERR_NO_WORKER` if one of them is not ready, or the worker is among its successors
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+   * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` after `close()`
    */
   retire(worker: WorkerLike, successors: Successors, options?: RetireOptions): Promise<MoveResult>;
   /**
@@ -55,6 +56,7 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
    * more than the average. Nothing is closed.
    * @returns one result for each pair of workers
    * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+   * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` after `close()`
    */
   rebalance(options?: RebalanceOptions): Promise<MoveResult[]>;
   /**
@@ -68,7 +70,8 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
   renewHostTls(hostTls: HostTlsOptions): void;
   /**
    * Gives the server back as it was. Connections that have no worker yet are closed; those that workers have
-   * stay. Calling it again changes nothing.
+   * stay. With the last router of this process, no session begins to move any more. Settles when those that are on their way
+   * have got there, and the workers know, or after some seconds. Calling it again changes nothing.
    */
   close(): Promise<void>;
 }

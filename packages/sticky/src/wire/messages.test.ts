@@ -110,6 +110,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
   [{ kind: "claim", ticketId: 7 }, [20, 7]],
   [{ kind: "lookUp", name: "default" }, [22, "default"]],
   [{ kind: "departed" }, [38]],
+  [{ kind: "parted" }, [39]],
   [{ kind: "move", name: "a", owner: -1, head: "x", peer: undefined }, [19, "a", -1, "x"]],
   [
     { kind: "move", name: "a", owner: 7, head: "x", peer: { address: "1.2.3.4", port: 5 } },

@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 8;
+export const PROTOCOL_VERSION = 9;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 8. */
+/** Message kinds; the numbers are part of protocol version 9. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -89,7 +89,7 @@ export const Kind = {
    * ids name it. [worker, 1 if it does, …those]
    */
   holders: 24,
-  /** primary → worker: the last router is closed, and nobody answers. `welcome` takes it back. [] */
+  /** primary → worker: the last router is closed, and nobody answers what comes after `parted`. `welcome` takes it back. [] */
   over: 25,
   /** primary → worker: answers `departed`; nobody answers until `welcome` comes again. [] */
   noted: 26,
@@ -113,10 +113,12 @@ export const Kind = {
   heardOf: 37,
   /** worker → primary: its last server is closed, and no session is there any more. `ready`, `lookUp` take it back. [] */
   departed: 38,
+  /** worker → primary: answers `over`; nothing is on its way there any more. [] */
+  parted: 39,
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 8. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 9. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -148,7 +150,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 8. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 9. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,
@@ -232,7 +234,7 @@ export type ToPrimary =
   | { readonly kind: "claim"; readonly ticketId: number }
   | ({ readonly kind: "trouble" } & Trouble)
   | { readonly kind: "lookUp"; readonly name: string }
-  | { readonly kind: "departed" };
+  | { readonly kind: "departed" | "parted" };
 
 /** The hosts of the application, as this one's workers know them. */
 export interface KnownHosts {
@@ -307,7 +309,8 @@ export function encodeToPrimary(message: ToPrimary): object {
     case "lookUp":
       return { [KEY]: [Kind.lookUp, message.name] };
     case "departed":
-      return { [KEY]: [Kind.departed] };
+    case "parted":
+      return { [KEY]: [Kind[message.kind]] };
     case "move": {
       const { name, owner, head, peer } = message;
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
@@ -364,6 +367,7 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
   if (kind === Kind.departed) return { kind: "departed" };
+  if (kind === Kind.parted) return { kind: "parted" };
   if (kind === Kind.lookUp && typeof a === "string") return { kind: "lookUp", name: a };
   if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };
   if (kind === Kind.move && typeof a === "string" && isOwner(b) && typeof c === "string") {

@@ -23,19 +23,29 @@ export type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled"
 export class Arrivals {
   readonly #counts: Counts;
   readonly #wayBack: WayBack;
+  readonly #isHeard: () => boolean;
   /** Addresses that a proxy has reported. */
   readonly #peers = new WeakMap<object, Peer>();
   /** Connections that must not move on: the primary cannot reach the owner that they want. */
   readonly #settled = new WeakSet<Socket>();
 
-  /** @param serverOf the server that takes connections of a name */
-  constructor(counts: Counts, serverOf: (name: string) => WorkerServer | undefined) {
+  /**
+   * @param serverOf the server that takes connections of a name
+   * @param isHeard whether the primary has a router that takes connections back
+   */
+  constructor(counts: Counts, serverOf: (name: string) => WorkerServer | undefined, isHeard: () => boolean) {
     this.#counts = counts;
+    this.#isHeard = isHeard;
     this.#wayBack = new WayBack(({ handle, name, head, peer }) => {
       const routed = serverOf(name);
       if (routed) this.accept(routed, handle, { head, settled: true, peer });
       else handle.close();
-    });
+    }, isHeard);
+  }
+
+  /** No router takes anything back any more. */
+  onUnheard(): void {
+    this.#wayBack.onUnheard();
   }
 
   /** Gives a connection to its server. */
@@ -73,7 +83,7 @@ export class Arrivals {
    * @returns whether it is on its way; if not, nothing has happened
    */
   move(socket: Socket, name: string, owner: number, head: string): boolean {
-    if (!process.connected || this.#settled.has(socket)) return false;
+    if (!this.#isHeard() || this.#settled.has(socket)) return false;
     // Relaying takes no descriptor; a connection that waits here keeps one.
     if (this.#wayBack.length >= MAX_MOVING) return false;
     if (!this.#send(socket, name, owner, head)) return false;
@@ -87,7 +97,7 @@ export class Arrivals {
    * @returns whether it is on its way; if not, nothing has happened
    */
   passOn(socket: Socket, name: string, worker: number): boolean {
-    if (!process.connected) return false;
+    if (!this.#isHeard()) return false;
     stopParsing(socket);
     return this.#send(socket, name, worker, "");
   }

@@ -59,6 +59,7 @@ function begin(all: ReturnType<typeof session>[], drainMs: number) {
     endKeepAlive: () => {},
     resumeKeepAlive: () => {},
     requestsDone: async () => {},
+    isHeard: () => true,
   });
   const task: MoveTask = { task: 1, limit: 1e9, window: 4, drainMs, spreadMs: 0, heir: 2, successors: [2] };
   moves.start(task);

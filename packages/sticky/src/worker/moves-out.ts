@@ -56,6 +56,8 @@ export interface MovesOutHooks {
   /** Gives a connection to the primary. */
   push(handover: Handover): void;
   send(message: MoveMessage): void;
+  /** Whether there is a router that carries sessions. */
+  isHeard(): boolean;
   /** Clients must not come back over the connections that they have: those that are idle go to that worker. */
   endKeepAlive(heir: number): void;
   /** They may. */
@@ -166,9 +168,19 @@ export class MovesOut {
     this.#underway.delete(move);
   }
 
+  /** No router carries sessions any more: what has not left stays. Where all have, it is as it was. */
+  onUnheard(): void {
+    for (const [id, { state }] of this.#tasks) if (state === "moving" || state === "closing") this.stop(id);
+    this.#loseAll();
+  }
+
   /** The primary is gone. */
   close(): void {
     for (const id of this.#tasks.keys()) this.stop(id);
+    this.#loseAll();
+  }
+
+  #loseAll(): void {
     for (const move of [...this.#underway.keys()]) this.onSettled(move, false);
   }
 
@@ -303,7 +315,7 @@ export class MovesOut {
     const release = this.#held.hold(each.session.id);
     try {
       // It may have upgraded meanwhile.
-      const canGo = (await comesToRest(each, task.deadline)) && !each.session.socket;
+      const canGo = (await comesToRest(each, task.deadline)) && !each.session.socket && !isOver(task);
       const state = canGo ? await each.session.depart(task.heir) : undefined;
       if (!state) return "stayed";
       each.session.onLeft();
@@ -316,7 +328,12 @@ export class MovesOut {
   }
 
   /** @returns whether the session is up at the other worker */
-  #send(parcel: Parcel, carrier: Carrier, where: MoveOrder & { readonly name: string }): Promise<boolean> {
+  async #send(
+    parcel: Parcel,
+    carrier: Carrier,
+    where: MoveOrder & { readonly name: string },
+  ): Promise<boolean> {
+    if (!this.#hooks.isHeard()) return false;
     const move = ++this.#lastMove;
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);

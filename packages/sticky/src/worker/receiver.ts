@@ -92,7 +92,11 @@ export class Receiver {
   readonly #counts = new Counts((report) => {
     if (this.owners.isRouted) this.#send(report);
   });
-  readonly #arrivals = new Arrivals(this.#counts, (name) => this.#open(name));
+  readonly #arrivals = new Arrivals(
+    this.#counts,
+    (name) => this.#open(name),
+    () => this.owners.isHeard,
+  );
   readonly #movers = new Map<string, Landing>();
   readonly #movesOut = new MovesOut(this.held, {
     sessions: () =>
@@ -128,6 +132,7 @@ export class Receiver {
       if (message.kind === "moveReport" && message.state === "over") this.#counts.report();
       this.#sendRaw(encodeMove(message));
     },
+    isHeard: () => this.owners.isHeard,
   });
   readonly #movesIn = new MovesIn(this.#arrivals, {
     awaited: this.#awaited,
@@ -267,6 +272,15 @@ export class Receiver {
     this.#listenNoMore();
   }
 
+  /** What comes next to the primary is for nobody. */
+  #onOver(): void {
+    this.#onUnheard();
+    this.#movesOut.onUnheard();
+    this.#arrivals.onUnheard();
+    // Behind the connection that is on its way, if there is one.
+    this.#send({ kind: "parted" });
+  }
+
   /** Nobody answers any more. */
   #onUnheard(): void {
     this.owners.onUnheard();
@@ -279,15 +293,22 @@ export class Receiver {
     return subscription?.state === "open" ? subscription.routed : undefined;
   }
 
+  /** The last router is closed, and sends nothing any more. */
+  get #isParted(): boolean {
+    return this.owners.isRouted && !this.owners.isHeard;
+  }
+
   /** Settles when nothing more comes. */
   async #leave(name: string, subscription: Subscription): Promise<void> {
     if (!process.connected) return this.#drop(name, subscription);
     if (subscription.state === "open") {
       subscription.state = "leaving";
-      subscription.leftsDue++;
-      this.#send({ kind: "leaving", name });
+      if (!this.#isParted) {
+        subscription.leftsDue++;
+        this.#send({ kind: "leaving", name });
+      }
     }
-    if (subscription.leftsDue === 0) return;
+    if (subscription.leftsDue === 0) return this.#drop(name, subscription);
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
     // A router has said it before the primary tells that it has read so far.
     const hasLeft = this.owners.isRouted ? left : Promise.race([left, this.#hasNoRouter(name, subscription)]);
@@ -347,7 +368,7 @@ export class Receiver {
   }
 
   #tell(trouble: Trouble): boolean {
-    if (!process.connected || !this.owners.isRouted) return false;
+    if (!this.owners.isHeard) return false;
     this.#send({ kind: "trouble", ...trouble });
     return true;
   }
@@ -383,7 +404,7 @@ export class Receiver {
         this.#onLeft(decoded.name);
         return;
       case "over":
-        return this.#onUnheard();
+        return this.#onOver();
       case "noted":
         return this.#onNoted();
       case "hosts":

@@ -15,13 +15,18 @@ const LOOK_MS = 100;
 
 export class WayBack {
   readonly #keep: (handover: Handover) => void;
+  readonly #isHeard: () => boolean;
   readonly #primary = process.ppid;
   #lane: Lane | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param keep takes a connection for which there is no way back */
-  constructor(keep: (handover: Handover) => void) {
+  /**
+   * @param keep takes a connection for which there is no way back
+   * @param isHeard whether the primary has a router that takes connections back
+   */
+  constructor(keep: (handover: Handover) => void, isHeard: () => boolean) {
     this.#keep = keep;
+    this.#isHeard = isHeard;
   }
 
   /** Connections that the primary has not taken yet. */
@@ -31,9 +36,14 @@ export class WayBack {
 
   /** Gives a connection to the router, for its owner or any worker. */
   push(handover: Handover): void {
-    if (!process.connected) return this.#return(handover);
+    if (!this.#isHeard()) return this.#return(handover);
     this.#open().push(handover);
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /** No router takes anything back any more. What is on its way gets there. */
+  onUnheard(): void {
+    for (const waiting of this.#lane?.recallAll() ?? []) this.#return(waiting);
   }
 
   #look(): void {
