@@ -284,8 +284,9 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Its router is closed: the worker that it is for can take it all the same. */
   #placeOrphan(handover: Handover, refusedBy?: number): void {
-    const routed = refusedBy === undefined ? this.find(handover.owner, handover.name) : undefined;
-    if (routed) routed.hand(handover);
+    const routed = this.find(handover.owner, handover.name);
+    // From one that takes nothing, or not this one, it would come back at once.
+    if (routed && refusedBy === undefined && !routed.isStalled()) routed.hand(handover);
     else handover.handle.close();
   }
 
