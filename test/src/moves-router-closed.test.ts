@@ -1,5 +1,6 @@
 /** The last router is closed while sessions move, or while connections go from one worker to another. */
 import { Agent, type IncomingMessage, request } from "node:http";
+import type { AddressInfo } from "node:net";
 import { httpRequest, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
@@ -24,12 +25,13 @@ const start = startsClusters(
   (cluster) => cluster.untilJoined(),
 );
 const clients = closedAfterEach(new Clients());
-const agents = closedAfterEach({
-  one: new Agent({ keepAlive: true, maxSockets: 1 }),
-  close() {
-    this.one.destroy();
-  },
-});
+const agents: Agent[] = closedAfterEach(
+  Object.assign([], {
+    close(this: Agent[]) {
+      for (const agent of this.splice(0)) agent.destroy();
+    },
+  }),
+);
 
 /** So many clients of the first worker, why they were disconnected, and the worker that is to get them. */
 async function startWithSuccessor(count: number) {
@@ -108,65 +110,90 @@ test.each(["retire", "moveSessions"] as const)(
   },
 );
 
-test("one that is set up while an earlier one is being closed gets all workers", async () => {
-  const { cluster, successor, disconnects, where } = await startWithSuccessor(20);
+test("one that is set up while sessions of an earlier one are on their way lets them get there", async () => {
+  const { cluster, successor, disconnects, where } = await startWithSuccessor(60);
   const { a } = cluster;
-  const outcome = await cluster.primary.run(
+  const results = await cluster.primary.run(
     async (ctx, one, other) => {
       const { setupPrimary } = await ctx.import("@holdfast/sticky");
-      const retired = ctx.router.retire({ id: one }, { id: other }, { window: 2 });
-      const closed = ctx.router.close();
-      const next = setupPrimary(ctx.httpServer);
-      await Promise.all([closed, next.ready(2)]);
-      const first = await retired;
-      const { outcome } = await next.retire({ id: one }, { id: other });
-      return [first.outcome, outcome];
+      const { subscribe, unsubscribe } = await ctx.import("node:diagnostics_channel");
+      const closed = new Promise<void>((resolve) => {
+        let landed = 0;
+        const onLanded = () => {
+          if (++landed < 10) return;
+          unsubscribe("holdfast:sticky:landed", onLanded);
+          resolve(ctx.router.close());
+          ctx.store.second = setupPrimary(ctx.httpServer);
+          ctx.store.second.on("worker:ready", () => ready++);
+        };
+        subscribe("holdfast:sticky:landed", onLanded);
+      });
+      let ready = 0;
+      const first = await ctx.router.retire({ id: one }, { id: other }, { window: 16 });
+      await Promise.all([closed, ctx.until(() => ready === 2)]);
+      return [first, await ctx.store.second.retire({ id: one }, { id: other })];
     },
     a.workerId,
     successor.workerId,
   );
-  expect(outcome).toEqual(["router-closed", "done"]);
+  expect(results).toMatchObject([
+    { outcome: "router-closed", lost: 0, closed: 0 },
+    { outcome: "done", lost: 0, closed: 0 },
+  ]);
+  expect(results[0].moved + results[1].moved).toBe(60);
+  expect(results[0].moved).toBeGreaterThanOrEqual(10);
   expect(new Set(await where())).toEqual(new Set([successor.workerId]));
   expect(disconnects).toEqual([]);
 });
 
 const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
 
-/** The ids of sessions of two workers; the connection on which the first one began is kept. */
-async function startWithKept() {
+/** The id of a session that began on a connection that is kept, and that of another worker's session. */
+interface Kept {
+  readonly agent: Agent;
+  readonly own: string;
+  readonly other: string;
+}
+
+async function startWithKept(count: number): Promise<{ cluster: TestCluster; all: Kept[] }> {
   const cluster = await start({ workers: 2 });
   const begin = async (agent?: Agent) => {
     const { text } = await httpRequest(`${cluster.url}${HANDSHAKE}`, agent ? { agent } : {});
-    const { sid } = JSON.parse(text.slice(1)) as { sid: string };
-    const isAtA = await cluster.a.run((ctx, id) => {
-      const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
-      return id in sessions;
-    }, sid);
-    return { sid, isAtA };
+    return (JSON.parse(text.slice(1)) as { sid: string }).sid;
   };
-  const own = await begin(agents.one);
-  let other = await begin();
-  while (other.isAtA === own.isAtA) other = await begin();
-  return { cluster, sids: [other.sid, own.sid, other.sid] };
+  const all: Kept[] = [];
+  while (all.length < count) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    agents.push(agent);
+    const pair = { agent, own: await begin(agent), other: await begin() };
+    const atA = await cluster.a.run(
+      (ctx, sids) => {
+        const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
+        return sids.filter((sid) => sid in sessions).length;
+      },
+      [pair.own, pair.other],
+    );
+    if (atA === 1) all.push(pair);
+  }
+  return { cluster, all };
 }
 
-/** The answers to a packet of each session, and to an upgrade of the last, over the connection that is kept. */
-async function askOverKept({ url }: TestCluster, sids: string[]): Promise<string[]> {
-  const answers: string[] = [];
-  for (const sid of sids) {
-    const options = { method: "POST", agent: agents.one };
-    const { status, text } = await httpRequest(`${url}${HANDSHAKE}&sid=${sid}`, options, "3");
-    answers.push(`${status} ${text}`);
-  }
+/** The answer to a packet of a session, over the connection that is kept. */
+async function post({ url }: TestCluster, { agent }: Kept, sid: string): Promise<string> {
+  const { status, text } = await httpRequest(`${url}${HANDSHAKE}&sid=${sid}`, { method: "POST", agent }, "3");
+  return `${status} ${text}`;
+}
+
+/** The status of the answer to an upgrade of the other worker's session, over the connection that is kept. */
+async function upgrade({ url }: TestCluster, { agent, other }: Kept): Promise<number | undefined> {
   const headers = {
     connection: "Upgrade",
     upgrade: "websocket",
     "sec-websocket-version": "13",
     "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
   };
-  const path = `/socket.io/?EIO=4&transport=websocket&sid=${sids.at(-1)}`;
   const upgraded = new Promise<IncomingMessage>((resolve, reject) => {
-    request(`${url}${path}`, { agent: agents.one, headers })
+    request(`${url}/socket.io/?EIO=4&transport=websocket&sid=${other}`, { agent, headers })
       .on("upgrade", resolve)
       .on("response", resolve)
       .on("error", reject)
@@ -174,26 +201,33 @@ async function askOverKept({ url }: TestCluster, sids: string[]): Promise<string
   });
   const answer = await within(upgraded, "answer to the upgrade");
   answer.socket.destroy();
-  return [...answers, `${answer.statusCode}`];
+  return answer.statusCode;
 }
 
-const OK = ["200 ok", "200 ok", "200 ok", "101"];
+/** The answers of both workers to what comes over the connection that is kept. */
+async function askOverKept(cluster: TestCluster, kept: Kept): Promise<unknown[]> {
+  const answers: unknown[] = [];
+  for (const sid of [kept.other, kept.own, kept.other]) answers.push(await post(cluster, kept, sid));
+  return [...answers, await upgrade(cluster, kept)];
+}
+
+const OK = ["200 ok", "200 ok", "200 ok", 101];
 
 test("without a router, a connection that is kept reaches sessions of other workers", async () => {
-  const { cluster, sids } = await startWithKept();
+  const { cluster, all } = await startWithKept(1);
   await cluster.primary.run((ctx) => ctx.router.close());
-  expect(await askOverKept(cluster, sids)).toEqual(OK);
+  expect(await askOverKept(cluster, all[0] as Kept)).toEqual(OK);
 });
 
 test("when its router is closed and others are not, so does a connection that is kept", async () => {
-  const { cluster, sids } = await startWithKept();
+  const { cluster, all } = await startWithKept(1);
   await cluster.primary.run(async (ctx) => {
     const { createServer } = await ctx.import("node:http");
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     setupPrimary(createServer(), { name: "another" });
     await ctx.router.close();
   });
-  expect(await askOverKept(cluster, sids)).toEqual(OK);
+  expect(await askOverKept(cluster, all[0] as Kept)).toEqual(OK);
 });
 
 test("without a router, a worker that takes no more connections waits for no answer of one", async () => {
@@ -203,3 +237,78 @@ test("without a router, a worker that takes no more connections waits for no ans
   await cluster.b.run((ctx) => ctx.sticky.drain());
   expect([await failuresOf(cluster.a), await failuresOf(cluster.b)]).toEqual([[], []]);
 });
+
+test("connections that workers are giving to each other as the last router is closed get there", async () => {
+  const { cluster, all } = await startWithKept(24);
+  await cluster.primary.run((ctx) => {
+    let given = 0;
+    // The kind of a connection that is given back, as docs/protocol.md has it.
+    ctx.cluster.prependListener("message", (_worker, message: { "holdfast:sticky"?: number[] }) => {
+      if (message["holdfast:sticky"]?.[0] !== 19 || ++given !== 5) return;
+      ctx.store.closed = ctx.router.close();
+    });
+  });
+  const answers = await Promise.all(all.map((kept) => upgrade(cluster, kept)));
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.store.closed?.then(() => true)));
+  expect(answers).toEqual(new Array(24).fill(101));
+});
+
+test("a connection that came late, and of which no router says whose it is, is closed", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.a.stop();
+  const answer = httpRequest(`${cluster.url}${HANDSHAKE}`).catch(({ code }: { code: string }) => code);
+  const closed = cluster.primary.run(async (ctx) => {
+    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
+    // Later, the worker takes it for late.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await ctx.router.close();
+  });
+  await closed;
+  await cluster.a.resume();
+  expect(await answer).toBe("ECONNRESET");
+});
+
+test("without a router, a server that a worker sets up after that listens itself", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.primary.run(async (ctx) => {
+    await ctx.router.close();
+    await new Promise((resolve) => ctx.httpServer.close(resolve));
+  });
+  const port = await cluster.a.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    await ctx.io.close();
+    const server = createServer();
+    setupWorker(new Server(server));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return (server.address() as AddressInfo).port;
+  });
+  expect((await httpRequest(`http://127.0.0.1:${port}${HANDSHAKE}`)).status).toBe(200);
+});
+
+test.each(["its handle", "its server"])(
+  "a worker whose end was noted, and that sets up a server and closes %s at once, gets no connections",
+  async (what) => {
+    const cluster = await start({ adapter: false, moves: false, stickyOptions: { workerTimeout: 100 } });
+    await cluster.a.run(async (ctx, closes) => {
+      const { createServer } = await ctx.import("node:http");
+      const { Server } = await ctx.import("socket.io");
+      const { setupWorker } = await ctx.import("@holdfast/sticky");
+      // The kind of the answer to "departed".
+      const noted = new Promise<void>((resolve) => {
+        process.on("message", (message: { "holdfast:sticky"?: number[] }) => {
+          if (message["holdfast:sticky"]?.[0] === 26) resolve();
+        });
+      });
+      await ctx.io.close();
+      await noted;
+      const io = new Server(createServer());
+      const sticky = setupWorker(io);
+      await sticky.close();
+      if (closes === "its server") await io.close();
+    }, what);
+    expect((await httpRequest(`${cluster.url}${HANDSHAKE}`)).status).toBe(503);
+    expect(await cluster.primary.run((ctx) => ctx.router.stats().workers)).toEqual([]);
+  },
+);

@@ -142,6 +142,31 @@ it("an ES module and CommonJS in one process share the hub and the router", asyn
   expect(JSON.parse(stdout)).toEqual([[taken, taken], false]);
 });
 
+it("they share the way to other hosts, too", async () => {
+  const script = join(folder, "both-hosts.cjs");
+  await writeFile(
+    script,
+    `const { EventEmitter } = require("node:events");
+    const { createServer } = require("node:http");
+    const required = require("@holdfast/sticky");
+    const make = () => Object.assign(new EventEmitter(),
+      { name: "h", secret: undefined, others: [], ready: async () => {}, publish: async () => {}, suspect() {} });
+    import("@holdfast/sticky").then(async (sticky) => {
+      const [hosts, others] = [make(), make()];
+      const handles = [required, sticky].map((copy, i) => copy.setupPrimary(createServer(), { hosts, name: String(i) }));
+      try {
+        sticky.setupPrimary(createServer(), { hosts: others, name: "2" });
+      } catch ({ code }) {
+        console.log(code);
+      }
+      for (const handle of handles) await handle.close();
+    });`,
+  );
+  const { stdout, stderr } = await run(process.execPath, [script], { cwd: folder });
+  expect(stderr).toBe("");
+  expect(stdout).toBe("HOLDFAST_ERR_ALREADY_SET_UP\n");
+});
+
 it("the command line of the tarball runs", async () => {
   const bin = join(folder, "node_modules", "@holdfast", "cluster", "bin", "holdfast.js");
   const { stdout, stderr } = await run(process.execPath, [bin, "--help"], { cwd: folder });

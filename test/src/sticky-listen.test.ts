@@ -332,27 +332,48 @@ test.each([
   expect(cluster.output).toBe("");
 });
 
-test("other errors of a worker are the application's, as without a router", { timeout: 60_000 }, async () => {
-  const cluster = await start({ workers: 1 });
-  const outcome = await cluster.primary.run(async (ctx) => {
-    const [worker] = Object.values(ctx.cluster.workers ?? {});
-    if (!worker) return undefined;
-    const told: string[] = [];
-    const emit = (message: string) => {
-      try {
-        worker.emit("error", new Error(message));
-      } catch (error) {
-        told.push(`thrown: ${(error as Error).message}`);
-      }
-    };
-    emit("a");
-    emit("b");
-    worker.on("error", ({ message }) => told.push(`heard: ${message}`));
-    emit("c");
-    return told;
-  });
-  expect(outcome).toEqual(["thrown: a", "thrown: b", "heard: c"]);
-});
+test.each(["before the router", "after it"])(
+  "other errors of a worker that is forked right %s are the application's, as without a router",
+  { timeout: 60_000 },
+  async (when) => {
+    const cluster = await start({ workers: 1 });
+    const told = await cluster.primary.run(async (ctx, order) => {
+      const { once } = await ctx.import("node:events");
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      const { createServer } = await ctx.import("node:net");
+      await ctx.router.close();
+      const early = order === "before the router" ? ctx.cluster.fork() : undefined;
+      const router = setupPrimary(createServer(), { name: "another" });
+      const worker = early ?? ctx.cluster.fork();
+      const told: string[] = [];
+      const reject = ({ message }: Error) => void told.push(`rejected: ${message}`);
+      // Before our own listener is there, and after that.
+      const first = once(worker, "never").catch(reject);
+      await new Promise((resolve) => worker.on("online", resolve));
+      const emit = (message: string) => {
+        try {
+          worker.emit("error", new Error(message));
+        } catch (error) {
+          told.push(`thrown: ${(error as Error).message}`);
+        }
+      };
+      emit("a");
+      await first;
+      emit("b");
+      emit("c");
+      const second = once(worker, "never").catch(reject);
+      emit("d");
+      await second;
+      worker.on("error", ({ message }) => told.push(`heard: ${message}`));
+      emit("e");
+      await router.close();
+      told.push(String(worker.listenerCount("error")));
+      worker.process.kill("SIGKILL");
+      return told;
+    }, when);
+    expect(told).toEqual(["rejected: a", "thrown: b", "thrown: c", "rejected: d", "heard: e", "1"]);
+  },
+);
 
 test("without routers, errors of workers are not listened for", { timeout: 60_000 }, async () => {
   const cluster = await start({ workers: 1 });

@@ -5,6 +5,7 @@ export type { HostDirectory, OtherHost } from "./hosts.js";
 export type {
   MovableSession,
   MoveOptions,
+  MoveOutcome,
   MoveProgress,
   MoveResult,
   Mover,

@@ -35,6 +35,7 @@ interface Modules {
   readonly "socket.io": typeof import("socket.io");
   readonly "node:crypto": typeof import("node:crypto");
   readonly "node:diagnostics_channel": typeof import("node:diagnostics_channel");
+  readonly "node:events": typeof import("node:events");
   readonly "node:fs": typeof import("node:fs");
   readonly "node:http": typeof import("node:http");
   readonly "node:http2": typeof import("node:http2");

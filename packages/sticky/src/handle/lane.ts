@@ -14,6 +14,7 @@
  */
 import { monotonicMs } from "../clock.js";
 import { reportFailure } from "../diagnostics.js";
+import { processWide } from "../process-wide.js";
 import type { Ticket } from "../wire/messages.js";
 import type { Handover } from "./handover.js";
 import {
@@ -52,7 +53,7 @@ const LATE_MS = 250;
 const MAX_TRIES = 10;
 
 /** Tickets are unique in this process: a lane must not know another's. */
-let lastTicketId = 0;
+const tickets = processWide("tickets", () => ({ last: 0 }));
 
 export class Lane<H extends Handover = Handover> {
   readonly #channel: IpcChannel;
@@ -64,7 +65,7 @@ export class Lane<H extends Handover = Handover> {
   #inFlight: H | undefined;
   /** Of the connection in flight, or of the last one if that was taken back. */
   #ticket: Ticket | undefined;
-  readonly #firstTicketId = lastTicketId + 1;
+  readonly #firstTicketId = tickets.last + 1;
   /** Of connections that were taken back while they were in flight. */
   readonly #revoked = new Set<number>();
   /** When the receiver has last taken one, or had none to take. */
@@ -116,17 +117,10 @@ export class Lane<H extends Handover = Handover> {
     return this.#waiting.delete(handover);
   }
 
-  /** Takes back the connections of that name that are not on their way yet. */
-  recall(name: string): H[] {
-    const recalled = [...this.#waiting.keys()].filter((handover) => handover.name === name);
+  /** Takes back those connections that are not on their way yet; all, or those of which `isMeant` says so. */
+  recall(isMeant: (handover: H) => boolean = () => true): H[] {
+    const recalled = [...this.#waiting.keys()].filter(isMeant);
     for (const handover of recalled) this.#waiting.delete(handover);
-    return recalled;
-  }
-
-  /** Takes back all that are not on their way yet. */
-  recallAll(): H[] {
-    const recalled = [...this.#waiting.keys()];
-    this.#waiting.clear();
     return recalled;
   }
 
@@ -136,23 +130,16 @@ export class Lane<H extends Handover = Handover> {
     this.#state = "closed";
     clearTimeout(this.#timer);
     this.#stopListening();
-    const connections = this.recallAll();
+    const connections = this.recall();
     if (this.#inFlight) connections.unshift(this.#inFlight);
     this.#inFlight = undefined;
     return connections;
   }
 
-  /** Connections of sessions that move can go nowhere else: they wait. */
-  #takeReturnable(): H[] {
-    const back = [...this.#waiting.keys()].filter(({ moving }) => !moving);
-    for (const handover of back) this.#waiting.delete(handover);
-    return back;
-  }
-
   #dispatch(handover: H, now: number): void {
     this.#inFlight = handover;
     this.#ticket = this.#stall?.canRevoke(handover)
-      ? { id: ++lastTicketId, claimAfter: Math.ceil(now) + CLAIM_MS }
+      ? { id: ++tickets.last, claimAfter: Math.ceil(now) + CLAIM_MS }
       : undefined;
     sendHandle(this.#channel, this.#hooks.toMessage(handover, this.#ticket), handover.handle, (error) => {
       if (!error || this.#inFlight !== handover) return;
@@ -222,7 +209,8 @@ export class Lane<H extends Handover = Handover> {
     const isLate = this.#inFlight !== undefined && now - (this.#ticket?.claimAfter ?? now) > LATE_MS;
     if (isLate && !isQuiet && tries < MAX_TRIES) return this.#judgeLater(tries + 1);
     this.#state = "stalled";
-    const back = this.#takeReturnable();
+    // Connections of sessions that move can go nowhere else: they wait.
+    const back = this.recall(({ moving }) => !moving);
     if (isLate && isQuiet && this.#inFlight && this.#ticket) {
       this.#revoked.add(this.#ticket.id);
       back.unshift(this.#inFlight);

@@ -51,13 +51,7 @@ export class HostWay extends EventEmitter<HostWayEvents> {
    * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if there is one between other hosts, or with other options
    */
   static acquire(hosts: HostDirectory, options: HostOptions, roster: Roster): HostWay {
-    if (slot.way && slot.way.#hosts !== hosts) {
-      throw new HoldfastError(
-        "HOLDFAST_ERR_ALREADY_SET_UP",
-        'The option "hosts" of setupPrimary() must be the same for all servers of a process: hub.hosts of its one hub.',
-      );
-    }
-    if (slot.way) slot.way.#refuseOthers(options);
+    if (slot.way) slot.way.refuseOthers(hosts, options);
     else slot.way = new HostWay(hosts, options, roster);
     slot.users++;
     return slot.way;
@@ -108,8 +102,17 @@ export class HostWay extends EventEmitter<HostWayEvents> {
     void this.#waitUntilKnown();
   }
 
-  /** There is one host port: what a later router wants of it must be what there is. */
-  #refuseOthers(options: HostOptions): void {
+  /**
+   * There is one host port: what a later router wants of it must be what there is.
+   * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP`
+   */
+  refuseOthers(hosts: HostDirectory, options: HostOptions): void {
+    if (hosts !== this.#hosts) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_ALREADY_SET_UP",
+        'The option "hosts" of setupPrimary() must be the same for all servers of a process: hub.hosts of its one hub.',
+      );
+    }
     for (const name of HOST_OPTIONS) {
       const wanted = options[name];
       if (!wanted || isDeepStrictEqual(wanted, this.#options[name])) continue;

@@ -38,6 +38,8 @@ export class ListenAnswers {
   }
 
   readonly #onFork = (worker: Worker): void => {
+    // One that was forked in the moment in which this began is among those that were there.
+    if (this.#releases.has(worker)) return;
     const release = answerListen(worker.process, ({ place, data }) => {
       const address = this.#find(place);
       if (address === undefined) return undefined;

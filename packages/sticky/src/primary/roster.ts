@@ -37,7 +37,9 @@ import { fillSlot, freeSlot, isSlot } from "./slots.js";
 
 /** How long after a worker's exit its IPC channel may still hold acknowledgements. */
 const CHANNEL_DRAIN_MS = 1_000;
-/** How long a worker may take until it knows that the last router is closed. */
+/** How long sessions may be on their way, without any that gets there, after the last router is closed. */
+const ENDING_MS = 5_000;
+/** How long workers may take until they know that, and have their connections. */
 const PARTING_MS = 1_000;
 /** How long a worker may take from `listen()` to `setupWorker()`. */
 const SET_UP_MS = 5_000;
@@ -63,7 +65,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** The roster of this process; made for its first user. Give it back with {@link release}. */
   static acquire(): Roster {
     // One that everybody has given back may still wait for what is on its way.
-    if (slot.users === 0) slot.roster?.close();
+    if (slot.users === 0) slot.roster?.resume();
     slot.roster ??= new Roster();
     slot.users++;
     return slot.roster;
@@ -100,6 +102,11 @@ export class Roster extends EventEmitter<RosterEvents> {
     (place) => this.#names.addressAt(place),
     (worker) => this.#expect(worker),
   );
+
+  /** Settles when it has ended, after its last user has given it back. */
+  #ended: Promise<void> | undefined;
+  // open → ending → parting → closed; ending → open (there is a router again)
+  #state: "open" | "ending" | "parting" | "closed" = "open";
 
   private constructor() {
     super();
@@ -150,29 +157,59 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Gives the roster back. Its last user ends it, and waits for what is on its way, for some seconds at most. */
   async release(): Promise<void> {
     if (--slot.users > 0) return;
-    await this.moves.end();
-    if (slot.roster !== this) return;
-    this.#part();
-    await untilNone(() => this.#parting.size, PARTING_MS);
-    if (slot.roster === this) this.close();
+    this.#state = "ending";
+    this.moves.stop();
+    this.#ended ??= this.#end();
+    await this.#ended;
   }
 
-  /** Ends it, whatever is on its way. */
-  close(): void {
-    slot.roster = undefined;
-    this.#part();
-    this.moves.close();
-    for (const release of this.#releases.splice(0)) release();
+  /** There is a router again. */
+  resume(): void {
+    if (this.#state !== "ending") return this.#close();
+    this.#state = "open";
+    this.#slotOf = undefined;
+    this.#hosts = undefined;
+    // Whoever is welcomed says again what it has, and the router hears it.
+    for (const { names } of this.#workers.values()) names.clear();
+    this.#candidates.clear();
+    this.#answered.clear();
+    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#welcome(worker);
   }
 
-  /** Tells all workers that nothing comes any more, and that nobody answers them. Those that know of routers say that they know. */
+  async #end(): Promise<void> {
+    await untilNone(() => (this.#state === "ending" ? this.moves.underway : 0), ENDING_MS);
+    if (this.#state !== "ending") {
+      this.#ended = undefined;
+      return;
+    }
+    this.#part();
+    await untilNone(() => this.#parting.size + this.#untaken, PARTING_MS);
+    if (slot.roster === this) this.#close();
+  }
+
+  /** Connections on their way to workers. */
+  get #untaken(): number {
+    return [...this.#workers.values()].reduce((sum, { untaken }) => sum + untaken, 0);
+  }
+
+  /** Nobody answers the workers any more. Those that know of routers say that they know: they give nothing back then. */
   #part(): void {
-    for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
+    this.#state = "parting";
     for (const worker of Object.values(cluster.workers ?? {})) {
-      if (!worker || !this.#welcomed.delete(worker.id)) continue;
+      if (!worker || !this.#welcomed.has(worker.id)) continue;
       if (this.#answered.has(worker.id) && worker.isConnected()) this.#parting.add(worker.id);
       this.#send(worker, { kind: "over" });
     }
+  }
+
+  #close(): void {
+    this.#state = "closed";
+    slot.roster = undefined;
+    this.#parting.clear();
+    // Before the lanes: it ends connections that are in these, and a worker that stands still may have copies.
+    this.moves.close();
+    for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
+    for (const release of this.#releases.splice(0)) release();
   }
 
   /** The workers that take connections of that name, ordered by id. */
@@ -284,7 +321,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Its router is closed: the worker that it is for can take it all the same. */
   #placeOrphan(handover: Handover, refusedBy?: number): void {
-    const routed = this.find(handover.owner, handover.name);
+    const routed = this.find(this.moves.ownerOf(handover.owner), handover.name);
     // From one that takes nothing, or not this one, it would come back at once.
     if (routed && refusedBy === undefined && !routed.isStalled()) routed.hand(handover);
     else handover.handle.close();

@@ -135,7 +135,7 @@ export class RoutedWorker implements Candidate {
   /** The worker takes no more connections of that name. Returns those that it was about to get. */
   leave(name: string): Handover[] {
     this.names.delete(name);
-    const recalled = this.#lane.recall(name);
+    const recalled = this.#lane.recall((handover) => handover.name === name);
     this.#handedOver -= recalled.length;
     return recalled;
   }

@@ -131,42 +131,42 @@ test("a router that is closed stops what moves, and lets a worker without sessio
   const report = (workerId: number, task: number, state: "empty" | "over") =>
     moves.onMessage(workerId, { kind: "moveReport", task, state, ...COUNTS }, undefined);
   report(2, second, "empty");
-  let isEnded = false;
-  const ended = moves.end().then(() => {
-    isEnded = true;
-  });
-  await vi.advanceTimersByTimeAsync(5);
+  moves.stop();
   expect(sent.filter((each) => each.startsWith("stopMoves"))).toEqual(["stopMoves to 1"]);
   report(1, first, "over");
   expect(await moving).toMatchObject({ outcome: "router-closed" });
   await vi.advanceTimersByTimeAsync(5);
   expect(sent.at(-1)).toBe("letGo to 2");
-  expect(isEnded).toBe(false);
+  expect(moves.underway).toBe(1);
   report(2, second, "over");
   expect(await empty).toMatchObject({ outcome: "done" });
-  await vi.advanceTimersByTimeAsync(5);
-  await ended;
+  expect(moves.underway).toBe(0);
   moves.close();
 });
 
-test("workers that say nothing are waited for no longer than some seconds", async () => {
-  const { moves } = movesOf(2);
-  const task = { limit: 9, window: 8, spreadMs: 0, drainMs: 0, successors: [2], heir: 2 };
-  const moving = moves.start(1, task);
+test("a worker that says nothing is waited for no longer than some seconds, and what is known of its sessions counts", async () => {
+  const { moves, tasks } = movesOf(2);
+  const order = { limit: 9, window: 8, spreadMs: 0, drainMs: 0, successors: [2], heir: 2 };
+  const moving = moves.start(1, order);
   await vi.advanceTimersByTimeAsync(0);
-  const ended = moves.end();
+  const [task = 0] = tasks;
+  const offer = { successor: 2, name: "default", carrier: "polls", part: "AA==", peer: undefined } as const;
+  for (const move of [1, 2]) moves.onMessage(1, { kind: "moveOffered", move, task, ...offer }, undefined);
+  moves.onMessage(2, { kind: "moveLanded", ends: [{ move: task + 1, isUp: true }] }, undefined);
+  moves.onMessage(2, { kind: "moveLanded", ends: [{ move: task + 2, isUp: false }] }, undefined);
+  moves.stop();
   await vi.advanceTimersByTimeAsync(6_000);
-  await ended;
-  expect(await moving).toMatchObject({ outcome: "router-closed" });
+  expect(await moving).toMatchObject({ outcome: "router-closed", counts: { total: 2, moved: 1, lost: 1 } });
+  expect(moves.underway).toBe(0);
   moves.close();
 });
 
-test("what a worker says of an earlier task ends no other one", async () => {
-  const tasks = [];
-  for (let i = 0; i < 2; i++) {
-    const each = await given();
-    tasks.push(each.task);
-    each.moves.close();
-  }
-  expect(new Set(tasks).size).toBe(2);
+test("what a worker says of a task of an earlier router ends none of a later one", async () => {
+  const earlier = await given();
+  earlier.moves.close();
+  const later = await given();
+  later.moves.onMessage(1, { kind: "moveReport", task: earlier.task, state: "over", ...COUNTS }, undefined);
+  expect(later.moves.underway).toBe(1);
+  expect(await later.over()).toMatchObject({ outcome: "done" });
+  later.moves.close();
 });

@@ -84,7 +84,7 @@ interface Task extends MoveTask {
   outcome: MoveOutcome;
   /** As the worker has reported last. */
   counts: MoveCounts;
-  /** What has come of its moves, as the primary knows: a worker that is gone has not reported the last ones. */
+  /** What has come of its moves, as the primary knows. */
   readonly seen: { underway: number; moved: number; lost: number };
   /** The most sessions that could not move at once. */
   waited: number;
@@ -175,7 +175,7 @@ export class SessionMoves {
         clearTimeout(entry.timer);
         signal?.removeEventListener("abort", onAbort);
         this.#tasks.delete(id);
-        resolve({ outcome, counts: outcome === "worker-gone" ? lastCounts(entry) : entry.counts });
+        resolve({ outcome, counts: latestCounts(entry) });
       };
       const entry: Task = {
         ...task,
@@ -248,10 +248,14 @@ export class SessionMoves {
     if (task?.outcome === "worker-gone" && task.seen.underway === 0) task.settle("worker-gone");
   }
 
-  /** What has not left stays. Settles when nothing is on its way any more, or nothing has come of it for too long. */
-  async end(): Promise<void> {
+  /** All routers are closed: what has not left stays. */
+  stop(): void {
     for (const task of this.#tasks.values()) this.#stop(task, "router-closed");
-    await untilNone(() => this.#tasks.size + this.#moves.size, STOP_MS);
+  }
+
+  /** Tasks that are not over, and sessions that are on their way. */
+  get underway(): number {
+    return this.#tasks.size + this.#moves.size;
   }
 
   close(): void {
@@ -460,8 +464,8 @@ function keyOf(workerId: number, move: number): string {
   return `${workerId} ${move}`;
 }
 
-/** Of a worker that is gone. */
-function lastCounts({ counts, seen }: Task): MoveCounts {
+/** A worker that is gone, or silent, has not reported the last ones. */
+function latestCounts({ counts, seen }: Task): MoveCounts {
   const [moved, lost] = [Math.max(counts.moved, seen.moved), Math.max(counts.lost, seen.lost)];
   return { ...counts, total: Math.max(counts.total, moved + lost), moved, lost };
 }

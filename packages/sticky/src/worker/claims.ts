@@ -22,6 +22,11 @@ export class Claims {
     return this.#open.size;
   }
 
+  /** Of those that wait for an answer. */
+  ticketIds(): number[] {
+    return [...this.#open.keys()];
+  }
+
   /** @param take is called when the connection is this worker's */
   add(ticketId: number, handle: Handle, take: () => void): void {
     this.#open.set(ticketId, { handle, take });
@@ -38,6 +43,6 @@ export class Claims {
 
   /** The router cannot answer any more. */
   giveUp(): void {
-    for (const ticketId of [...this.#open.keys()]) this.settle(ticketId, false);
+    for (const ticketId of this.ticketIds()) this.settle(ticketId, false);
   }
 }

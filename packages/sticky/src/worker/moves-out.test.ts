@@ -42,7 +42,7 @@ function session(id: string, overrides: Partial<NamedSession> & { depart?: Movab
 const ENDS = new Set(["left", "close", "cut"]);
 
 /** Starts a task over the sessions; those that were closed or cut are gone. */
-function begin(all: ReturnType<typeof session>[], drainMs: number) {
+function begin(all: ReturnType<typeof session>[], drainMs: number, spreadMs = 0) {
   const reports: Report[] = [];
   const held = new HeldRequests();
   const moves = new MovesOut(held, {
@@ -61,9 +61,9 @@ function begin(all: ReturnType<typeof session>[], drainMs: number) {
     requestsDone: async () => {},
     isHeard: () => true,
   });
-  const task: MoveTask = { task: 1, limit: 1e9, window: 4, drainMs, spreadMs: 0, heir: 2, successors: [2] };
+  const task: MoveTask = { task: 1, limit: 1e9, window: 4, drainMs, spreadMs, heir: 2, successors: [2] };
   moves.start(task);
-  return { held, last: () => reports.at(-1) };
+  return { moves, held, last: () => reports.at(-1) };
 }
 
 test("requests that do not end are waited for no longer than the whole may take, however many there are", async () => {
@@ -73,6 +73,17 @@ test("requests that do not end are waited for no longer than the whole may take,
   expect(last()).toMatchObject({ state: "over", moved: 0, lost: 0, closed: 400, left: { busy: 400 } });
   expect(held.until("busy 0")).toBeUndefined();
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test("one that is stopped between the sessions that it closes is over at once", async () => {
+  const all = Array.from({ length: 3 }, (_, i) => session(`${i}`));
+  const { moves, last } = begin(all, 100, 60_000);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(last()).toMatchObject({ state: "underway" });
+  moves.stop(1);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(last()).toMatchObject({ state: "over", closed: 1 });
+  expect(all.map(({ calls }) => calls)).toEqual([["close"], [], []]);
 });
 
 test("a session whose departure fails is lost, and stops no other", async () => {

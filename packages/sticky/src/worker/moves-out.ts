@@ -405,7 +405,7 @@ export class MovesOut {
       runApplication(() => session.close());
     };
     for (const each of sessions) {
-      if (task.closed > 0) await sleep(task.spreadMs / sessions.length);
+      if (task.closed > 0) await untilChanged(task, task.spreadMs / sessions.length);
       if (isOver(task)) return this.#hooks.resumeKeepAlive();
       close(each);
     }
@@ -424,13 +424,7 @@ export class MovesOut {
   /** Nothing that has come here is cut off by the end of the process. */
   async #leave(task: Task): Promise<void> {
     if (task.state !== "empty") return;
-    const letGo = new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LET_GO_MS);
-      task.onChanged = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    const letGo = untilChanged(task, LET_GO_MS);
     this.#report(task, "empty");
     await letGo;
     if (isOver(task)) return this.#hooks.resumeKeepAlive();
@@ -475,6 +469,17 @@ async function comesToRest({ isAtRest }: NamedSession, latest: number): Promise<
 /** It may have been stopped while something was waited for. */
 function isOver({ state }: Task): boolean {
   return state === "over";
+}
+
+/** Settles when its state is changed from outside, or after so long. */
+function untilChanged(task: Task, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    task.onChanged = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+  });
 }
 
 function sleep(ms: number): Promise<void> {

@@ -279,12 +279,24 @@ export class Receiver {
     this.#arrivals.onUnheard();
     // Behind the connection that is on its way, if there is one.
     this.#send({ kind: "parted" });
+    this.#giveUpLater(this.#claims.ticketIds());
+  }
+
+  /** No router may have read the questions whose these connections are. */
+  #giveUpLater(ticketIds: readonly number[]): void {
+    if (ticketIds.length > 0) setTimeout(() => this.#onClaimed(ticketIds, false), CLAIMED_MS).unref();
+  }
+
+  #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
+    for (const ticketId of ticketIds) this.#claims.settle(ticketId, isGranted);
+    this.#listenNoMore();
   }
 
   /** Nobody answers any more. */
   #onUnheard(): void {
     this.owners.onUnheard();
     this.#successors.close();
+    this.#addresses.clear();
   }
 
   /** The server that takes connections of that name now. */
@@ -293,25 +305,18 @@ export class Receiver {
     return subscription?.state === "open" ? subscription.routed : undefined;
   }
 
-  /** The last router is closed, and sends nothing any more. */
-  get #isParted(): boolean {
-    return this.owners.isRouted && !this.owners.isHeard;
-  }
-
   /** Settles when nothing more comes. */
   async #leave(name: string, subscription: Subscription): Promise<void> {
     if (!process.connected) return this.#drop(name, subscription);
     if (subscription.state === "open") {
       subscription.state = "leaving";
-      if (!this.#isParted) {
-        subscription.leftsDue++;
-        this.#send({ kind: "leaving", name });
-      }
+      subscription.leftsDue++;
+      this.#send({ kind: "leaving", name });
     }
-    if (subscription.leftsDue === 0) return this.#drop(name, subscription);
+    if (subscription.leftsDue === 0) return;
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
     // A router has said it before the primary tells that it has read so far.
-    const hasLeft = this.owners.isRouted ? left : Promise.race([left, this.#hasNoRouter(name, subscription)]);
+    const hasLeft = this.owners.isHeard ? left : Promise.race([left, this.#hasNoRouter(name, subscription)]);
     // What comes later is given back all the same.
     await hasLeft.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
   }
@@ -397,9 +402,7 @@ export class Receiver {
         this.#onArrival(decoded, handle as Handle | undefined);
         return;
       case "claimed":
-        this.#claims.settle(decoded.ticketId, decoded.isGranted);
-        this.#listenNoMore();
-        return;
+        return this.#onClaimed([decoded.ticketId], decoded.isGranted);
       case "left":
         this.#onLeft(decoded.name);
         return;
@@ -481,8 +484,9 @@ export class Receiver {
   #onArrival(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {
     const { ticket } = message;
     const isLate = ticket !== undefined && monotonicMs() > ticket.claimAfter;
-    if (isLate && handle) this.#claims.add(ticket.id, handle, () => this.#onConnection(message, handle));
-    else this.#onConnection(message, handle);
+    if (!isLate || !handle) return this.#onConnection(message, handle);
+    this.#claims.add(ticket.id, handle, () => this.#onConnection(message, handle));
+    if (!this.owners.isHeard) this.#giveUpLater([ticket.id]);
   }
 
   #onConnection(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {

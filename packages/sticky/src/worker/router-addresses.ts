@@ -25,6 +25,11 @@ export class RouterAddresses {
     this.#events.emit(`router ${name}`);
   }
 
+  /** No router tells when its server closes, or it does, any more. */
+  clear(): void {
+    this.#byName.clear();
+  }
+
   /**
    * Whether a name has a router now. One that is set up later tells of itself.
    * @param ask asks the primary, if that is still necessary; a router answers at once

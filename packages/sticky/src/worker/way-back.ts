@@ -43,7 +43,7 @@ export class WayBack {
 
   /** No router takes anything back any more. What is on its way gets there. */
   onUnheard(): void {
-    for (const waiting of this.#lane?.recallAll() ?? []) this.#return(waiting);
+    for (const waiting of this.#lane?.recall() ?? []) this.#return(waiting);
   }
 
   #look(): void {
