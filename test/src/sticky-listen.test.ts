@@ -361,6 +361,7 @@ test.each(["before the router", "after it"])(
       await first;
       emit("b");
       emit("c");
+      worker.emit("error", Object.assign(new Error("write EPIPE"), { code: "EPIPE", syscall: "write" }));
       const second = once(worker, "never").catch(reject);
       emit("d");
       await second;

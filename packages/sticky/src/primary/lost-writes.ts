@@ -35,7 +35,7 @@ export function surviveLostWrites(): () => void {
 function watch(worker: Worker): void {
   // A worker that was forked in this very moment is among those that are there, and "fork" is yet to come.
   unwatch(worker);
-  // First: listeners of the application that are called once are counted while they are there.
+  // First: a listener of the application that is called once, as that of events.once(), is counted while it is there.
   worker.prependListener("error", onError);
 }
 

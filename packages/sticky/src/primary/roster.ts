@@ -80,12 +80,14 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #parting = new Set<number>();
   readonly #living = LivingWorkers.get();
   readonly #candidates = new Map<string, RoutedWorker[]>();
-  readonly #names = new RouterNames((handover, refusedBy) => this.#placeOrphan(handover, refusedBy));
+  readonly #names = new RouterNames((handover, refusedBy) => this.placeOrphan(handover, refusedBy));
   /** What workers are told of other hosts. */
   #hosts: (ToWorker & { kind: "hosts" }) | undefined;
   readonly #slotCounts = SlotCounts.get();
   /** Whoever starts the workers has numbers of its own. */
   #slotOf: ((workerId: number) => number | undefined) | undefined;
+  /** Those that an earlier router had, and that have not spoken since there is another. */
+  readonly #taken = new Set<number>();
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
     lives: (workerId) => this.#living.has(workerId),
@@ -170,7 +172,10 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#slotOf = undefined;
     this.#hosts = undefined;
     // Whoever is welcomed says again what it has, and the router hears it.
-    for (const { names } of this.#workers.values()) names.clear();
+    for (const { workerId, names } of this.#workers.values()) {
+      names.clear();
+      this.#taken.add(workerId);
+    }
     this.#candidates.clear();
     this.#answered.clear();
     for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#welcome(worker);
@@ -195,9 +200,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Nobody answers the workers any more. Those that know of routers say that they know: they give nothing back then. */
   #part(): void {
     this.#state = "parting";
-    for (const worker of Object.values(cluster.workers ?? {})) {
-      if (!worker || !this.#welcomed.has(worker.id)) continue;
-      if (this.#answered.has(worker.id) && worker.isConnected()) this.#parting.add(worker.id);
+    for (const worker of this.#reached) {
+      if (this.#living.has(worker.id) && worker.isConnected()) this.#parting.add(worker.id);
       this.#send(worker, { kind: "over" });
     }
   }
@@ -281,10 +285,27 @@ export class Roster extends EventEmitter<RosterEvents> {
   register(name: string, place: Placer): () => void {
     const end = this.#names.add(name, place);
     // Those that listen themselves are no candidates until they know of it.
-    for (const worker of Object.values(cluster.workers ?? {})) {
-      if (worker && this.#welcomed.has(worker.id)) this.#sendAddress(worker, name);
-    }
-    return end;
+    for (const worker of this.#reached) this.#sendAddress(worker, name);
+    return () => {
+      end();
+      if (this.#names.has(name)) return;
+      for (const worker of this.#reached) this.#send(worker, { kind: "unrouted", name });
+    };
+  }
+
+  /** A connection whose router is closed: the worker that owns its session can take it all the same. */
+  placeOrphan(handover: Handover, refusedBy?: number): void {
+    const routed = this.#workers.get(this.moves.ownerOf(handover.owner));
+    // From one that takes nothing, or not this one, it would come back at once.
+    if (routed?.isUsable() && refusedBy === undefined && !routed.isStalled()) routed.hand(handover);
+    else handover.handle.close();
+  }
+
+  /** Workers that have been welcomed. */
+  get #reached(): Worker[] {
+    return Object.values(cluster.workers ?? {}).filter(
+      (worker): worker is Worker => worker !== undefined && this.#welcomed.has(worker.id),
+    );
   }
 
   /** Tells all workers that take connections of that name where its server listens, if it does. */
@@ -296,9 +317,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Tells all workers, and those to come, who the other hosts are. */
   tellHosts(hosts: KnownHosts): void {
     this.#hosts = { kind: "hosts", ...hosts };
-    for (const worker of Object.values(cluster.workers ?? {})) {
-      if (worker && this.#welcomed.has(worker.id)) this.#send(worker, this.#hosts);
-    }
+    for (const worker of this.#reached) this.#send(worker, this.#hosts);
   }
 
   #sendAddress(worker: Worker, name: string): void {
@@ -319,14 +338,6 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#timers.add(timer);
   }
 
-  /** Its router is closed: the worker that it is for can take it all the same. */
-  #placeOrphan(handover: Handover, refusedBy?: number): void {
-    const routed = this.find(this.moves.ownerOf(handover.owner), handover.name);
-    // From one that takes nothing, or not this one, it would come back at once.
-    if (routed && refusedBy === undefined && !routed.isStalled()) routed.hand(handover);
-    else handover.handle.close();
-  }
-
   #placeAll(handovers: readonly Handover[]): void {
     for (const handover of handovers) this.#names.place(handover);
   }
@@ -337,7 +348,8 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Answers a worker's first words. */
   #answer(worker: Worker): void {
-    if (this.#answered.has(worker.id)) return;
+    // It would believe that somebody answers.
+    if (this.#state === "parting" || this.#answered.has(worker.id)) return;
     this.#answered.add(worker.id);
     this.#welcome(worker);
   }
@@ -350,14 +362,13 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   #onMended({ isChanged, warning }: Mended): void {
-    for (const worker of isChanged ? Object.values(cluster.workers ?? {}) : []) {
-      if (worker && this.#welcomed.has(worker.id)) this.#tellDirectory(worker);
-    }
+    for (const worker of isChanged ? this.#reached : []) this.#tellDirectory(worker);
     if (warning) this.emit("trouble", warning);
   }
 
   /** Where the private directory is, and what belongs to it. */
   #tellDirectory(worker: Worker): void {
+    if (this.#state === "parting") return;
     this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
     if (this.#hosts) this.#send(worker, this.#hosts);
   }
@@ -447,6 +458,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       routed = this.#admit(worker, message);
       this.#workers.set(worker.id, routed);
     }
+    if (this.#taken.delete(worker.id) && this.#slotOf) routed.slot = this.#slotFor(worker.id);
     if (routed.names.has(name)) return;
     routed.names.add(name);
     this.#candidates.clear();
@@ -498,6 +510,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
     this.#parting.delete(worker.id);
+    this.#taken.delete(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;
     this.#workers.delete(worker.id);

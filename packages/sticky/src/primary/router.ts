@@ -81,8 +81,10 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
   readonly #handover = new Histogram();
   #accepted = 0;
   readonly #releases: (() => void)[] = [];
-  /** Settles when it is; `undefined` while it is open. */
-  #closed: Promise<void> | undefined;
+  // open → closed
+  #state: "open" | "closed" = "open";
+  /** Settles when it is closed. */
+  #ended = Promise.resolve();
 
   constructor(server: NetServer, options: ResolvedPrimaryOptions, onClose: () => void) {
     super();
@@ -167,21 +169,24 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close();
-    return this.#closed;
+    if (this.#state === "open") {
+      this.#state = "closed";
+      this.#ended = this.#close();
+    }
+    return this.#ended;
   }
 
   async #close(): Promise<void> {
     for (const release of this.#releases.splice(0)) release();
     this.#readiness.close();
     this.#intake?.close();
-    this.#waiting.close();
+    for (const arrival of this.#waiting.close()) this.#roster.placeOrphan(arrival);
     this.#hostWay?.release();
     await this.#roster.release();
   }
 
   #needOpen(method: string): void {
-    if (!this.#closed) return;
+    if (this.#state === "open") return;
     throw new HoldfastError("HOLDFAST_ERR_CLOSED", `${method}() was called after close().`);
   }
 

@@ -70,9 +70,10 @@ export class WaitingRoom {
     return undefined;
   }
 
-  close(): void {
+  /** Ends it and returns the connections that are in it, in order. */
+  close(): Arrival[] {
     clearTimeout(this.#timer);
-    for (const { handle } of this.takeAll()) handle.close();
+    return this.takeAll();
   }
 
   #read(arrival: Arrival): void {

@@ -40,6 +40,7 @@ const TO_WORKER: [ToWorker, unknown][] = [
   [{ kind: "claimed", ticketId: 8, isGranted: false }, [5, 8, 0]],
   [{ kind: "left", name: "default" }, [3, "default"]],
   [{ kind: "over" }, [25]],
+  [{ kind: "unrouted", name: "chat" }, [27, "chat"]],
   [{ kind: "noted" }, [26]],
   [{ kind: "address", name: "default", address: undefined }, [4, "default"]],
   [{ kind: "address", name: "default", address: "/run/app.sock" }, [4, "default", "/run/app.sock"]],

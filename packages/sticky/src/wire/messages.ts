@@ -93,6 +93,8 @@ export const Kind = {
   over: 25,
   /** primary → worker: answers `departed`; nobody answers until `welcome` comes again. [] */
   noted: 26,
+  /** primary → worker: no router has that name any more. [name] */
+  unrouted: 27,
   /**
    * worker → primary, with a handle unless the session has no connection: a session moves.
    * [move, task, worker, name, carrier, what goes with it or "" if that follows, peer address?, peer port?]
@@ -207,7 +209,7 @@ export type ToWorker =
       readonly peer: Peer | undefined;
     }
   | { readonly kind: "claimed"; readonly ticketId: number; readonly isGranted: boolean }
-  | { readonly kind: "left"; readonly name: string }
+  | { readonly kind: "left" | "unrouted"; readonly name: string }
   | { readonly kind: "over" | "noted" }
   | ({ readonly kind: "hosts" } & KnownHosts)
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
@@ -273,7 +275,8 @@ export function encodeToWorker(message: ToWorker): object {
     case "noted":
       return { [KEY]: [Kind[message.kind]] };
     case "left":
-      return { [KEY]: [Kind.left, message.name] };
+    case "unrouted":
+      return { [KEY]: [Kind[message.kind], message.name] };
     case "hosts": {
       const others = message.others.flatMap(({ name, tag, host, port, isTls }) => [
         ...[name, tag, host, port, isTls ? 1 : 0],
@@ -335,6 +338,7 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   if (kind === Kind.over) return { kind: "over" };
   if (kind === Kind.noted) return { kind: "noted" };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
+  if (kind === Kind.unrouted && typeof a === "string") return { kind: "unrouted", name: a };
   if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
     const others = hostsOf(fields.slice(4));
     const tls = credentialsOf(c);

@@ -23,7 +23,7 @@ export type Arrival = Pick<ToWorker & { kind: "connection" }, "head" | "settled"
 export class Arrivals {
   readonly #counts: Counts;
   readonly #wayBack: WayBack;
-  readonly #isHeard: () => boolean;
+  readonly #hasRouter: () => boolean;
   /** Addresses that a proxy has reported. */
   readonly #peers = new WeakMap<object, Peer>();
   /** Connections that must not move on: the primary cannot reach the owner that they want. */
@@ -31,21 +31,25 @@ export class Arrivals {
 
   /**
    * @param serverOf the server that takes connections of a name
-   * @param isHeard whether the primary has a router that takes connections back
+   * @param hasRouter whether the primary has a router that takes connections back
    */
-  constructor(counts: Counts, serverOf: (name: string) => WorkerServer | undefined, isHeard: () => boolean) {
+  constructor(
+    counts: Counts,
+    serverOf: (name: string) => WorkerServer | undefined,
+    hasRouter: () => boolean,
+  ) {
     this.#counts = counts;
-    this.#isHeard = isHeard;
+    this.#hasRouter = hasRouter;
     this.#wayBack = new WayBack(({ handle, name, head, peer }) => {
       const routed = serverOf(name);
       if (routed) this.accept(routed, handle, { head, settled: true, peer });
       else handle.close();
-    }, isHeard);
+    }, hasRouter);
   }
 
-  /** No router takes anything back any more. */
-  onUnheard(): void {
-    this.#wayBack.onUnheard();
+  /** The last router is closed: nobody takes anything back. */
+  onOver(): void {
+    this.#wayBack.onOver();
   }
 
   /** Gives a connection to its server. */
@@ -83,7 +87,7 @@ export class Arrivals {
    * @returns whether it is on its way; if not, nothing has happened
    */
   move(socket: Socket, name: string, owner: number, head: string): boolean {
-    if (!this.#isHeard() || this.#settled.has(socket)) return false;
+    if (!this.#hasRouter() || this.#settled.has(socket)) return false;
     // Relaying takes no descriptor; a connection that waits here keeps one.
     if (this.#wayBack.length >= MAX_MOVING) return false;
     if (!this.#send(socket, name, owner, head)) return false;
@@ -97,7 +101,7 @@ export class Arrivals {
    * @returns whether it is on its way; if not, nothing has happened
    */
   passOn(socket: Socket, name: string, worker: number): boolean {
-    if (!this.#isHeard()) return false;
+    if (!this.#hasRouter()) return false;
     stopParsing(socket);
     return this.#send(socket, name, worker, "");
   }

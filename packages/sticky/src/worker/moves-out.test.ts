@@ -59,7 +59,7 @@ function begin(all: ReturnType<typeof session>[], drainMs: number, spreadMs = 0)
     endKeepAlive: () => {},
     resumeKeepAlive: () => {},
     requestsDone: async () => {},
-    isHeard: () => true,
+    hasRouter: () => true,
   });
   const task: MoveTask = { task: 1, limit: 1e9, window: 4, drainMs, spreadMs, heir: 2, successors: [2] };
   moves.start(task);

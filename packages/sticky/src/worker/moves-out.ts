@@ -57,7 +57,7 @@ export interface MovesOutHooks {
   push(handover: Handover): void;
   send(message: MoveMessage): void;
   /** Whether there is a router that carries sessions. */
-  isHeard(): boolean;
+  hasRouter(): boolean;
   /** Clients must not come back over the connections that they have: those that are idle go to that worker. */
   endKeepAlive(heir: number): void;
   /** They may. */
@@ -168,8 +168,8 @@ export class MovesOut {
     this.#underway.delete(move);
   }
 
-  /** No router carries sessions any more: what has not left stays. Where all have, it is as it was. */
-  onUnheard(): void {
+  /** The last router is closed: what has not left stays. Where all have, it is as it was. */
+  onOver(): void {
     for (const [id, { state }] of this.#tasks) if (state === "moving" || state === "closing") this.stop(id);
     this.#loseAll();
   }
@@ -333,7 +333,7 @@ export class MovesOut {
     carrier: Carrier,
     where: MoveOrder & { readonly name: string },
   ): Promise<boolean> {
-    if (!this.#hooks.isHeard()) return false;
+    if (!this.#hooks.hasRouter()) return false;
     const move = ++this.#lastMove;
     return new Promise((resolve) => {
       this.#underway.set(move, resolve);

@@ -54,6 +54,8 @@ export class Owners {
   #onMarked: () => void = () => {};
   /** A router hears what this worker says, and answers. */
   #isHeard = false;
+  /** There is a router, also if it takes this worker for one that has departed. */
+  #hasRouter = false;
   // unknown → gathering → gathered → routed; unknown, gathering → routed
   #state: "unknown" | "gathering" | "gathered" | "routed" = "unknown";
 
@@ -85,6 +87,11 @@ export class Owners {
   /** Whether there is a router that hears this worker now. */
   get isHeard(): boolean {
     return this.#isHeard && process.connected;
+  }
+
+  /** Whether there is a router that takes connections back. */
+  get hasRouter(): boolean {
+    return this.#hasRouter && process.connected;
   }
 
   /** Whether a router knows this worker, or it has not been found out yet that there is none. */
@@ -167,13 +174,19 @@ export class Owners {
   /** A router tells what its workers have in common. */
   meet(cluster: ClusterSecrets): void {
     this.#isHeard = true;
+    this.#hasRouter = true;
     this.#routed.meet(cluster);
     this.#become("routed");
   }
 
-  /** No router answers any more. The workers stay what they are to each other. */
+  /** Nobody answers any more. The workers stay what they are to each other. */
   onUnheard(): void {
     this.#isHeard = false;
+  }
+
+  /** The last router is closed. */
+  onOver(): void {
+    this.#hasRouter = false;
   }
 
   /** There is a router that speaks another version. */

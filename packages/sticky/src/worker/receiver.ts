@@ -95,7 +95,7 @@ export class Receiver {
   readonly #arrivals = new Arrivals(
     this.#counts,
     (name) => this.#open(name),
-    () => this.owners.isHeard,
+    () => this.owners.hasRouter,
   );
   readonly #movers = new Map<string, Landing>();
   readonly #movesOut = new MovesOut(this.held, {
@@ -132,7 +132,7 @@ export class Receiver {
       if (message.kind === "moveReport" && message.state === "over") this.#counts.report();
       this.#sendRaw(encodeMove(message));
     },
-    isHeard: () => this.owners.isHeard,
+    hasRouter: () => this.owners.hasRouter,
   });
   readonly #movesIn = new MovesIn(this.#arrivals, {
     awaited: this.#awaited,
@@ -274,9 +274,13 @@ export class Receiver {
 
   /** What comes next to the primary is for nobody. */
   #onOver(): void {
+    this.owners.onOver();
     this.#onUnheard();
-    this.#movesOut.onUnheard();
-    this.#arrivals.onUnheard();
+    this.#movesOut.onOver();
+    this.#arrivals.onOver();
+    for (const [name, subscription] of this.#subscriptions) {
+      if (subscription.state === "leaving") void this.#hasNoRouter(name, subscription);
+    }
     // Behind the connection that is on its way, if there is one.
     this.#send({ kind: "parted" });
     this.#giveUpLater(this.#claims.ticketIds());
@@ -316,14 +320,15 @@ export class Receiver {
     if (subscription.leftsDue === 0) return;
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
     // A router has said it before the primary tells that it has read so far.
-    const hasLeft = this.owners.isHeard ? left : Promise.race([left, this.#hasNoRouter(name, subscription)]);
+    if (!this.owners.isHeard) void this.#hasNoRouter(name, subscription);
     // What comes later is given back all the same.
-    await hasLeft.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
+    await left.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
   }
 
   async #hasNoRouter(name: string, subscription: Subscription): Promise<void> {
     await untilPrimaryHasRead();
     this.#drop(name, subscription);
+    this.#events.emit(`left ${name}`);
   }
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
@@ -351,6 +356,9 @@ export class Receiver {
     if (this.#isDepartureUnsaid) return;
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
+    // That the last router is closed would not be heard.
+    this.owners.onOver();
+    this.#onUnheard();
   }
 
   /** Whether the primary has a router of that name now. If it has none at all, the workers find each other. */
@@ -416,6 +424,8 @@ export class Receiver {
       case "address":
         this.#onAddress(decoded.name, decoded.address);
         return;
+      case "unrouted":
+        return this.#addresses.delete(decoded.name);
       default:
         this.#onMoveMessage(decodeMove(message), handle as Handle | undefined);
     }
@@ -486,7 +496,7 @@ export class Receiver {
     const isLate = ticket !== undefined && monotonicMs() > ticket.claimAfter;
     if (!isLate || !handle) return this.#onConnection(message, handle);
     this.#claims.add(ticket.id, handle, () => this.#onConnection(message, handle));
-    if (!this.owners.isHeard) this.#giveUpLater([ticket.id]);
+    if (!this.owners.hasRouter) this.#giveUpLater([ticket.id]);
   }
 
   #onConnection(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {

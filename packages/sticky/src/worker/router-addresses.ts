@@ -25,7 +25,12 @@ export class RouterAddresses {
     this.#events.emit(`router ${name}`);
   }
 
-  /** No router tells when its server closes, or it does, any more. */
+  /** No router has that name any more. */
+  delete(name: string): void {
+    this.#byName.delete(name);
+  }
+
+  /** No router tells of itself any more. */
   clear(): void {
     this.#byName.clear();
   }

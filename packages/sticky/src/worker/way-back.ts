@@ -15,18 +15,18 @@ const LOOK_MS = 100;
 
 export class WayBack {
   readonly #keep: (handover: Handover) => void;
-  readonly #isHeard: () => boolean;
+  readonly #hasRouter: () => boolean;
   readonly #primary = process.ppid;
   #lane: Lane | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /**
    * @param keep takes a connection for which there is no way back
-   * @param isHeard whether the primary has a router that takes connections back
+   * @param hasRouter whether the primary has a router that takes connections back
    */
-  constructor(keep: (handover: Handover) => void, isHeard: () => boolean) {
+  constructor(keep: (handover: Handover) => void, hasRouter: () => boolean) {
     this.#keep = keep;
-    this.#isHeard = isHeard;
+    this.#hasRouter = hasRouter;
   }
 
   /** Connections that the primary has not taken yet. */
@@ -36,13 +36,13 @@ export class WayBack {
 
   /** Gives a connection to the router, for its owner or any worker. */
   push(handover: Handover): void {
-    if (!this.#isHeard()) return this.#return(handover);
+    if (!this.#hasRouter()) return this.#return(handover);
     this.#open().push(handover);
     this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
-  /** No router takes anything back any more. What is on its way gets there. */
-  onUnheard(): void {
+  /** The last router is closed: nobody takes anything back. What is on its way gets there. */
+  onOver(): void {
     for (const waiting of this.#lane?.recall() ?? []) this.#return(waiting);
   }
 

@@ -1,4 +1,4 @@
-/** The last router is closed while sessions move, or while connections go from one worker to another. */
+/** The last router is closed, and others come: while sessions move, connections go from worker to worker, and workers close. */
 import { Agent, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { httpRequest, within } from "@holdfast/harness";
@@ -185,7 +185,10 @@ async function post({ url }: TestCluster, { agent }: Kept, sid: string): Promise
 }
 
 /** The status of the answer to an upgrade of the other worker's session, over the connection that is kept. */
-async function upgrade({ url }: TestCluster, { agent, other }: Kept): Promise<number | undefined> {
+async function upgrade(
+  { url }: Pick<TestCluster, "url">,
+  { agent, other }: Omit<Kept, "own">,
+): Promise<number | undefined> {
   const headers = {
     connection: "Upgrade",
     upgrade: "websocket",
@@ -238,16 +241,28 @@ test("without a router, a worker that takes no more connections waits for no ans
   expect([await failuresOf(cluster.a), await failuresOf(cluster.b)]).toEqual([[], []]);
 });
 
-test("connections that workers are giving to each other as the last router is closed get there", async () => {
+test.each([
+  "closed",
+  "closed, and so is another one at once",
+  "closed, and so is another one a moment later",
+])("connections that workers are giving to each other get there when the last router is %s", async (how) => {
   const { cluster, all } = await startWithKept(24);
-  await cluster.primary.run((ctx) => {
+  await cluster.primary.run(async (ctx, what) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
     let given = 0;
     // The kind of a connection that is given back, as docs/protocol.md has it.
     ctx.cluster.prependListener("message", (_worker, message: { "holdfast:sticky"?: number[] }) => {
       if (message["holdfast:sticky"]?.[0] !== 19 || ++given !== 5) return;
       ctx.store.closed = ctx.router.close();
+      if (what === "closed") return;
+      const second = setupPrimary(ctx.httpServer);
+      const close = () => {
+        ctx.store.closed = second.close();
+      };
+      if (what.endsWith("at once")) close();
+      else setImmediate(close);
     });
-  });
+  }, how);
   const answers = await Promise.all(all.map((kept) => upgrade(cluster, kept)));
   await cluster.primary.run((ctx) => ctx.until(() => ctx.store.closed?.then(() => true)));
   expect(answers).toEqual(new Array(24).fill(101));
@@ -268,41 +283,136 @@ test("a connection that came late, and of which no router says whose it is, is c
   expect(await answer).toBe("ECONNRESET");
 });
 
-test("without a router, a server that a worker sets up after that listens itself", async () => {
-  const cluster = await start({ adapter: false, moves: false });
-  await cluster.primary.run(async (ctx) => {
-    await ctx.router.close();
-    await new Promise((resolve) => ctx.httpServer.close(resolve));
-  });
-  const port = await cluster.a.run(async (ctx) => {
+/** Has the worker await a message of the primary, by its kind as docs/protocol.md has it: `ctx.store.told`. */
+const expectMessage = (worker: RemoteWorker, expected: number): Promise<void> =>
+  worker.run((ctx, kind) => {
+    ctx.store.told = new Promise<void>((resolve) => {
+      process.on("message", (message: { "holdfast:sticky"?: number[] }) => {
+        if (message["holdfast:sticky"]?.[0] === kind) resolve();
+      });
+    });
+  }, expected);
+const UNROUTED = 27;
+const NOTED = 26;
+
+/** Ends the worker's server, and sets another one up as soon as the worker was told what it expects; gives its port. */
+const setUpAnew = (worker: RemoteWorker): Promise<number> =>
+  worker.run(async (ctx) => {
+    await ctx.store.told;
     const { createServer } = await ctx.import("node:http");
     const { Server } = await ctx.import("socket.io");
     const { setupWorker } = await ctx.import("@holdfast/sticky");
     await ctx.io.close();
     const server = createServer();
-    setupWorker(new Server(server));
+    ctx.store.second = setupWorker(new Server(server));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     return (server.address() as AddressInfo).port;
   });
-  expect((await httpRequest(`http://127.0.0.1:${port}${HANDSHAKE}`)).status).toBe(200);
+
+test.each(["closed", "closed, and one of another name comes", "closed, and one of another name stays"])(
+  "a server that a worker sets up after its router is %s listens itself",
+  async (what) => {
+    const cluster = await start({ adapter: false, moves: false });
+    await expectMessage(cluster.a, UNROUTED);
+    await cluster.primary.run(async (ctx, how) => {
+      const { createServer } = await ctx.import("node:http");
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      if (how.endsWith("stays")) setupPrimary(createServer(), { name: "another" });
+      const closed = ctx.router.close();
+      if (how.endsWith("comes")) setupPrimary(createServer(), { name: "another" });
+      await closed;
+      await new Promise((resolve) => ctx.httpServer.close(resolve));
+    }, what);
+    const port = await setUpAnew(cluster.a);
+    expect((await httpRequest(`http://127.0.0.1:${port}${HANDSHAKE}`)).status).toBe(200);
+  },
+);
+
+/** Closes the worker's server, and waits until the primary knows. */
+async function depart(worker: RemoteWorker): Promise<void> {
+  await expectMessage(worker, NOTED);
+  await worker.run(async (ctx) => {
+    await ctx.io.close();
+    await ctx.store.told;
+  });
+}
+
+test("a worker that is set up while the last router is being closed is none of it", async () => {
+  const cluster = await start({ workers: 2 });
+  await depart(cluster.a);
+  const { text } = await httpRequest(`${cluster.url}${HANDSHAKE}`);
+  const { sid } = JSON.parse(text.slice(1)) as { sid: string };
+  // As long as this one does not answer, the router is being closed.
+  await cluster.b.stop();
+  await cluster.primary.run((ctx) => {
+    ctx.store.closed = ctx.router.close();
+  });
+  const port = await setUpAnew(cluster.a);
+  await cluster.primary.run((ctx) => ctx.store.closed);
+  await cluster.b.resume();
+  const agent = new Agent({ keepAlive: true });
+  agents.push(agent);
+  const there = { url: `http://127.0.0.1:${port}` };
+  expect(await upgrade(there, { agent, other: sid })).toBe(101);
+  await cluster.a.run((ctx) => ctx.store.second.close());
+  expect(await failuresOf(cluster.a)).toEqual([]);
+});
+
+test("a worker that closes before it hears that the last router is closed waits for no answer of that", async () => {
+  const cluster = await start({ workers: 2 });
+  await cluster.a.stop();
+  const left = cluster.a.run((ctx) => ctx.sticky.close());
+  await cluster.primary.run((ctx) => ctx.router.close());
+  await cluster.a.resume();
+  await left;
+  expect(await failuresOf(cluster.a)).toEqual([]);
+});
+
+test("a late connection to a worker that has departed goes to another one", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.a.stop();
+  const answer = httpRequest(`${cluster.url}${HANDSHAKE}`);
+  await cluster.primary.run(async (ctx) => {
+    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
+    // Later, the worker takes it for late.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+  });
+  const closed = cluster.a.run((ctx) => {
+    void ctx.io.close();
+  });
+  await cluster.fork();
+  await cluster.a.resume();
+  await closed;
+  expect((await answer).status).toBe(200);
+});
+
+test("a router that takes over from one that is being closed gives the workers the slots that it wants", async () => {
+  const cluster = await start({ workers: 2 });
+  const slots = await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    const told: number[][] = [];
+    let router = ctx.router;
+    for (const offset of [10, 20]) {
+      void router.close();
+      router = setupPrimary(ctx.httpServer, { slotOf: (id: number) => id + offset });
+      await router.ready(2);
+      told.push(router.stats().workers.map(({ slot }: { slot: number }) => slot));
+    }
+    return told;
+  });
+  const ids = cluster.workers.map(({ workerId }) => workerId);
+  expect(slots).toEqual([10, 20].map((offset) => ids.map((id) => id + offset)));
 });
 
 test.each(["its handle", "its server"])(
   "a worker whose end was noted, and that sets up a server and closes %s at once, gets no connections",
   async (what) => {
     const cluster = await start({ adapter: false, moves: false, stickyOptions: { workerTimeout: 100 } });
+    await depart(cluster.a);
     await cluster.a.run(async (ctx, closes) => {
       const { createServer } = await ctx.import("node:http");
       const { Server } = await ctx.import("socket.io");
       const { setupWorker } = await ctx.import("@holdfast/sticky");
-      // The kind of the answer to "departed".
-      const noted = new Promise<void>((resolve) => {
-        process.on("message", (message: { "holdfast:sticky"?: number[] }) => {
-          if (message["holdfast:sticky"]?.[0] === 26) resolve();
-        });
-      });
-      await ctx.io.close();
-      await noted;
       const io = new Server(createServer());
       const sticky = setupWorker(io);
       await sticky.close();
