@@ -352,7 +352,7 @@ test.each(["before the router", "after it"])(
       await new Promise((resolve) => worker.on("online", resolve));
       const emit = (message: string) => {
         try {
-          worker.emit("error", new Error(message));
+          worker.process.emit("error", new Error(message));
         } catch (error) {
           told.push(`thrown: ${(error as Error).message}`);
         }
@@ -360,19 +360,30 @@ test.each(["before the router", "after it"])(
       emit("a");
       await first;
       emit("b");
+      worker.prependOnceListener("error", reject);
       emit("c");
-      worker.emit("error", Object.assign(new Error("write EPIPE"), { code: "EPIPE", syscall: "write" }));
+      const lost = Object.assign(new Error("write EPIPE"), { code: "EPIPE", syscall: "write" });
+      worker.process.emit("error", lost);
       const second = once(worker, "never").catch(reject);
       emit("d");
       await second;
       worker.on("error", ({ message }) => told.push(`heard: ${message}`));
       emit("e");
+      worker.process.emit("error", lost);
       await router.close();
       told.push(String(worker.listenerCount("error")));
       worker.process.kill("SIGKILL");
       return told;
     }, when);
-    expect(told).toEqual(["rejected: a", "thrown: b", "thrown: c", "rejected: d", "heard: e", "1"]);
+    expect(told).toEqual([
+      "rejected: a",
+      "thrown: b",
+      "rejected: c",
+      "rejected: d",
+      "heard: e",
+      "heard: write EPIPE",
+      "1",
+    ]);
   },
 );
 
@@ -380,9 +391,15 @@ test("without routers, errors of workers are not listened for", { timeout: 60_00
   const cluster = await start({ workers: 1 });
   const counts = () =>
     cluster.primary.run((ctx) =>
-      Object.values(ctx.cluster.workers ?? {}).map((worker) => worker?.listenerCount("error")),
+      Object.values(ctx.cluster.workers ?? {}).flatMap((worker) => [
+        worker?.listenerCount("error"),
+        worker?.process.listenerCount("error"),
+      ]),
     );
   const before = await counts();
   await cluster.primary.run((ctx) => ctx.router.close());
-  expect([before, await counts()]).toEqual([[1], [0]]);
+  expect([before, await counts()]).toEqual([
+    [0, 2],
+    [0, 1],
+  ]);
 });

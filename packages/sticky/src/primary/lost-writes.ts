@@ -1,26 +1,19 @@
 /**
  * What the primary writes to a worker that has just died is lost, and no error of the primary.
- * Owns: a listener of each worker, and one of `cluster`, while there is a router. Runs in: primary.
+ * Owns: a listener of each worker's process, and one of `cluster`, while there is a router. Runs in: primary.
  *
- * node:cluster answers a worker's `listen()` without a callback, so that the failure is emitted as "error" of the `Worker`.
- * Where nobody listens for that, one worker that dies right after it has asked would end the primary.
+ * node:cluster answers a worker's `listen()` without a callback, so that the failure is emitted as "error" of the process, and
+ * again of the `Worker`. Where nobody listens for that, one worker that dies right after it has asked would end the primary.
  */
 import cluster, { type Worker } from "node:cluster";
 import { processWide } from "../process-wide.js";
 
+type Listener = (error: NodeJS.ErrnoException) => void;
+
 /** The other end of the channel is closed; that the primary knows of it comes later. */
 const CLOSED = new Set(["EPIPE", "ECONNRESET"]);
 
-/** One for all copies of this package in the process: with two, each would take the other for a listener of the application. */
-const onError = processWide(
-  "lost writes",
-  () =>
-    function (this: Worker, error: NodeJS.ErrnoException): void {
-      const isLostWrite = error.syscall === "write" && CLOSED.has(error.code ?? "");
-      // Where nobody else listens, Node.js throws it.
-      if (!isLostWrite && this.listenerCount("error") === 1) throw error;
-    },
-);
+const listeners = processWide("lost writes", () => new WeakMap<Worker, Listener>());
 
 /** @returns the function that undoes it */
 export function surviveLostWrites(): () => void {
@@ -33,16 +26,24 @@ export function surviveLostWrites(): () => void {
 }
 
 function watch(worker: Worker): void {
-  // A worker that was forked in this very moment is among those that are there, and "fork" is yet to come.
-  unwatch(worker);
-  // First: a listener of the application that is called once, as that of events.once(), is counted while it is there.
-  worker.prependListener("error", onError);
+  // One that was forked in the moment in which this began is among those that were there, and "fork" is yet to come.
+  if (listeners.has(worker)) return;
+  const onError: Listener = ({ code = "", syscall }) => {
+    if (syscall === "write" && CLOSED.has(code)) worker.once("error", ignore);
+  };
+  listeners.set(worker, onError);
+  // First: the next listener is that of node:cluster, which has the worker emit it.
+  worker.process.prependListener("error", onError);
 }
 
 function unwatch(worker: Worker): void {
-  worker.off("error", onError);
+  const onError = listeners.get(worker);
+  if (onError) worker.process.off("error", onError);
+  listeners.delete(worker);
 }
 
 function forEachWorker(use: (worker: Worker) => void): void {
   for (const worker of Object.values(cluster.workers ?? {})) if (worker) use(worker);
 }
+
+const ignore = () => {};
