@@ -283,6 +283,81 @@ test("a connection that came late, and of which no router says whose it is, is c
   expect(await answer).toBe("ECONNRESET");
 });
 
+/** Requests that the worker's lane has, while the worker stands still. */
+async function startWithWaiting(count: number) {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.a.stop();
+  const statuses = Promise.all(
+    Array.from({ length: count }, async () => {
+      const { status } = await httpRequest(`${cluster.url}${HANDSHAKE}`);
+      return status;
+    }),
+  );
+  await cluster.primary.run(
+    (ctx, all) => ctx.until(() => ctx.router.stats().workers[0]?.handedOver === all),
+    count,
+  );
+  return { cluster, statuses };
+}
+
+test.each(["at once", "a moment later"])(
+  "connections on their way to a worker get there when the router is closed, and another one comes %s",
+  async (when) => {
+    const { cluster, statuses } = await startWithWaiting(20);
+    await cluster.primary.run(async (ctx, how) => {
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      void ctx.router.close();
+      if (how === "a moment later") await new Promise((resolve) => setImmediate(resolve));
+      setupPrimary(ctx.httpServer);
+    }, when);
+    await cluster.a.resume();
+    expect(await statuses).toEqual(new Array(20).fill(200));
+  },
+);
+
+test("a worker that closes before it hears of the router that has taken over leaves its connections to others", async () => {
+  const { cluster, statuses } = await startWithWaiting(20);
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    void ctx.router.close();
+    setupPrimary(ctx.httpServer);
+  });
+  const closed = cluster.a.run((ctx) => {
+    void ctx.io.close();
+  });
+  await cluster.fork();
+  await cluster.a.resume();
+  await closed;
+  expect(await statuses).toEqual(new Array(20).fill(200));
+});
+
+test("connections that are given to each other are counted once, whoever takes them when the router is closed", async () => {
+  const { cluster, all } = await startWithKept(40);
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    const onGiven = async (_worker: unknown, message: { "holdfast:sticky"?: number[] }) => {
+      if (message["holdfast:sticky"]?.[0] !== 19) return;
+      ctx.cluster.off("message", onGiven);
+      await ctx.router.close();
+      ctx.store.second = setupPrimary(ctx.httpServer);
+    };
+    ctx.cluster.prependListener("message", onGiven);
+  });
+  const upgraded = await Promise.all(all.map((kept) => upgrade(cluster, kept)));
+  expect(upgraded).toEqual(new Array(40).fill(101));
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.store.second?.ready(2).then(() => true)));
+  for (const agent of agents) agent.destroy();
+  for (const worker of cluster.workers) {
+    await worker.run((ctx) => ctx.until(() => ctx.sticky.stats().connections === 0));
+  }
+  const isZero = cluster.primary.run((ctx) =>
+    ctx.until(() =>
+      ctx.store.second.stats().workers.every(({ connections }: { connections: number }) => connections === 0),
+    ),
+  );
+  expect(await isZero).toBe(true);
+});
+
 /** Has the worker await a message of the primary, by its kind as docs/protocol.md has it: `ctx.store.told`. */
 const expectMessage = (worker: RemoteWorker, expected: number): Promise<void> =>
   worker.run((ctx, kind) => {
@@ -336,6 +411,24 @@ async function depart(worker: RemoteWorker): Promise<void> {
     await ctx.store.told;
   });
 }
+
+test("a connection for a worker that has departed is closed where its router is closed and others are not", async () => {
+  const { cluster, all } = await startWithKept(1);
+  const [kept] = all as [Kept];
+  const isAtA = await cluster.a.run((ctx, sid) => {
+    const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
+    return sid in sessions;
+  }, kept.other);
+  await depart(isAtA ? cluster.a : cluster.b);
+  await cluster.primary.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    setupPrimary(createServer(), { name: "another" });
+    await ctx.router.close();
+  });
+  const answer = upgrade(cluster, kept).catch(({ code }: { code: string }) => code);
+  expect(["ECONNRESET", 400]).toContain(await answer);
+});
 
 test("a worker that is set up while the last router is being closed is none of it", async () => {
   const cluster = await start({ workers: 2 });
@@ -392,16 +485,22 @@ test("a router that takes over from one that is being closed gives the workers t
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     const told: number[][] = [];
     let router = ctx.router;
+    const before = router.stats().workers.map(({ slot }: { slot: number }) => slot);
+    void router.close();
+    router = setupPrimary(ctx.httpServer, { slotOf: () => undefined });
+    await router.ready(2);
+    const kept = router.stats().workers.map(({ slot }: { slot: number }) => slot);
     for (const offset of [10, 20]) {
       void router.close();
       router = setupPrimary(ctx.httpServer, { slotOf: (id: number) => id + offset });
       await router.ready(2);
       told.push(router.stats().workers.map(({ slot }: { slot: number }) => slot));
     }
-    return told;
+    return { told, before, kept };
   });
   const ids = cluster.workers.map(({ workerId }) => workerId);
-  expect(slots).toEqual([10, 20].map((offset) => ids.map((id) => id + offset)));
+  expect(slots.kept).toEqual(slots.before);
+  expect(slots.told).toEqual([10, 20].map((offset) => ids.map((id) => id + offset)));
 });
 
 test.each(["its handle", "its server"])(

@@ -8,7 +8,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { processWide } from "../process-wide.js";
 
-type Listener = (error: NodeJS.ErrnoException) => void;
+type Listener = (error: NodeJS.ErrnoException | undefined) => void;
 
 /** The other end of the channel is closed; that the primary knows of it comes later. */
 const CLOSED = new Set(["EPIPE", "ECONNRESET"]);
@@ -28,7 +28,9 @@ export function surviveLostWrites(): () => void {
 function watch(worker: Worker): void {
   // One that was forked in the moment in which this began is among those that were there, and "fork" is yet to come.
   if (listeners.has(worker)) return;
-  const onError: Listener = ({ code = "", syscall }) => {
+  const onError: Listener = (error) => {
+    // Whoever emits it may give nothing.
+    const { code = "", syscall } = error ?? {};
     if (syscall === "write" && CLOSED.has(code)) worker.once("error", ignore);
   };
   listeners.set(worker, onError);

@@ -76,11 +76,11 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   /** Those that have been welcomed since they spoke: an earlier welcome may have found nobody who listens. */
   readonly #answered = new Set<number>();
-  /** Those that have been told that it is over, and have not said yet that they know. */
-  readonly #parting = new Set<number>();
+  /** Those that have been told that it is over, with how often they are still to say that they know. */
+  readonly #parting = new Map<number, number>();
   readonly #living = LivingWorkers.get();
   readonly #candidates = new Map<string, RoutedWorker[]>();
-  readonly #names = new RouterNames((handover, refusedBy) => this.placeOrphan(handover, refusedBy));
+  readonly #names = new RouterNames((handover, refusedBy) => void this.placeOrphan(handover, refusedBy));
   /** What workers are told of other hosts. */
   #hosts: (ToWorker & { kind: "hosts" }) | undefined;
   readonly #slotCounts = SlotCounts.get();
@@ -107,7 +107,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Settles when it has ended, after its last user has given it back. */
   #ended: Promise<void> | undefined;
-  // open → ending → parting → closed; ending → open (there is a router again)
+  // open → ending → parting → closed; ending, parting → open (there is a router again)
   #state: "open" | "ending" | "parting" | "closed" = "open";
 
   private constructor() {
@@ -167,7 +167,6 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** There is a router again. */
   resume(): void {
-    if (this.#state !== "ending") return this.#close();
     this.#state = "open";
     this.#slotOf = undefined;
     this.#hosts = undefined;
@@ -181,15 +180,20 @@ export class Roster extends EventEmitter<RosterEvents> {
     for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#welcome(worker);
   }
 
+  /** Until it is closed, or there is a router again. */
   async #end(): Promise<void> {
-    await untilNone(() => (this.#state === "ending" ? this.moves.underway : 0), ENDING_MS);
-    if (this.#state !== "ending") {
-      this.#ended = undefined;
-      return;
+    while (this.#is("ending")) {
+      await untilNone(() => (this.#is("ending") ? this.moves.underway : 0), ENDING_MS);
+      if (!this.#is("ending")) break;
+      this.#part();
+      await untilNone(() => (this.#is("parting") ? this.#parting.size + this.#untaken : 0), PARTING_MS);
+      if (this.#is("parting")) this.#close();
     }
-    this.#part();
-    await untilNone(() => this.#parting.size + this.#untaken, PARTING_MS);
-    if (slot.roster === this) this.#close();
+    this.#ended = undefined;
+  }
+
+  #is(state: "ending" | "parting"): boolean {
+    return this.#state === state;
   }
 
   /** Connections on their way to workers. */
@@ -201,7 +205,9 @@ export class Roster extends EventEmitter<RosterEvents> {
   #part(): void {
     this.#state = "parting";
     for (const worker of this.#reached) {
-      if (this.#living.has(worker.id) && worker.isConnected()) this.#parting.add(worker.id);
+      const { id } = worker;
+      if (this.#living.has(id) && worker.isConnected())
+        this.#parting.set(id, (this.#parting.get(id) ?? 0) + 1);
       this.#send(worker, { kind: "over" });
     }
   }
@@ -293,19 +299,20 @@ export class Roster extends EventEmitter<RosterEvents> {
     };
   }
 
-  /** A connection whose router is closed: the worker that owns its session can take it all the same. */
-  placeOrphan(handover: Handover, refusedBy?: number): void {
-    const routed = this.#workers.get(this.moves.ownerOf(handover.owner));
+  /**
+   * A connection whose router is closed: the worker that owns its session can take it all the same.
+   * @returns that worker; `undefined` if the connection is closed
+   */
+  placeOrphan(handover: Handover, refusedBy?: number): RoutedWorker | undefined {
+    const owner = this.#workers.get(this.moves.ownerOf(handover.owner));
+    const has = owner && (owner.names.has(handover.name) || this.#taken.has(owner.workerId));
     // From one that takes nothing, or not this one, it would come back at once.
-    if (routed?.isUsable() && refusedBy === undefined && !routed.isStalled()) routed.hand(handover);
-    else handover.handle.close();
-  }
-
-  /** Workers that have been welcomed. */
-  get #reached(): Worker[] {
-    return Object.values(cluster.workers ?? {}).filter(
-      (worker): worker is Worker => worker !== undefined && this.#welcomed.has(worker.id),
-    );
+    if (!has || !owner.isUsable() || owner.isStalled() || refusedBy !== undefined) {
+      handover.handle.close();
+      return undefined;
+    }
+    owner.hand(handover);
+    return owner;
   }
 
   /** Tells all workers that take connections of that name where its server listens, if it does. */
@@ -336,6 +343,13 @@ export class Roster extends EventEmitter<RosterEvents> {
       this.emit("trouble", new HoldfastError("HOLDFAST_ERR_NOT_SET_UP", text));
     }, SET_UP_MS).unref();
     this.#timers.add(timer);
+  }
+
+  /** Workers that have been welcomed. */
+  get #reached(): Worker[] {
+    return Object.values(cluster.workers ?? {}).filter(
+      (worker): worker is Worker => worker !== undefined && this.#welcomed.has(worker.id),
+    );
   }
 
   #placeAll(handovers: readonly Handover[]): void {
@@ -398,11 +412,13 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#living.remove(worker.id);
         // Whoever speaks again is welcomed again.
         this.#answered.delete(worker.id);
+        this.#parting.delete(worker.id);
         this.#send(worker, { kind: "noted" });
+        // Nobody takes there what is sent from now on.
+        if (routed) this.#placeAll(routed.recall());
         return;
       case "parted":
-        this.#parting.delete(worker.id);
-        return;
+        return this.#onParted(worker.id);
       case "lookUp":
         this.#living.add(worker);
         this.#answer(worker);
@@ -434,11 +450,19 @@ export class Roster extends EventEmitter<RosterEvents> {
     }
   }
 
+  #onParted(workerId: number): void {
+    const left = (this.#parting.get(workerId) ?? 0) - 1;
+    if (left > 0) this.#parting.set(workerId, left);
+    else this.#parting.delete(workerId);
+  }
+
   #onLeaving(routed: RoutedWorker, name: string): void {
-    if (!routed.names.has(name)) return;
-    const recalled = routed.leave(name);
+    const isKnown = routed.names.delete(name);
+    // It may not have said that it has that name since there is another router.
+    this.#taken.delete(routed.workerId);
+    const recalled = routed.recall(name);
     this.#candidates.clear();
-    this.#emitGone(routed, name, recalled.length);
+    if (isKnown) this.#emitGone(routed, name, recalled.length);
     this.#placeAll(recalled);
   }
 
@@ -458,7 +482,10 @@ export class Roster extends EventEmitter<RosterEvents> {
       routed = this.#admit(worker, message);
       this.#workers.set(worker.id, routed);
     }
-    if (this.#taken.delete(worker.id) && this.#slotOf) routed.slot = this.#slotFor(worker.id);
+    if (this.#taken.delete(worker.id)) {
+      routed.countFrom(message);
+      routed.slot = this.#wantedSlot(worker.id) ?? routed.slot;
+    }
     if (routed.names.has(name)) return;
     routed.names.add(name);
     this.#candidates.clear();
@@ -490,6 +517,11 @@ export class Roster extends EventEmitter<RosterEvents> {
   }
 
   #slotFor(workerId: number): number {
+    return this.#wantedSlot(workerId) ?? freeSlot(this.#workers.values());
+  }
+
+  /** What the application says. */
+  #wantedSlot(workerId: number): number | undefined {
     const onThrown = (cause: unknown) =>
       this.emit(
         "trouble",
@@ -503,7 +535,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     } catch (cause) {
       onThrown(cause);
     }
-    return freeSlot(this.#workers.values());
+    return undefined;
   }
 
   #remove(worker: Worker): void {

@@ -34,7 +34,7 @@ export class RoutedWorker implements Candidate {
   readonly #lane: Lane;
   readonly #slots = SlotCounts.get();
   /** Connections that it had from an earlier router, and how many it had closed by then. */
-  readonly #before: { readonly open: number; readonly closed: number };
+  #before: { readonly open: number; readonly closed: number };
   #handedOver = 0;
   #closed: number;
   #forwardedOut = 0;
@@ -132,10 +132,16 @@ export class RoutedWorker implements Candidate {
     return isBack;
   }
 
-  /** The worker takes no more connections of that name. Returns those that it was about to get. */
-  leave(name: string): Handover[] {
-    this.names.delete(name);
-    const recalled = this.#lane.recall((handover) => handover.name === name);
+  /** There is another router, to which the worker says what it has. */
+  countFrom({ open, closed }: ToPrimary & { kind: "ready" }): void {
+    this.#before = { open, closed };
+    this.#closed = closed;
+    this.#handedOver = this.untaken;
+  }
+
+  /** Takes connections back that it was about to get: all, or those of that name. */
+  recall(name?: string): Handover[] {
+    const recalled = this.#lane.recall((handover) => name === undefined || handover.name === name);
     this.#handedOver -= recalled.length;
     return recalled;
   }

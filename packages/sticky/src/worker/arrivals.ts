@@ -42,8 +42,10 @@ export class Arrivals {
     this.#hasRouter = hasRouter;
     this.#wayBack = new WayBack(({ handle, name, head, peer }) => {
       const routed = serverOf(name);
-      if (routed) this.accept(routed, handle, { head, settled: true, peer });
-      else handle.close();
+      if (!routed) return handle.close();
+      // That it was given away was counted as its end.
+      counts.add("received");
+      this.accept(routed, handle, { head, settled: true, peer });
     }, hasRouter);
   }
 
