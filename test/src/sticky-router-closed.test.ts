@@ -412,23 +412,32 @@ async function depart(worker: RemoteWorker): Promise<void> {
   });
 }
 
-test("a connection for a worker that has departed is closed where its router is closed and others are not", async () => {
-  const { cluster, all } = await startWithKept(1);
-  const [kept] = all as [Kept];
-  const isAtA = await cluster.a.run((ctx, sid) => {
-    const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
-    return sid in sessions;
-  }, kept.other);
-  await depart(isAtA ? cluster.a : cluster.b);
-  await cluster.primary.run(async (ctx) => {
-    const { createServer } = await ctx.import("node:http");
-    const { setupPrimary } = await ctx.import("@holdfast/sticky");
-    setupPrimary(createServer(), { name: "another" });
-    await ctx.router.close();
-  });
-  const answer = upgrade(cluster, kept).catch(({ code }: { code: string }) => code);
-  expect(["ECONNRESET", 400]).toContain(await answer);
-});
+test.each(["stays", "takes over"])(
+  "a connection for a worker that has departed is closed where its router is closed, and another one %s",
+  async (what) => {
+    const { cluster, all } = await startWithKept(1);
+    const [kept] = all as [Kept];
+    const isAtA = await cluster.a.run((ctx, sid) => {
+      const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
+      return sid in sessions;
+    }, kept.other);
+    const [gone, asked] = isAtA ? [cluster.a, cluster.b] : [cluster.b, cluster.a];
+    await depart(gone);
+    await expectMessage(asked, UNROUTED);
+    await cluster.primary.run(async (ctx, how) => {
+      const { createServer } = await ctx.import("node:http");
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      const open = () => setupPrimary(createServer(), { name: "another" });
+      if (how === "stays") open();
+      const closed = ctx.router.close();
+      if (how === "takes over") open();
+      await closed;
+    }, what);
+    await asked.run((ctx) => ctx.store.told);
+    const answer = upgrade(cluster, kept).catch(({ code }: { code: string }) => code);
+    expect(["ECONNRESET", 400]).toContain(await answer);
+  },
+);
 
 test("a worker that is set up while the last router is being closed is none of it", async () => {
   const cluster = await start({ workers: 2 });

@@ -86,7 +86,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #slotCounts = SlotCounts.get();
   /** Whoever starts the workers has numbers of its own. */
   #slotOf: ((workerId: number) => number | undefined) | undefined;
-  /** Those that an earlier router had, and that have not spoken since there is another. */
+  /** Those that an earlier router had, and that have not said what they have since there is another. */
   readonly #taken = new Set<number>();
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
@@ -171,9 +171,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#slotOf = undefined;
     this.#hosts = undefined;
     // Whoever is welcomed says again what it has, and the router hears it.
-    for (const { workerId, names } of this.#workers.values()) {
-      names.clear();
-      this.#taken.add(workerId);
+    for (const routed of this.#workers.values()) {
+      routed.takeOver();
+      this.#taken.add(routed.workerId);
     }
     this.#candidates.clear();
     this.#answered.clear();
@@ -305,7 +305,7 @@ export class Roster extends EventEmitter<RosterEvents> {
    */
   placeOrphan(handover: Handover, refusedBy?: number): RoutedWorker | undefined {
     const owner = this.#workers.get(this.moves.ownerOf(handover.owner));
-    const has = owner && (owner.names.has(handover.name) || this.#taken.has(owner.workerId));
+    const has = owner && (owner.names.has(handover.name) || owner.earlierNames.has(handover.name));
     // From one that takes nothing, or not this one, it would come back at once.
     if (!has || !owner.isUsable() || owner.isStalled() || refusedBy !== undefined) {
       handover.handle.close();
@@ -415,6 +415,7 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#parting.delete(worker.id);
         this.#send(worker, { kind: "noted" });
         // Nobody takes there what is sent from now on.
+        routed?.earlierNames.clear();
         if (routed) this.#placeAll(routed.recall());
         return;
       case "parted":
@@ -458,8 +459,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   #onLeaving(routed: RoutedWorker, name: string): void {
     const isKnown = routed.names.delete(name);
-    // It may not have said that it has that name since there is another router.
-    this.#taken.delete(routed.workerId);
+    routed.earlierNames.delete(name);
     const recalled = routed.recall(name);
     this.#candidates.clear();
     if (isKnown) this.#emitGone(routed, name, recalled.length);
@@ -486,6 +486,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       routed.countFrom(message);
       routed.slot = this.#wantedSlot(worker.id) ?? routed.slot;
     }
+    routed.earlierNames.delete(name);
     if (routed.names.has(name)) return;
     routed.names.add(name);
     this.#candidates.clear();

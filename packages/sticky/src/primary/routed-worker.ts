@@ -30,6 +30,8 @@ export class RoutedWorker implements Candidate {
   readonly workerId: number;
   /** Names of the servers for which it takes connections. */
   readonly names = new Set<string>();
+  /** Those that it had for an earlier router, and of which it has said nothing since there is another. */
+  readonly earlierNames = new Set<string>();
   slot: number;
   readonly #lane: Lane;
   readonly #slots = SlotCounts.get();
@@ -132,7 +134,13 @@ export class RoutedWorker implements Candidate {
     return isBack;
   }
 
-  /** There is another router, to which the worker says what it has. */
+  /** There is another router: the worker is asked anew what it has. */
+  takeOver(): void {
+    for (const name of this.names) this.earlierNames.add(name);
+    this.names.clear();
+  }
+
+  /** What the worker says to another router that it has. */
   countFrom({ open, closed }: ToPrimary & { kind: "ready" }): void {
     this.#before = { open, closed };
     this.#closed = closed;
