@@ -3,9 +3,9 @@
  * router, so it waits until they have.
  * Owns: the server's `listen()` until then. Runs in: primary.
  */
-import cluster from "node:cluster";
 import type { Server as NetServer } from "node:net";
 import { runApplication } from "../faults.js";
+import { allWorkers } from "./all-workers.js";
 
 /** How long the workers may take. Those that are not set up keep their places. */
 const LEAVE_MS = 2_000;
@@ -55,6 +55,6 @@ export function listenAfterWorkers(
 
 /** Field: `worker.state`, which node:cluster keeps. */
 function workersThatListen(): number[] {
-  const workers = Object.values(cluster.workers ?? {}) as ({ id: number; state?: string } | undefined)[];
-  return workers.flatMap((worker) => (worker?.state === "listening" ? [worker.id] : []));
+  const workers: { id: number; state?: string }[] = allWorkers();
+  return workers.flatMap(({ id, state }) => (state === "listening" ? [id] : []));
 }

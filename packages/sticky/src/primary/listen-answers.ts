@@ -6,6 +6,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { answerListen } from "../handle/node-internals.js";
 import type { ListenAddress } from "../wire/messages.js";
+import { allWorkers } from "./all-workers.js";
 
 export class ListenAnswers {
   readonly #find: (place: string | number) => ListenAddress | undefined;
@@ -24,7 +25,7 @@ export class ListenAnswers {
   ) {
     this.#find = find;
     this.#onAnswered = onAnswered;
-    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#onFork(worker);
+    for (const worker of allWorkers()) this.#onFork(worker);
     // First: when a listener of the application throws, Node.js calls none after it.
     cluster.prependListener("fork", this.#onFork);
     cluster.prependListener("exit", this.#onExit);

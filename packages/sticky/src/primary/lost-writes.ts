@@ -7,6 +7,7 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { processWide } from "../process-wide.js";
+import { allWorkers } from "./all-workers.js";
 
 type Listener = (error: NodeJS.ErrnoException | undefined) => void;
 
@@ -17,11 +18,11 @@ const listeners = processWide("lost writes", () => new WeakMap<Worker, Listener>
 
 /** @returns the function that undoes it */
 export function surviveLostWrites(): () => void {
-  forEachWorker(watch);
+  allWorkers().forEach(watch);
   cluster.prependListener("fork", watch);
   return () => {
     cluster.off("fork", watch);
-    forEachWorker(unwatch);
+    allWorkers().forEach(unwatch);
   };
 }
 
@@ -42,10 +43,6 @@ function unwatch(worker: Worker): void {
   const onError = listeners.get(worker);
   if (onError) worker.process.off("error", onError);
   listeners.delete(worker);
-}
-
-function forEachWorker(use: (worker: Worker) => void): void {
-  for (const worker of Object.values(cluster.workers ?? {})) if (worker) use(worker);
 }
 
 const ignore = () => {};

@@ -24,6 +24,7 @@ import {
   type ToWorker,
 } from "../wire/messages.js";
 import { decodeMove, encodeMove } from "../wire/move-messages.js";
+import { allWorkers } from "./all-workers.js";
 import { whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { LivingWorkers } from "./living-workers.js";
@@ -86,8 +87,6 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #slotCounts = SlotCounts.get();
   /** Whoever starts the workers has numbers of its own. */
   #slotOf: ((workerId: number) => number | undefined) | undefined;
-  /** Those that an earlier router had, and that have not said what they have since there is another. */
-  readonly #taken = new Set<number>();
   readonly moves = new SessionMoves({
     find: (workerId) => this.#workers.get(workerId),
     lives: (workerId) => this.#living.has(workerId),
@@ -148,7 +147,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#own(() => void cluster.off("message", onMessage));
     this.#own(() => void cluster.off("disconnect", onDisconnect));
     this.#own(() => void cluster.off("exit", onProcessExit));
-    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#welcome(worker);
+    for (const worker of allWorkers()) this.#welcome(worker);
   }
 
   /** The cluster's tag in session ids. */
@@ -171,13 +170,10 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#slotOf = undefined;
     this.#hosts = undefined;
     // Whoever is welcomed says again what it has, and the router hears it.
-    for (const routed of this.#workers.values()) {
-      routed.takeOver();
-      this.#taken.add(routed.workerId);
-    }
+    for (const routed of this.#workers.values()) routed.takeOver();
     this.#candidates.clear();
     this.#answered.clear();
-    for (const worker of Object.values(cluster.workers ?? {})) if (worker) this.#welcome(worker);
+    for (const worker of allWorkers()) this.#welcome(worker);
   }
 
   /** Until it is closed, or there is a router again. */
@@ -271,8 +267,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** How many workers live and are not about to end, ready or not. */
   get living(): number {
-    const workers = Object.values(cluster.workers ?? {});
-    return workers.filter((worker) => worker && !worker.isDead() && !worker.exitedAfterDisconnect).length;
+    return allWorkers().filter((worker) => !worker.isDead() && !worker.exitedAfterDisconnect).length;
   }
 
   /** Whether a worker takes connections of that name, and listens no more, or is gone. */
@@ -347,9 +342,7 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Workers that have been welcomed. */
   get #reached(): Worker[] {
-    return Object.values(cluster.workers ?? {}).filter(
-      (worker): worker is Worker => worker !== undefined && this.#welcomed.has(worker.id),
-    );
+    return allWorkers().filter(({ id }) => this.#welcomed.has(id));
   }
 
   #placeAll(handovers: readonly Handover[]): void {
@@ -409,15 +402,7 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#onReady(worker, message);
         return;
       case "departed":
-        this.#living.remove(worker.id);
-        // Whoever speaks again is welcomed again.
-        this.#answered.delete(worker.id);
-        this.#parting.delete(worker.id);
-        this.#send(worker, { kind: "noted" });
-        // Nobody takes there what is sent from now on.
-        routed?.earlierNames.clear();
-        if (routed) this.#placeAll(routed.recall());
-        return;
+        return this.#onDeparted(worker, routed);
       case "parted":
         return this.#onParted(worker.id);
       case "lookUp":
@@ -451,6 +436,18 @@ export class Roster extends EventEmitter<RosterEvents> {
     }
   }
 
+  #onDeparted(worker: Worker, routed: RoutedWorker | undefined): void {
+    this.#living.remove(worker.id);
+    // Whoever speaks again is welcomed again.
+    this.#answered.delete(worker.id);
+    this.#parting.delete(worker.id);
+    this.#send(worker, { kind: "noted" });
+    if (!routed) return;
+    // Nobody takes there what is sent from now on.
+    routed.earlierNames.clear();
+    this.#placeAll(routed.recall());
+  }
+
   #onParted(workerId: number): void {
     const left = (this.#parting.get(workerId) ?? 0) - 1;
     if (left > 0) this.#parting.set(workerId, left);
@@ -482,7 +479,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       routed = this.#admit(worker, message);
       this.#workers.set(worker.id, routed);
     }
-    if (this.#taken.delete(worker.id)) {
+    if (routed.isTakenOver) {
       routed.countFrom(message);
       routed.slot = this.#wantedSlot(worker.id) ?? routed.slot;
     }
@@ -543,7 +540,6 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
     this.#parting.delete(worker.id);
-    this.#taken.delete(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;
     this.#workers.delete(worker.id);

@@ -33,6 +33,7 @@ export class RoutedWorker implements Candidate {
   /** Those that it had for an earlier router, and of which it has said nothing since there is another. */
   readonly earlierNames = new Set<string>();
   slot: number;
+  #isTakenOver = false;
   readonly #lane: Lane;
   readonly #slots = SlotCounts.get();
   /** Connections that it had from an earlier router, and how many it had closed by then. */
@@ -136,12 +137,19 @@ export class RoutedWorker implements Candidate {
 
   /** There is another router: the worker is asked anew what it has. */
   takeOver(): void {
+    this.#isTakenOver = true;
     for (const name of this.names) this.earlierNames.add(name);
     this.names.clear();
   }
 
+  /** Whether an earlier router had it, and it has not said what it has since there is another. */
+  get isTakenOver(): boolean {
+    return this.#isTakenOver;
+  }
+
   /** What the worker says to another router that it has. */
   countFrom({ open, closed }: ToPrimary & { kind: "ready" }): void {
+    this.#isTakenOver = false;
     this.#before = { open, closed };
     this.#closed = closed;
     this.#handedOver = this.untaken;
