@@ -153,6 +153,9 @@ interface Kept {
   readonly agent: Agent;
   readonly own: string;
   readonly other: string;
+  /** The workers that have the two. */
+  readonly ownAt: RemoteWorker;
+  readonly otherAt: RemoteWorker;
 }
 
 async function startWithKept(count: number): Promise<{ cluster: TestCluster; all: Kept[] }> {
@@ -169,11 +172,12 @@ async function startWithKept(count: number): Promise<{ cluster: TestCluster; all
     const atA = await cluster.a.run(
       (ctx, sids) => {
         const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
-        return sids.filter((sid) => sid in sessions).length;
+        return sids.filter((sid) => sid in sessions);
       },
       [pair.own, pair.other],
     );
-    if (atA === 1) all.push(pair);
+    const [ownAt, otherAt] = atA[0] === pair.own ? [cluster.a, cluster.b] : [cluster.b, cluster.a];
+    if (atA.length === 1) all.push({ ...pair, ownAt, otherAt });
   }
   return { cluster, all };
 }
@@ -187,7 +191,7 @@ async function post({ url }: TestCluster, { agent }: Kept, sid: string): Promise
 /** The status of the answer to an upgrade of the other worker's session, over the connection that is kept. */
 async function upgrade(
   { url }: Pick<TestCluster, "url">,
-  { agent, other }: Omit<Kept, "own">,
+  { agent, other }: Pick<Kept, "agent" | "other">,
 ): Promise<number | undefined> {
   const headers = {
     connection: "Upgrade",
@@ -417,13 +421,8 @@ test.each(["stays", "takes over"])(
   async (what) => {
     const { cluster, all } = await startWithKept(1);
     const [kept] = all as [Kept];
-    const isAtA = await cluster.a.run((ctx, sid) => {
-      const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
-      return sid in sessions;
-    }, kept.other);
-    const [gone, asked] = isAtA ? [cluster.a, cluster.b] : [cluster.b, cluster.a];
-    await depart(gone);
-    await expectMessage(asked, UNROUTED);
+    await depart(kept.otherAt);
+    await expectMessage(kept.ownAt, UNROUTED);
     await cluster.primary.run(async (ctx, how) => {
       const { createServer } = await ctx.import("node:http");
       const { setupPrimary } = await ctx.import("@holdfast/sticky");
@@ -433,7 +432,7 @@ test.each(["stays", "takes over"])(
       if (how === "takes over") open();
       await closed;
     }, what);
-    await asked.run((ctx) => ctx.store.told);
+    await kept.ownAt.run((ctx) => ctx.store.told);
     const answer = upgrade(cluster, kept).catch(({ code }: { code: string }) => code);
     expect(["ECONNRESET", 400]).toContain(await answer);
   },
