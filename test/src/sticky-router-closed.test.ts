@@ -528,3 +528,97 @@ test.each(["its handle", "its server"])(
     expect(await cluster.primary.run((ctx) => ctx.router.stats().workers)).toEqual([]);
   },
 );
+
+test.each(["at once", "when it is being closed"])(
+  "a late connection to a worker that is busy while another router takes over %s is counted once",
+  async (when) => {
+    const cluster = await start({ adapter: false, moves: false });
+    const isBusy = cluster.a.next("busy");
+    const free = cluster.a.run((ctx) => {
+      ctx.emit("busy");
+      // So long that the connection is late, and not so long that the router takes it back.
+      const end = performance.now() + 1_500;
+      while (performance.now() < end);
+    });
+    await isBusy;
+    const agent = new Agent({ keepAlive: true });
+    agents.push(agent);
+    const answer = httpRequest(`${cluster.url}${HANDSHAKE}`, { agent });
+    await cluster.primary.run(async (ctx, how) => {
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
+      void ctx.router.close();
+      if (how !== "at once") await new Promise((resolve) => setTimeout(resolve, 100));
+      ctx.store.second = setupPrimary(ctx.httpServer);
+    }, when);
+    expect((await answer).status).toBe(200);
+    await free;
+    const count = (expected: number) =>
+      cluster.primary.run(
+        (ctx, open) => ctx.until(() => ctx.store.second.stats().workers[0]?.connections === open),
+        expected,
+      );
+    await count(1);
+    agent.destroy();
+    expect(await count(0)).toBe(true);
+  },
+);
+
+test("a connection that waits for a worker goes to another router of that name when its own is closed", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await depart(cluster.a);
+  const answer = httpRequest(`${cluster.url}${HANDSHAKE}`);
+  const isElsewhere = cluster.primary.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.until(() => ctx.router.stats().waiting === 1);
+    const other = setupPrimary(createServer());
+    await ctx.router.close();
+    return other.stats().waiting;
+  });
+  expect(await isElsewhere).toBe(1);
+  await cluster.fork();
+  expect((await answer).status).toBe(200);
+});
+
+test("a worker whose slot another one has got from the next router gets one that nobody has", async () => {
+  const cluster = await start({ workers: 2 });
+  await cluster.b.stop();
+  await cluster.primary.run(async (ctx, first) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    void ctx.router.close();
+    ctx.store.second = setupPrimary(ctx.httpServer, {
+      slotOf: (id: number) => (id === first ? 1 : undefined),
+    });
+    await ctx.store.second.ready(1);
+  }, cluster.a.workerId);
+  await cluster.b.resume();
+  const slots = cluster.primary.run(async (ctx) => {
+    await ctx.store.second.ready(2);
+    return ctx.store.second.stats().workers.map(({ slot }: { slot: number }) => slot);
+  });
+  expect(await slots).toEqual([1, 0]);
+});
+
+test("a worker that was set up again while nobody answered ends its listening with its server", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.a.stop();
+  const again = cluster.a.run(async (ctx) => {
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    void ctx.sticky.close();
+    ctx.store.second = setupWorker(ctx.io);
+  });
+  await cluster.primary.run((ctx) => ctx.router.close());
+  await cluster.a.resume();
+  await again;
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await setupPrimary(ctx.httpServer).ready(1);
+  });
+  const listening = cluster.a.run(async (ctx) => {
+    const before = process.listenerCount("message");
+    await ctx.io.close();
+    return ctx.until(() => process.listenerCount("message") === before - 1);
+  });
+  expect(await listening).toBe(true);
+});

@@ -25,6 +25,7 @@ import {
 } from "../wire/messages.js";
 import { decodeMove, encodeMove } from "../wire/move-messages.js";
 import { allWorkers } from "./all-workers.js";
+import { Arrival } from "./arrival.js";
 import { whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { LivingWorkers } from "./living-workers.js";
@@ -81,7 +82,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #parting = new Map<number, number>();
   readonly #living = LivingWorkers.get();
   readonly #candidates = new Map<string, RoutedWorker[]>();
-  readonly #names = new RouterNames((handover, refusedBy) => void this.placeOrphan(handover, refusedBy));
+  readonly #names = new RouterNames((handover, refusedBy) => this.#placeOrphan(handover, refusedBy));
   /** What workers are told of other hosts. */
   #hosts: (ToWorker & { kind: "hosts" }) | undefined;
   readonly #slotCounts = SlotCounts.get();
@@ -294,20 +295,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     };
   }
 
-  /**
-   * A connection whose router is closed: the worker that owns its session can take it all the same.
-   * @returns that worker; `undefined` if the connection is closed
-   */
-  placeOrphan(handover: Handover, refusedBy?: number): RoutedWorker | undefined {
-    const owner = this.#workers.get(this.moves.ownerOf(handover.owner));
-    const has = owner && (owner.names.has(handover.name) || owner.earlierNames.has(handover.name));
-    // From one that takes nothing, or not this one, it would come back at once.
-    if (!has || !owner.isUsable() || owner.isStalled() || refusedBy !== undefined) {
-      handover.handle.close();
-      return undefined;
-    }
-    owner.hand(handover);
-    return owner;
+  /** A connection whose router is closed. */
+  placeElsewhere(handover: Handover): void {
+    this.#names.place(handover);
   }
 
   /** Tells all workers that take connections of that name where its server listens, if it does. */
@@ -343,6 +333,18 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Workers that have been welcomed. */
   get #reached(): Worker[] {
     return allWorkers().filter(({ id }) => this.#welcomed.has(id));
+  }
+
+  /** No router has that name: the worker that owns the connection's session can take it all the same. */
+  #placeOrphan(handover: Handover, refusedBy?: number): void {
+    const owner = this.#workers.get(this.moves.ownerOf(handover.owner));
+    const has = owner && (owner.names.has(handover.name) || owner.earlierNames.has(handover.name));
+    // From one that takes nothing, or not this one, it would come back at once.
+    if (!has || !owner.isUsable() || owner.isStalled() || refusedBy !== undefined) {
+      return handover.handle.close();
+    }
+    if (handover instanceof Arrival) handover.lane = owner;
+    owner.hand(handover);
   }
 
   #placeAll(handovers: readonly Handover[]): void {
@@ -481,7 +483,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     }
     if (routed.isTakenOver) {
       routed.countFrom(message);
-      routed.slot = this.#wantedSlot(worker.id) ?? routed.slot;
+      routed.slot = this.#slotFor(worker.id, routed.slot);
     }
     routed.earlierNames.delete(name);
     if (routed.names.has(name)) return;
@@ -514,8 +516,12 @@ export class Roster extends EventEmitter<RosterEvents> {
     return routed;
   }
 
-  #slotFor(workerId: number): number {
-    return this.#wantedSlot(workerId) ?? freeSlot(this.#workers.values());
+  /** @param kept the one that it has had so far */
+  #slotFor(workerId: number, kept?: number): number {
+    const wanted = this.#wantedSlot(workerId);
+    if (wanted !== undefined) return wanted;
+    const others = [...this.#workers.values()].filter((each) => each.workerId !== workerId);
+    return kept === undefined || others.some(({ slot }) => slot === kept) ? freeSlot(others) : kept;
   }
 
   /** What the application says. */

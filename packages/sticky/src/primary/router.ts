@@ -180,7 +180,7 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
     for (const release of this.#releases.splice(0)) release();
     this.#readiness.close();
     this.#intake?.close();
-    for (const arrival of this.#waiting.close()) arrival.lane = this.#roster.placeOrphan(arrival);
+    for (const arrival of this.#waiting.close()) this.#roster.placeElsewhere(arrival);
     this.#hostWay?.release();
     await this.#roster.release();
   }

@@ -50,8 +50,10 @@ const CLAIMED_MS = 2_000;
 interface Subscription {
   readonly routed: WorkerServer;
   users: number;
-  /** How many answers of the router to `leaving` are due. */
-  leftsDue: number;
+  /** How often the router was told `leaving`. */
+  leavings: number;
+  /** How often it has answered, or never will. */
+  lefts: number;
   // open ⇄ leaving, until the router has said that no more come
   state: "open" | "leaving";
 }
@@ -88,6 +90,8 @@ export class Receiver {
   readonly #addresses = new RouterAddresses();
   /** Emits "warning", and "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
+  /** Names whose `ready` waits until the router has said whose the connections are that came late. */
+  readonly #unsaid = new Set<string>();
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => {
     if (this.owners.isRouted) this.#send(report);
@@ -184,7 +188,8 @@ export class Receiver {
     }
     this.#isDepartureUnsaid = false;
     const routed = this.#workerServer(name, server);
-    this.#subscriptions.set(name, { routed, users: 1, leftsDue: previous?.leftsDue ?? 0, state: "open" });
+    const { leavings, lefts } = previous ?? { leavings: 0, lefts: 0 };
+    this.#subscriptions.set(name, { routed, users: 1, leavings, lefts, state: "open" });
     this.#servers.set(name, routed);
     routed.rejoin();
     if (this.#addresses.isKnown(name)) routed.onRouter(this.#addresses.get(name));
@@ -279,7 +284,7 @@ export class Receiver {
     this.#movesOut.onOver();
     this.#arrivals.onOver();
     for (const [name, subscription] of this.#subscriptions) {
-      if (subscription.state === "leaving") void this.#hasNoRouter(name, subscription);
+      if (isAnswerDue(subscription)) void this.#hasNoRouter(name, subscription);
     }
     // Behind the connection that is on its way, if there is one.
     this.#send({ kind: "parted" });
@@ -293,6 +298,10 @@ export class Receiver {
 
   #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
     for (const ticketId of ticketIds) this.#claims.settle(ticketId, isGranted);
+    for (const name of this.#claims.size === 0 ? this.#unsaid : []) {
+      this.#unsaid.delete(name);
+      this.#sendReady(name);
+    }
     this.#listenNoMore();
   }
 
@@ -314,10 +323,10 @@ export class Receiver {
     if (!process.connected) return this.#drop(name, subscription);
     if (subscription.state === "open") {
       subscription.state = "leaving";
-      subscription.leftsDue++;
+      subscription.leavings++;
       this.#send({ kind: "leaving", name });
     }
-    if (subscription.leftsDue === 0) return;
+    if (!isAnswerDue(subscription)) return;
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
     // A router has said it before the primary tells that it has read so far.
     if (!this.owners.isHeard) void this.#hasNoRouter(name, subscription);
@@ -325,10 +334,9 @@ export class Receiver {
     await left.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
   }
 
-  async #hasNoRouter(name: string, subscription: Subscription): Promise<void> {
+  async #hasNoRouter(name: string, { leavings }: Subscription): Promise<void> {
     await untilPrimaryHasRead();
-    this.#drop(name, subscription);
-    this.#events.emit(`left ${name}`);
+    this.#onLeft(name, leavings);
   }
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
@@ -336,11 +344,12 @@ export class Receiver {
     this.#subscriptions.get(name)?.routed.onRouter(address);
   }
 
-  #onLeft(name: string): void {
+  /** @param lefts how often that name has left; once more than before where this is not given */
+  #onLeft(name: string, lefts?: number): void {
     const subscription = this.#subscriptions.get(name);
     if (subscription) {
-      subscription.leftsDue--;
-      if (subscription.state === "leaving" && subscription.leftsDue === 0) this.#drop(name, subscription);
+      subscription.lefts = Math.max(subscription.lefts, lefts ?? subscription.lefts + 1);
+      if (subscription.state === "leaving" && !isAnswerDue(subscription)) this.#drop(name, subscription);
     }
     this.#events.emit(`left ${name}`);
   }
@@ -395,7 +404,10 @@ export class Receiver {
   #sendReady(name: string): void {
     const routed = this.#open(name);
     if (!routed) return;
-    if (!routed.isPrepared()) return this.#send({ kind: "lookUp", name });
+    // Its count would lack them, and the router's would, too.
+    const isUncounted = this.#claims.size > 0;
+    if (isUncounted) this.#unsaid.add(name);
+    if (isUncounted || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
     const { open, closed } = this.#counts;
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
   }
@@ -508,6 +520,10 @@ export class Receiver {
     // Without a handle, the client has left meanwhile; otherwise this worker has.
     if (handle) this.#arrivals.giveBack({ handle, name, head, peer, owner: NO_OWNER });
   }
+}
+
+function isAnswerDue({ leavings, lefts }: Subscription): boolean {
+  return leavings > lefts;
 }
 
 function alreadySetUp(name: string): HoldfastError {
