@@ -420,3 +420,53 @@ test("what the server and the client close while it moves is closed", async () =
   expect(stayed.map((client) => reasons[all.indexOf(client)])).toEqual(stayed.map(() => []));
   expect(isVictim).not.toContain(gone);
 });
+
+/** Closes a worker's server. The primary retires the first worker when it hears of that, or when it knows. */
+async function retireAsItDeparts(
+  cluster: TestCluster,
+  departing: RemoteWorker,
+  successor: RemoteWorker,
+  when: "hears" | "knows",
+) {
+  const result = cluster.primary.run(
+    (ctx, from, to, order) =>
+      new Promise((resolve) => {
+        const begin = () => {
+          const retired = ctx.router.retire({ id: from }, { id: to });
+          resolve(retired.catch(({ code }: { code: string }) => code));
+        };
+        ctx.cluster.prependListener("message", (_worker, message: { "holdfast:sticky"?: number[] }) => {
+          // The kind of what a worker says without servers, as docs/protocol.md has it.
+          if (message["holdfast:sticky"]?.[0] !== 38) return;
+          if (order === "hears") begin();
+          else setImmediate(begin);
+        });
+      }),
+    cluster.a.workerId,
+    successor.workerId,
+    when,
+  );
+  await departing.run(async (ctx) => void (await ctx.io.close()));
+  return result;
+}
+
+const NONE = { total: 0, moved: 0, lost: 0, closed: 0, left: {} };
+
+test("no session moves to a worker that closes its server, and goes on without", async () => {
+  const cluster = await start();
+  const client = await clients.connect(cluster.url);
+  const disconnects = disconnectsOf(client);
+  const [b, c] = [await cluster.fork(), await cluster.fork()];
+  await cluster.untilJoined();
+  expect(await retireAsItDeparts(cluster, b, b, "hears")).toEqual({ outcome: "successor-gone", ...NONE });
+  expect(await retireAsItDeparts(cluster, c, c, "knows")).toBe("HOLDFAST_ERR_NO_WORKER");
+  expect(disconnects).toEqual([]);
+});
+
+test("a worker that closes its server, and goes on without, has retired at once", async () => {
+  const cluster = await start({ workers: 2 });
+  expect(await retireAsItDeparts(cluster, cluster.a, cluster.b, "hears")).toEqual({
+    outcome: "done",
+    ...NONE,
+  });
+});

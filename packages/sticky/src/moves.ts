@@ -133,8 +133,8 @@ export interface MoveResult {
    * - `"worker-gone"`: the worker has ended before.
    * - `"worker-silent"`: the worker does not say how it goes. If it can, it keeps what has not moved, and it gets new
    *   connections again.
-   * - `"successor-gone"`: the other worker, or the last of them, has ended before. The first one keeps what has not
-   *   moved, and gets new connections again.
+   * - `"successor-gone"`: the other worker, or the last of them, has ended or closed its last server before. The first
+   *   one keeps what has not moved, and gets new connections again.
    * - `"successor-silent"`: a worker that gets sessions does not bring them up. It is like after `"successor-gone"`.
    * - `"router-closed"`: `close()` of the last router of this process was called. The worker keeps what has not moved.
    */

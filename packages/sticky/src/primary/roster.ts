@@ -234,7 +234,9 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** All workers that are ready, whatever their servers' names. */
   get ready(): readonly RoutedWorker[] {
-    return [...this.#workers.values()].filter((routed) => routed.isUsable());
+    return [...this.#workers.values()].filter(
+      (routed) => routed.isUsable() && this.#living.has(routed.workerId),
+    );
   }
 
   /** Whether the worker gets connections that belong to none of its sessions. */
@@ -447,6 +449,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     if (!routed) return;
     // Nobody takes there what is sent from now on.
     routed.earlierNames.clear();
+    this.moves.onDeparted(worker.id);
     this.#placeAll(routed.recall());
   }
 

@@ -14,6 +14,8 @@ const COUNTS = { total: 0, moved: 0, lost: 0, closed: 0, left: {} };
 /** Moves between so many workers. */
 function movesOf(count: number) {
   const untaken: Record<number, number> = {};
+  /** Those whose servers are closed. */
+  const departed = new Set<number>();
   const worker = (workerId: number): MovingWorker => ({
     workerId,
     get untaken() {
@@ -29,7 +31,7 @@ function movesOf(count: number) {
   const tasks: number[] = [];
   const moves = new SessionMoves({
     find: (workerId) => workers.find((each) => each.workerId === workerId),
-    lives: () => true,
+    lives: (workerId) => !departed.has(workerId),
     workers: () => workers,
     send: (workerId, message: MoveMessage) => {
       sent.push(`${message.kind} to ${workerId}`);
@@ -40,7 +42,7 @@ function movesOf(count: number) {
     },
     onStopped: () => {},
   });
-  return { untaken, moves, sent, tasks };
+  return { untaken, departed, moves, sent, tasks };
 }
 
 /** The first of two workers has given all its sessions to the second. */
@@ -169,4 +171,26 @@ test("what a worker says of a task of an earlier router ends none of a later one
   expect(later.moves.underway).toBe(1);
   expect(await later.over()).toMatchObject({ outcome: "done" });
   later.moves.close();
+});
+
+test("sessions on their way to a worker whose servers are closed are lost at once, and others are offered in vain", async () => {
+  const { departed, moves, tasks, sent } = movesOf(2);
+  const order = { limit: 9, window: 8, spreadMs: 0, drainMs: NEVER, successors: [2], heir: NO_OWNER };
+  const moving = moves.start(1, order);
+  await vi.advanceTimersByTimeAsync(0);
+  const [task = 0] = tasks;
+  const offer = { successor: 2, name: "default", carrier: "polls", part: "AA==", peer: undefined } as const;
+  const offerNth = (move: number) =>
+    moves.onMessage(1, { kind: "moveOffered", move, task, ...offer }, undefined);
+  offerNth(1);
+  departed.add(2);
+  moves.onDeparted(2);
+  offerNth(2);
+  await vi.advanceTimersByTimeAsync(5);
+  expect(sent.filter((each) => each === "moveConnection to 2").length).toBe(1);
+  expect(sent).toContain("stopMoves to 1");
+  moves.onMessage(1, { kind: "moveReport", task, state: "over", ...COUNTS }, undefined);
+  expect(await moving).toMatchObject({ outcome: "successor-gone", counts: { total: 2, moved: 0, lost: 2 } });
+  expect(moves.underway).toBe(0);
+  moves.close();
 });

@@ -193,7 +193,9 @@ export class SessionMoves {
       this.#tasks.set(id, entry);
       void this.#begin(entry).then(() => {
         if (!this.#tasks.has(id)) return;
-        if (entry.outcome !== "done") return settle(entry.outcome);
+        // Without servers it has no sessions, and hears of nothing.
+        const isOver = entry.outcome !== "done" || !this.#hooks.lives(source);
+        if (isOver) return settle(entry.outcome);
         this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
         if (signal?.aborted) onAbort();
         else signal?.addEventListener("abort", onAbort, { once: true });
@@ -229,9 +231,8 @@ export class SessionMoves {
       if (task.source === workerId) {
         task.outcome = "worker-gone";
         clearTimeout(task.timer);
-      } else if (task.heir === workerId || !task.successors.some(this.#lives)) {
-        // Those that poll have nowhere else to go: requests follow all of a worker's sessions to one.
-        this.#stop(task, "successor-gone");
+      } else {
+        this.#stopWithout(task, workerId);
       }
     }
     for (const move of [...this.#moves.values()]) {
@@ -241,6 +242,19 @@ export class SessionMoves {
       if (isLost) this.#fail(move);
     }
     for (const task of this.#tasks.values()) this.#endIfGone(task);
+  }
+
+  /** The worker has no server any more, so it takes nothing. */
+  onDeparted(workerId: number): void {
+    this.#announcements.onGone(workerId);
+    for (const task of this.#tasks.values()) this.#stopWithout(task, workerId);
+    for (const move of [...this.#moves.values()]) if (move.target.workerId === workerId) this.#fail(move);
+  }
+
+  /** A worker gets no sessions any more. */
+  #stopWithout(task: Task, workerId: number): void {
+    // Those that poll have nowhere else to go: requests follow all of a worker's sessions to one.
+    if (task.heir === workerId || !task.successors.some(this.#lives)) this.#stop(task, "successor-gone");
   }
 
   /** The task of a worker that is gone is over when nothing of it is on its way any more. */
@@ -264,7 +278,8 @@ export class SessionMoves {
     this.#announcements.close();
   }
 
-  readonly #lives = (worker: number): boolean => this.#hooks.find(worker)?.isUsable() === true;
+  readonly #lives = (worker: number): boolean =>
+    this.#hooks.find(worker)?.isUsable() === true && this.#hooks.lives(worker);
 
   /** The worker that gets the sessions of clients that poll knows of it before their requests come. */
   async #begin({ source, heir }: Task): Promise<void> {
@@ -322,7 +337,7 @@ export class SessionMoves {
     const target = this.#hooks.find(successor);
     const isComplete = handle !== undefined || carrier !== "connection";
     const task = this.#taskOf(source, offer.task);
-    if (!isComplete || !target?.isUsable()) {
+    if (!isComplete || !target || !this.#lives(successor)) {
       handle?.close();
       if (task) task.seen.lost++;
       this.#hooks.send(source, { kind: "moveSettled", ends: [{ move: sourceId, isUp: false }] });
