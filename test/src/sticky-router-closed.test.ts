@@ -622,3 +622,38 @@ test("a worker that was set up again while nobody answered ends its listening wi
   });
   expect(await listening).toBe(true);
 });
+
+test("what was asked for a server before is no answer for the next one of that name", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.primary.run((ctx) => ctx.router.close());
+  await cluster.a.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const serverClosed = new Promise((resolve) => ctx.httpServer.once("close", resolve));
+    const closed = ctx.sticky.close();
+    // Asks once more whether all has been read, in the turn in which the first answer comes.
+    process.prependOnceListener("internalMessage" as "message", () => void ctx.httpServer.close());
+    await closed;
+    ctx.store.second = setupWorker(new Server(createServer()));
+    await serverClosed;
+    // It is answered behind the second question.
+    const later = createServer();
+    await new Promise<void>((resolve) => later.listen(0, "127.0.0.1", resolve));
+    later.close();
+  });
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await setupPrimary(ctx.httpServer).ready(1);
+  });
+  const order = cluster.a.run(async (ctx) => {
+    const heard: string[] = [];
+    process.on("message", (message: { "holdfast:sticky"?: number[] }) => {
+      // The kind of the answer to `leaving`, as docs/protocol.md has it.
+      if (message["holdfast:sticky"]?.[0] === 3) heard.push("left");
+    });
+    await ctx.store.second.close();
+    return [...heard, "closed"];
+  });
+  expect(await order).toEqual(["left", "closed"]);
+});

@@ -194,8 +194,9 @@ export class SessionMoves {
       void this.#begin(entry).then(() => {
         if (!this.#tasks.has(id)) return;
         // Without servers it has no sessions, and hears of nothing.
-        const isOver = entry.outcome !== "done" || !this.#hooks.lives(source);
-        if (isOver) return settle(entry.outcome);
+        const hasDeparted = !this.#hooks.lives(source);
+        if (hasDeparted) this.#hooks.onStopped(source);
+        if (hasDeparted || entry.outcome !== "done") return settle(entry.outcome);
         this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
         if (signal?.aborted) onAbort();
         else signal?.addEventListener("abort", onAbort, { once: true });

@@ -37,7 +37,8 @@ export interface StickyPrimary extends EventEmitter<PrimaryEvents> {
   /**
    * Moves the live sessions of a worker to another one, or to several in turn, while their clients stay connected, for a
    * reload. The worker gets no new connections from then on. What cannot be moved is closed after a while, and comes back
-   * to other workers. When it settles with `"done"`, no session is left, and the worker can be ended.
+   * to other workers. When it settles with `"done"`, no session is left, and the worker can be ended: it gets no new
+   * connections as long as its process lives, whatever it sets up.
    * @param worker whose sessions; they move if it has a `mover`
    * @param successors who gets them; they must be ready
    * @throws {HoldfastError} `HOLDFAST_ERR_NO_WORKER` if one of them is not ready, or the worker is among its successors

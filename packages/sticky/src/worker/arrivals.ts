@@ -73,6 +73,13 @@ export class Arrivals {
     return socket;
   }
 
+  /** Ends a connection that nobody here can take. @param handle missing if its client has gone */
+  drop(handle: Handle | undefined): void {
+    handle?.close();
+    this.#counts.add("received");
+    this.#counts.add("closed");
+  }
+
   /** The address that a proxy has reported, if one has. */
   peerOf(socket: object): Peer | undefined {
     return this.#peers.get(socket);

@@ -84,7 +84,7 @@ export class MovesIn {
     const landing = this.#hooks.landingOf(name);
     const ticket = parcel?.ticket && decodeTicket(parcel.ticket);
     const canLand = (handle !== undefined || !hasConnection) && parcel && landing;
-    if (!canLand) handle?.close();
+    if (!canLand && hasConnection) this.#arrivals.drop(handle);
     const isUp = canLand ? await this.#takeUp(landing, parcel, { name, handle, peer, ticket }) : false;
     if (!isUp) this.#refuse(ticket);
     this.#landed.add({ move, isUp });

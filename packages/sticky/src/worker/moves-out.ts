@@ -134,6 +134,11 @@ export class MovesOut {
     void this.#run(task);
   }
 
+  /** Whether the primary has something to say yet. */
+  get isBusy(): boolean {
+    return this.#tasks.size > 0;
+  }
+
   /** Whether this worker is to have no sessions any more. */
   get isRetiring(): boolean {
     return this.#retirement !== undefined;

@@ -50,12 +50,16 @@ const CLAIMED_MS = 2_000;
 interface Subscription {
   readonly routed: WorkerServer;
   users: number;
-  /** How often the router was told `leaving`. */
-  leavings: number;
-  /** How often it has answered, or never will. */
-  lefts: number;
   // open ⇄ leaving, until the router has said that no more come
   state: "open" | "leaving";
+}
+
+/** What was said of a name, whichever server had it. */
+interface Leavings {
+  /** How often the router was told `leaving`. */
+  told: number;
+  /** How often it has answered, or never will. */
+  answered: number;
 }
 
 export class Receiver {
@@ -85,6 +89,7 @@ export class Receiver {
     warn: (error) => this.#warn(error),
   });
   readonly #subscriptions = new Map<string, Subscription>();
+  readonly #leavings = new Map<string, Leavings>();
   /** The servers of those names, and the ones that have stopped taking connections but still have sessions. */
   readonly #servers = new Map<string, WorkerServer>();
   readonly #addresses = new RouterAddresses();
@@ -135,6 +140,7 @@ export class Receiver {
       // Who hears that it is over must not count what has left.
       if (message.kind === "moveReport" && message.state === "over") this.#counts.report();
       this.#sendRaw(encodeMove(message));
+      if (message.kind === "moveReport" && message.state === "over") this.#listenNoMore();
     },
     hasRouter: () => this.owners.hasRouter,
   });
@@ -188,8 +194,7 @@ export class Receiver {
     }
     this.#isDepartureUnsaid = false;
     const routed = this.#workerServer(name, server);
-    const { leavings, lefts } = previous ?? { leavings: 0, lefts: 0 };
-    this.#subscriptions.set(name, { routed, users: 1, leavings, lefts, state: "open" });
+    this.#subscriptions.set(name, { routed, users: 1, state: "open" });
     this.#servers.set(name, routed);
     routed.rejoin();
     if (this.#addresses.isKnown(name)) routed.onRouter(this.#addresses.get(name));
@@ -266,8 +271,17 @@ export class Receiver {
 
   #depart(): void {
     this.#departed = this.owners.leave();
-    this.#isDepartureUnsaid = this.owners.isRouted && process.connected;
+    this.#isDepartureUnsaid = this.owners.mayBeRouted && process.connected;
     if (this.#isDepartureUnsaid) this.#send({ kind: "departed" });
+    if (this.#isDepartureUnsaid && !this.owners.isRouted) void this.#saidIfUnrouted();
+    this.#listenNoMore();
+  }
+
+  /** A router would have answered before the primary tells that it has read so far. */
+  async #saidIfUnrouted(): Promise<void> {
+    await untilPrimaryHasRead();
+    if (this.owners.isRouted) return;
+    this.#isDepartureUnsaid = false;
     this.#listenNoMore();
   }
 
@@ -283,9 +297,7 @@ export class Receiver {
     this.#onUnheard();
     this.#movesOut.onOver();
     this.#arrivals.onOver();
-    for (const [name, subscription] of this.#subscriptions) {
-      if (isAnswerDue(subscription)) void this.#hasNoRouter(name, subscription);
-    }
+    for (const name of this.#leavings.keys()) if (this.#isAnswerDue(name)) void this.#hasNoRouter(name);
     // Behind the connection that is on its way, if there is one.
     this.#send({ kind: "parted" });
     this.#giveUpLater(this.#claims.ticketIds());
@@ -323,20 +335,32 @@ export class Receiver {
     if (!process.connected) return this.#drop(name, subscription);
     if (subscription.state === "open") {
       subscription.state = "leaving";
-      subscription.leavings++;
+      this.#leavingsOf(name).told++;
       this.#send({ kind: "leaving", name });
     }
-    if (!isAnswerDue(subscription)) return;
+    if (!this.#isAnswerDue(name)) return;
     const left = once(this.#events, `left ${name}`, { signal: AbortSignal.timeout(LEAVE_MS) });
     // A router has said it before the primary tells that it has read so far.
-    if (!this.owners.isHeard) void this.#hasNoRouter(name, subscription);
+    if (!this.owners.isHeard) void this.#hasNoRouter(name);
     // What comes later is given back all the same.
     await left.catch(() => reportFailure("channel", `the primary does not say that "${name}" has left`));
   }
 
-  async #hasNoRouter(name: string, { leavings }: Subscription): Promise<void> {
+  #leavingsOf(name: string): Leavings {
+    const leavings = this.#leavings.get(name) ?? { told: 0, answered: 0 };
+    this.#leavings.set(name, leavings);
+    return leavings;
+  }
+
+  #isAnswerDue(name: string): boolean {
+    const { told, answered } = this.#leavingsOf(name);
+    return told > answered;
+  }
+
+  async #hasNoRouter(name: string): Promise<void> {
+    const { told } = this.#leavingsOf(name);
     await untilPrimaryHasRead();
-    this.#onLeft(name, leavings);
+    this.#onLeft(name, told);
   }
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
@@ -344,13 +368,13 @@ export class Receiver {
     this.#subscriptions.get(name)?.routed.onRouter(address);
   }
 
-  /** @param lefts how often that name has left; once more than before where this is not given */
-  #onLeft(name: string, lefts?: number): void {
+  /** @param told how often it was, of those that have an answer by now; if not given, one has come */
+  #onLeft(name: string, told?: number): void {
+    const leavings = this.#leavingsOf(name);
+    leavings.answered = Math.max(leavings.answered, told ?? leavings.answered + 1);
+    if (this.#isAnswerDue(name)) return;
     const subscription = this.#subscriptions.get(name);
-    if (subscription) {
-      subscription.lefts = Math.max(subscription.lefts, lefts ?? subscription.lefts + 1);
-      if (subscription.state === "leaving" && !isAnswerDue(subscription)) this.#drop(name, subscription);
-    }
+    if (subscription?.state === "leaving") this.#drop(name, subscription);
     this.#events.emit(`left ${name}`);
   }
 
@@ -362,7 +386,7 @@ export class Receiver {
   /** Unless something can come yet: also sessions that get no new connections have to be found. */
   #listenNoMore(): void {
     if (this.#subscriptions.size > 0 || this.#claims.size > 0 || this.#servers.size > 0) return;
-    if (this.#isDepartureUnsaid) return;
+    if (this.#isDepartureUnsaid || this.#movesOut.isBusy) return;
     process.off("message", this.#onMessage);
     process.off("disconnect", this.#onDisconnect);
     // That the last router is closed would not be heard.
@@ -520,10 +544,6 @@ export class Receiver {
     // Without a handle, the client has left meanwhile; otherwise this worker has.
     if (handle) this.#arrivals.giveBack({ handle, name, head, peer, owner: NO_OWNER });
   }
-}
-
-function isAnswerDue({ leavings, lefts }: Subscription): boolean {
-  return leavings > lefts;
 }
 
 function alreadySetUp(name: string): HoldfastError {
