@@ -564,6 +564,26 @@ test.each(["at once", "when it is being closed"])(
   },
 );
 
+test("a worker has what the next router brings at once, though nobody says whose its late connection is", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.a.stop();
+  const late = httpRequest(`${cluster.url}${HANDSHAKE}`).catch(({ code }: { code: string }) => code);
+  await cluster.primary.run(async (ctx) => {
+    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await ctx.router.close();
+  });
+  await cluster.a.resume();
+  // It has asked whose the connection is by then, and nobody has heard it.
+  await cluster.a.run(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    setupPrimary(ctx.httpServer, { workerTimeout: 1_000 });
+  });
+  expect((await httpRequest(`${cluster.url}${HANDSHAKE}`)).status).toBe(200);
+  expect(await late).toBe("ECONNRESET");
+});
+
 test("a connection that waits for a worker goes to another router of that name when its own is closed", async () => {
   const cluster = await start({ adapter: false, moves: false });
   await depart(cluster.a);

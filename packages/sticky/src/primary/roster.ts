@@ -445,11 +445,11 @@ export class Roster extends EventEmitter<RosterEvents> {
     // Whoever speaks again is welcomed again.
     this.#answered.delete(worker.id);
     this.#parting.delete(worker.id);
+    this.moves.onDeparted(worker.id);
+    // Nobody takes there what is sent from now on.
     this.#send(worker, { kind: "noted" });
     if (!routed) return;
-    // Nobody takes there what is sent from now on.
     routed.earlierNames.clear();
-    this.moves.onDeparted(worker.id);
     this.#placeAll(routed.recall());
   }
 

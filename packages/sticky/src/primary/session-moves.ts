@@ -193,10 +193,8 @@ export class SessionMoves {
       this.#tasks.set(id, entry);
       void this.#begin(entry).then(() => {
         if (!this.#tasks.has(id)) return;
-        // Without servers it has no sessions, and hears of nothing.
-        const hasDeparted = !this.#hooks.lives(source);
-        if (hasDeparted) this.#hooks.onStopped(source);
-        if (hasDeparted || entry.outcome !== "done") return settle(entry.outcome);
+        if (entry.outcome !== "done") return settle(entry.outcome);
+        if (!this.#hooks.lives(source)) return this.#endDeparted(entry);
         this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
         if (signal?.aborted) onAbort();
         else signal?.addEventListener("abort", onAbort, { once: true });
@@ -296,6 +294,12 @@ export class SessionMoves {
   #tellHolders(workerId: number, worker: number, holders: readonly number[]): void {
     const lives = this.#hooks.lives(worker);
     this.#hooks.send(workerId, { kind: "holders", worker, lives, holders });
+  }
+
+  /** It has no server, so no session, and hears of nothing. */
+  #endDeparted({ source, heir, settle }: Task): void {
+    this.#holders.onGiven(source, heir);
+    settle("done");
   }
 
   /** The worker has no session any more. It may end when nobody sends requests there. */

@@ -95,7 +95,9 @@ export class Receiver {
   readonly #addresses = new RouterAddresses();
   /** Emits "warning", and "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
-  /** Names whose `ready` waits until the router has said whose the connections are that came late. */
+  /** A router has taken over, and has not said yet whose the connections are that came late: no count has them. */
+  #isUncounted = false;
+  /** Names whose `ready` waits for that. */
   readonly #unsaid = new Set<string>();
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => {
@@ -153,6 +155,8 @@ export class Receiver {
   #departed = Promise.resolve();
   /** All servers are closed, and no router has said that it knows. */
   #isDepartureUnsaid = false;
+  /** How many answers to that are due. */
+  #notedDue = 0;
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
@@ -272,20 +276,30 @@ export class Receiver {
   #depart(): void {
     this.#departed = this.owners.leave();
     this.#isDepartureUnsaid = this.owners.mayBeRouted && process.connected;
-    if (this.#isDepartureUnsaid) this.#send({ kind: "departed" });
-    if (this.#isDepartureUnsaid && !this.owners.isRouted) void this.#saidIfUnrouted();
+    if (this.#isDepartureUnsaid) this.#sayDeparted();
+    if (this.#isDepartureUnsaid && !this.owners.isRouted) void this.#endIfUnrouted();
     this.#listenNoMore();
   }
 
+  #sayDeparted(): void {
+    this.#notedDue++;
+    this.#send({ kind: "departed" });
+  }
+
   /** A router would have answered before the primary tells that it has read so far. */
-  async #saidIfUnrouted(): Promise<void> {
+  async #endIfUnrouted(): Promise<void> {
+    const before = this.#notedDue;
     await untilPrimaryHasRead();
-    if (this.owners.isRouted) return;
+    if (this.owners.isRouted || this.#notedDue > before) return;
+    this.#notedDue = 0;
     this.#isDepartureUnsaid = false;
     this.#listenNoMore();
   }
 
   #onNoted(): void {
+    this.#notedDue = Math.max(0, this.#notedDue - 1);
+    // It had a server in between.
+    if (this.#notedDue > 0) return;
     this.#isDepartureUnsaid = false;
     this.#onUnheard();
     this.#listenNoMore();
@@ -293,6 +307,7 @@ export class Receiver {
 
   /** What comes next to the primary is for nobody. */
   #onOver(): void {
+    this.#notedDue = 0;
     this.owners.onOver();
     this.#onUnheard();
     this.#movesOut.onOver();
@@ -310,11 +325,14 @@ export class Receiver {
 
   #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
     for (const ticketId of ticketIds) this.#claims.settle(ticketId, isGranted);
-    for (const name of this.#claims.size === 0 ? this.#unsaid : []) {
-      this.#unsaid.delete(name);
-      this.#sendReady(name);
-    }
+    if (this.#isUncounted && this.#claims.size === 0) this.#onCounted();
     this.#listenNoMore();
+  }
+
+  #onCounted(): void {
+    this.#isUncounted = false;
+    for (const name of this.#unsaid) this.#sendReady(name);
+    this.#unsaid.clear();
   }
 
   /** Nobody answers any more. */
@@ -428,10 +446,8 @@ export class Receiver {
   #sendReady(name: string): void {
     const routed = this.#open(name);
     if (!routed) return;
-    // Its count would lack them, and the router's would, too.
-    const isUncounted = this.#claims.size > 0;
-    if (isUncounted) this.#unsaid.add(name);
-    if (isUncounted || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
+    if (this.#isUncounted) this.#unsaid.add(name);
+    if (this.#isUncounted || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
     const { open, closed } = this.#counts;
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
   }
@@ -521,7 +537,10 @@ export class Receiver {
       );
       this.owners.giveUp();
     } else this.owners.meet(welcome);
-    if (this.#isDepartureUnsaid) this.#send({ kind: "departed" });
+    if (this.#isDepartureUnsaid) this.#sayDeparted();
+    this.#isUncounted = this.#claims.size > 0;
+    // Nobody may have read that before.
+    for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
     for (const name of this.#subscriptions.keys()) this.#sendReady(name);
     this.#counts.report();
