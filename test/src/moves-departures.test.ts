@@ -209,3 +209,46 @@ test("a worker that closes its server before it has heard of the router gets no 
     ?.run((ctx) => ctx.until(() => process.listenerCount("message") === 1));
   expect(await isReleased).toBe(true);
 });
+
+/** Less than ws waits for the answer to a close frame. */
+const WAITS_MS = 25_000;
+
+test.each([
+  ["source", "done"],
+  ["successor", "successor-gone"],
+] as const)(
+  "nobody is left hanging when the %s closes its server amid moves",
+  { timeout: WAITS_MS },
+  async (who, outcome) => {
+    const cluster = await start({
+      setUpWorker: (ctx) => {
+        let moved = 0;
+        const close = () => {
+          ctx.store.closed ??= ctx.io.close();
+        };
+        ctx.io.on("connection", (socket) => {
+          socket.on("handover", () => ++moved === 5 && ctx.store.closing === "source" && close());
+          if (socket.recovered && ++moved === 5 && ctx.store.closing === "successor") close();
+        });
+      },
+    });
+    const all = await Promise.all(Array.from({ length: 30 }, () => clients.connect(cluster.url)));
+    const b = await cluster.fork();
+    await cluster.untilJoined();
+    const { a } = cluster;
+    const [closing, living] = who === "source" ? [a, b] : [b, a];
+    await closing.run((ctx, what) => {
+      ctx.store.closing = what;
+    }, who);
+    expect(await beginMoves(cluster, "retire", a, b)).toMatchObject({ outcome });
+    await closing.run((ctx) => ctx.store.closed.then(() => true));
+    const up = await living.run((ctx) => [...ctx.io.of("/").sockets.keys()]);
+    const others = all.filter(({ id }) => !up.includes(id));
+    await Promise.all(
+      others.map(({ socket }) => socket.connected && new Promise((done) => socket.once("disconnect", done))),
+    );
+    // Some have moved to the successor by then, and some have not left the source.
+    expect(others.length).toBeGreaterThan(0);
+    expect(up.length).toBe(30 - others.length);
+  },
+);

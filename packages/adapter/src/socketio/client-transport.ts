@@ -76,8 +76,9 @@ class WebSocketTransport implements ClientTransport {
     this.#webSocket.pause();
   }
 
+  /** Also where it is being closed: the client's answer to that has to be read. */
   resume(): void {
-    if (this.isReady()) this.#webSocket.resume();
+    this.#webSocket.resume();
   }
 
   isQuiet(): boolean {

@@ -72,7 +72,7 @@ export class Moves implements Omit<MoveHandlers, "onReturned"> {
 
   onUnlinked(): void {
     this.out.onUnlinked();
-    this.in.close();
+    this.in.onUnlinked();
   }
 
   close(): void {

@@ -62,6 +62,8 @@ export class MovingIn {
   /** Sessions that may be meant by what this worker sent before it heard of them, and the rooms that they came with. */
   readonly #fresh = new Map<SocketId, { readonly handle: number; readonly rooms: ReadonlySet<Room> }>();
 
+  #isClosed = false;
+
   constructor(hooks: MovingInHooks) {
     this.#hooks = hooks;
   }
@@ -113,7 +115,7 @@ export class MovingIn {
 
   /** Settles when the hub has told of the session, or does not in time. */
   async told(sid: SocketId): Promise<void> {
-    if (this.#bySid.has(sid)) return;
+    if (this.#bySid.has(sid) || this.#isClosed) return;
     const waiting = this.#expecting.get(sid) ?? [];
     this.#expecting.set(sid, waiting);
     await new Promise<void>((resolve) => {
@@ -199,11 +201,16 @@ export class MovingIn {
     for (const settle of arrival.watchers) settle(false);
   }
 
-  close(): void {
+  onUnlinked(): void {
     for (const sid of [...this.#bySid.keys()]) this.abandon(sid);
     for (const waiting of this.#expecting.values()) for (const told of waiting) told();
     this.#expecting.clear();
     this.#fresh.clear();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.onUnlinked();
   }
 
   #over(arrival: Arrival): Promise<boolean> {

@@ -401,7 +401,10 @@ export function closeWith(connection: Connection, code: number, reason: string):
 
 /** Cuts a connection. */
 export function cut(connection: Connection): void {
+  const webSocket = webSocketOf(connection);
   fieldsOf(connection).onClose("transport close");
+  // It would wait for its client's answer, and nobody may read that: not while the client is on its way.
+  webSocket?.terminate();
 }
 
 /** The namespace of this name, if there is one. */

@@ -252,6 +252,36 @@ test("a connection whose socket has left makes no frame when it ends", async () 
   await io.close();
 });
 
+/** Less than ws waits for the answer to a close frame. */
+const WAITS_MS = 20_000;
+
+test.each(["closed, and goes on reading", "cut"])(
+  "a connection that reads nothing and is %s ends",
+  { timeout: WAITS_MS },
+  async (how) => {
+    const io = new Server(createServer(), { connectionStateRecovery: {} });
+    const pairs = await connectedPair();
+    const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
+    const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
+    const transport = connection && transportOf(connection);
+    if (!connection || !transport) throw new Error("not raised");
+    const ended = new Promise((done) => pairs.server.once("close", done));
+    // The client answers with an empty close frame.
+    pairs.client.on("data", () => pairs.client.write(Buffer.from([0x88, 0x80, 0, 0, 0, 0])));
+    transport.pause();
+    if (how === "cut") {
+      engine.cut(connection);
+    } else {
+      engine.closeWith(connection, 1012, "");
+      transport.resume();
+    }
+    await ended;
+    expect(engine.connectionsOf(io)).toEqual([]);
+    pairs.close();
+    await io.close();
+  },
+);
+
 async function connectedPair() {
   const { createServer: createTcp } = await import("node:net");
   const listener = createTcp().listen(0, "127.0.0.1");
