@@ -119,6 +119,26 @@ test("a worker that closes its server, and goes on without, has retired at once"
   });
 });
 
+test("a worker that closes its server while there is no router says so to the next one, and is heard", async () => {
+  const cluster = await start({ workers: 2 });
+  const { a, b } = cluster;
+  await cluster.primary.run((ctx) => ctx.router.close());
+  await a.run((ctx) => ctx.io.close());
+  const answer = cluster.primary.run(
+    async (ctx, from, to) => {
+      const { setupPrimary } = await ctx.import("@holdfast/sticky");
+      const router = setupPrimary(ctx.httpServer);
+      await router.ready(1);
+      return router.retire({ id: from }, { id: to }).catch(({ code }: { code: string }) => code);
+    },
+    b.workerId,
+    a.workerId,
+  );
+  expect(await answer).toBe("HOLDFAST_ERR_NO_WORKER");
+  // One is that of node:cluster.
+  expect(await a.run((ctx) => ctx.until(() => process.listenerCount("message") === 1))).toBe(true);
+});
+
 test.each(["retire", "moveSessions"] as const)(
   "%s() from a worker that closes its server while its last session is on its way lets that get there",
   async (method) => {

@@ -406,7 +406,7 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#onReady(worker, message);
         return;
       case "departed":
-        return this.#onDeparted(worker, routed);
+        return this.#onDeparted(worker, routed, message.departure);
       case "parted":
         return this.#onParted(worker.id);
       case "lookUp":
@@ -440,14 +440,14 @@ export class Roster extends EventEmitter<RosterEvents> {
     }
   }
 
-  #onDeparted(worker: Worker, routed: RoutedWorker | undefined): void {
+  #onDeparted(worker: Worker, routed: RoutedWorker | undefined, departure: number): void {
     this.#living.remove(worker.id);
     // Whoever speaks again is welcomed again.
     this.#answered.delete(worker.id);
     this.#parting.delete(worker.id);
     this.moves.onDeparted(worker.id);
     // Nobody takes there what is sent from now on.
-    this.#send(worker, { kind: "noted" });
+    this.#send(worker, { kind: "noted", departure });
     if (!routed) return;
     routed.earlierNames.clear();
     this.#placeAll(routed.recall());

@@ -298,7 +298,7 @@ export class SessionMoves {
 
   /** It has no server, so no session, and hears of nothing. */
   #endDeparted({ source, heir, settle }: Task): void {
-    this.#holders.onGiven(source, heir);
+    if (heir !== NO_OWNER) this.#holders.onGiven(source, heir);
     settle("done");
   }
 

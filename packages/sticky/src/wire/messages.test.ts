@@ -41,7 +41,7 @@ const TO_WORKER: [ToWorker, unknown][] = [
   [{ kind: "left", name: "default" }, [3, "default"]],
   [{ kind: "over" }, [25]],
   [{ kind: "unrouted", name: "chat" }, [27, "chat"]],
-  [{ kind: "noted" }, [26]],
+  [{ kind: "noted", departure: 2 }, [26, 2]],
   [{ kind: "address", name: "default", address: undefined }, [4, "default"]],
   [{ kind: "address", name: "default", address: "/run/app.sock" }, [4, "default", "/run/app.sock"]],
   [
@@ -110,7 +110,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
   ],
   [{ kind: "claim", ticketId: 7 }, [20, 7]],
   [{ kind: "lookUp", name: "default" }, [22, "default"]],
-  [{ kind: "departed" }, [38]],
+  [{ kind: "departed", departure: 2 }, [38, 2]],
   [{ kind: "parted" }, [39]],
   [{ kind: "move", name: "a", owner: -1, head: "x", peer: undefined }, [19, "a", -1, "x"]],
   [

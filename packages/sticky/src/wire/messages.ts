@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 9;
+export const PROTOCOL_VERSION = 10;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 9. */
+/** Message kinds; the numbers are part of protocol version 10. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
@@ -91,7 +91,7 @@ export const Kind = {
   holders: 24,
   /** primary → worker: the last router is closed, and nobody answers what comes after `parted`. `welcome` takes it back. [] */
   over: 25,
-  /** primary → worker: answers `departed`; nobody answers until `welcome` comes again. [] */
+  /** primary → worker: answers `departed`; nobody answers until `welcome` comes again. [number] */
   noted: 26,
   /** primary → worker: no router has that name any more. [name] */
   unrouted: 27,
@@ -113,14 +113,17 @@ export const Kind = {
   askHolders: 36,
   /** worker → primary: has heard `giving` or `given` of that worker. [giver] */
   heardOf: 37,
-  /** worker → primary: its last server is closed, and no session is there any more. `ready`, `lookUp` take it back. [] */
+  /**
+   * worker → primary: its last server is closed, for the n-th time, and no session is there any more. `ready`, `lookUp` take
+   * it back. [n]
+   */
   departed: 38,
   /** worker → primary: answers `over`; nothing is on its way there any more. [] */
   parted: 39,
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 9. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 10. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -152,7 +155,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 9. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 10. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,
@@ -210,7 +213,8 @@ export type ToWorker =
     }
   | { readonly kind: "claimed"; readonly ticketId: number; readonly isGranted: boolean }
   | { readonly kind: "left" | "unrouted"; readonly name: string }
-  | { readonly kind: "over" | "noted" }
+  | { readonly kind: "over" }
+  | { readonly kind: "noted"; readonly departure: number }
   | ({ readonly kind: "hosts" } & KnownHosts)
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
@@ -236,7 +240,8 @@ export type ToPrimary =
   | { readonly kind: "claim"; readonly ticketId: number }
   | ({ readonly kind: "trouble" } & Trouble)
   | { readonly kind: "lookUp"; readonly name: string }
-  | { readonly kind: "departed" | "parted" };
+  | { readonly kind: "departed"; readonly departure: number }
+  | { readonly kind: "parted" };
 
 /** The hosts of the application, as this one's workers know them. */
 export interface KnownHosts {
@@ -272,8 +277,9 @@ export function encodeToWorker(message: ToWorker): object {
       return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition] };
     }
     case "over":
+      return { [KEY]: [Kind.over] };
     case "noted":
-      return { [KEY]: [Kind[message.kind]] };
+      return { [KEY]: [Kind.noted, message.departure] };
     case "left":
     case "unrouted":
       return { [KEY]: [Kind[message.kind], message.name] };
@@ -312,8 +318,9 @@ export function encodeToPrimary(message: ToPrimary): object {
     case "lookUp":
       return { [KEY]: [Kind.lookUp, message.name] };
     case "departed":
+      return { [KEY]: [Kind.departed, message.departure] };
     case "parted":
-      return { [KEY]: [Kind[message.kind]] };
+      return { [KEY]: [Kind.parted] };
     case "move": {
       const { name, owner, head, peer } = message;
       return { [KEY]: [Kind.move, name, owner, head, ...(peer ? [peer.address, peer.port] : [])] };
@@ -336,7 +343,7 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   }
   if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
   if (kind === Kind.over) return { kind: "over" };
-  if (kind === Kind.noted) return { kind: "noted" };
+  if (kind === Kind.noted && isCount(a)) return { kind: "noted", departure: a };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
   if (kind === Kind.unrouted && typeof a === "string") return { kind: "unrouted", name: a };
   if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
@@ -370,7 +377,7 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
     return { kind: "ready", version: a, name: b, open: isCount(c) ? c : 0, closed: isCount(d) ? d : 0 };
   }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
-  if (kind === Kind.departed) return { kind: "departed" };
+  if (kind === Kind.departed && isCount(a)) return { kind: "departed", departure: a };
   if (kind === Kind.parted) return { kind: "parted" };
   if (kind === Kind.lookUp && typeof a === "string") return { kind: "lookUp", name: a };
   if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };

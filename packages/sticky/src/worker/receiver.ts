@@ -95,9 +95,7 @@ export class Receiver {
   readonly #addresses = new RouterAddresses();
   /** Emits "warning", and "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
-  /** A router has taken over, and has not said yet whose the connections are that came late: no count has them. */
-  #isUncounted = false;
-  /** Names whose `ready` waits for that. */
+  /** Names whose `ready` waits until the router has said whose the connections are that came late. */
   readonly #unsaid = new Set<string>();
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => {
@@ -155,8 +153,8 @@ export class Receiver {
   #departed = Promise.resolve();
   /** All servers are closed, and no router has said that it knows. */
   #isDepartureUnsaid = false;
-  /** How many answers to that are due. */
-  #notedDue = 0;
+  /** How often that has been so. */
+  #departures = 0;
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
@@ -275,6 +273,7 @@ export class Receiver {
 
   #depart(): void {
     this.#departed = this.owners.leave();
+    this.#departures++;
     this.#isDepartureUnsaid = this.owners.mayBeRouted && process.connected;
     if (this.#isDepartureUnsaid) this.#sayDeparted();
     if (this.#isDepartureUnsaid && !this.owners.isRouted) void this.#endIfUnrouted();
@@ -282,24 +281,21 @@ export class Receiver {
   }
 
   #sayDeparted(): void {
-    this.#notedDue++;
-    this.#send({ kind: "departed" });
+    this.#send({ kind: "departed", departure: this.#departures });
   }
 
   /** A router would have answered before the primary tells that it has read so far. */
   async #endIfUnrouted(): Promise<void> {
-    const before = this.#notedDue;
+    const departure = this.#departures;
     await untilPrimaryHasRead();
-    if (this.owners.isRouted || this.#notedDue > before) return;
-    this.#notedDue = 0;
+    if (this.owners.isRouted || this.#departures > departure) return;
     this.#isDepartureUnsaid = false;
     this.#listenNoMore();
   }
 
-  #onNoted(): void {
-    this.#notedDue = Math.max(0, this.#notedDue - 1);
-    // It had a server in between.
-    if (this.#notedDue > 0) return;
+  #onNoted(departure: number): void {
+    // It has had a server since.
+    if (this.#departures > departure) return;
     this.#isDepartureUnsaid = false;
     this.#onUnheard();
     this.#listenNoMore();
@@ -307,7 +303,6 @@ export class Receiver {
 
   /** What comes next to the primary is for nobody. */
   #onOver(): void {
-    this.#notedDue = 0;
     this.owners.onOver();
     this.#onUnheard();
     this.#movesOut.onOver();
@@ -325,14 +320,11 @@ export class Receiver {
 
   #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
     for (const ticketId of ticketIds) this.#claims.settle(ticketId, isGranted);
-    if (this.#isUncounted && this.#claims.size === 0) this.#onCounted();
+    for (const name of this.#claims.size === 0 ? this.#unsaid : []) {
+      this.#unsaid.delete(name);
+      this.#sendReady(name);
+    }
     this.#listenNoMore();
-  }
-
-  #onCounted(): void {
-    this.#isUncounted = false;
-    for (const name of this.#unsaid) this.#sendReady(name);
-    this.#unsaid.clear();
   }
 
   /** Nobody answers any more. */
@@ -446,8 +438,10 @@ export class Receiver {
   #sendReady(name: string): void {
     const routed = this.#open(name);
     if (!routed) return;
-    if (this.#isUncounted) this.#unsaid.add(name);
-    if (this.#isUncounted || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
+    // A router that has taken over counts by it, and such a connection is in neither one's count.
+    const isUncounted = this.#claims.size > 0;
+    if (isUncounted) this.#unsaid.add(name);
+    if (isUncounted || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
     const { open, closed } = this.#counts;
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
   }
@@ -469,7 +463,7 @@ export class Receiver {
       case "over":
         return this.#onOver();
       case "noted":
-        return this.#onNoted();
+        return this.#onNoted(decoded.departure);
       case "hosts":
         this.owners.meetHosts(decoded);
         return;
@@ -538,7 +532,6 @@ export class Receiver {
       this.owners.giveUp();
     } else this.owners.meet(welcome);
     if (this.#isDepartureUnsaid) this.#sayDeparted();
-    this.#isUncounted = this.#claims.size > 0;
     // Nobody may have read that before.
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
