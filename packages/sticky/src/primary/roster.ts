@@ -63,6 +63,9 @@ export interface RosterEvents {
 
 const slot = processWide("roster", () => ({ roster: undefined as Roster | undefined, users: 0 }));
 
+/** The last number of a takeover. What a worker has counted for earlier routers must not be taken for later ones'. */
+const takeovers = processWide("takeovers", () => ({ last: 0 }));
+
 export class Roster extends EventEmitter<RosterEvents> {
   /** The roster of this process; made for its first user. Give it back with {@link release}. */
   static acquire(): Roster {
@@ -107,6 +110,8 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Settles when it has ended, after its last user has given it back. */
   #ended: Promise<void> | undefined;
+  /** What its welcomes say: workers tell anew what they have when it is another one. */
+  #takeover = ++takeovers.last;
   // open → ending → parting → closed; ending, parting → open (there is a router again)
   #state: "open" | "ending" | "parting" | "closed" = "open";
 
@@ -168,6 +173,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** There is a router again. */
   resume(): void {
     this.#state = "open";
+    this.#takeover = ++takeovers.last;
     this.#slotOf = undefined;
     this.#hosts = undefined;
     // Whoever is welcomed says again what it has, and the router hears it.
@@ -380,7 +386,8 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Where the private directory is, and what belongs to it. */
   #tellDirectory(worker: Worker): void {
     if (this.#state === "parting") return;
-    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
+    const takeover = this.#takeover;
+    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets, takeover });
     if (this.#hosts) this.#send(worker, this.#hosts);
   }
 
@@ -484,6 +491,8 @@ export class Roster extends EventEmitter<RosterEvents> {
       routed = this.#admit(worker, message);
       this.#workers.set(worker.id, routed);
     }
+    // It has not heard of the takeover yet, and says again then what it has.
+    if (routed.isTakenOver && message.takeover !== this.#takeover) return this.#sendAddress(worker, name);
     if (routed.isTakenOver) {
       routed.countFrom(message);
       routed.slot = this.#slotFor(worker.id, routed.slot);

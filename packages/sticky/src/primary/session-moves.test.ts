@@ -14,14 +14,15 @@ const COUNTS = { total: 0, moved: 0, lost: 0, closed: 0, left: {} };
 /** Moves between so many workers. */
 function movesOf(count: number) {
   const untaken: Record<number, number> = {};
-  /** Those whose servers are closed. */
+  /** Those whose servers are closed, and those whose processes have ended. */
   const departed = new Set<number>();
+  const dead = new Set<number>();
   const worker = (workerId: number): MovingWorker => ({
     workerId,
     get untaken() {
       return untaken[workerId] ?? 0;
     },
-    isUsable: () => true,
+    isUsable: () => !dead.has(workerId),
     hand: () => {},
     withdraw: () => {},
   });
@@ -31,7 +32,7 @@ function movesOf(count: number) {
   const tasks: number[] = [];
   const moves = new SessionMoves({
     find: (workerId) => workers.find((each) => each.workerId === workerId),
-    lives: (workerId) => !departed.has(workerId),
+    lives: (workerId) => !departed.has(workerId) && !dead.has(workerId),
     workers: () => workers,
     send: (workerId, message: MoveMessage) => {
       sent.push(`${message.kind} to ${workerId}`);
@@ -42,7 +43,7 @@ function movesOf(count: number) {
     },
     onStopped: () => {},
   });
-  return { untaken, departed, moves, sent, tasks };
+  return { untaken, departed, dead, moves, sent, tasks };
 }
 
 /** The first of two workers has given all its sessions to the second. */
@@ -192,5 +193,18 @@ test("sessions on their way to a worker whose servers are closed are lost at onc
   moves.onMessage(1, { kind: "moveReport", task, state: "over", ...COUNTS }, undefined);
   expect(await moving).toMatchObject({ outcome: "successor-gone", counts: { total: 2, moved: 0, lost: 2 } });
   expect(moves.underway).toBe(0);
+  moves.close();
+});
+
+test("a worker that dies before it could begin has not retired", async () => {
+  const { dead, moves, sent } = movesOf(2);
+  const order = { limit: 9, window: 8, spreadMs: 0, drainMs: 0, successors: [2], heir: 2 };
+  const retired = moves.start(1, order);
+  dead.add(1);
+  await vi.advanceTimersByTimeAsync(5);
+  expect(sent).toContain("giving to 2");
+  // Its channel ends later.
+  moves.onGone(1);
+  expect(await retired).toMatchObject({ outcome: "worker-gone" });
   moves.close();
 });

@@ -194,7 +194,7 @@ export class SessionMoves {
       void this.#begin(entry).then(() => {
         if (!this.#tasks.has(id)) return;
         if (entry.outcome !== "done") return settle(entry.outcome);
-        if (!this.#hooks.lives(source)) return this.#endDeparted(entry);
+        if (this.#hasDeparted(source)) return this.#endDeparted(entry);
         this.#hooks.send(source, { kind: "moveSessions", ...task, task: id });
         if (signal?.aborted) onAbort();
         else signal?.addEventListener("abort", onAbort, { once: true });
@@ -294,6 +294,11 @@ export class SessionMoves {
   #tellHolders(workerId: number, worker: number, holders: readonly number[]): void {
     const lives = this.#hooks.lives(worker);
     this.#hooks.send(workerId, { kind: "holders", worker, lives, holders });
+  }
+
+  /** Whether its last server is closed; of one whose process has ended {@link onGone} tells. */
+  #hasDeparted(worker: number): boolean {
+    return this.#hooks.find(worker)?.isUsable() === true && !this.#hooks.lives(worker);
   }
 
   /** It has no server, so no session, and hears of nothing. */

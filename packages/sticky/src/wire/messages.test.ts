@@ -11,8 +11,8 @@ import {
 
 const TO_WORKER: [ToWorker, unknown][] = [
   [
-    { kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s", edition: 3 },
-    [1, 1, "xy", "/tmp/d", "s", 3],
+    { kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s", edition: 3, takeover: 4 },
+    [1, 1, "xy", "/tmp/d", "s", 3, 4],
   ],
   [
     {
@@ -75,7 +75,10 @@ const TO_WORKER: [ToWorker, unknown][] = [
 ];
 
 const TO_PRIMARY: [ToPrimary, unknown][] = [
-  [{ kind: "ready", version: 2, name: "default", open: 3, closed: 4 }, [16, 2, "default", 3, 4]],
+  [
+    { kind: "ready", version: 2, name: "default", open: 3, closed: 4, takeover: 5 },
+    [16, 2, "default", 3, 4, 5],
+  ],
   [{ kind: "leaving", name: "default" }, [17, "default"]],
   [
     {

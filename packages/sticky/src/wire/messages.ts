@@ -22,7 +22,7 @@ export const KEY = "holdfast:sticky";
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when the directory has changed.
-   * [version, tag, directory, secret, edition of the directory]
+   * [version, tag, directory, secret, edition of the directory, takeover]
    */
   welcome: 1,
   /** primary → worker, with a handle. [name, head, settled, ticket, claim after, peer address?, peer port?] */
@@ -66,7 +66,10 @@ export const Kind = {
   moveCancelled: 14,
   /** primary → the worker that it came from: sessions are up there, or were lost. [(move, up)…] */
   moveSettled: 15,
-  /** worker → primary: a server takes connections. [version, name, connections open here, closed so far] */
+  /**
+   * worker → primary: a server takes connections.
+   * [version, name, connections open here, closed so far, the takeover that it has heard of last, 0 for none]
+   */
   ready: 16,
   /** worker → primary: a server takes no more. [name] */
   leaving: 17,
@@ -201,6 +204,8 @@ export type ToWorker =
       readonly directory: string;
       readonly secret: string;
       readonly edition: number;
+      /** Which set of routers says so, from 1: connections are counted anew by each. */
+      readonly takeover: number;
     }
   | {
       readonly kind: "connection";
@@ -227,6 +232,8 @@ export type ToPrimary =
       readonly open: number;
       /** What `closed` of a report would be now. */
       readonly closed: number;
+      /** That of the last `welcome`; 0 if there was none. */
+      readonly takeover: number;
     }
   | { readonly kind: "leaving"; readonly name: string }
   | { readonly kind: "report"; readonly counts: Reported }
@@ -273,8 +280,8 @@ export interface Trouble {
 export function encodeToWorker(message: ToWorker): object {
   switch (message.kind) {
     case "welcome": {
-      const { version, tag, directory, secret, edition } = message;
-      return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition] };
+      const { version, tag, directory, secret, edition, takeover } = message;
+      return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition, takeover] };
     }
     case "over":
       return { [KEY]: [Kind.over] };
@@ -307,8 +314,10 @@ export function encodeToWorker(message: ToWorker): object {
 
 export function encodeToPrimary(message: ToPrimary): object {
   switch (message.kind) {
-    case "ready":
-      return { [KEY]: [Kind.ready, message.version, message.name, message.open, message.closed] };
+    case "ready": {
+      const { version, name, open, closed, takeover } = message;
+      return { [KEY]: [Kind.ready, version, name, open, closed, takeover] };
+    }
     case "leaving":
       return { [KEY]: [Kind.leaving, message.name] };
     case "report":
@@ -343,7 +352,8 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   }
   if (kind === Kind.claimed && isCount(a)) return { kind: "claimed", ticketId: a, isGranted: b === 1 };
   if (kind === Kind.over) return { kind: "over" };
-  if (kind === Kind.noted && isCount(a)) return { kind: "noted", departure: a };
+  // One of another version has no number, and means all.
+  if (kind === Kind.noted) return { kind: "noted", departure: isCount(a) ? a : Number.MAX_SAFE_INTEGER };
   if (kind === Kind.left && typeof a === "string") return { kind: "left", name: a };
   if (kind === Kind.unrouted && typeof a === "string") return { kind: "unrouted", name: a };
   if (kind === Kind.hosts && typeof a === "string" && typeof b === "string") {
@@ -356,7 +366,8 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   if (kind === Kind.welcome && isCount(a)) {
     if (typeof b !== "string" || typeof c !== "string" || typeof d !== "string") return undefined;
     // Of another version nothing but the version matters.
-    return { kind: "welcome", version: a, tag: b, directory: c, secret: d, edition: isCount(e) ? e : 0 };
+    const [edition, takeover] = [countOf(e), countOf(f)];
+    return { kind: "welcome", version: a, tag: b, directory: c, secret: d, edition, takeover };
   }
   return undefined;
 }
@@ -374,10 +385,11 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
   }
   if (kind === Kind.ready && isCount(a) && typeof b === "string") {
     // Of another version nothing but the version matters.
-    return { kind: "ready", version: a, name: b, open: isCount(c) ? c : 0, closed: isCount(d) ? d : 0 };
+    const [open, closed, takeover] = [countOf(c), countOf(d), countOf(e)];
+    return { kind: "ready", version: a, name: b, open, closed, takeover };
   }
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
-  if (kind === Kind.departed && isCount(a)) return { kind: "departed", departure: a };
+  if (kind === Kind.departed) return { kind: "departed", departure: countOf(a) };
   if (kind === Kind.parted) return { kind: "parted" };
   if (kind === Kind.lookUp && typeof a === "string") return { kind: "lookUp", name: a };
   if (kind === Kind.claim && isCount(a)) return { kind: "claim", ticketId: a };
@@ -398,6 +410,10 @@ export function fieldsOf(message: unknown): readonly unknown[] | undefined {
   if (typeof message !== "object" || message === null) return undefined;
   const fields = (message as Record<string, unknown>)[KEY];
   return Array.isArray(fields) ? fields : undefined;
+}
+
+function countOf(value: unknown): number {
+  return isCount(value) ? value : 0;
 }
 
 export function isCount(value: unknown): value is number {

@@ -95,7 +95,11 @@ export class Receiver {
   readonly #addresses = new RouterAddresses();
   /** Emits "warning", and "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
-  /** Names whose `ready` waits until the router has said whose the connections are that came late. */
+  /** Of the routers that have welcomed this worker last. */
+  #takeover = 0;
+  /** Whether they have been told what is open here. */
+  #isCounted = true;
+  /** Names whose `ready` waits until they have said whose the connections are that came late. */
   readonly #unsaid = new Set<string>();
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => {
@@ -315,7 +319,10 @@ export class Receiver {
 
   /** No router may have read the questions whose these connections are. */
   #giveUpLater(ticketIds: readonly number[]): void {
-    if (ticketIds.length > 0) setTimeout(() => this.#onClaimed(ticketIds, false), CLAIMED_MS).unref();
+    if (ticketIds.length === 0) return;
+    // A router that has taken over was asked again: what it says may be here, and not be read yet.
+    const giveUp = () => this.owners.hasRouter || this.#onClaimed(ticketIds, false);
+    setTimeout(() => setImmediate(giveUp), CLAIMED_MS).unref();
   }
 
   #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
@@ -438,12 +445,16 @@ export class Receiver {
   #sendReady(name: string): void {
     const routed = this.#open(name);
     if (!routed) return;
-    // A router that has taken over counts by it, and such a connection is in neither one's count.
-    const isUncounted = this.#claims.size > 0;
-    if (isUncounted) this.#unsaid.add(name);
-    if (isUncounted || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
+    // Whoever has taken over counts by the first one, and such a connection is in neither one's count.
+    const waits = !this.#isCounted && this.#claims.size > 0;
+    if (waits) this.#unsaid.add(name);
+    if (waits || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
+    this.#isCounted = true;
     const { open, closed } = this.#counts;
-    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed });
+    this.#send({
+      ...{ kind: "ready", version: PROTOCOL_VERSION, name, open, closed },
+      takeover: this.#takeover,
+    });
   }
 
   readonly #onMessage = (message: unknown, handle?: unknown): void => {
@@ -532,6 +543,8 @@ export class Receiver {
       this.owners.giveUp();
     } else this.owners.meet(welcome);
     if (this.#isDepartureUnsaid) this.#sayDeparted();
+    if (welcome.takeover !== this.#takeover) this.#isCounted = false;
+    this.#takeover = welcome.takeover;
     // Nobody may have read that before.
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
