@@ -60,6 +60,10 @@ const depart = (worker: RemoteWorker) =>
     await noted;
   });
 
+/** Settles when nobody but node:cluster listens for messages in the worker. */
+const untilReleased = (worker: RemoteWorker) =>
+  worker.run((ctx) => ctx.until(() => process.listenerCount("message") === 1));
+
 /** Sets up a server in the worker, which has none. */
 const setUpAnew = (worker: RemoteWorker) =>
   worker.run(async (ctx) => {
@@ -135,8 +139,7 @@ test("a worker that closes its server while there is no router says so to the ne
     a.workerId,
   );
   expect(await answer).toBe("HOLDFAST_ERR_NO_WORKER");
-  // One is that of node:cluster.
-  expect(await a.run((ctx) => ctx.until(() => process.listenerCount("message") === 1))).toBe(true);
+  expect(await untilReleased(a)).toBe(true);
 });
 
 test.each(["retire", "moveSessions"] as const)(
@@ -149,9 +152,7 @@ test.each(["retire", "moveSessions"] as const)(
     await depart(a);
     await b.resume();
     expect(await result).toMatchObject({ outcome: "done", moved: 1, lost: 0, closed: 0 });
-    // One is that of node:cluster.
-    const isReleased = a.run((ctx) => ctx.until(() => process.listenerCount("message") === 1));
-    expect(await isReleased).toBe(true);
+    expect(await untilReleased(a)).toBe(true);
     expect(disconnects).toEqual([]);
   },
 );
@@ -210,7 +211,7 @@ test("a worker that closes its server before it has heard of the router gets no 
       if (ctx.cluster.worker?.id !== 1) void ctx.io.close();
     },
   });
-  const { workerId } = await cluster.fork();
+  const b = await cluster.fork();
   const answer = cluster.primary.run(
     (ctx, from, to) =>
       ctx.until(() =>
@@ -221,13 +222,10 @@ test("a worker that closes its server before it has heard of the router gets no 
         ),
       ),
     cluster.a.workerId,
-    workerId,
+    b.workerId,
   );
   expect(await answer).toBe("HOLDFAST_ERR_NO_WORKER");
-  const isReleased = cluster.workers
-    .find((worker) => worker.workerId === workerId)
-    ?.run((ctx) => ctx.until(() => process.listenerCount("message") === 1));
-  expect(await isReleased).toBe(true);
+  expect(await untilReleased(b)).toBe(true);
 });
 
 /** Less than ws waits for the answer to a close frame. */

@@ -573,9 +573,17 @@ test("a worker has what the next router brings at once, though nobody says whose
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     await ctx.router.close();
   });
+  await cluster.primary.run((ctx) => {
+    ctx.store.asked = new Promise<void>((resolve) => {
+      ctx.cluster.on("message", (_worker, message: { "holdfast:sticky"?: number[] }) => {
+        // The kind of the question whose a connection is, as docs/protocol.md has it.
+        if (message["holdfast:sticky"]?.[0] === 20) resolve();
+      });
+    });
+  });
   await cluster.a.resume();
-  // It has asked whose the connection is by then, and nobody has heard it.
-  await cluster.a.run(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  // There is no router that would hear it.
+  await cluster.primary.run((ctx) => ctx.store.asked);
   await cluster.primary.run(async (ctx) => {
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     setupPrimary(ctx.httpServer, { workerTimeout: 1_000 });

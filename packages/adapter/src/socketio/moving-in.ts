@@ -61,7 +61,6 @@ export class MovingIn {
   readonly #expecting = new Map<SocketId, (() => void)[]>();
   /** Sessions that may be meant by what this worker sent before it heard of them, and the rooms that they came with. */
   readonly #fresh = new Map<SocketId, { readonly handle: number; readonly rooms: ReadonlySet<Room> }>();
-
   #isClosed = false;
 
   constructor(hooks: MovingInHooks) {

@@ -235,11 +235,7 @@ test("the headers that a connection and its sockets have in common travel once",
 
 test("a connection whose socket has left makes no frame when it ends", async () => {
   const io = new Server(createServer(), { connectionStateRecovery: {} });
-  const pairs = await connectedPair();
-  const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
-  const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
-  const transport = connection && transportOf(connection);
-  if (!connection || !transport) throw new Error("not raised");
+  const { pairs, connection, transport } = await raised(io);
   const written: unknown[] = [];
   pairs.server.write = (chunk: unknown) => written.push(chunk) > 0;
   pairs.server.destroy();
@@ -260,11 +256,7 @@ test.each(["closed, and goes on reading", "cut"])(
   { timeout: WAITS_MS },
   async (how) => {
     const io = new Server(createServer(), { connectionStateRecovery: {} });
-    const pairs = await connectedPair();
-    const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
-    const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
-    const transport = connection && transportOf(connection);
-    if (!connection || !transport) throw new Error("not raised");
+    const { pairs, connection, transport } = await raised(io);
     const ended = new Promise((done) => pairs.server.once("close", done));
     // The client answers with an empty close frame.
     pairs.client.on("data", () => pairs.client.write(Buffer.from([0x88, 0x80, 0, 0, 0, 0])));
@@ -281,6 +273,16 @@ test.each(["closed, and goes on reading", "cut"])(
     await io.close();
   },
 );
+
+/** A connection of the server, over one of two connected sockets. */
+async function raised(io: Server) {
+  const pairs = await connectedPair();
+  const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
+  const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
+  const transport = connection && transportOf(connection);
+  if (!connection || !transport) throw new Error("not raised");
+  return { pairs, connection, transport };
+}
 
 async function connectedPair() {
   const { createServer: createTcp } = await import("node:net");

@@ -277,8 +277,11 @@ export class SessionMoves {
     this.#announcements.close();
   }
 
-  readonly #lives = (worker: number): boolean =>
-    this.#hooks.find(worker)?.isUsable() === true && this.#hooks.lives(worker);
+  readonly #lives = (worker: number): boolean => this.#isUsable(worker) && this.#hooks.lives(worker);
+
+  #isUsable(worker: number): boolean {
+    return this.#hooks.find(worker)?.isUsable() === true;
+  }
 
   /** The worker that gets the sessions of clients that poll knows of it before their requests come. */
   async #begin({ source, heir }: Task): Promise<void> {
@@ -298,7 +301,7 @@ export class SessionMoves {
 
   /** Whether its last server is closed; of one whose process has ended {@link onGone} tells. */
   #hasDeparted(worker: number): boolean {
-    return this.#hooks.find(worker)?.isUsable() === true && !this.#hooks.lives(worker);
+    return this.#isUsable(worker) && !this.#hooks.lives(worker);
   }
 
   /** It has no server, so no session, and hears of nothing. */

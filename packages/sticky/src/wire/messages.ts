@@ -412,7 +412,8 @@ export function fieldsOf(message: unknown): readonly unknown[] | undefined {
   return Array.isArray(fields) ? fields : undefined;
 }
 
-function countOf(value: unknown): number {
+/** 0 for what is none. */
+export function countOf(value: unknown): number {
   return isCount(value) ? value : 0;
 }
 

@@ -3,7 +3,7 @@
  * Owns: the format, the payload of an `open` frame; pure. Runs in: workers.
  */
 import { MAX_PAYLOAD_BYTES } from "./link-frame.js";
-import { isCount } from "./messages.js";
+import { countOf } from "./messages.js";
 
 /** One end of a connection; `undefined` in place of it on a Unix socket. */
 export interface Endpoint {
@@ -61,7 +61,7 @@ export function decodeOrigin(payload: Buffer): Origin | undefined {
     remote: endpointOf(value.remote),
     local: endpointOf(value.local),
     tls: tlsOf(value.tls),
-    passes: isCount(passes) ? passes : 0,
+    passes: countOf(passes),
   };
 }
 

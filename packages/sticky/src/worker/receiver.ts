@@ -99,8 +99,6 @@ export class Receiver {
   #takeover = 0;
   /** Whether they have been told what is open here. */
   #isCounted = true;
-  /** Names whose `ready` waits until they have said whose the connections are that came late. */
-  readonly #unsaid = new Set<string>();
   readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => {
     if (this.owners.isRouted) this.#send(report);
@@ -142,9 +140,10 @@ export class Receiver {
     },
     send: (message) => {
       // Who hears that it is over must not count what has left.
-      if (message.kind === "moveReport" && message.state === "over") this.#counts.report();
+      const isOver = message.kind === "moveReport" && message.state === "over";
+      if (isOver) this.#counts.report();
       this.#sendRaw(encodeMove(message));
-      if (message.kind === "moveReport" && message.state === "over") this.#listenNoMore();
+      if (isOver) this.#listenNoMore();
     },
     hasRouter: () => this.owners.hasRouter,
   });
@@ -321,16 +320,15 @@ export class Receiver {
   #giveUpLater(ticketIds: readonly number[]): void {
     if (ticketIds.length === 0) return;
     // A router that has taken over was asked again: what it says may be here, and not be read yet.
-    const giveUp = () => this.owners.hasRouter || this.#onClaimed(ticketIds, false);
+    const giveUp = () => {
+      if (!this.owners.hasRouter) this.#onClaimed(ticketIds, false);
+    };
     setTimeout(() => setImmediate(giveUp), CLAIMED_MS).unref();
   }
 
   #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
     for (const ticketId of ticketIds) this.#claims.settle(ticketId, isGranted);
-    for (const name of this.#claims.size === 0 ? this.#unsaid : []) {
-      this.#unsaid.delete(name);
-      this.#sendReady(name);
-    }
+    if (!this.#isCounted && this.#claims.size === 0) this.#sayReady();
     this.#listenNoMore();
   }
 
@@ -447,14 +445,15 @@ export class Receiver {
     if (!routed) return;
     // Whoever has taken over counts by the first one, and such a connection is in neither one's count.
     const waits = !this.#isCounted && this.#claims.size > 0;
-    if (waits) this.#unsaid.add(name);
     if (waits || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
     this.#isCounted = true;
     const { open, closed } = this.#counts;
-    this.#send({
-      ...{ kind: "ready", version: PROTOCOL_VERSION, name, open, closed },
-      takeover: this.#takeover,
-    });
+    const takeover = this.#takeover;
+    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed, takeover });
+  }
+
+  #sayReady(): void {
+    for (const name of this.#subscriptions.keys()) this.#sendReady(name);
   }
 
   readonly #onMessage = (message: unknown, handle?: unknown): void => {
@@ -548,7 +547,7 @@ export class Receiver {
     // Nobody may have read that before.
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
-    for (const name of this.#subscriptions.keys()) this.#sendReady(name);
+    this.#sayReady();
     this.#counts.report();
   }
 
