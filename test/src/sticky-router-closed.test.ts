@@ -3,7 +3,7 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { httpRequest, within } from "@holdfast/harness";
 import { expect, test } from "vitest";
-import { closedAfterEach, startsClusters } from "./harness/after-each.js";
+import { closedAfterEach, keepsAgents, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
 
@@ -25,13 +25,7 @@ const start = startsClusters(
   (cluster) => cluster.untilJoined(),
 );
 const clients = closedAfterEach(new Clients());
-const agents: Agent[] = closedAfterEach(
-  Object.assign([], {
-    close(this: Agent[]) {
-      for (const agent of this.splice(0)) agent.destroy();
-    },
-  }),
-);
+const agents = keepsAgents();
 
 /** So many clients of the first worker, why they were disconnected, and the worker that is to get them. */
 async function startWithSuccessor(count: number) {
@@ -486,30 +480,6 @@ test("a late connection to a worker that departs before it has read of it goes t
   expect((await answer).status).toBe(200);
 });
 
-test("a router that takes over from one that is being closed gives the workers the slots that it wants", async () => {
-  const cluster = await start({ workers: 2 });
-  const slots = await cluster.primary.run(async (ctx) => {
-    const { setupPrimary } = await ctx.import("@holdfast/sticky");
-    const told: number[][] = [];
-    let router = ctx.router;
-    const before = router.stats().workers.map(({ slot }: { slot: number }) => slot);
-    void router.close();
-    router = setupPrimary(ctx.httpServer, { slotOf: () => undefined });
-    await router.ready(2);
-    const kept = router.stats().workers.map(({ slot }: { slot: number }) => slot);
-    for (const offset of [10, 20]) {
-      void router.close();
-      router = setupPrimary(ctx.httpServer, { slotOf: (id: number) => id + offset });
-      await router.ready(2);
-      told.push(router.stats().workers.map(({ slot }: { slot: number }) => slot));
-    }
-    return { told, before, kept };
-  });
-  const ids = cluster.workers.map(({ workerId }) => workerId);
-  expect(slots.kept).toEqual(slots.before);
-  expect(slots.told).toEqual([10, 20].map((offset) => ids.map((id) => id + offset)));
-});
-
 test.each(["its handle", "its server"])(
   "a worker whose end was noted, and that sets up a server and closes %s at once, gets no connections",
   async (what) => {
@@ -529,69 +499,6 @@ test.each(["its handle", "its server"])(
   },
 );
 
-test.each(["at once", "when it is being closed"])(
-  "a late connection to a worker that is busy while another router takes over %s is counted once",
-  async (when) => {
-    const cluster = await start({ adapter: false, moves: false });
-    const isBusy = cluster.a.next("busy");
-    const free = cluster.a.run((ctx) => {
-      ctx.emit("busy");
-      // So long that the connection is late, and not so long that the router takes it back.
-      const end = performance.now() + 1_500;
-      while (performance.now() < end);
-    });
-    await isBusy;
-    const agent = new Agent({ keepAlive: true });
-    agents.push(agent);
-    const answer = httpRequest(`${cluster.url}${HANDSHAKE}`, { agent });
-    await cluster.primary.run(async (ctx, how) => {
-      const { setupPrimary } = await ctx.import("@holdfast/sticky");
-      await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
-      void ctx.router.close();
-      if (how !== "at once") await new Promise((resolve) => setTimeout(resolve, 100));
-      ctx.store.second = setupPrimary(ctx.httpServer);
-    }, when);
-    expect((await answer).status).toBe(200);
-    await free;
-    const count = (expected: number) =>
-      cluster.primary.run(
-        (ctx, open) => ctx.until(() => ctx.store.second.stats().workers[0]?.connections === open),
-        expected,
-      );
-    await count(1);
-    agent.destroy();
-    expect(await count(0)).toBe(true);
-  },
-);
-
-test("a worker has what the next router brings at once, though nobody says whose its late connection is", async () => {
-  const cluster = await start({ adapter: false, moves: false });
-  await cluster.a.stop();
-  const late = httpRequest(`${cluster.url}${HANDSHAKE}`).catch(({ code }: { code: string }) => code);
-  await cluster.primary.run(async (ctx) => {
-    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
-    await ctx.router.close();
-  });
-  await cluster.primary.run((ctx) => {
-    ctx.store.asked = new Promise<void>((resolve) => {
-      ctx.cluster.on("message", (_worker, message: { "holdfast:sticky"?: number[] }) => {
-        // The kind of the question whose a connection is, as docs/protocol.md has it.
-        if (message["holdfast:sticky"]?.[0] === 20) resolve();
-      });
-    });
-  });
-  await cluster.a.resume();
-  // There is no router that would hear it.
-  await cluster.primary.run((ctx) => ctx.store.asked);
-  await cluster.primary.run(async (ctx) => {
-    const { setupPrimary } = await ctx.import("@holdfast/sticky");
-    setupPrimary(ctx.httpServer, { workerTimeout: 1_000 });
-  });
-  expect((await httpRequest(`${cluster.url}${HANDSHAKE}`)).status).toBe(200);
-  expect(await late).toBe("ECONNRESET");
-});
-
 test("a connection that waits for a worker goes to another router of that name when its own is closed", async () => {
   const cluster = await start({ adapter: false, moves: false });
   await depart(cluster.a);
@@ -607,25 +514,6 @@ test("a connection that waits for a worker goes to another router of that name w
   expect(await isElsewhere).toBe(1);
   await cluster.fork();
   expect((await answer).status).toBe(200);
-});
-
-test("a worker whose slot another one has got from the next router gets one that nobody has", async () => {
-  const cluster = await start({ workers: 2 });
-  await cluster.b.stop();
-  await cluster.primary.run(async (ctx, first) => {
-    const { setupPrimary } = await ctx.import("@holdfast/sticky");
-    void ctx.router.close();
-    ctx.store.second = setupPrimary(ctx.httpServer, {
-      slotOf: (id: number) => (id === first ? 1 : undefined),
-    });
-    await ctx.store.second.ready(1);
-  }, cluster.a.workerId);
-  await cluster.b.resume();
-  const slots = cluster.primary.run(async (ctx) => {
-    await ctx.store.second.ready(2);
-    return ctx.store.second.stats().workers.map(({ slot }: { slot: number }) => slot);
-  });
-  expect(await slots).toEqual([1, 0]);
 });
 
 test("a worker that was set up again while nobody answered ends its listening with its server", async () => {

@@ -2,6 +2,7 @@
  * What the tests of a file open, and vitest closes after each of them, the last first.
  * Runs in: tests. Programs that are no tests use the classes themselves.
  */
+import type { Agent } from "node:http";
 import { afterEach, vi } from "vitest";
 import { TestCluster } from "./cluster.js";
 import type { ClusterConfig } from "./context.js";
@@ -51,6 +52,17 @@ export function startsClusters(
     await prepare(cluster);
     return cluster;
   };
+}
+
+/** Gives the list into which a test puts its agents. Each is destroyed after the test. */
+export function keepsAgents(): Agent[] {
+  const agents: Agent[] = [];
+  closedAfterEach({
+    close() {
+      for (const agent of agents.splice(0)) agent.destroy();
+    },
+  });
+  return agents;
 }
 
 /** Its tests start many processes, one after another. */
