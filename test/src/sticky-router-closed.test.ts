@@ -1,11 +1,12 @@
 /** The last router is closed, and others come: while sessions move, connections go from worker to worker, and workers close. */
-import { Agent, type IncomingMessage, request } from "node:http";
+import { Agent } from "node:http";
 import type { AddressInfo } from "node:net";
-import { httpRequest, within } from "@holdfast/harness";
+import { httpRequest } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { closedAfterEach, keepsAgents, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { upgradeOver } from "./harness/kept-connection.js";
 
 const start = startsClusters(
   {
@@ -182,34 +183,11 @@ async function post({ url }: TestCluster, { agent }: Kept, sid: string): Promise
   return `${status} ${text}`;
 }
 
-/** The status of the answer to an upgrade of the other worker's session, over the connection that is kept. */
-async function upgrade(
-  { url }: Pick<TestCluster, "url">,
-  { agent, other }: Pick<Kept, "agent" | "other">,
-): Promise<number | undefined> {
-  const headers = {
-    connection: "Upgrade",
-    upgrade: "websocket",
-    "sec-websocket-version": "13",
-    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
-  };
-  const upgraded = new Promise<IncomingMessage>((resolve, reject) => {
-    request(`${url}/socket.io/?EIO=4&transport=websocket&sid=${other}`, { agent, headers })
-      .on("upgrade", resolve)
-      .on("response", resolve)
-      .on("error", reject)
-      .end();
-  });
-  const answer = await within(upgraded, "answer to the upgrade");
-  answer.socket.destroy();
-  return answer.statusCode;
-}
-
 /** The answers of both workers to what comes over the connection that is kept. */
 async function askOverKept(cluster: TestCluster, kept: Kept): Promise<unknown[]> {
   const answers: unknown[] = [];
   for (const sid of [kept.other, kept.own, kept.other]) answers.push(await post(cluster, kept, sid));
-  return [...answers, await upgrade(cluster, kept)];
+  return [...answers, await upgradeOver(kept.agent, cluster.url, kept.other)];
 }
 
 const OK = ["200 ok", "200 ok", "200 ok", 101];
@@ -261,7 +239,7 @@ test.each([
       else setImmediate(close);
     });
   }, how);
-  const answers = await Promise.all(all.map((kept) => upgrade(cluster, kept)));
+  const answers = await Promise.all(all.map((kept) => upgradeOver(kept.agent, cluster.url, kept.other)));
   await cluster.primary.run((ctx) => ctx.until(() => ctx.store.closed?.then(() => true)));
   expect(answers).toEqual(new Array(24).fill(101));
 });
@@ -341,7 +319,7 @@ test("connections that are given to each other are counted once, whoever takes t
     };
     ctx.cluster.prependListener("message", onGiven);
   });
-  const upgraded = await Promise.all(all.map((kept) => upgrade(cluster, kept)));
+  const upgraded = await Promise.all(all.map((kept) => upgradeOver(kept.agent, cluster.url, kept.other)));
   expect(upgraded).toEqual(new Array(40).fill(101));
   await cluster.primary.run((ctx) => ctx.until(() => ctx.store.second?.ready(2).then(() => true)));
   for (const agent of agents) agent.destroy();
@@ -427,7 +405,9 @@ test.each(["stays", "takes over"])(
       await closed;
     }, what);
     await kept.ownAt.run((ctx) => ctx.store.told);
-    const answer = upgrade(cluster, kept).catch(({ code }: { code: string }) => code);
+    const answer = upgradeOver(kept.agent, cluster.url, kept.other).catch(
+      ({ code }: { code: string }) => code,
+    );
     expect(["ECONNRESET", 400]).toContain(await answer);
   },
 );
@@ -448,7 +428,7 @@ test("a worker that is set up while the last router is being closed is none of i
   const agent = new Agent({ keepAlive: true });
   agents.push(agent);
   const there = { url: `http://127.0.0.1:${port}` };
-  expect(await upgrade(there, { agent, other: sid })).toBe(101);
+  expect(await upgradeOver(agent, there.url, sid)).toBe(101);
   await cluster.a.run((ctx) => ctx.store.second.close());
   expect(await failuresOf(cluster.a)).toEqual([]);
 });
