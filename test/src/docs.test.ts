@@ -5,12 +5,19 @@ import { Server } from "socket.io";
 import { describe, expect, test } from "vitest";
 import { Outbox } from "../../packages/adapter/dist/link/outbox.js";
 import { PreparedPacket } from "../../packages/adapter/dist/socketio/prepared-packet.js";
-import { FrameKind } from "../../packages/adapter/dist/wire/frame.js";
+import { PROTOCOL_VERSION as ADAPTER_VERSION, FrameKind } from "../../packages/adapter/dist/wire/frame.js";
 import { NamespaceKeys } from "../../packages/adapter/dist/wire/room-key.js";
 import { MAX_DEPTH } from "../../packages/adapter/dist/wire/value-format.js";
-import { Kind as ClusterKind } from "../../packages/cluster/dist/wire/worker-messages.js";
-import { FrameType } from "../../packages/sticky/dist/wire/link-frame.js";
-import { Kind as StickyKind } from "../../packages/sticky/dist/wire/messages.js";
+import {
+  PROTOCOL_VERSION as CLUSTER_VERSION,
+  Kind as ClusterKind,
+} from "../../packages/cluster/dist/wire/worker-messages.js";
+import { HOST_VERSION } from "../../packages/sticky/dist/wire/host-proof.js";
+import { FrameType, LINK_VERSION } from "../../packages/sticky/dist/wire/link-frame.js";
+import {
+  PROTOCOL_VERSION as STICKY_VERSION,
+  Kind as StickyKind,
+} from "../../packages/sticky/dist/wire/messages.js";
 import { anchorsOf, linksOf, pages, ROOT, read, tableFaults, withoutCode } from "./harness/markdown.js";
 
 /** Written by the bench. */
@@ -158,6 +165,19 @@ describe("docs/protocol.md", () => {
     expect(Object.fromEntries(entries.map(([, kind, number]) => [kind, Number(number)]))).toEqual({
       ...kinds,
     });
+  });
+
+  test("says which version of each protocol it is about", () => {
+    const said = [
+      ...page.matchAll(/(?:, version |version of their own, |[Vv]ersion is (?:that of the links, )?)(\d+)/g),
+    ];
+    expect(said.map(([, version]) => Number(version))).toEqual([
+      ADAPTER_VERSION,
+      STICKY_VERSION,
+      LINK_VERSION,
+      HOST_VERSION,
+      CLUSTER_VERSION,
+    ]);
   });
 
   test("shows a frame as the code writes it", () => {

@@ -1,9 +1,15 @@
 /** A router that takes over from one that is being closed, and counts what its workers have. */
 import { Agent } from "node:http";
 import { httpRequest } from "@holdfast/harness";
+import type { PrimaryStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
 import { keepsAgents, startsClusters } from "./harness/after-each.js";
-import type { TestCluster } from "./harness/cluster.js";
+import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
+import { upgradeOver } from "./harness/kept-connection.js";
+
+interface Engine {
+  readonly clients: object;
+}
 
 const start = startsClusters(
   {
@@ -19,12 +25,40 @@ const agents = keepsAgents();
 
 const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
 
-/** Settles when the second router counts so many connections of its first worker. */
-const untilCounted = ({ primary }: TestCluster, count: number) =>
+/** Settles when the second router counts so many connections of a worker. */
+const untilCounted = ({ a, primary }: TestCluster, count: number, { workerId } = a) =>
   primary.run(
-    (ctx, open) => ctx.until(() => ctx.store.second.stats().workers[0]?.connections === open),
+    (ctx, open, id) =>
+      ctx.until(() => {
+        const { workers } = ctx.store.second.stats() as PrimaryStats;
+        return workers.find((worker) => worker.workerId === id)?.connections === open;
+      }),
     count,
+    workerId,
   );
+
+/** An agent that keeps one connection. */
+function keptAgent(): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  agents.push(agent);
+  return agent;
+}
+
+/** A session that has begun at that worker, on a connection that is kept. */
+async function sessionAt({ url }: TestCluster, worker: RemoteWorker): Promise<{ sid: string; agent: Agent }> {
+  for (;;) {
+    const agent = keptAgent();
+    const { text } = await httpRequest(`${url}${HANDSHAKE}`, { agent });
+    const { sid } = JSON.parse(text.slice(1)) as { sid: string };
+    const isThere = await worker.run((ctx, id) => id in (ctx.io.engine as never as Engine).clients, sid);
+    if (isThere) return { sid, agent };
+    agent.destroy();
+  }
+}
+
+/** A packet of a session, over the connection that is kept. */
+const post = ({ url }: TestCluster, agent: Agent, sid: string) =>
+  httpRequest(`${url}${HANDSHAKE}&sid=${sid}`, { method: "POST", agent }, "3");
 
 test("a late connection is counted, also where its worker sets another server up before it hears of the router", async () => {
   const cluster = await start();
@@ -103,6 +137,83 @@ test.each(["at once", "when it is being closed"])(
     expect(await untilCounted(cluster, 0)).toBe(true);
   },
 );
+
+test("what a worker takes while it gives something away is counted by a router that takes over", async () => {
+  const cluster = await start({ workers: 2 });
+  const { a, b, primary } = cluster;
+  const [own, others] = [await sessionAt(cluster, a), await sessionAt(cluster, b)];
+  const [first, second] = [keptAgent(), keptAgent()];
+  const isBusy = a.next("busy");
+  const free = a.run((ctx) => {
+    ctx.emit("busy");
+    const end = performance.now() + 1_000;
+    while (performance.now() < end);
+  });
+  await isBusy;
+  const handedOver = await primary.run((ctx, id) => {
+    const { workers } = ctx.router.stats() as PrimaryStats;
+    return workers.find(({ workerId }) => workerId === id)?.handedOver ?? 0;
+  }, a.workerId);
+  const answers = [first, second].map((agent) => post(cluster, agent, own.sid));
+  await primary.run(
+    (ctx, id, count) =>
+      ctx.until(() => {
+        const { workers } = ctx.router.stats() as PrimaryStats;
+        return workers.find(({ workerId }) => workerId === id)?.handedOver === count;
+      }),
+    a.workerId,
+    handedOver + 2,
+  );
+  // The worker gives its connection to the other one's.
+  const upgraded = upgradeOver(own.agent, cluster.url, others.sid);
+  await primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    // That the first one has got there is read behind the takeover, and before what is given away.
+    const end = performance.now() + 1_200;
+    while (performance.now() < end);
+    void ctx.router.close();
+    ctx.store.second = setupPrimary(ctx.httpServer);
+  });
+  await free;
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
+  expect(await upgraded).toBe(101);
+  await untilCounted(cluster, 2);
+  for (const agent of [first, second]) agent.destroy();
+  expect(await untilCounted(cluster, 0)).toBe(true);
+});
+
+test("what a worker has is counted by a router that hears of its server before the worker hears of the router", async () => {
+  const cluster = await start();
+  const { a, primary } = cluster;
+  const own = await sessionAt(cluster, a);
+  own.agent.destroy();
+  const isBusy = a.next("busy");
+  const free = a.run(async (ctx) => {
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    ctx.emit("busy");
+    await new Promise(setImmediate);
+    // Longer than a router that is closed waits for it.
+    const end = performance.now() + 3_000;
+    while (performance.now() < end);
+    setupWorker(new Server(createServer()), { name: "second" });
+  });
+  await isBusy;
+  const agent = keptAgent();
+  const answer = post(cluster, agent, own.sid);
+  await primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 2);
+    await ctx.router.close();
+    ctx.store.second = setupPrimary(ctx.httpServer);
+  });
+  await free;
+  expect((await answer).status).toBe(200);
+  await untilCounted(cluster, 1);
+  agent.destroy();
+  expect(await untilCounted(cluster, 0)).toBe(true);
+});
 
 test("a worker has what the next router brings at once, though nobody says whose its late connection is", async () => {
   const cluster = await start();

@@ -41,7 +41,7 @@ export interface WorkerStats {
   readonly slot: number;
   /** Connections that are open there or on their way to it. */
   readonly connections: number;
-  /** Connections handed over to it so far. */
+  /** Connections handed over to it so far, by all routers of the primary's process. */
   readonly handedOver: number;
   /** Requests of other workers' sessions that it has passed on so far, relayed or moved. */
   readonly forwardedOut: number;

@@ -38,11 +38,15 @@ class FakeChannel extends EventEmitter {
 function createLane(hasStall = true) {
   const channel = new FakeChannel();
   const told: unknown[] = [];
+  let onItsWay = 0;
   const names = (handovers: readonly Handover[]) => handovers.map(({ name }) => name);
   const lane = new Lane(
     channel,
     {
       toMessage: ({ name }, ticket) => ({ name, ticket }),
+      onSent: (by) => {
+        onItsWay += by;
+      },
       onRefused: ({ name }) => told.push(["refused", name]),
     },
     hasStall
@@ -62,7 +66,8 @@ function createLane(hasStall = true) {
     lane.push(handover);
     return handover;
   };
-  return { channel, lane, push, told, sent: () => channel.sent.map(({ name }) => name), names };
+  const counts = () => ({ sent: onItsWay, waiting: lane.waiting, revoked: lane.revoked });
+  return { channel, lane, push, told, counts, sent: () => channel.sent.map(({ name }) => name), names };
 }
 
 test("one is sent at a time, and this process's copy is closed when the other has taken it", () => {
@@ -158,12 +163,37 @@ test("a ticket of another lane counts for nothing", () => {
 });
 
 test("what was taken back and could not be received is not asked for", () => {
-  const { channel, lane, push, told } = createLane();
+  const { channel, lane, push, told, counts } = createLane();
   push("a");
   vi.advanceTimersByTime(2_001);
+  expect(counts()).toEqual({ sent: 1, waiting: 0, revoked: 1 });
   channel.settle("NODE_HANDLE_NACK");
   expect(told).toEqual([["stalled", "a"], "resumed"]);
   expect(lane.isStalled()).toBe(false);
+  expect(counts()).toEqual({ sent: 0, waiting: 0, revoked: 0 });
+});
+
+test("what was taken back stays so, whatever becomes of somebody else's handle", () => {
+  const { channel, lane, push, counts } = createLane();
+  push("a");
+  vi.advanceTimersByTime(2_001);
+  channel.settle();
+  channel.settle("NODE_HANDLE_NACK");
+  expect(counts()).toEqual({ sent: 1, waiting: 0, revoked: 1 });
+  expect(lane.grant(channel.sent[0]?.ticket?.id ?? 0)).toBe(false);
+  expect(counts()).toEqual({ sent: 1, waiting: 0, revoked: 0 });
+});
+
+test("it says what the receiver gets, and takes that back, for one that is closed, too", () => {
+  const { channel, lane, push, counts } = createLane();
+  for (const name of ["a", "b", "c"]) push(name);
+  expect(counts()).toEqual({ sent: 1, waiting: 2, revoked: 0 });
+  channel.settle();
+  expect(counts()).toEqual({ sent: 2, waiting: 1, revoked: 0 });
+  lane.close();
+  channel.settle("NODE_HANDLE_NACK");
+  expect(counts()).toEqual({ sent: 1, waiting: 0, revoked: 0 });
+  expect(channel.listenerCount("internalMessage")).toBe(0);
 });
 
 test("close() gives back all that was not taken, in order, and stops the timer", () => {

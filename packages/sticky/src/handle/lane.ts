@@ -27,6 +27,8 @@ import {
 
 export interface LaneHooks<H extends Handover> {
   toMessage(handover: H, ticket: Ticket | undefined): object;
+  /** There is one more that the receiver gets, or one less: it could not be sent. Also when the lane is closed. */
+  onSent?(by: 1 | -1): void;
   /** The receiver could not take it. */
   onRefused(handover: H): void;
 }
@@ -63,10 +65,12 @@ export class Lane<H extends Handover = Handover> {
   /** With the time since when each has been in the lane, in order. */
   readonly #waiting = new Map<H, number>();
   #inFlight: H | undefined;
-  /** Of the connection in flight, or of the last one if that was taken back. */
+  /** Of the connection that is on the channel, also of one that was taken back. */
   #ticket: Ticket | undefined;
+  /** Whether there is one, ours, of which the receiver has not said whether it has it. */
+  #isSent = false;
   readonly #firstTicketId = tickets.last + 1;
-  /** Of connections that were taken back while they were in flight. */
+  /** Of connections that were taken back while they were in flight, and of which the receiver has not asked yet. */
   readonly #revoked = new Set<number>();
   /** When the receiver has last taken one, or had none to take. */
   #progressAt = 0;
@@ -84,6 +88,16 @@ export class Lane<H extends Handover = Handover> {
   /** Connections that the receiver has not taken yet. */
   get length(): number {
     return this.#waiting.size + (this.#inFlight ? 1 : 0);
+  }
+
+  /** Those that are not on their way yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Those that were taken back, and that the receiver does not know of yet. */
+  get revoked(): number {
+    return this.#revoked.size;
   }
 
   /** Whether the receiver takes nothing. */
@@ -129,7 +143,7 @@ export class Lane<H extends Handover = Handover> {
     if (this.#state === "closed") return [];
     this.#state = "closed";
     clearTimeout(this.#timer);
-    this.#stopListening();
+    if (!this.#isSent) this.#stopListening();
     const connections = this.recall();
     if (this.#inFlight) connections.unshift(this.#inFlight);
     this.#inFlight = undefined;
@@ -138,6 +152,8 @@ export class Lane<H extends Handover = Handover> {
 
   #dispatch(handover: H, now: number): void {
     this.#inFlight = handover;
+    this.#isSent = true;
+    this.#hooks.onSent?.(1);
     this.#ticket = this.#stall?.canRevoke(handover)
       ? { id: ++tickets.last, claimAfter: Math.ceil(now) + CLAIM_MS }
       : undefined;
@@ -152,10 +168,10 @@ export class Lane<H extends Handover = Handover> {
   #onSettled(taken: boolean): void {
     const handover = this.#inFlight;
     this.#inFlight = undefined;
+    this.#settleSent(taken);
+    if (this.#state === "closed") return this.#stopListening();
     const now = monotonicMs();
     this.#progressAt = now;
-    // What never arrived will not be asked for.
-    if (!taken && this.#ticket) this.#revoked.delete(this.#ticket.id);
     const wasStalled = this.#state === "stalled";
     if (wasStalled) this.#state = "open";
     this.#next(now);
@@ -167,6 +183,15 @@ export class Lane<H extends Handover = Handover> {
       this.#hooks.onRefused(handover);
     }
     if (wasStalled) this.#stall?.onResumed();
+  }
+
+  #settleSent(taken: boolean): void {
+    if (!this.#isSent) return;
+    this.#isSent = false;
+    if (taken) return;
+    this.#hooks.onSent?.(-1);
+    // What never arrived will not be asked for.
+    if (this.#ticket) this.#revoked.delete(this.#ticket.id);
   }
 
   #next(now: number): void {

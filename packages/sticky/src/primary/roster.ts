@@ -63,9 +63,6 @@ export interface RosterEvents {
 
 const slot = processWide("roster", () => ({ roster: undefined as Roster | undefined, users: 0 }));
 
-/** The last number of a takeover. What a worker has counted for earlier routers must not be taken for later ones'. */
-const takeovers = processWide("takeovers", () => ({ last: 0 }));
-
 export class Roster extends EventEmitter<RosterEvents> {
   /** The roster of this process; made for its first user. Give it back with {@link release}. */
   static acquire(): Roster {
@@ -110,8 +107,6 @@ export class Roster extends EventEmitter<RosterEvents> {
 
   /** Settles when it has ended, after its last user has given it back. */
   #ended: Promise<void> | undefined;
-  /** What its welcomes say: workers tell anew what they have when it is another one. */
-  #takeover = ++takeovers.last;
   // open → ending → parting → closed; ending, parting → open (there is a router again)
   #state: "open" | "ending" | "parting" | "closed" = "open";
 
@@ -173,7 +168,6 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** There is a router again. */
   resume(): void {
     this.#state = "open";
-    this.#takeover = ++takeovers.last;
     this.#slotOf = undefined;
     this.#hosts = undefined;
     // Whoever is welcomed says again what it has, and the router hears it.
@@ -386,8 +380,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   /** Where the private directory is, and what belongs to it. */
   #tellDirectory(worker: Worker): void {
     if (this.#state === "parting") return;
-    const takeover = this.#takeover;
-    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets, takeover });
+    this.#send(worker, { kind: "welcome", version: PROTOCOL_VERSION, ...this.#keeper.secrets });
     if (this.#hosts) this.#send(worker, this.#hosts);
   }
 
@@ -488,18 +481,12 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#answer(worker);
     let routed = this.#workers.get(worker.id);
     if (!routed) {
-      routed = this.#admit(worker, message);
+      routed = this.#admit(worker);
       this.#workers.set(worker.id, routed);
     }
-    // It has not heard of the takeover yet, and says again then what it has.
-    if (routed.isTakenOver && message.takeover !== this.#takeover) return this.#sendAddress(worker, name);
-    if (routed.isTakenOver) {
-      routed.countFrom(message);
-      routed.slot = this.#slotFor(worker.id, routed.slot);
-    }
-    routed.earlierNames.delete(name);
+    if (routed.isTakenOver) routed.slot = this.#slotFor(worker.id, routed.slot);
     if (routed.names.has(name)) return;
-    routed.names.add(name);
+    routed.add(name);
     this.#candidates.clear();
     this.#sendAddress(worker, name);
     const { workerId, slot } = routed;
@@ -508,8 +495,8 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.emit("changed");
   }
 
-  #admit(worker: Worker, message: ToPrimary & { kind: "ready" }): RoutedWorker {
-    const routed = new RoutedWorker(worker, this.#slotFor(worker.id), message, {
+  #admit(worker: Worker): RoutedWorker {
+    const routed = new RoutedWorker(worker, this.#slotFor(worker.id), {
       onRefused: (handover) => this.#names.place(handover, worker.id),
       onStalled: (handovers) => {
         const { workerId, slot } = routed;

@@ -1,14 +1,14 @@
 /**
  * A worker as the router sees it.
- * Owns: its lane and its counts. Runs in: primary.
+ * Owns: its lane. Runs in: primary.
  */
 import type { Worker } from "node:cluster";
 import { type Handover, toMessage } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import type { WorkerStats } from "../stats.js";
-import type { Reported, ToPrimary } from "../wire/messages.js";
+import type { Reported } from "../wire/messages.js";
 import type { Candidate } from "./balancer.js";
-import { SlotCounts } from "./slot-counts.js";
+import { SlotCounts, type Tally } from "./slot-counts.js";
 
 /** A worker that takes nothing for so long gets no others that could go elsewhere. */
 const BUSY_MS = 1_000;
@@ -36,56 +36,44 @@ export class RoutedWorker implements Candidate {
   #isTakenOver = false;
   readonly #lane: Lane;
   readonly #slots = SlotCounts.get();
-  /** Connections that it had from an earlier router, and how many it had closed by then. */
-  #before: { readonly open: number; readonly closed: number };
-  #handedOver = 0;
-  #closed: number;
-  #forwardedOut = 0;
-  #forwardedIn = 0;
+  readonly #tally: Tally;
   // serving ⇄ retiring (its sessions move away); serving and retiring → gone, with its process
   #state: "serving" | "retiring" | "gone" = "serving";
 
-  constructor(
-    worker: Worker,
-    slot: number,
-    { open, closed }: ToPrimary & { kind: "ready" },
-    hooks: RoutedWorkerHooks,
-  ) {
+  constructor(worker: Worker, slot: number, hooks: RoutedWorkerHooks) {
     this.worker = worker;
     this.workerId = worker.id;
     this.slot = slot;
-    this.#before = { open, closed };
-    this.#closed = closed;
+    this.#tally = this.#slots.tallyOf(worker.id);
     this.#lane = new Lane(
       worker.process,
       {
         toMessage: (handover, ticket) => toMessage(handover, worker.id, ticket),
-        onRefused: (handover) => {
-          this.#handedOver--;
-          hooks.onRefused(handover);
+        onSent: (by) => {
+          this.#tally.sent += by;
         },
+        onRefused: (handover) => hooks.onRefused(handover),
       },
       {
         afterMs: STALLED_MS,
         maxWaitMs: MAX_WAIT_MS,
         canRevoke: ({ owner }) => owner !== worker.id,
-        onStalled: (handovers) => {
-          this.#handedOver -= handovers.length;
-          hooks.onStalled(handovers);
-        },
+        onStalled: (handovers) => hooks.onStalled(handovers),
         onResumed: () => hooks.onResumed(),
       },
     );
   }
 
-  /** Connections that were given to it so far. */
+  /** Connections that were given to it so far, by all routers. */
   get handedOver(): number {
-    return this.#handedOver;
+    const { sent, reported } = this.#tally;
+    return sent - reported.declined + this.#lane.waiting - this.#lane.revoked;
   }
 
   /** Connections that are open there or on their way. */
   get connections(): number {
-    return this.#before.open + this.#handedOver - (this.#closed - this.#before.closed);
+    const { kept, closed } = this.#tally.reported;
+    return this.handedOver + kept - closed;
   }
 
   /** Whether connections can be sent to it. */
@@ -114,7 +102,6 @@ export class RoutedWorker implements Candidate {
   }
 
   hand(handover: Handover): void {
-    this.#handedOver++;
     this.#lane.push(handover);
   }
 
@@ -130,36 +117,31 @@ export class RoutedWorker implements Candidate {
 
   /** Takes a connection back, if it is not on its way yet. */
   withdraw(handover: Handover): boolean {
-    const isBack = this.#lane.withdraw(handover);
-    if (isBack) this.#handedOver--;
-    return isBack;
+    return this.#lane.withdraw(handover);
   }
 
-  /** There is another router: the worker is asked anew what it has. */
+  /** It takes connections of that name. */
+  add(name: string): void {
+    this.#isTakenOver = false;
+    this.earlierNames.delete(name);
+    this.names.add(name);
+  }
+
+  /** There is another router: the worker is asked anew which servers it has. */
   takeOver(): void {
     this.#isTakenOver = true;
     for (const name of this.names) this.earlierNames.add(name);
     this.names.clear();
   }
 
-  /** Whether an earlier router had it, and it has not said what it has since there is another. */
+  /** Whether an earlier router had it, and it has no server yet since there is another. */
   get isTakenOver(): boolean {
     return this.#isTakenOver;
   }
 
-  /** What the worker says to another router that it has. */
-  countFrom({ open, closed }: ToPrimary & { kind: "ready" }): void {
-    this.#isTakenOver = false;
-    this.#before = { open, closed };
-    this.#closed = closed;
-    this.#handedOver = this.untaken;
-  }
-
   /** Takes connections back that it was about to get: all, or those of that name. */
   recall(name?: string): Handover[] {
-    const recalled = this.#lane.recall((handover) => name === undefined || handover.name === name);
-    this.#handedOver -= recalled.length;
-    return recalled;
+    return this.#lane.recall((handover) => name === undefined || handover.name === name);
   }
 
   /** It has a connection that was handed to it. */
@@ -169,21 +151,13 @@ export class RoutedWorker implements Candidate {
 
   /** The worker says what it has counted so far. */
   onReport(counts: Reported): void {
-    this.#closed = counts.closed;
-    this.#forwardedOut = counts.relayed + counts.moved;
-    this.#forwardedIn = counts.forwardedIn;
     this.#slots.onReport(this.workerId, this.slot, counts);
   }
 
   stats(): WorkerStats {
-    return {
-      workerId: this.workerId,
-      slot: this.slot,
-      connections: this.connections,
-      handedOver: this.#handedOver,
-      forwardedOut: this.#forwardedOut,
-      forwardedIn: this.#forwardedIn,
-    };
+    const { workerId, slot, connections, handedOver } = this;
+    const { relayed, moved, forwardedIn } = this.#tally.reported;
+    return { workerId, slot, connections, handedOver, forwardedOut: relayed + moved, forwardedIn };
   }
 
   /** Its process is gone; what it has sent may still come. */

@@ -1,7 +1,8 @@
 /**
- * What the workers of each slot have done, counted on when a worker is replaced.
- * Owns: the totals of each slot, and what each living worker has reported last. Runs in: primary, one for all routers of
- * the process, also of routers to come: a counter that starts anew is one that has fallen.
+ * What each worker has got and done, and what the workers of each slot have, counted on when a worker is replaced.
+ * Owns: the totals of each slot, and the tally of each living worker. Runs in: primary, one for all routers of the process,
+ * also of routers to come: a counter that starts anew is one that has fallen, and what a worker counts has no beginning
+ * that both ends would know.
  */
 import { processWide } from "../process-wide.js";
 import {
@@ -24,6 +25,14 @@ export interface SlotTotals
   readonly sessions: Omit<SessionStats, "open">;
 }
 
+/** What is counted of a worker since its process has begun. */
+export interface Tally {
+  /** Connections that were sent to it, also those that were taken back on their way. */
+  sent: number;
+  /** What it has said last. */
+  reported: Reported;
+}
+
 const NOTHING = zeros(REPORTED) as Reported;
 
 export class SlotCounts {
@@ -32,11 +41,18 @@ export class SlotCounts {
   }
 
   readonly #slots: Slot[] = [];
-  readonly #last = new Map<number, Reported>();
+  readonly #tallies = new Map<number, Tally>();
 
   /** How many slots there have been. */
   get length(): number {
     return this.#slots.length;
+  }
+
+  /** The tally of that worker, which is alive. */
+  tallyOf(workerId: number): Tally {
+    const tally = this.#tallies.get(workerId) ?? { sent: 0, reported: NOTHING };
+    this.#tallies.set(workerId, tally);
+    return tally;
   }
 
   /** A worker of that slot has taken a connection. */
@@ -46,24 +62,24 @@ export class SlotCounts {
 
   /** A worker has said what it has counted so far. */
   onReport(workerId: number, slot: number, counts: Reported): void {
-    this.#at(slot).add(counts, this.#last.get(workerId) ?? NOTHING);
-    this.#last.set(workerId, counts);
+    const tally = this.tallyOf(workerId);
+    this.#at(slot).add(counts, tally.reported);
+    tally.reported = counts;
   }
 
   /** That worker's process is gone, and with it the sessions that it had. */
   onGone(workerId: number, slot: number): void {
-    const last = this.#last.get(workerId);
-    if (!last) return;
-    this.#last.delete(workerId);
-    this.#at(slot).workerGone += TRANSPORT_NAMES.reduce((sum, name) => sum + last[name], 0);
+    const { reported } = this.tallyOf(workerId);
+    this.#tallies.delete(workerId);
+    this.#at(slot).workerGone += TRANSPORT_NAMES.reduce((sum, name) => sum + reported[name], 0);
   }
 
   /** The sessions that workers have open. */
   openSessions(workerIds: readonly number[]): SessionStats["open"] {
     const open = { polling: 0, websocket: 0, webtransport: 0 };
     for (const workerId of workerIds) {
-      const last = this.#last.get(workerId) ?? NOTHING;
-      for (const name of TRANSPORT_NAMES) open[name] += last[name];
+      const { reported } = this.tallyOf(workerId);
+      for (const name of TRANSPORT_NAMES) open[name] += reported[name];
     }
     return open;
   }
@@ -74,7 +90,7 @@ export class SlotCounts {
 
   /** Forgets workers that have gone while nobody listened. */
   keepOnly(isThere: (workerId: number) => boolean): void {
-    for (const workerId of this.#last.keys()) if (!isThere(workerId)) this.#last.delete(workerId);
+    for (const workerId of this.#tallies.keys()) if (!isThere(workerId)) this.#tallies.delete(workerId);
   }
 
   #at(slot: number): Slot {

@@ -11,8 +11,8 @@ import {
 
 const TO_WORKER: [ToWorker, unknown][] = [
   [
-    { kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s", edition: 3, takeover: 4 },
-    [1, 1, "xy", "/tmp/d", "s", 3, 4],
+    { kind: "welcome", version: 1, tag: "xy", directory: "/tmp/d", secret: "s", edition: 3 },
+    [1, 1, "xy", "/tmp/d", "s", 3],
   ],
   [
     {
@@ -75,16 +75,15 @@ const TO_WORKER: [ToWorker, unknown][] = [
 ];
 
 const TO_PRIMARY: [ToPrimary, unknown][] = [
-  [
-    { kind: "ready", version: 2, name: "default", open: 3, closed: 4, takeover: 5 },
-    [16, 2, "default", 3, 4, 5],
-  ],
+  [{ kind: "ready", version: 2, name: "default" }, [16, 2, "default"]],
   [{ kind: "leaving", name: "default" }, [17, "default"]],
   [
     {
       kind: "report",
       counts: {
         closed: 1,
+        kept: 24,
+        declined: 25,
         relayed: 2,
         relayedToHosts: 20,
         moved: 3,
@@ -109,7 +108,7 @@ const TO_PRIMARY: [ToPrimary, unknown][] = [
         "unsupported protocol": 23,
       },
     },
-    [18, 1, 2, 20, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23],
+    [18, 1, 24, 25, 2, 20, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 23],
   ],
   [{ kind: "claim", ticketId: 7 }, [20, 7]],
   [{ kind: "lookUp", name: "default" }, [22, "default"]],

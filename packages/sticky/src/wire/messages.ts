@@ -13,16 +13,16 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 10;
+export const PROTOCOL_VERSION = 11;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 10. */
+/** Message kinds; the numbers are part of protocol version 11. */
 export const Kind = {
   /**
-   * primary → worker: the router is here, and again when the directory has changed.
-   * [version, tag, directory, secret, edition of the directory, takeover]
+   * primary → worker: the router is here, and again when there is another, or when the directory has changed.
+   * [version, tag, directory, secret, edition of the directory]
    */
   welcome: 1,
   /** primary → worker, with a handle. [name, head, settled, ticket, claim after, peer address?, peer port?] */
@@ -66,10 +66,7 @@ export const Kind = {
   moveCancelled: 14,
   /** primary → the worker that it came from: sessions are up there, or were lost. [(move, up)…] */
   moveSettled: 15,
-  /**
-   * worker → primary: a server takes connections.
-   * [version, name, connections open here, closed so far, the takeover that it has heard of last, 0 for none]
-   */
+  /** worker → primary: a server takes connections. [version, name] */
   ready: 16,
   /** worker → primary: a server takes no more. [name] */
   leaving: 17,
@@ -126,11 +123,13 @@ export const Kind = {
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 10. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 11. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
   "closed",
+  "kept",
+  "declined",
   "relayed",
   "relayedToHosts",
   "moved",
@@ -158,7 +157,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 10. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 11. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,
@@ -204,8 +203,6 @@ export type ToWorker =
       readonly directory: string;
       readonly secret: string;
       readonly edition: number;
-      /** Which set of routers says so, from 1: connections are counted anew by each. */
-      readonly takeover: number;
     }
   | {
       readonly kind: "connection";
@@ -224,17 +221,7 @@ export type ToWorker =
   | { readonly kind: "address"; readonly name: string; readonly address: ListenAddress | undefined };
 
 export type ToPrimary =
-  | {
-      readonly kind: "ready";
-      readonly version: number;
-      readonly name: string;
-      /** Connections that are open there. */
-      readonly open: number;
-      /** What `closed` of a report would be now. */
-      readonly closed: number;
-      /** That of the last `welcome`; 0 if there was none. */
-      readonly takeover: number;
-    }
+  | { readonly kind: "ready"; readonly version: number; readonly name: string }
   | { readonly kind: "leaving"; readonly name: string }
   | { readonly kind: "report"; readonly counts: Reported }
   | {
@@ -280,8 +267,8 @@ export interface Trouble {
 export function encodeToWorker(message: ToWorker): object {
   switch (message.kind) {
     case "welcome": {
-      const { version, tag, directory, secret, edition, takeover } = message;
-      return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition, takeover] };
+      const { version, tag, directory, secret, edition } = message;
+      return { [KEY]: [Kind.welcome, version, tag, directory, secret, edition] };
     }
     case "over":
       return { [KEY]: [Kind.over] };
@@ -314,10 +301,8 @@ export function encodeToWorker(message: ToWorker): object {
 
 export function encodeToPrimary(message: ToPrimary): object {
   switch (message.kind) {
-    case "ready": {
-      const { version, name, open, closed, takeover } = message;
-      return { [KEY]: [Kind.ready, version, name, open, closed, takeover] };
-    }
+    case "ready":
+      return { [KEY]: [Kind.ready, message.version, message.name] };
     case "leaving":
       return { [KEY]: [Kind.leaving, message.name] };
     case "report":
@@ -366,8 +351,7 @@ export function decodeToWorker(message: unknown): ToWorker | undefined {
   if (kind === Kind.welcome && isCount(a)) {
     if (typeof b !== "string" || typeof c !== "string" || typeof d !== "string") return undefined;
     // Of another version nothing but the version matters.
-    const [edition, takeover] = [countOf(e), countOf(f)];
-    return { kind: "welcome", version: a, tag: b, directory: c, secret: d, edition, takeover };
+    return { kind: "welcome", version: a, tag: b, directory: c, secret: d, edition: countOf(e) };
   }
   return undefined;
 }
@@ -383,11 +367,8 @@ export function decodeToPrimary(message: unknown): ToPrimary | undefined {
     if (counts.every(([, count]) => isCount(count)))
       return { kind: "report", counts: Object.fromEntries(counts) as Reported };
   }
-  if (kind === Kind.ready && isCount(a) && typeof b === "string") {
-    // Of another version nothing but the version matters.
-    const [open, closed, takeover] = [countOf(c), countOf(d), countOf(e)];
-    return { kind: "ready", version: a, name: b, open, closed, takeover };
-  }
+  if (kind === Kind.ready && isCount(a) && typeof b === "string")
+    return { kind: "ready", version: a, name: b };
   if (kind === Kind.leaving && typeof a === "string") return { kind: "leaving", name: a };
   if (kind === Kind.departed) return { kind: "departed", departure: countOf(a) };
   if (kind === Kind.parted) return { kind: "parted" };

@@ -45,6 +45,7 @@ export class Arrivals {
       if (!routed) return handle.close();
       // That it was given away was counted as its end.
       counts.add("received");
+      counts.add("kept");
       this.accept(routed, handle, { head, settled: true, peer });
     }, hasRouter);
   }

@@ -13,9 +13,12 @@ interface Claim {
 export class Claims {
   readonly #open = new Map<number, Claim>();
   readonly #ask: (ticketId: number) => void;
+  readonly #onDeclined: () => void;
 
-  constructor(ask: (ticketId: number) => void) {
+  /** @param onDeclined one of them is not this worker's */
+  constructor(ask: (ticketId: number) => void, onDeclined: () => void) {
     this.#ask = ask;
+    this.#onDeclined = onDeclined;
   }
 
   get size(): number {
@@ -35,10 +38,12 @@ export class Claims {
 
   settle(ticketId: number, isGranted: boolean): void {
     const claim = this.#open.get(ticketId);
+    if (!claim) return;
     this.#open.delete(ticketId);
-    if (isGranted) claim?.take();
+    if (isGranted) return claim.take();
     // Only this process's copy: the connection is another worker's.
-    else claim?.handle.close();
+    claim.handle.close();
+    this.#onDeclined();
   }
 
   /** The router cannot answer any more. */

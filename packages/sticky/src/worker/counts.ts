@@ -9,9 +9,15 @@ import { SessionCounts } from "./session-counts.js";
 /** How long counts are collected before the primary hears of them. */
 const REPORT_MS = 50;
 
-/** `accepted` and `ended` are of connections that the router has not brought. */
+/**
+ * `received`: those that the router has brought, and those that were `kept`: they were on their way to it, or back to it, and
+ * there is none. `declined`: those that it has brought late and did not grant. `accepted` and `ended`: those that it has not
+ * brought.
+ */
 type Counted =
   | "received"
+  | "kept"
+  | "declined"
   | "closed"
   | "accepted"
   | "ended"
@@ -26,6 +32,8 @@ export class Counts {
   readonly #send: (report: ToPrimary) => void;
   readonly #counts: Record<Counted, number> = {
     received: 0,
+    kept: 0,
+    declined: 0,
     closed: 0,
     accepted: 0,
     ended: 0,
@@ -42,14 +50,6 @@ export class Counts {
     this.#send = send;
   }
 
-  get open(): number {
-    return this.#counts.received - this.#counts.closed;
-  }
-
-  get closed(): number {
-    return this.#counts.closed;
-  }
-
   add(what: Counted): void {
     this.#counts[what]++;
     if (!NOT_TOLD.has(what)) this.#reportSoon();
@@ -58,15 +58,14 @@ export class Counts {
   report(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { closed, relayed, relayedToHosts, moved, forwardedIn } = this.#counts;
-    const counts = { closed, relayed, relayedToHosts, moved, forwardedIn, ...this.sessions.reported() };
-    this.#send({ kind: "report", counts });
+    const { received, accepted, ended, ...told } = this.#counts;
+    this.#send({ kind: "report", counts: { ...told, ...this.sessions.reported() } });
   }
 
   stats(): WorkerProcessStats {
     const { accepted, ended, relayed, relayedToHosts, moved, forwardedIn } = this.#counts;
     const received = this.#counts.received + accepted;
-    const connections = this.open + accepted - ended;
+    const connections = received - this.#counts.closed - ended;
     const sessions = this.sessions.stats();
     return { connections, received, relayed, relayedToHosts, moved, forwardedIn, sessions };
   }

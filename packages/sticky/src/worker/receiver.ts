@@ -95,14 +95,15 @@ export class Receiver {
   readonly #addresses = new RouterAddresses();
   /** Emits "warning", and "left " with a name behind it. */
   readonly #events = new EventEmitter().setMaxListeners(0);
-  /** Of the routers that have welcomed this worker last. */
-  #takeover = 0;
-  /** Whether they have been told what is open here. */
-  #isCounted = true;
-  readonly #claims = new Claims((ticketId) => this.#send({ kind: "claim", ticketId }));
   readonly #counts = new Counts((report) => {
     if (this.owners.isRouted) this.#send(report);
   });
+  readonly #claims = new Claims(
+    (ticketId) => this.#send({ kind: "claim", ticketId }),
+    () => this.#counts.add("declined"),
+  );
+  /** How often a router has said that it is there. */
+  #welcomes = 0;
   readonly #arrivals = new Arrivals(
     this.#counts,
     (name) => this.#open(name),
@@ -319,16 +320,16 @@ export class Receiver {
   /** No router may have read the questions whose these connections are. */
   #giveUpLater(ticketIds: readonly number[]): void {
     if (ticketIds.length === 0) return;
+    const welcomes = this.#welcomes;
     // A router that has taken over was asked again: what it says may be here, and not be read yet.
     const giveUp = () => {
-      if (!this.owners.hasRouter) this.#onClaimed(ticketIds, false);
+      if (this.#welcomes === welcomes) this.#onClaimed(ticketIds, false);
     };
     setTimeout(() => setImmediate(giveUp), CLAIMED_MS).unref();
   }
 
   #onClaimed(ticketIds: readonly number[], isGranted: boolean): void {
     for (const ticketId of ticketIds) this.#claims.settle(ticketId, isGranted);
-    if (!this.#isCounted && this.#claims.size === 0) this.#sayReady();
     this.#listenNoMore();
   }
 
@@ -443,17 +444,8 @@ export class Receiver {
   #sendReady(name: string): void {
     const routed = this.#open(name);
     if (!routed) return;
-    // Whoever has taken over counts by the first one, and such a connection is in neither one's count.
-    const waits = !this.#isCounted && this.#claims.size > 0;
-    if (waits || !routed.isPrepared()) return this.#send({ kind: "lookUp", name });
-    this.#isCounted = true;
-    const { open, closed } = this.#counts;
-    const takeover = this.#takeover;
-    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name, open, closed, takeover });
-  }
-
-  #sayReady(): void {
-    for (const name of this.#subscriptions.keys()) this.#sendReady(name);
+    if (!routed.isPrepared()) return this.#send({ kind: "lookUp", name });
+    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name });
   }
 
   readonly #onMessage = (message: unknown, handle?: unknown): void => {
@@ -542,12 +534,11 @@ export class Receiver {
       this.owners.giveUp();
     } else this.owners.meet(welcome);
     if (this.#isDepartureUnsaid) this.#sayDeparted();
-    if (welcome.takeover !== this.#takeover) this.#isCounted = false;
-    this.#takeover = welcome.takeover;
+    this.#welcomes++;
     // Nobody may have read that before.
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
-    this.#sayReady();
+    for (const name of this.#subscriptions.keys()) this.#sendReady(name);
     this.#counts.report();
   }
 

@@ -65,7 +65,10 @@ export class SessionCounts {
     };
   }
 
-  reported(): Omit<Reported, "closed" | "relayed" | "relayedToHosts" | "moved" | "forwardedIn"> {
+  reported(): Omit<
+    Reported,
+    "closed" | "kept" | "declined" | "relayed" | "relayedToHosts" | "moved" | "forwardedIn"
+  > {
     const { "worker gone": _, ...ended } = this.#ended;
     return { ...this.#open, ...ended, ...this.#refused, opened: this.#opened, upgraded: this.#upgraded };
   }
