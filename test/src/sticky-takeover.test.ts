@@ -215,6 +215,37 @@ test("what a worker has is counted by a router that hears of its server before t
   expect(await untilCounted(cluster, 0)).toBe(true);
 });
 
+test("what a worker has closed between two routers is not counted by the second one", async () => {
+  const cluster = await start();
+  const own = await sessionAt(cluster, cluster.a);
+  await cluster.primary.run((ctx) => ctx.router.close());
+  await cluster.a.run(async (ctx) => {
+    const { once } = await ctx.import("node:events");
+    const hasClosed = once(ctx.httpServer, "close");
+    ctx.httpServer.closeAllConnections();
+    ctx.httpServer.close();
+    await hasClosed;
+  });
+  own.agent.destroy();
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    ctx.store.second = setupPrimary(ctx.httpServer);
+  });
+  await cluster.a.run(async (ctx) => {
+    const { once } = await ctx.import("node:events");
+    const { createServer } = await ctx.import("node:http");
+    const { Server } = await ctx.import("socket.io");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    const server = createServer();
+    ctx.store.server = server;
+    // One that listens itself has to leave that to the router before it is ready.
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    setupWorker(new Server(server));
+  });
+  expect(await untilCounted(cluster, 0)).toBe(true);
+});
+
 test("a worker has what the next router brings at once, though nobody says whose its late connection is", async () => {
   const cluster = await start();
   await cluster.a.stop();

@@ -446,6 +446,8 @@ export class Receiver {
     if (!routed) return;
     if (!routed.isPrepared()) return this.#send({ kind: "lookUp", name });
     this.#send({ kind: "ready", version: PROTOCOL_VERSION, name });
+    // The primary hears no counts of a worker before that.
+    this.#counts.report();
   }
 
   readonly #onMessage = (message: unknown, handle?: unknown): void => {
@@ -539,6 +541,7 @@ export class Receiver {
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
     for (const name of this.#subscriptions.keys()) this.#sendReady(name);
+    // Of one that is retiring, say, and is not ready for any name.
     this.#counts.report();
   }
 
