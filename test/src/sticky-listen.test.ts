@@ -305,9 +305,9 @@ test("who listens there and is not set up is named", { timeout: 60_000 }, async 
 test.each([
   ["at a port of its own", "0"],
   ["where nobody can", "{ path: '/dev/null/' + process.pid }"],
-])("a worker that dies as it listens %s does not end the primary", { timeout: 60_000 }, async (_, place) => {
+])("a worker that dies as it listens %s does not end the primary", { timeout: 120_000 }, async (_, place) => {
   const cluster = await start({ workers: 1 });
-  const died = await cluster.primary.run(async (ctx, where) => {
+  await cluster.primary.run((ctx, where) => {
     ctx.cluster.setupPrimary({
       exec: process.execPath,
       args: [],
@@ -316,17 +316,14 @@ test.each([
         `require("net").createServer().on("error", () => {}).listen(${where}); process.kill(process.pid, "SIGKILL")`,
       ],
     });
-    let ends = 0;
-    const forkOften = async () => {
-      for (; ends < 60; ends++) {
-        const worker = ctx.cluster.fork();
-        await new Promise((resolve) => worker.once("exit", resolve));
-      }
-    };
-    await Promise.all([forkOften(), forkOften()]);
-    return ends >= 60;
   }, place);
-  expect(died).toBe(true);
+  const forkTwo = () =>
+    cluster.primary.run(async (ctx) => {
+      const workers = [ctx.cluster.fork(), ctx.cluster.fork()];
+      await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("exit", resolve))));
+    });
+  // Each has the whole time that a call may take, on a machine that is busy with other tests.
+  for (let forked = 0; forked < 60; forked += 2) await forkTwo();
   const { status } = await httpRequest(`${cluster.url}/socket.io/?EIO=4&transport=polling`);
   expect(status).toBe(200);
   expect(cluster.output).toBe("");
