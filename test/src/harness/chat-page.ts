@@ -10,6 +10,9 @@ export const TRANSPORT_NAMES = { polling: "Long-polling", websocket: "WebSocket"
  */
 const LOST_CONNECTION = /net::ERR_|WebSocket connection to|status of (400|502|503)/;
 
+/** So many does Chromium keep. */
+const CONNECTIONS_PER_HOST = 6;
+
 export class ChatPage {
   readonly page: Page;
   readonly name: string;
@@ -64,8 +67,17 @@ export class ChatPage {
       await this.page.click(`[data-transport="${transport}"]`);
       await this.page.waitForSelector(`[data-transport="${transport}"][aria-pressed="true"]`);
       if ((await this.worker()) !== not) return;
+      await this.#connectMore();
     }
     throw new Error(`every connection went to worker ${not}`);
+  }
+
+  /** A session that polls begins on a connection that the browser has kept, and those may all lead to one worker. */
+  async #connectMore(): Promise<void> {
+    await this.page.evaluate((count) => {
+      const answers = Array.from({ length: count }, (_, i) => fetch(`/?${i}`, { cache: "no-store" }));
+      return Promise.all(answers.map(async (answer) => (await answer).text()));
+    }, CONNECTIONS_PER_HOST);
   }
 
   async say(text: string): Promise<void> {
