@@ -25,8 +25,8 @@ const agents = keepsAgents();
 
 const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
 
-/** Settles when the second router counts so many connections of a worker. */
-const untilCounted = ({ a, primary }: TestCluster, count: number, { workerId } = a) =>
+/** Settles when the second router counts so many connections of the first worker. */
+const untilCounted = ({ a, primary }: TestCluster, count: number) =>
   primary.run(
     (ctx, open, id) =>
       ctx.until(() => {
@@ -34,8 +34,15 @@ const untilCounted = ({ a, primary }: TestCluster, count: number, { workerId } =
         return workers.find((worker) => worker.workerId === id)?.connections === open;
       }),
     count,
-    workerId,
+    a.workerId,
   );
+
+/** Whether the second router counts those connections of its first worker, and no others, and then that they end. */
+async function isCounted(cluster: TestCluster, ...kept: readonly Agent[]): Promise<boolean> {
+  await untilCounted(cluster, kept.length);
+  for (const agent of kept) agent.destroy();
+  return untilCounted(cluster, 0);
+}
 
 /** An agent that keeps one connection. */
 function keptAgent(): Agent {
@@ -84,28 +91,23 @@ test("a late connection is counted, also where its worker sets another server up
     ctx.emit("busy");
     await new Promise(setImmediate);
     // So long that a connection that comes first is late, and not so long that the router takes it back.
-    const end = performance.now() + 1_500;
-    while (performance.now() < end);
+    ctx.block(1_500);
   });
   await isBusy;
-  const agent = new Agent({ keepAlive: true });
-  agents.push(agent);
+  const agent = keptAgent();
   const answer = httpRequest(`${cluster.url}${HANDSHAKE}`, { agent });
   await primary.run(async (ctx) => {
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
     // The worker goes on meanwhile, and what it says is read behind the takeover.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
-    const end = performance.now() + 1_200;
-    while (performance.now() < end);
+    ctx.block(1_200);
     void ctx.router.close();
     ctx.store.second = setupPrimary(ctx.httpServer);
   });
   await isReady;
   expect((await answer).status).toBe(200);
-  await untilCounted(cluster, 1);
-  agent.destroy();
-  expect(await untilCounted(cluster, 0)).toBe(true);
+  expect(await isCounted(cluster, agent)).toBe(true);
 });
 
 test.each(["at once", "when it is being closed"])(
@@ -116,12 +118,10 @@ test.each(["at once", "when it is being closed"])(
     const free = cluster.a.run((ctx) => {
       ctx.emit("busy");
       // So long that the connection is late, and not so long that the router takes it back.
-      const end = performance.now() + 1_500;
-      while (performance.now() < end);
+      ctx.block(1_500);
     });
     await isBusy;
-    const agent = new Agent({ keepAlive: true });
-    agents.push(agent);
+    const agent = keptAgent();
     const answer = httpRequest(`${cluster.url}${HANDSHAKE}`, { agent });
     await cluster.primary.run(async (ctx, how) => {
       const { setupPrimary } = await ctx.import("@holdfast/sticky");
@@ -132,9 +132,7 @@ test.each(["at once", "when it is being closed"])(
     }, when);
     expect((await answer).status).toBe(200);
     await free;
-    await untilCounted(cluster, 1);
-    agent.destroy();
-    expect(await untilCounted(cluster, 0)).toBe(true);
+    expect(await isCounted(cluster, agent)).toBe(true);
   },
 );
 
@@ -146,8 +144,7 @@ test("what a worker takes while it gives something away is counted by a router t
   const isBusy = a.next("busy");
   const free = a.run((ctx) => {
     ctx.emit("busy");
-    const end = performance.now() + 1_000;
-    while (performance.now() < end);
+    ctx.block(1_000);
   });
   await isBusy;
   const handedOver = await primary.run((ctx, id) => {
@@ -169,17 +166,14 @@ test("what a worker takes while it gives something away is counted by a router t
   await primary.run(async (ctx) => {
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     // That the first one has got there is read behind the takeover, and before what is given away.
-    const end = performance.now() + 1_200;
-    while (performance.now() < end);
+    ctx.block(1_200);
     void ctx.router.close();
     ctx.store.second = setupPrimary(ctx.httpServer);
   });
   await free;
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
   expect(await upgraded).toBe(101);
-  await untilCounted(cluster, 2);
-  for (const agent of [first, second]) agent.destroy();
-  expect(await untilCounted(cluster, 0)).toBe(true);
+  expect(await isCounted(cluster, first, second)).toBe(true);
 });
 
 test("what a worker has is counted by a router that hears of its server before the worker hears of the router", async () => {
@@ -195,8 +189,7 @@ test("what a worker has is counted by a router that hears of its server before t
     ctx.emit("busy");
     await new Promise(setImmediate);
     // Longer than a router that is closed waits for it.
-    const end = performance.now() + 3_000;
-    while (performance.now() < end);
+    ctx.block(3_000);
     setupWorker(new Server(createServer()), { name: "second" });
   });
   await isBusy;
@@ -210,9 +203,7 @@ test("what a worker has is counted by a router that hears of its server before t
   });
   await free;
   expect((await answer).status).toBe(200);
-  await untilCounted(cluster, 1);
-  agent.destroy();
-  expect(await untilCounted(cluster, 0)).toBe(true);
+  expect(await isCounted(cluster, agent)).toBe(true);
 });
 
 test("what a worker has closed between two routers is not counted by the second one", async () => {

@@ -23,6 +23,8 @@ export interface Context {
   until<T>(find: () => T | Missing | Promise<T | Missing>): Promise<T>;
   /** Moves this process' clock ahead: what has waited for a while has waited so much longer. Timers do not notice. */
   passTime(ms: number): void;
+  /** Keeps the event loop busy for so long. */
+  block(ms: number): void;
 }
 
 type Missing = false | null | undefined;
