@@ -2,6 +2,7 @@
 import { Agent } from "node:http";
 import type { AddressInfo } from "node:net";
 import { httpRequest } from "@holdfast/harness";
+import type { PrimaryStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
 import { closedAfterEach, keepsAgents, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -259,6 +260,43 @@ test("a connection that came late, and of which no router says whose it is, is c
   expect(await answer).toBe("ECONNRESET");
 });
 
+test("nor does a router of another version say it, whose welcome comes meanwhile", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.a.stop();
+  const answer = httpRequest(`${cluster.url}${HANDSHAKE}`).catch(({ code }: { code: string }) => code);
+  await cluster.primary.run(async (ctx, id) => {
+    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 1);
+    // Later, the worker takes it for late.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await ctx.router.close();
+    // The kind of that message, as docs/protocol.md has it, and a version to come.
+    ctx.cluster.workers?.[id]?.send({ "holdfast:sticky": [1, 1_000, "", "", "", 1] });
+  }, cluster.a.workerId);
+  await cluster.a.resume();
+  expect(await answer).toBe("ECONNRESET");
+});
+
+test("what a worker gives away that stood still while the last router was closed is not left open", async () => {
+  const { cluster, all } = await startWithKept(1);
+  const [{ agent, other, ownAt }] = all as [Kept];
+  await ownAt.stop();
+  const answer = upgradeOver(agent, cluster.url, other).catch(({ code }: { code: string }) => code);
+  const before = await cluster.primary.run(async (ctx) => {
+    // The request is there before the news.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await ctx.router.close();
+    return ctx.cluster.listenerCount("message");
+  });
+  await ownAt.resume();
+  // The worker may have heard first that there is no router: then it relays.
+  expect(["ECONNRESET", 101]).toContain(await answer);
+  const isReleased = cluster.primary.run(
+    (ctx, listening) => ctx.until(() => ctx.cluster.listenerCount("message") === listening - 1),
+    before,
+  );
+  expect(await isReleased).toBe(true);
+});
+
 /** Requests that the worker's lane has, while the worker stands still. */
 async function startWithWaiting(count: number) {
   const cluster = await start({ adapter: false, moves: false });
@@ -332,6 +370,8 @@ test("connections that are given to each other are counted once, whoever takes t
     ),
   );
   expect(await isZero).toBe(true);
+  const { slots } = (await cluster.primary.run((ctx) => ctx.store.second.stats())) as PrimaryStats;
+  for (const { handedOver, closed } of slots) expect(closed).toBe(handedOver);
 });
 
 /** Has the worker await a message of the primary, by its kind as docs/protocol.md has it: `ctx.store.told`. */

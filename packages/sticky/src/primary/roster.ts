@@ -30,6 +30,7 @@ import { whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { LivingWorkers } from "./living-workers.js";
 import { surviveLostWrites } from "./lost-writes.js";
+import { Partings } from "./partings.js";
 import { type Mended, RendezvousKeeper } from "./rendezvous-keeper.js";
 import { RoutedWorker } from "./routed-worker.js";
 import { RouterNames } from "./router-names.js";
@@ -78,8 +79,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   readonly #welcomed = new Set<number>();
   /** Those that have been welcomed since they spoke: an earlier welcome may have found nobody who listens. */
   readonly #answered = new Set<number>();
-  /** Those that have been told that it is over, with how often they are still to say that they know. */
-  readonly #parting = new Map<number, number>();
+  readonly #partings = Partings.get();
   readonly #living = LivingWorkers.get();
   readonly #candidates = new Map<string, RoutedWorker[]>();
   readonly #names = new RouterNames((handover, refusedBy) => this.#placeOrphan(handover, refusedBy));
@@ -148,6 +148,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#own(() => void cluster.off("message", onMessage));
     this.#own(() => void cluster.off("disconnect", onDisconnect));
     this.#own(() => void cluster.off("exit", onProcessExit));
+    this.#partings.leaveToRoster();
     for (const worker of allWorkers()) this.#welcome(worker);
   }
 
@@ -183,7 +184,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       await untilNone(() => (this.#is("ending") ? this.moves.underway : 0), ENDING_MS);
       if (!this.#is("ending")) break;
       this.#part();
-      await untilNone(() => (this.#is("parting") ? this.#parting.size + this.#untaken : 0), PARTING_MS);
+      await untilNone(() => (this.#is("parting") ? this.#partings.size + this.#untaken : 0), PARTING_MS);
       if (this.#is("parting")) this.#close();
     }
     this.#ended = undefined;
@@ -202,9 +203,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #part(): void {
     this.#state = "parting";
     for (const worker of this.#reached) {
-      const { id } = worker;
-      if (this.#living.has(id) && worker.isConnected())
-        this.#parting.set(id, (this.#parting.get(id) ?? 0) + 1);
+      if (this.#living.has(worker.id) && worker.isConnected()) this.#partings.add(worker.id);
       this.#send(worker, { kind: "over" });
     }
   }
@@ -212,11 +211,11 @@ export class Roster extends EventEmitter<RosterEvents> {
   #close(): void {
     this.#state = "closed";
     slot.roster = undefined;
-    this.#parting.clear();
     // Before the lanes: it ends connections that are in these, and a worker that stands still may have copies.
     this.moves.close();
     for (const routed of this.#workers.values()) for (const { handle } of routed.close()) handle.close();
     for (const release of this.#releases.splice(0)) release();
+    this.#partings.closeRest();
   }
 
   /** The workers that take connections of that name, ordered by id. */
@@ -408,7 +407,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       case "departed":
         return this.#onDeparted(worker, routed, message.departure);
       case "parted":
-        return this.#onParted(worker.id);
+        return this.#partings.settle(worker.id);
       case "lookUp":
         this.#living.add(worker);
         this.#answer(worker);
@@ -444,19 +443,13 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#living.remove(worker.id);
     // Whoever speaks again is welcomed again.
     this.#answered.delete(worker.id);
-    this.#parting.delete(worker.id);
+    this.#partings.delete(worker.id);
     this.moves.onDeparted(worker.id);
     // Nobody takes there what is sent from now on.
     this.#send(worker, { kind: "noted", departure });
     if (!routed) return;
     routed.earlierNames.clear();
     this.#placeAll(routed.recall());
-  }
-
-  #onParted(workerId: number): void {
-    const left = (this.#parting.get(workerId) ?? 0) - 1;
-    if (left > 0) this.#parting.set(workerId, left);
-    else this.#parting.delete(workerId);
   }
 
   #onLeaving(routed: RoutedWorker, name: string): void {
@@ -544,7 +537,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #remove(worker: Worker): void {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
-    this.#parting.delete(worker.id);
+    this.#partings.delete(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;
     this.#workers.delete(worker.id);

@@ -534,9 +534,11 @@ export class Receiver {
         `the primary speaks version ${welcome.version}, this worker ${PROTOCOL_VERSION}`,
       );
       this.owners.giveUp();
-    } else this.owners.meet(welcome);
+    } else {
+      this.owners.meet(welcome);
+      this.#welcomes++;
+    }
     if (this.#isDepartureUnsaid) this.#sayDeparted();
-    this.#welcomes++;
     // Nobody may have read that before.
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
     // The router may have been set up after this worker, or anew.
