@@ -176,12 +176,16 @@ test("a session that comes to a worker that has closed its server is no connecti
   rmSync(file);
   expect(await result).toMatchObject({ moved: 0, lost: 1 });
   await setUpAnew(b);
-  const connections = cluster.primary.run(async (ctx, id) => {
+  // The primary hears what a worker has counted right behind its `ready`.
+  const isCounted = cluster.primary.run(async (ctx, id) => {
     await ctx.router.ready(2);
-    const { workers } = ctx.router.stats() as { workers: { workerId: number; connections: number }[] };
-    return workers.find(({ workerId }) => workerId === id)?.connections;
+    await ctx.until(() => {
+      const { workers } = ctx.router.stats() as { workers: { workerId: number; connections: number }[] };
+      return workers.some(({ workerId, connections }) => workerId === id && connections === 0);
+    });
+    return true;
   }, b.workerId);
-  expect(await connections).toBe(0);
+  expect(await isCounted).toBe(true);
 });
 
 test("a worker that had no server when it was to retire has retired, also when it has one again", async () => {

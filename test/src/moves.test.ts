@@ -1,5 +1,6 @@
 /** Live sessions that move to another worker while their clients stay connected. */
 import { Agent } from "node:http";
+import type { PrimaryStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
 import { closedAfterEach, startsClusters } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
@@ -100,7 +101,38 @@ test("a client stays connected while its session moves, with its id, rooms and d
   expect(stats.moveDuration.count).toBe(1);
   expect(stats.moveDuration.sumMs).toBeGreaterThan(0);
   expect(stats.slots[0]?.sessions.ended).toMatchObject({ "moved away": 1, "transport close": 0 });
+  client.close();
+  const slots = await cluster.primary.run((ctx) =>
+    ctx.until(() => {
+      const now = (ctx.router.stats() as PrimaryStats).slots;
+      return now.every(({ connections }) => connections === 0) && now;
+    }),
+  );
+  for (const { handedOver, closed } of slots) expect(closed).toBe(handedOver);
   expect(cluster.output).toBe("");
+});
+
+test.each([
+  ["skipped", {}, 0],
+  ["run again where they are not to be skipped", { skipMiddlewares: false }, 1],
+])("middlewares of the new worker are %s", async (_what, connectionStateRecovery, times) => {
+  const cluster = await start({
+    io: { connectionStateRecovery },
+    setUpWorker: (ctx) => {
+      ctx.store.times = 0;
+      ctx.io.use((_socket, next) => {
+        ctx.store.times++;
+        next();
+      });
+    },
+  });
+  const client = await clients.connect(cluster.url);
+  const disconnects = disconnectsOf(client);
+  const b = await cluster.fork();
+  await cluster.untilJoined();
+  expect(await retire(cluster, cluster.a, b)).toMatchObject({ outcome: "done", moved: 1 });
+  expect(await b.run((ctx) => [ctx.io.sockets.sockets.size, ctx.store.times])).toEqual([1, times]);
+  expect(disconnects).toEqual([]);
 });
 
 test("whoever watches how far it is and throws is uncaught, and the sessions move", async () => {

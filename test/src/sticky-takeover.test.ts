@@ -1,7 +1,7 @@
 /** A router that takes over from one that is being closed, and counts what its workers have. */
 import { Agent } from "node:http";
 import { httpRequest } from "@holdfast/harness";
-import type { PrimaryStats } from "@holdfast/sticky";
+import type { PrimaryStats, SlotStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
 import { keepsAgents, startsClusters } from "./harness/after-each.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
@@ -43,6 +43,9 @@ async function isCounted(cluster: TestCluster, ...kept: readonly Agent[]): Promi
   for (const agent of kept) agent.destroy();
   return untilCounted(cluster, 0);
 }
+
+const slotsOf = ({ primary }: TestCluster) =>
+  primary.run((ctx) => (ctx.store.second.stats() as PrimaryStats).slots);
 
 /** An agent that keeps one connection. */
 function keptAgent(): Agent {
@@ -204,6 +207,7 @@ test("what a worker has is counted by a router that hears of its server before t
   await free;
   expect((await answer).status).toBe(200);
   expect(await isCounted(cluster, agent)).toBe(true);
+  expect((await slotsOf(cluster))[0]).toMatchObject({ handedOver: 2, closed: 2 });
 });
 
 test("what a worker has closed between two routers is not counted by the second one", async () => {
@@ -221,6 +225,11 @@ test("what a worker has closed between two routers is not counted by the second 
   await cluster.primary.run(async (ctx) => {
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
     ctx.store.second = setupPrimary(ctx.httpServer);
+    // What the application finds out about the worker when it hears of it.
+    ctx.store.second.on("worker:ready", () => {
+      const { workers } = ctx.store.second.stats() as PrimaryStats;
+      ctx.store.atReady = workers.map(({ connections }) => connections);
+    });
   });
   await cluster.a.run(async (ctx) => {
     const { once } = await ctx.import("node:events");
@@ -235,6 +244,32 @@ test("what a worker has closed between two routers is not counted by the second 
     setupWorker(new Server(server));
   });
   expect(await untilCounted(cluster, 0)).toBe(true);
+  expect(await cluster.primary.run((ctx) => ctx.store.atReady)).toEqual([0]);
+});
+
+test("sessions of a worker that gets no more connections are counted on by the next router", async () => {
+  const cluster = await start();
+  await sessionAt(cluster, cluster.a);
+  await cluster.a.run((ctx) => ctx.sticky.close());
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.router.close();
+    ctx.store.second = setupPrimary(ctx.httpServer);
+  });
+  const untilCountedAs = (reason: string, count: number) =>
+    cluster.primary.run(
+      (ctx, name, expected) =>
+        ctx.until(() => {
+          const { sessions } = (ctx.store.second.stats() as PrimaryStats).slots[0] as SlotStats;
+          const counts: Record<string, number> = { ...sessions.open, ...sessions.ended };
+          return counts[name] === expected && sessions.opened;
+        }),
+      reason,
+      count,
+    );
+  expect(await untilCountedAs("polling", 1)).toBe(1);
+  await cluster.a.kill();
+  expect(await untilCountedAs("worker gone", 1)).toBe(1);
 });
 
 test("a worker has what the next router brings at once, though nobody says whose its late connection is", async () => {

@@ -35,14 +35,15 @@ export interface WorkerInfo {
 /** Options of `setupPrimary()`. */
 export interface PrimaryOptions {
   /**
-   * How a worker is chosen for a connection that belongs to no session.
+   * How a worker is chosen for a connection that belongs to no session. With TLS, whose session only workers can read,
+   * it is always chosen as by `"hash"`, unless `selectWorker` decides.
    * - `"least-connection"`: the worker with the fewest open connections of any kind, counting those on their
    *   way. So a worker that comes later is filled first.
    * - `"round-robin"`: in turn.
    * - `"random"`: at random.
    * - `"hash"`: by the client's address, with rendezvous hashing over the workers' slots. The same address
    *   reaches the same worker, or the worker that has replaced it, and nothing of the connection is read in
-   *   the primary.
+   *   the primary, unless `proxyProtocol`, `trustedProxies` or `selectWorker` need it.
    * @default "least-connection"
    */
   loadBalancingMethod?: LoadBalancingMethod;

@@ -16,7 +16,7 @@ export type RefusalReason =
   | "evicted"
   /** The client closed it before its head was complete, or before a worker could take it. */
   | "client-closed"
-  /** No worker was ready within `workerTimeout`, or took it within 30 seconds: 503. */
+  /** No worker was ready within `workerTimeout`, or took it within 30 seconds, or that if it is longer: 503. */
   | "no-worker"
   /** None of the workers could take it, though each was asked: 503. */
   | "undeliverable";
@@ -165,9 +165,9 @@ export interface SlotStats {
   readonly workerId: number | undefined;
   /** Connections that are open there or on their way to it. */
   readonly connections: number;
-  /** Connections that its workers have taken so far. */
+  /** Connections that its workers have taken so far, also those that sessions have brought which moved here. */
   readonly handedOver: number;
-  /** Connections of its workers that are closed. */
+  /** Of these, those that are closed, have gone on to other workers, or were taken back meanwhile. */
   readonly closed: number;
   /** Requests of other workers' sessions that it has passed on over a connection to that worker so far. */
   readonly relayed: number;
@@ -230,7 +230,7 @@ export interface PrimaryEvents {
   refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
   /**
    * Something is wrong, but the router can go on: a worker has another version of this package
-   * (`HOLDFAST_ERR_VERSION_MISMATCH`), `selectWorker` failed or named no worker that is ready
+   * (`HOLDFAST_ERR_VERSION_MISMATCH`) or has not called `setupWorker()` (`HOLDFAST_ERR_NOT_SET_UP`), `selectWorker` failed or named no worker that is ready
    * (`HOLDFAST_ERR_SELECT_WORKER`), private sockets were removed or fail (`HOLDFAST_ERR_PRIVATE_DIRECTORY`,
    * `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`), or other hosts cannot reach this one or be reached
    * (`HOLDFAST_ERR_HOST_PORT`, `HOLDFAST_ERR_HOST_UNREACHABLE`). Without a listener, Node.js prints it.

@@ -29,6 +29,8 @@ export interface LaneHooks<H extends Handover> {
   toMessage(handover: H, ticket: Ticket | undefined): object;
   /** There is one more that the receiver gets, or one less: it could not be sent. Also when the lane is closed. */
   onSent?(by: 1 | -1): void;
+  /** The receiver has one. Also when the lane is closed, and of one that was taken back meanwhile. */
+  onArrived?(): void;
   /** The receiver could not take it. */
   onRefused(handover: H): void;
 }
@@ -188,7 +190,7 @@ export class Lane<H extends Handover = Handover> {
   #settleSent(taken: boolean): void {
     if (!this.#isSent) return;
     this.#isSent = false;
-    if (taken) return;
+    if (taken) return this.#hooks.onArrived?.();
     this.#hooks.onSent?.(-1);
     // What never arrived will not be asked for.
     if (this.#ticket) this.#revoked.delete(this.#ticket.id);

@@ -255,14 +255,11 @@ export class Roster extends EventEmitter<RosterEvents> {
     return Array.from({ length: counts.length }, (_, slot) => {
       // During a reload, there may be two.
       const routed = [...this.#workers.values()].filter((each) => each.slot === slot && each.names.size > 0);
-      const { sessions, ...totals } = counts.totals(slot);
-      const open = counts.openSessions(routed.map(({ workerId }) => workerId));
       return {
         slot,
         workerId: (routed.find((each) => each.takesNew()) ?? routed[0])?.workerId,
         connections: routed.reduce((sum, { connections }) => sum + connections, 0),
-        ...totals,
-        sessions: { open, ...sessions },
+        ...counts.totals(slot),
       };
     });
   }
@@ -419,7 +416,8 @@ export class Roster extends EventEmitter<RosterEvents> {
         this.#send(worker, { kind: "left", name: message.name });
         return;
       case "report":
-        routed?.onReport(message.counts);
+        // Also one that is not ready yet, or no more, has sessions.
+        this.#slotCounts.onReport(worker.id, message.counts);
         return;
       case "claim": {
         const { ticketId } = message;
@@ -538,6 +536,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
     this.#partings.delete(worker.id);
+    this.#slotCounts.onGone(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;
     this.#workers.delete(worker.id);
@@ -545,7 +544,6 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.moves.onGone(worker.id);
     if (worker.exitedAfterDisconnect && !this.#slotOf) fillSlot(routed.slot, [...this.#workers.values()]);
     const connections = routed.close();
-    this.#slotCounts.onGone(worker.id, routed.slot);
     for (const name of routed.names) {
       const returned = connections.filter((handover) => handover.name === name).length;
       this.#emitGone(routed, name, returned);

@@ -6,7 +6,6 @@ import type { Worker } from "node:cluster";
 import { type Handover, toMessage } from "../handle/handover.js";
 import { Lane } from "../handle/lane.js";
 import type { WorkerStats } from "../stats.js";
-import type { Reported } from "../wire/messages.js";
 import type { Candidate } from "./balancer.js";
 import { SlotCounts, type Tally } from "./slot-counts.js";
 
@@ -32,7 +31,6 @@ export class RoutedWorker implements Candidate {
   readonly names = new Set<string>();
   /** Those that it had for an earlier router, and of which it has said nothing since there is another. */
   readonly earlierNames = new Set<string>();
-  slot: number;
   #isTakenOver = false;
   readonly #lane: Lane;
   readonly #slots = SlotCounts.get();
@@ -43,8 +41,8 @@ export class RoutedWorker implements Candidate {
   constructor(worker: Worker, slot: number, hooks: RoutedWorkerHooks) {
     this.worker = worker;
     this.workerId = worker.id;
-    this.slot = slot;
     this.#tally = this.#slots.tallyOf(worker.id);
+    this.slot = slot;
     this.#lane = new Lane(
       worker.process,
       {
@@ -52,6 +50,7 @@ export class RoutedWorker implements Candidate {
         onSent: (by) => {
           this.#tally.sent += by;
         },
+        onArrived: () => this.#slots.onTaken(this.slot),
         onRefused: (handover) => hooks.onRefused(handover),
       },
       {
@@ -62,6 +61,14 @@ export class RoutedWorker implements Candidate {
         onResumed: () => hooks.onResumed(),
       },
     );
+  }
+
+  get slot(): number {
+    return this.#tally.slot ?? 0;
+  }
+
+  set slot(slot: number) {
+    this.#slots.assign(this.workerId, slot);
   }
 
   /** Connections that were given to it so far, by all routers. */
@@ -142,16 +149,6 @@ export class RoutedWorker implements Candidate {
   /** Takes connections back that it was about to get: all, or those of that name. */
   recall(name?: string): Handover[] {
     return this.#lane.recall((handover) => name === undefined || handover.name === name);
-  }
-
-  /** It has a connection that was handed to it. */
-  onTaken(): void {
-    this.#slots.onTaken(this.slot);
-  }
-
-  /** The worker says what it has counted so far. */
-  onReport(counts: Reported): void {
-    this.#slots.onReport(this.workerId, this.slot, counts);
   }
 
   stats(): WorkerStats {

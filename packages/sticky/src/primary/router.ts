@@ -357,9 +357,7 @@ export class Router extends ApplicationEvents<PrimaryEvents> {
     const durationMs = monotonicMs() - arrival.since;
     this.#handover.add(durationMs);
     const routed = arrival.lane;
-    if (!routed) return;
-    routed.onTaken();
-    if (!channels.handover.hasSubscribers) return;
+    if (!routed || !channels.handover.hasSubscribers) return;
     const { workerId, slot } = routed;
     const owner = arrival.owner === NO_OWNER ? undefined : arrival.owner;
     channels.handover.publish({ workerId, slot, name: arrival.name, durationMs, owner });

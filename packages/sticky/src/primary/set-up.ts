@@ -91,6 +91,7 @@ const servers = processWide("servers", () => new WeakSet<NetServer>());
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_SERVER` for anything else that is not a `net.Server`
  * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` for a server that has a router
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ * @throws {HoldfastError} `HOLDFAST_ERR_PRIVATE_DIRECTORY` if there is no place for the private sockets
  */
 export function setupPrimary(server: NetServer, options?: PrimaryOptions): StickyPrimary {
   mainThreadOnly("setupPrimary");

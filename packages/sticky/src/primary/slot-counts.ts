@@ -22,11 +22,13 @@ type Totals = Record<Exclude<keyof Reported, TransportName>, number>;
 export interface SlotTotals
   extends Pick<Totals, "closed" | "relayed" | "relayedToHosts" | "moved" | "forwardedIn"> {
   readonly handedOver: number;
-  readonly sessions: Omit<SessionStats, "open">;
+  readonly sessions: SessionStats;
 }
 
 /** What is counted of a worker since its process has begun. */
 export interface Tally {
+  /** Its slot; `undefined` until a router has admitted it. */
+  slot: number | undefined;
   /** Connections that were sent to it, also those that were taken back on their way. */
   sent: number;
   /** What it has said last. */
@@ -50,47 +52,46 @@ export class SlotCounts {
 
   /** The tally of that worker, which is alive. */
   tallyOf(workerId: number): Tally {
-    const tally = this.#tallies.get(workerId) ?? { sent: 0, reported: NOTHING };
+    const tally = this.#tallies.get(workerId) ?? { slot: undefined, sent: 0, reported: NOTHING };
     this.#tallies.set(workerId, tally);
     return tally;
   }
 
+  /** What that worker counts is of that slot from now on; if it had none, also what it has counted before. */
+  assign(workerId: number, slot: number): void {
+    const tally = this.tallyOf(workerId);
+    if (tally.slot === undefined) this.#at(slot).add(tally.reported, NOTHING);
+    tally.slot = slot;
+  }
+
   /** A worker of that slot has taken a connection. */
   onTaken(slot: number): void {
-    this.#at(slot).handedOver++;
+    this.#at(slot).taken++;
   }
 
   /** A worker has said what it has counted so far. */
-  onReport(workerId: number, slot: number, counts: Reported): void {
+  onReport(workerId: number, counts: Reported): void {
     const tally = this.tallyOf(workerId);
-    this.#at(slot).add(counts, tally.reported);
+    if (tally.slot !== undefined) this.#at(tally.slot).add(counts, tally.reported);
     tally.reported = counts;
   }
 
   /** That worker's process is gone, and with it the sessions that it had. */
-  onGone(workerId: number, slot: number): void {
-    const { reported } = this.tallyOf(workerId);
+  onGone(workerId: number): void {
+    const tally = this.#tallies.get(workerId);
+    if (!tally) return;
     this.#tallies.delete(workerId);
-    this.#at(slot).workerGone += TRANSPORT_NAMES.reduce((sum, name) => sum + reported[name], 0);
-  }
-
-  /** The sessions that workers have open. */
-  openSessions(workerIds: readonly number[]): SessionStats["open"] {
-    const open = { polling: 0, websocket: 0, webtransport: 0 };
-    for (const workerId of workerIds) {
-      const { reported } = this.tallyOf(workerId);
-      for (const name of TRANSPORT_NAMES) open[name] += reported[name];
-    }
-    return open;
+    if (tally.slot !== undefined) this.#at(tally.slot).workerGone += sumOf(openOf([tally]));
   }
 
   totals(slot: number): SlotTotals {
-    return this.#at(slot).totals();
+    const tallies = [...this.#tallies.values()].filter((tally) => tally.slot === slot);
+    return this.#at(slot).totals(openOf(tallies));
   }
 
-  /** Forgets workers that have gone while nobody listened. */
+  /** Workers may have gone while nobody listened. */
   keepOnly(isThere: (workerId: number) => boolean): void {
-    for (const workerId of this.#tallies.keys()) if (!isThere(workerId)) this.#tallies.delete(workerId);
+    for (const workerId of [...this.#tallies.keys()]) if (!isThere(workerId)) this.onGone(workerId);
   }
 
   #at(slot: number): Slot {
@@ -100,7 +101,7 @@ export class SlotCounts {
 }
 
 class Slot {
-  handedOver = 0;
+  taken = 0;
   workerGone = 0;
   readonly #totals: Record<keyof Reported, number> = zeros(REPORTED);
 
@@ -108,8 +109,11 @@ class Slot {
     for (const name of REPORTED) this.#totals[name] += counts[name] - before[name];
   }
 
-  totals(): SlotTotals {
-    const { closed, relayed, relayedToHosts, moved, forwardedIn, opened, upgraded } = this.#totals;
+  totals(open: SessionStats["open"]): SlotTotals {
+    const { relayed, relayedToHosts, moved, forwardedIn, opened, upgraded, kept, declined } = this.#totals;
+    // What a worker was about to give away counts as closed there. Nothing that is subtracted from would only grow.
+    const handedOver = this.taken + kept;
+    const closed = this.#totals.closed + declined;
     const ended = Object.fromEntries(
       SESSION_END_REASONS.map((reason) => [
         reason,
@@ -119,9 +123,20 @@ class Slot {
     const refused = Object.fromEntries(
       REQUEST_REFUSAL_REASONS.map((reason) => [reason, this.#totals[reason]]),
     ) as Record<RequestRefusalReason, number>;
-    const sessions = { opened, upgraded, ended, refused };
-    return { handedOver: this.handedOver, closed, relayed, relayedToHosts, moved, forwardedIn, sessions };
+    const sessions = { open, opened, upgraded, ended, refused };
+    return { handedOver, closed, relayed, relayedToHosts, moved, forwardedIn, sessions };
   }
+}
+
+/** The sessions that workers have open. */
+function openOf(tallies: readonly Tally[]): SessionStats["open"] {
+  const open = zeros(TRANSPORT_NAMES);
+  for (const { reported } of tallies) for (const name of TRANSPORT_NAMES) open[name] += reported[name];
+  return open;
+}
+
+function sumOf(open: SessionStats["open"]): number {
+  return TRANSPORT_NAMES.reduce((sum, name) => sum + open[name], 0);
 }
 
 /** A zero for each name. */

@@ -440,14 +440,18 @@ export class Receiver {
     if (!this.#events.emit("warning", error)) process.emitWarning(error);
   }
 
+  /** Where connections go depends on what each worker has, and they come as soon as the primary hears that it is ready. */
+  #sendReady(...names: string[]): void {
+    this.#counts.report();
+    for (const name of names) this.#sayReady(name);
+  }
+
   /** A server that does not leave its place to the router yet asks again for one. */
-  #sendReady(name: string): void {
+  #sayReady(name: string): void {
     const routed = this.#open(name);
     if (!routed) return;
-    if (!routed.isPrepared()) return this.#send({ kind: "lookUp", name });
-    this.#send({ kind: "ready", version: PROTOCOL_VERSION, name });
-    // The primary hears no counts of a worker before that.
-    this.#counts.report();
+    if (routed.isPrepared()) this.#send({ kind: "ready", version: PROTOCOL_VERSION, name });
+    else this.#send({ kind: "lookUp", name });
   }
 
   readonly #onMessage = (message: unknown, handle?: unknown): void => {
@@ -541,10 +545,8 @@ export class Receiver {
     if (this.#isDepartureUnsaid) this.#sayDeparted();
     // Nobody may have read that before.
     for (const ticketId of this.#claims.ticketIds()) this.#send({ kind: "claim", ticketId });
-    // The router may have been set up after this worker, or anew.
-    for (const name of this.#subscriptions.keys()) this.#sendReady(name);
-    // Of one that is retiring, say, and is not ready for any name.
-    this.#counts.report();
+    // The router may have been set up after this worker, or anew. One that is retiring, say, is not ready for any name.
+    this.#sendReady(...this.#subscriptions.keys());
   }
 
   #onArrival(message: ToWorker & { kind: "connection" }, handle: Handle | undefined): void {
