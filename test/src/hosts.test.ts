@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { HostDirectory, PrimaryStats } from "@holdfast/adapter";
 import { createEmitter } from "@holdfast/adapter/redis-streams";
 import { findRedisServer, RedisServer } from "@holdfast/harness";
+import msgpackParser from "socket.io-msgpack-parser";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { closedAfterEach } from "./harness/after-each.js";
 import { Clients, type TestClient } from "./harness/clients.js";
@@ -143,6 +144,22 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await Promise.all([last, gone]);
     expect([a.received("rest"), b.received("rest"), a.received("last")]).toEqual([[], [[]], []]);
     expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);
+  });
+
+  test("it emits with the parser that the servers have", async () => {
+    const place = { url: redis.url, app: "parser" };
+    const parser = "socket.io-msgpack-parser";
+    const host = await TestCluster.start({ sticky: false, workers: 1, parser, backplane: place });
+    const emitter = createEmitter({ ...place, parser: msgpackParser });
+    try {
+      await untilServers([host.a], 1);
+      const client = await clients.connectTo(host.a, { parser: msgpackParser });
+      const got = client.next("hi");
+      emitter.emit("hi", 1, Buffer.from("x"));
+      expect(await got).toEqual([1, Buffer.from("x")]);
+    } finally {
+      await Promise.all([emitter.close(), host.close()]);
+    }
   });
 
   test("what was emitted right before close() arrives, also if Redis takes a second for it", async () => {

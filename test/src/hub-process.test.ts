@@ -1,4 +1,5 @@
 /** Workers whose parent has no hub: they meet in a hub process that one of them starts. */
+import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -53,6 +54,14 @@ test("all workers meet in one, whoever comes first; nobody is warned", async () 
   await hubOf(cluster);
   expect(await errorsOf(cluster)).toEqual([[], [], [], []]);
   expect(cluster.output).toBe("");
+});
+
+test("of the environment it gets what it needs, and nothing else", async () => {
+  const cluster = await start({ env: { NODE_EXTRA_CA_CERTS: "/dev/null", SECRET: "of the application" } });
+  const { pid } = await hubOf(cluster);
+  const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  expect(environment).toContain("NODE_EXTRA_CA_CERTS=/dev/null");
+  expect(environment.join()).not.toContain("SECRET");
 });
 
 test("it is in a session of its own, and no descendant of the application", async () => {

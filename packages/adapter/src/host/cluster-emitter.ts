@@ -11,7 +11,7 @@ import { runApplication } from "../faults.js";
 import { Hub } from "../hub/hub.js";
 import { OptionReader } from "../option-reader.js";
 import { resolvePrimaryOptions } from "../options.js";
-import { type Emitter, Emitters } from "./emitter.js";
+import { type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
 
 /** Options of `createEmitter()`: those of `redisStreams()`, and these. */
 export interface ClusterEmitterOptions extends RedisStreamsOptions {
@@ -20,6 +20,11 @@ export interface ClusterEmitterOptions extends RedisStreamsOptions {
    * @default "/socket.io", the path that servers have unless changed
    */
   scope?: string;
+  /**
+   * The parser of the workers' servers, if it is not Socket.IO's own.
+   * @see https://socket.io/docs/v4/custom-parser/
+   */
+  parser?: EmitterOptions["parser"];
   /**
    * Called with failures that no call can return.
    * @default `process.emitWarning(error)`
@@ -36,11 +41,11 @@ const JOURNAL_BYTES = 2 ** 20;
 export class ClusterEmitter {
   readonly #hub: Hub;
   readonly #emitters: Emitters;
-  readonly #scope: { readonly scope?: string };
+  readonly #options: EmitterOptions;
   #state: "open" | "closed" = "open";
 
-  constructor({ scope, onError, ...streams }: ClusterEmitterOptions) {
-    this.#scope = scope === undefined ? {} : { scope };
+  constructor({ scope, parser, onError, ...streams }: ClusterEmitterOptions) {
+    this.#options = { ...(scope !== undefined && { scope }), ...(parser !== undefined && { parser }) };
     const report = onError ?? ((error: HoldfastError) => process.emitWarning(error));
     const limits = resolvePrimaryOptions({ journalBytes: JOURNAL_BYTES });
     const nothing = () => {};
@@ -70,7 +75,7 @@ export class ClusterEmitter {
         "An emitter was used that has been closed: nothing would get anywhere. Close it after its last use.",
       );
     }
-    return this.#emitters.get(namespace.startsWith("/") ? namespace : `/${namespace}`, this.#scope);
+    return this.#emitters.get(namespace.startsWith("/") ? namespace : `/${namespace}`, this.#options);
   }
 
   /** @see https://socket.io/docs/v4/server-api/#namespaceemiteventname-args */

@@ -33,7 +33,15 @@ const BUNDLED =
 const GO_BETWEEN = `require("node:child_process").spawn(process.execPath, process.argv.slice(1), {
   detached: true, stdio: ["ignore", "ignore", "ignore", ${READY_FD}] }).unref()`;
 /** What the hub process needs of the worker's environment; the rest is the worker's. */
-const KEPT_VARIABLES = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "XDG_RUNTIME_DIR"];
+const KEPT_VARIABLES = [
+  "PATH",
+  "HOME",
+  "LD_LIBRARY_PATH",
+  "TMPDIR",
+  "XDG_RUNTIME_DIR",
+  // Redis may have a certificate of an authority of one's own.
+  "NODE_EXTRA_CA_CERTS",
+];
 
 export class HubStarter {
   readonly #path: string;
