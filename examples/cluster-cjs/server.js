@@ -1,5 +1,5 @@
 // The smallest cluster with node:cluster, as CommonJS. With the two official packages it would look the same,
-// except for the two lines that name a package.
+// except for the two lines that name a package, and without ready() and drain().
 const cluster = require("node:cluster");
 const { createServer } = require("node:http");
 const { availableParallelism } = require("node:os");

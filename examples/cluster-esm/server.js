@@ -1,5 +1,5 @@
 // The smallest cluster with node:cluster, as an ES module. With the two official packages it would look the same,
-// except for the two lines that name a package.
+// except for the two lines that name a package, and without ready() and drain().
 import cluster from "node:cluster";
 import { createServer } from "node:http";
 import { availableParallelism } from "node:os";

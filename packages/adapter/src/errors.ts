@@ -120,23 +120,24 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_BROKEN_MESSAGE"
   /**
-   * A warning of the process in the primary: Redis cannot be reached, does not answer in time or refuses. Until it is
-   * back, this host's messages reach its own clients only. Look after Redis; the message has its words.
+   * Redis cannot be reached, does not answer in time or refuses. Until it is back, this host's messages reach its own
+   * clients only. Look after Redis; the message has its words. A warning of the process that has the backplane, the
+   * primary or the only one; of a hub process, given to `onError` of one of its workers.
    */
   | "HOLDFAST_ERR_BACKPLANE_DOWN"
   /**
-   * A warning of the process in the primary: Redis throws keys away when its memory is full. Set its
+   * Told as `HOLDFAST_ERR_BACKPLANE_DOWN` is: Redis throws keys away when its memory is full. Set its
    * `maxmemory-policy` to `noeviction`.
    */
   | "HOLDFAST_ERR_BACKPLANE_EVICTS"
   /**
-   * A warning of the process in the primary: this host did not read in time what other hosts sent, and some of it is
+   * Told as `HOLDFAST_ERR_BACKPLANE_DOWN` is: this host did not read in time what other hosts sent, and some of it is
    * lost. If there are recoverable packets among it, its clients are closed, and come back. Look for what blocks the
-   * event loop of the primary.
+   * event loop of that process.
    */
   | "HOLDFAST_ERR_BACKPLANE_SLOW"
   /**
-   * A warning of the process in the primary: with the option `url` of `redisStreams()`, the package `redis` is needed
+   * Told as `HOLDFAST_ERR_BACKPLANE_DOWN` is: with the option `url` of `redisStreams()`, the package `redis` is needed
    * and is not installed. `npm install redis`, or give a `client`.
    */
   | "HOLDFAST_ERR_NO_REDIS";

@@ -28,8 +28,8 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_INVALID_OPTION"
   /**
-   * Rejection of `startCluster()`: its server cannot listen, for example because the port is in use. `cause` has the
-   * system's error.
+   * Rejection of `startCluster()`: its server, or that of `admin`, cannot listen, for example because the port is in
+   * use. `cause` has the system's error.
    */
   | "HOLDFAST_ERR_LISTEN"
   /**

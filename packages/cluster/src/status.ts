@@ -84,7 +84,7 @@ export interface SlotStatus {
   readonly requests: RequestStats;
   /** How long its event loop seems to have stood still. Milliseconds. */
   readonly silentMs: number;
-  /** How often a worker was started anew here because the one before had crashed. */
+  /** How often a worker was started anew here because the one before had ended unasked. */
   readonly restarts: number;
   /** Crashes in a row. */
   readonly crashes: number;

@@ -489,7 +489,7 @@ export const METRICS: readonly Metric[] = [
   ofCluster(
     "counter",
     "holdfast_worker_restarts_total",
-    "Workers started anew, because the one before had crashed.",
+    "Workers started anew, because the one before had ended unasked.",
     ({ slots }) => slots.map(({ slot, restarts }) => sample(restarts, { slot: String(slot) })),
     ["slot"],
   ),

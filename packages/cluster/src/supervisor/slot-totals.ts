@@ -8,6 +8,6 @@ import { RequestTally } from "../request-stats.js";
 export class SlotTotals {
   /** Of other workers. */
   readonly requests = new RequestTally();
-  /** Workers started because the one before had crashed. */
+  /** Workers started because the one before had ended unasked. */
   restarts = 0;
 }

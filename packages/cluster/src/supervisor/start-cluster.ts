@@ -69,7 +69,8 @@ const slot = processWide("cluster", () => ({ current: undefined as RunningCluste
  * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` while an earlier cluster of this process runs
  * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FILE` if the file of the workers is not there
  * @throws {HoldfastError} `HOLDFAST_ERR_NAME_TAKEN` if another cluster of this user has the name that is given
- * @throws {HoldfastError} `HOLDFAST_ERR_LISTEN` if the port is in use, or cannot be opened for another reason
+ * @throws {HoldfastError} `HOLDFAST_ERR_LISTEN` if its port or that of `admin` is in use, or cannot be opened
+ * @throws {HoldfastError} `HOLDFAST_ERR_PRIVATE_DIRECTORY` of `@holdfast/sticky` if private sockets have no place
  * @throws {HoldfastError} `HOLDFAST_ERR_CRASH_LOOP` if no worker becomes ready
  * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` if it is stopped before that
  */

@@ -151,7 +151,7 @@ const FACTS = [
   ["Volatile, dropped", (worker) => count(worker.dropped)],
   ["Requests relayed", (worker) => count(worker.relayed)],
   ["Connections moved", (worker) => count(worker.moved)],
-  ["Restarts after a crash", (worker) => count(worker.restarts)],
+  ["Restarts, unasked", (worker) => count(worker.restarts)],
   ["Process", (worker) => (worker.workerId === null ? "–" : `${worker.pid}`)],
 ];
 
