@@ -122,6 +122,35 @@ test("requests that workers refuse are counted by reason, and on when a worker i
   expect(reasons.map(by(await untilRefused(cluster, 7)))).toEqual([3, 2, 1, 1]);
 });
 
+test("a slot's counts agree when its worker takes the place of one that was sent away", async () => {
+  const cluster = await start();
+  const [old] = (await stats(cluster)).slots;
+  const successor = await cluster.fork();
+  await cluster.primary.run((ctx) => ctx.until(() => ctx.router.stats().workers.length === 3));
+  const all = await Promise.all(Array.from({ length: 6 }, () => clients.connect(cluster.url)));
+  await untilSessions(cluster, { websocket: 6 }, 6);
+  const leaving = cluster.workers.find(({ workerId }) => workerId === old?.workerId);
+  await leaving?.run((ctx) => void setImmediate(() => ctx.cluster.worker?.disconnect()));
+  await cluster.primary.run(
+    (ctx, id) =>
+      ctx.until(() =>
+        (ctx.router.stats() as PrimaryStats).workers.some((w) => w.workerId === id && w.slot === 0),
+      ),
+    successor.workerId,
+  );
+  for (const client of all) client.close();
+  const slots = await cluster.primary.run((ctx) =>
+    ctx.until(() => {
+      const now = (ctx.router.stats() as PrimaryStats).slots;
+      return now.every(({ connections, sessions }) => connections + sessions.open.websocket === 0) && now;
+    }),
+  );
+  for (const { handedOver, closed, sessions } of slots) {
+    expect(closed).toBe(handedOver);
+    expect(Object.values(sessions.ended).reduce((sum, count) => sum + count, 0)).toBe(sessions.opened);
+  }
+});
+
 test("a slot's counts go on when its worker is replaced", async () => {
   const cluster = await start();
   await Promise.all(Array.from({ length: 6 }, () => clients.connect(cluster.url)));
@@ -134,7 +163,7 @@ test("a slot's counts go on when its worker is replaced", async () => {
     slot.slot,
   );
   const empty = (await stats(cluster)).slots[slot.slot] as SlotStats;
-  expect(empty).toMatchObject({ connections: 0, handedOver: slot.handedOver });
+  expect(empty).toMatchObject({ connections: 0, handedOver: slot.handedOver, closed: slot.handedOver });
   expect(empty.sessions).toMatchObject({ open: { websocket: 0 }, opened: slot.sessions.opened });
   expect(empty.sessions.ended["worker gone"]).toBe(slot.sessions.open.websocket);
 

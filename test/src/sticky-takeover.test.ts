@@ -294,7 +294,7 @@ test("a worker has what the next router brings at once, though nobody says whose
   await cluster.primary.run((ctx) => ctx.store.asked);
   await cluster.primary.run(async (ctx) => {
     const { setupPrimary } = await ctx.import("@holdfast/sticky");
-    setupPrimary(ctx.httpServer, { workerTimeout: 1_000 });
+    setupPrimary(ctx.httpServer, { workerTimeout: 1_500 });
   });
   expect((await httpRequest(`${cluster.url}${HANDSHAKE}`)).status).toBe(200);
   expect(await late).toBe("ECONNRESET");
@@ -317,6 +317,28 @@ test("a worker whose slot another one has got from the next router gets one that
     return ctx.store.second.stats().workers.map(({ slot }: { slot: number }) => slot);
   });
   expect(await slots).toEqual([1, 0]);
+});
+
+test("a worker keeps its slot at the next router, whoever is ready first", async () => {
+  const cluster = await start({ workers: 2 });
+  const { a, b, primary } = cluster;
+  const slots = () =>
+    primary.run((ctx) => {
+      const { workers } = (ctx.store.second ?? ctx.router).stats() as PrimaryStats;
+      return Object.fromEntries(workers.map(({ workerId, slot }) => [workerId, slot]));
+    });
+  const before = await slots();
+  const first = before[a.workerId] === 0 ? a : b;
+  await first.stop();
+  await primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.router.close();
+    ctx.store.second = setupPrimary(ctx.httpServer);
+    await ctx.store.second.ready(1);
+  });
+  await first.resume();
+  await primary.run((ctx) => ctx.store.second.ready(2));
+  expect(await slots()).toEqual(before);
 });
 
 test("a router that takes over from one that is being closed gives the workers the slots that it wants", async () => {

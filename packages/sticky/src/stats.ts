@@ -167,7 +167,7 @@ export interface SlotStats {
   readonly connections: number;
   /** Connections that its workers have taken so far, also those that sessions have brought which moved here. */
   readonly handedOver: number;
-  /** Of these, those that are closed, have gone on to other workers, or were taken back meanwhile. */
+  /** Of these, those that are closed, have gone on to other workers, or were their worker's that is gone. */
   readonly closed: number;
   /** Requests of other workers' sessions that it has passed on over a connection to that worker so far. */
   readonly relayed: number;

@@ -9,6 +9,8 @@
 import type { Worker } from "node:cluster";
 
 const LOOK_MS = 5;
+/** How long after a worker's exit its IPC channel may still hold acknowledgements. */
+export const CHANNEL_DRAIN_MS = 1_000;
 
 /**
  * @param latestMs it is not waited for longer: another process may hold the channel open

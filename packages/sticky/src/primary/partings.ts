@@ -1,6 +1,7 @@
 /**
- * Workers that were told that the last router is closed, and have not said that they know.
- * Owns: a list of them; while there is no roster, listeners on `cluster`. Runs in: primary, one for the process.
+ * Workers that were told that nobody answers them any more, since the last router is closed or their last server, and that have
+ * not said that they know.
+ * Owns: a list of them; while there is no roster, listeners on `cluster`, and timers. Runs in: primary, one for the process.
  *
  * Such a worker gives connections to the primary until it knows. Node.js tells it that they are there, whether or not
  * anybody listens for them here; without a listener they would stay open for good, and nobody would have them.
@@ -10,6 +11,8 @@ import type { Handle } from "../handle/node-internals.js";
 import { processWide } from "../process-wide.js";
 import { decodeToPrimary } from "../wire/messages.js";
 import { decodeMove } from "../wire/move-messages.js";
+import { allWorkers } from "./all-workers.js";
+import { CHANNEL_DRAIN_MS, whenChannelEnds } from "./channel-end.js";
 
 export class Partings {
   /** The list of this process. */
@@ -19,14 +22,15 @@ export class Partings {
 
   /** How often each is still to say that it knows. */
   readonly #due = new Map<number, number>();
-  #stopListening: (() => void) | undefined;
+  /** End the listening, if this listens. */
+  readonly #releases = new Set<() => void>();
 
   /** How many workers there are. */
   get size(): number {
     return this.#due.size;
   }
 
-  /** The worker was told so, perhaps once more. */
+  /** The worker is told so, perhaps once more. */
   add(workerId: number): void {
     this.#due.set(workerId, (this.#due.get(workerId) ?? 0) + 1);
   }
@@ -38,37 +42,54 @@ export class Partings {
     else this.delete(workerId);
   }
 
-  /** It is gone, or has no server any more: it gives nothing. */
+  /** It is gone. */
   delete(workerId: number): void {
     this.#due.delete(workerId);
-    if (this.#due.size === 0) this.leaveToRoster();
+    if (this.#due.size === 0) this.#listenNoMore();
   }
 
   /** There is no roster any more: closes what still comes, until all know. */
   closeRest(): void {
-    if (this.#due.size === 0 || this.#stopListening) return;
+    if (this.#releases.size > 0) return;
+    this.#forgetGone();
+    if (this.#due.size === 0) return;
     const onMessage = (worker: Worker, message: unknown, handle: unknown) => {
       if (this.#due.has(worker.id)) this.#onMessage(worker.id, message, handle as Handle | undefined);
     };
-    const onGone = (worker: Worker) => this.delete(worker.id);
-    cluster.prependListener("message", onMessage);
-    cluster.prependListener("disconnect", onGone);
-    this.#stopListening = () => {
-      cluster.off("message", onMessage);
-      cluster.off("disconnect", onGone);
+    const onDisconnect = (worker: Worker) => this.delete(worker.id);
+    const onExit = (worker: Worker) => {
+      this.#releases.add(whenChannelEnds(worker, CHANNEL_DRAIN_MS, () => this.delete(worker.id)));
     };
+    cluster.prependListener("message", onMessage);
+    cluster.prependListener("disconnect", onDisconnect);
+    cluster.prependListener("exit", onExit);
+    this.#releases.add(() => {
+      cluster.off("message", onMessage);
+      cluster.off("disconnect", onDisconnect);
+      cluster.off("exit", onExit);
+    });
+    for (const worker of allWorkers()) if (this.#due.has(worker.id) && worker.isDead()) onExit(worker);
   }
 
-  /** There is a roster: it hears them. */
+  /** There is a roster: it hears them, and of their ends. */
   leaveToRoster(): void {
-    this.#stopListening?.();
-    this.#stopListening = undefined;
+    this.#listenNoMore();
+    for (const worker of allWorkers()) if (worker.isDead()) this.#due.delete(worker.id);
+    this.#forgetGone();
+  }
+
+  #forgetGone(): void {
+    for (const workerId of this.#due.keys()) if (!cluster.workers?.[workerId]) this.#due.delete(workerId);
+  }
+
+  #listenNoMore(): void {
+    for (const release of this.#releases) release();
+    this.#releases.clear();
   }
 
   #onMessage(workerId: number, message: unknown, handle: Handle | undefined): void {
     const kind = decodeToPrimary(message)?.kind ?? decodeMove(message)?.kind;
     if (kind === "parted") this.settle(workerId);
-    else if (kind === "departed") this.delete(workerId);
     // Its client connects anew, and whoever has its session gives it back.
     else if (kind === "move" || kind === "moveOffered") handle?.close();
   }

@@ -26,7 +26,7 @@ import {
 import { decodeMove, encodeMove } from "../wire/move-messages.js";
 import { allWorkers } from "./all-workers.js";
 import { Arrival } from "./arrival.js";
-import { whenChannelEnds } from "./channel-end.js";
+import { CHANNEL_DRAIN_MS, whenChannelEnds } from "./channel-end.js";
 import { ListenAnswers } from "./listen-answers.js";
 import { LivingWorkers } from "./living-workers.js";
 import { surviveLostWrites } from "./lost-writes.js";
@@ -38,8 +38,6 @@ import { SessionMoves } from "./session-moves.js";
 import { SlotCounts } from "./slot-counts.js";
 import { fillSlot, freeSlot, isSlot } from "./slots.js";
 
-/** How long after a worker's exit its IPC channel may still hold acknowledgements. */
-const CHANNEL_DRAIN_MS = 1_000;
 /** How long sessions may be on their way, without any that gets there, after the last router is closed. */
 const ENDING_MS = 5_000;
 /** How long workers may take until they know that, and have their connections. */
@@ -140,7 +138,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       for (const timer of this.#timers) clearTimeout(timer);
       for (const stop of this.#ends) stop();
     });
-    this.#slotCounts.keepOnly((workerId) => cluster.workers?.[workerId] !== undefined);
+    this.#slotCounts.keepOnly((workerId) => cluster.workers?.[workerId]?.isDead() === false);
     // First: when a listener of the application throws, Node.js calls none after it.
     cluster.prependListener("message", onMessage);
     cluster.prependListener("disconnect", onDisconnect);
@@ -441,9 +439,9 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#living.remove(worker.id);
     // Whoever speaks again is welcomed again.
     this.#answered.delete(worker.id);
-    this.#partings.delete(worker.id);
     this.moves.onDeparted(worker.id);
-    // Nobody takes there what is sent from now on.
+    // Nobody takes there what is sent from now on; what was sent before may come back.
+    if (worker.isConnected()) this.#partings.add(worker.id);
     this.#send(worker, { kind: "noted", departure });
     if (!routed) return;
     routed.earlierNames.clear();
@@ -475,7 +473,7 @@ export class Roster extends EventEmitter<RosterEvents> {
       routed = this.#admit(worker);
       this.#workers.set(worker.id, routed);
     }
-    if (routed.isTakenOver) routed.slot = this.#slotFor(worker.id, routed.slot);
+    if (routed.isTakenOver) routed.slot = this.#slotFor(worker.id);
     if (routed.names.has(name)) return;
     routed.add(name);
     this.#candidates.clear();
@@ -506,12 +504,13 @@ export class Roster extends EventEmitter<RosterEvents> {
     return routed;
   }
 
-  /** @param kept the one that it has had so far */
-  #slotFor(workerId: number, kept?: number): number {
+  /** The one that it has had so far, unless another one is wanted, or somebody else has it. */
+  #slotFor(workerId: number): number {
     const wanted = this.#wantedSlot(workerId);
     if (wanted !== undefined) return wanted;
-    const others = [...this.#workers.values()].filter((each) => each.workerId !== workerId);
-    return kept === undefined || others.some(({ slot }) => slot === kept) ? freeSlot(others) : kept;
+    const kept = this.#slotCounts.slotOf(workerId);
+    const others = this.#slotCounts.slotsOfOthers(workerId);
+    return kept === undefined || others.includes(kept) ? freeSlot(others) : kept;
   }
 
   /** What the application says. */

@@ -50,7 +50,7 @@ export class RoutedWorker implements Candidate {
         onSent: (by) => {
           this.#tally.sent += by;
         },
-        onArrived: () => this.#slots.onTaken(this.slot),
+        onArrived: () => this.#slots.onTaken(this.#tally),
         onRefused: (handover) => hooks.onRefused(handover),
       },
       {

@@ -31,6 +31,8 @@ export interface Tally {
   slot: number | undefined;
   /** Connections that were sent to it, also those that were taken back on their way. */
   sent: number;
+  /** Those of which it is known that they have got there. */
+  taken: number;
   /** What it has said last. */
   reported: Reported;
 }
@@ -52,21 +54,42 @@ export class SlotCounts {
 
   /** The tally of that worker, which is alive. */
   tallyOf(workerId: number): Tally {
-    const tally = this.#tallies.get(workerId) ?? { slot: undefined, sent: 0, reported: NOTHING };
+    const tally = this.#tallies.get(workerId) ?? { slot: undefined, sent: 0, taken: 0, reported: NOTHING };
     this.#tallies.set(workerId, tally);
     return tally;
   }
 
-  /** What that worker counts is of that slot from now on; if it had none, also what it has counted before. */
+  /** The slot that the worker has, if it has one. */
+  slotOf(workerId: number): number | undefined {
+    return this.#tallies.get(workerId)?.slot;
+  }
+
+  /** The slots that other workers have. */
+  slotsOfOthers(workerId: number): number[] {
+    const others = [...this.#tallies].filter(([id]) => id !== workerId);
+    return others.flatMap(([, { slot }]) => slot ?? []);
+  }
+
+  /**
+   * What that worker counts is of that slot from now on; if it had none, also what it has counted before. If it had another
+   * one, what it has open has gone from there to here.
+   */
   assign(workerId: number, slot: number): void {
     const tally = this.tallyOf(workerId);
-    if (tally.slot === undefined) this.#at(slot).add(tally.reported, NOTHING);
+    if (tally.slot === slot) return;
+    if (tally.slot === undefined) {
+      this.#at(slot).add(tally.reported, NOTHING);
+    } else {
+      this.#at(tally.slot).leave(tally, "moved away");
+      this.#at(slot).enter(tally);
+    }
     tally.slot = slot;
   }
 
-  /** A worker of that slot has taken a connection. */
-  onTaken(slot: number): void {
-    this.#at(slot).taken++;
+  /** A worker has taken a connection. */
+  onTaken(tally: Tally): void {
+    tally.taken++;
+    if (tally.slot !== undefined) this.#at(tally.slot).taken++;
   }
 
   /** A worker has said what it has counted so far. */
@@ -76,12 +99,12 @@ export class SlotCounts {
     tally.reported = counts;
   }
 
-  /** That worker's process is gone, and with it the sessions that it had. */
+  /** That worker's process is gone, and with it the connections and sessions that it had. */
   onGone(workerId: number): void {
     const tally = this.#tallies.get(workerId);
     if (!tally) return;
     this.#tallies.delete(workerId);
-    if (tally.slot !== undefined) this.#at(tally.slot).workerGone += sumOf(openOf([tally]));
+    if (tally.slot !== undefined) this.#at(tally.slot).leave(tally, "worker gone");
   }
 
   totals(slot: number): SlotTotals {
@@ -101,31 +124,56 @@ export class SlotCounts {
 }
 
 class Slot {
+  /** Connections that its workers have taken, or had when they got it. */
   taken = 0;
-  workerGone = 0;
+  /** Connections and sessions that its workers had when they were gone, or got another slot. */
+  #left = 0;
+  readonly #ended = { "worker gone": 0, "moved away": 0 };
+  /** Sessions that its workers had when they got it. */
+  #entered = 0;
+  /** What its workers have reported. */
   readonly #totals: Record<keyof Reported, number> = zeros(REPORTED);
 
   add(counts: Reported, before: Reported): void {
     for (const name of REPORTED) this.#totals[name] += counts[name] - before[name];
   }
 
+  enter(tally: Tally): void {
+    this.taken += connectionsOf(tally);
+    this.#entered += sessionsOf(tally);
+  }
+
+  leave(tally: Tally, why: "worker gone" | "moved away"): void {
+    this.#left += connectionsOf(tally);
+    this.#ended[why] += sessionsOf(tally);
+  }
+
   totals(open: SessionStats["open"]): SlotTotals {
-    const { relayed, relayedToHosts, moved, forwardedIn, opened, upgraded, kept, declined } = this.#totals;
-    // What a worker was about to give away counts as closed there. Nothing that is subtracted from would only grow.
+    const { relayed, relayedToHosts, moved, forwardedIn, upgraded, kept, declined } = this.#totals;
+    // What a worker has declined counts as closed there: nothing that is subtracted from would only grow.
     const handedOver = this.taken + kept;
-    const closed = this.#totals.closed + declined;
+    const closed = this.#totals.closed + declined + this.#left;
+    const reported: Record<string, number> = this.#totals;
+    const others: Record<string, number> = this.#ended;
     const ended = Object.fromEntries(
-      SESSION_END_REASONS.map((reason) => [
-        reason,
-        reason === "worker gone" ? this.workerGone : this.#totals[reason],
-      ]),
+      SESSION_END_REASONS.map((reason) => [reason, (reported[reason] ?? 0) + (others[reason] ?? 0)]),
     ) as Record<SessionEndReason, number>;
     const refused = Object.fromEntries(
       REQUEST_REFUSAL_REASONS.map((reason) => [reason, this.#totals[reason]]),
     ) as Record<RequestRefusalReason, number>;
-    const sessions = { open, opened, upgraded, ended, refused };
+    const sessions = { open, opened: this.#totals.opened + this.#entered, upgraded, ended, refused };
     return { handedOver, closed, relayed, relayedToHosts, moved, forwardedIn, sessions };
   }
+}
+
+/** How many connections a worker has. */
+function connectionsOf({ taken, reported: { kept, declined, closed } }: Tally): number {
+  return taken + kept - declined - closed;
+}
+
+/** How many sessions a worker has. */
+function sessionsOf({ reported }: Tally): number {
+  return TRANSPORT_NAMES.reduce((sum, name) => sum + reported[name], 0);
 }
 
 /** The sessions that workers have open. */
@@ -133,10 +181,6 @@ function openOf(tallies: readonly Tally[]): SessionStats["open"] {
   const open = zeros(TRANSPORT_NAMES);
   for (const { reported } of tallies) for (const name of TRANSPORT_NAMES) open[name] += reported[name];
   return open;
-}
-
-function sumOf(open: SessionStats["open"]): number {
-  return TRANSPORT_NAMES.reduce((sum, name) => sum + open[name], 0);
 }
 
 /** A zero for each name. */

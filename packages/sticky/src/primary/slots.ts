@@ -15,8 +15,8 @@ export function isSlot(value: unknown): value is number {
 }
 
 /** The lowest position that nobody has: that of a worker that has crashed, or a new one. */
-export function freeSlot(workers: Iterable<WithSlot>): number {
-  const taken = new Set([...workers].map(({ slot }) => slot));
+export function freeSlot(others: Iterable<number>): number {
+  const taken = new Set(others);
   let slot = 0;
   while (taken.has(slot)) slot++;
   return slot;

@@ -13,12 +13,12 @@ import type { HostCredentials } from "./host-credentials.js";
 import { NO_OWNER } from "./owner-mark.js";
 
 /** Version of these messages, and of what workers say to each other; both ends say theirs first. */
-export const PROTOCOL_VERSION = 11;
+export const PROTOCOL_VERSION = 12;
 
 /** The key of our messages. */
 export const KEY = "holdfast:sticky";
 
-/** Message kinds; the numbers are part of protocol version 11. */
+/** Message kinds; the numbers are part of protocol version 12. */
 export const Kind = {
   /**
    * primary → worker: the router is here, and again when there is another, or when the directory has changed.
@@ -118,12 +118,12 @@ export const Kind = {
    * it back. [n]
    */
   departed: 38,
-  /** worker → primary: answers `over`; nothing is on its way there any more. [] */
+  /** worker → primary: answers `over` and `noted`; nothing is on its way there any more. [] */
   parted: 39,
 } as const;
 
 /**
- * What a worker counts and reports; the order is part of protocol version 11. The three transports are what is open now,
+ * What a worker counts and reports; the order is part of protocol version 12. The three transports are what is open now,
  * all else grows. What has ended and what was refused is told by the reasons' names.
  */
 export const REPORTED = [
@@ -157,7 +157,7 @@ export const REPORTED = [
 /** A worker's counts so far. */
 export type Reported = Readonly<Record<(typeof REPORTED)[number], number>>;
 
-/** What is wrong with the ways to other workers; the numbers are part of protocol version 11. */
+/** What is wrong with the ways to other workers; the numbers are part of protocol version 12. */
 const TROUBLES = {
   /** The directory or the worker's socket was removed. */
   removed: 1,

@@ -285,6 +285,7 @@ export class Receiver {
   }
 
   #sayDeparted(): void {
+    this.#counts.report();
     this.#send({ kind: "departed", departure: this.#departures });
   }
 
@@ -298,6 +299,7 @@ export class Receiver {
   }
 
   #onNoted(departure: number): void {
+    this.#sayParted();
     // It has had a server since.
     if (this.#departures > departure) return;
     this.#isDepartureUnsaid = false;
@@ -312,9 +314,13 @@ export class Receiver {
     this.#movesOut.onOver();
     this.#arrivals.onOver();
     for (const name of this.#leavings.keys()) if (this.#isAnswerDue(name)) void this.#hasNoRouter(name);
-    // Behind the connection that is on its way, if there is one.
-    this.#send({ kind: "parted" });
+    this.#sayParted();
     this.#giveUpLater(this.#claims.ticketIds());
+  }
+
+  /** Behind the connection that is on its way to the primary, if there is one. */
+  #sayParted(): void {
+    this.#send({ kind: "parted" });
   }
 
   /** No router may have read the questions whose these connections are. */
