@@ -85,6 +85,23 @@ test("the primary is not counted as a server and gets no requests", async () => 
   expect(members).toBe(2);
 });
 
+test.each([
+  [{ parser: 1 }, 'The option "parser" of emitter() must be an object with an Encoder and a Decoder, not 1.'],
+  [{ scope: 1 }, 'The option "scope" of emitter() must be a string, not 1.'],
+  [{ room: "a" }, 'emitter() has no option "room"; it knows scope, parser.'],
+])("an option that is wrong is refused at the call: %j", async (options, message) => {
+  const thrown = await cluster.primary.run((ctx, given) => {
+    try {
+      ctx.hub.emitter("/", given as never);
+      return "nothing";
+    } catch (error) {
+      const { code, message: text } = error as NodeJS.ErrnoException;
+      return { code, message: text };
+    }
+  }, options);
+  expect(thrown).toEqual({ code: "HOLDFAST_ERR_INVALID_OPTION", message });
+});
+
 test("a namespace that no worker has: nothing happens, and requests are answered by nobody", async () => {
   expect(
     await cluster.primary.run(async (ctx) => {

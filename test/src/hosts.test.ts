@@ -144,6 +144,7 @@ describe.skipIf(!hasRedis)("two hosts", () => {
     await Promise.all([last, gone]);
     expect([a.received("rest"), b.received("rest"), a.received("last")]).toEqual([[], [[]], []]);
     expect(() => createEmitter({ url: redis.url, app: "test", colour: 1 } as never)).toThrow(/colour/);
+    expect(() => createEmitter({ url: redis.url, app: "test", parser: 1 } as never)).toThrow(/parser/);
   });
 
   test("it emits with the parser that the servers have", async () => {

@@ -1,5 +1,6 @@
 /** Workers whose parent has no hub: they meet in a hub process that one of them starts. */
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
@@ -57,10 +58,10 @@ test("all workers meet in one, whoever comes first; nobody is warned", async () 
 });
 
 test("of the environment it gets what it needs, and nothing else", async () => {
-  const cluster = await start({ env: { NODE_EXTRA_CA_CERTS: "/dev/null", SECRET: "of the application" } });
+  const cluster = await start({ env: { NODE_EXTRA_CA_CERTS: "no/authority.pem", SECRET: "of the application" } });
   const { pid } = await hubOf(cluster);
   const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-  expect(environment).toContain("NODE_EXTRA_CA_CERTS=/dev/null");
+  expect(environment).toContain(`NODE_EXTRA_CA_CERTS=${resolve("no/authority.pem")}`);
   expect(environment.join()).not.toContain("SECRET");
 });
 

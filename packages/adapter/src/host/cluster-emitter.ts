@@ -11,7 +11,7 @@ import { runApplication } from "../faults.js";
 import { Hub } from "../hub/hub.js";
 import { OptionReader } from "../option-reader.js";
 import { resolvePrimaryOptions } from "../options.js";
-import { type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
+import { type Emitter, type EmitterOptions, Emitters, readEmitterOptions } from "./emitter.js";
 
 /** Options of `createEmitter()`: those of `redisStreams()`, and these. */
 export interface ClusterEmitterOptions extends RedisStreamsOptions {
@@ -44,9 +44,12 @@ export class ClusterEmitter {
   readonly #options: EmitterOptions;
   #state: "open" | "closed" = "open";
 
-  constructor({ scope, parser, onError, ...streams }: ClusterEmitterOptions) {
-    this.#options = { ...(scope !== undefined && { scope }), ...(parser !== undefined && { parser }) };
-    const report = onError ?? ((error: HoldfastError) => process.emitWarning(error));
+  constructor(
+    options: EmitterOptions,
+    streams: RedisStreamsOptions,
+    report: NonNullable<ClusterEmitterOptions["onError"]>,
+  ) {
+    this.#options = options;
     const limits = resolvePrimaryOptions({ journalBytes: JOURNAL_BYTES });
     const nothing = () => {};
     this.#hub = new Hub(
@@ -155,7 +158,8 @@ export class ClusterEmitter {
  */
 export function createEmitter(options: ClusterEmitterOptions): ClusterEmitter {
   const fields = new OptionReader<ClusterEmitterOptions>("createEmitter", options);
-  fields.string("scope", undefined);
-  fields.fn("onError", undefined);
-  return new ClusterEmitter(options);
+  const own = readEmitterOptions(fields);
+  const report = fields.fn("onError", (error: HoldfastError): void => process.emitWarning(error));
+  const { scope: _scope, parser: _parser, onError: _onError, ...streams } = options;
+  return new ClusterEmitter(own, streams, report);
 }

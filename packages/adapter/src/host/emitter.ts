@@ -7,6 +7,7 @@ import { type Namespace, Server, type ServerOptions } from "socket.io";
 import type { Hub } from "../hub/hub.js";
 import { EMITTER_WORKER_ID } from "../hub/hub-stats.js";
 import { type Connector, Member } from "../member/member.js";
+import type { OptionReader } from "../option-reader.js";
 import { resolveAdapterOptions } from "../options.js";
 import { EmitterAdapter } from "../socketio/emitter-adapter.js";
 import { joinWithin, type LocalWay } from "./local-join.js";
@@ -45,6 +46,19 @@ export interface EmitterOptions {
    * @see https://socket.io/docs/v4/custom-parser/
    */
   parser?: ServerOptions["parser"];
+}
+
+/** Those of them that `emitter()` and `createEmitter()` have in common. */
+export function readEmitterOptions(fields: OptionReader<EmitterOptions>): EmitterOptions {
+  const scope = fields.string("scope", undefined);
+  const parser = fields.value("parser", undefined, isParser, "an object with an Encoder and a Decoder");
+  return { ...(scope !== undefined && { scope }), ...(parser !== undefined && { parser }) };
+}
+
+function isParser(value: unknown): value is EmitterOptions["parser"] {
+  if (value === undefined) return true;
+  const { Encoder, Decoder } = Object(value) as { readonly Encoder?: unknown; readonly Decoder?: unknown };
+  return typeof Encoder === "function" && typeof Decoder === "function";
 }
 
 /** A namespace that nothing was emitted to for as long, or for twice as long, is given back to the hub. */

@@ -10,7 +10,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { dirname, parse } from "node:path";
+import { dirname, parse, resolve } from "node:path";
 import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
 import type { BackplaneRecipe } from "../hub/backplane.js";
 import { startMarker } from "./application.js";
@@ -33,15 +33,7 @@ const BUNDLED =
 const GO_BETWEEN = `require("node:child_process").spawn(process.execPath, process.argv.slice(1), {
   detached: true, stdio: ["ignore", "ignore", "ignore", ${READY_FD}] }).unref()`;
 /** What the hub process needs of the worker's environment; the rest is the worker's. */
-const KEPT_VARIABLES = [
-  "PATH",
-  "HOME",
-  "LD_LIBRARY_PATH",
-  "TMPDIR",
-  "XDG_RUNTIME_DIR",
-  // Redis may have a certificate of an authority of one's own.
-  "NODE_EXTRA_CA_CERTS",
-];
+const KEPT_VARIABLES = ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "XDG_RUNTIME_DIR"];
 
 export class HubStarter {
   readonly #path: string;
@@ -101,6 +93,9 @@ export class HubStarter {
       ...(this.#backplane?.args ?? []),
     ];
     const kept = Object.fromEntries(KEPT_VARIABLES.map((name) => [name, process.env[name]]));
+    // Redis may have a certificate of an authority of one's own. The hub process is not in this folder.
+    const authorities = process.env.NODE_EXTRA_CA_CERTS;
+    if (authorities) kept.NODE_EXTRA_CA_CERTS = resolve(authorities);
     const child = spawn(process.execPath, ["-e", GO_BETWEEN, program, ...args], {
       // Not the worker's: nobody could unmount or remove it.
       cwd: parse(process.execPath).root,

@@ -10,11 +10,12 @@ import type { BackplaneFactory } from "../hub/backplane.js";
 import { Hub } from "../hub/hub.js";
 import { isServer, statsOf } from "../hub/hub-stats.js";
 import type { MemberInfo } from "../member-info.js";
+import { OptionReader } from "../option-reader.js";
 import { type PrimaryOptions, type ResolvedPrimaryOptions, resolvePrimaryOptions } from "../options.js";
 import { processWide } from "../process-wide.js";
 import type { PrimaryEvents, PrimaryStats } from "../stats.js";
 import { ClusterWorkers } from "./cluster-workers.js";
-import { type Emitter, type EmitterOptions, Emitters } from "./emitter.js";
+import { type Emitter, type EmitterOptions, Emitters, readEmitterOptions } from "./emitter.js";
 import { putUpSign, takeDownSign } from "./hub-sign.js";
 import { inProcess } from "./in-process.js";
 import { mainThreadOnly } from "./main-thread.js";
@@ -86,6 +87,7 @@ export class Primary extends ApplicationEvents<PrimaryEvents> {
    *
    * @param namespace its name; "/" by default
    * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` after `close()`
+   * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
    * @see https://socket.io/docs/v4/server-instance/#utility-methods
    */
   emitter(namespace = "/", options: EmitterOptions = {}): Emitter {
@@ -95,7 +97,8 @@ export class Primary extends ApplicationEvents<PrimaryEvents> {
         "emitter() was called on a hub that has been closed. Call it on what the last setupPrimary() returned.",
       );
     }
-    return this.#emitters.get(namespace, options);
+    const fields = new OptionReader<EmitterOptions>("emitter", options);
+    return this.#emitters.get(namespace, fields.end(readEmitterOptions(fields)));
   }
 
   /**
