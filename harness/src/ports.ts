@@ -1,19 +1,44 @@
 /** Ports for programs that must be told one. Runs in: tests and benches. */
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { readFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { within } from "./within.js";
 
 const TRY_MS = 20;
 
-/** A port of the loopback interface that was free a moment ago. Where a program can be given 0, give it that. */
+/** Ports below are other programs'. */
+const FIRST_PORT = 10_000;
+/** From here on the system gives ports to whoever asks for any, if it does not say from where on. */
+const FIRST_GIVEN = 32_768;
+
+/**
+ * A port of the loopback interface that was free a moment ago, and that the system gives to nobody who asks for any. Where
+ * a program can be given 0, give it that.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(FIRST_PORT, firstGivenPort());
+    const server = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch {
+      continue;
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
+}
+
+function firstGivenPort(): number {
+  try {
+    const first = Number.parseInt(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8"), 10);
+    return first > FIRST_PORT ? first : FIRST_GIVEN;
+  } catch {
+    return FIRST_GIVEN;
+  }
 }
 
 /** Waits until a program of others takes connections, for which there is no event. */

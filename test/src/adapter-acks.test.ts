@@ -16,8 +16,10 @@ const ASKERS: Record<string, (cluster: TestCluster) => Promise<unknown>> = {
   "another worker": ({ b }) => askFrom(b),
   "the primary": ({ primary }) =>
     primary.run(
-      (ctx, count, ms) => {
+      async (ctx, count, ms) => {
         const emitter = ctx.hub.emitter();
+        // The first question waits until the hub has opened the namespace.
+        await emitter.fetchSockets();
         const ask = (_: unknown, i: number) =>
           new Promise<void>((done) => emitter.timeout(ms).emit("q", i, () => done()));
         return Promise.all(Array.from({ length: count }, ask));
@@ -81,12 +83,14 @@ describe.each([
     const late: ((answer: string) => void)[] = [];
     client.socket.on("q", (...args: unknown[]) => late.push(args.at(-1) as (answer: string) => void));
     for (const worker of [a, b]) {
+      const asked = client.next("q");
       await worker.run((ctx) =>
         ctx.io
           .timeout(20)
           .emitWithAck("q")
           .catch(() => {}),
       );
+      await asked;
       await untilNoneIsLeft(a);
     }
     for (const answer of late) answer("late");

@@ -581,7 +581,11 @@ export function adapterSuite(name: string, config: ClusterConfig): void {
         return ctx.io.sockets.sockets.get(id)?.join(rooms);
       }, b.id);
       const rooms = () => cluster.primary.run((ctx) => ctx.hub.stats().rooms as number);
-      if (config.adapterOptions === undefined) expect(await rooms()).toBe(1003);
+      if (config.adapterOptions === undefined) {
+        // Two of them may have one key.
+        expect(await rooms()).toBeGreaterThan(1000);
+        expect(await rooms()).toBeLessThanOrEqual(1003);
+      }
       clients.close();
       await untilSockets(0);
       // The workers' last reports went before their answers to fetchSockets on the same links.

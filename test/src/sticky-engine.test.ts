@@ -45,6 +45,7 @@ test("a user's own generateId, sync or not, set before or after, stays in effect
       }, kinds[i] as string),
     ),
   );
+  let connected = 0;
   for (let i = 0; i < 6; i++) {
     try {
       const socket = await client(cluster.url);
@@ -53,10 +54,12 @@ test("a user's own generateId, sync or not, set before or after, stays in effect
       const workerId = await within(new Promise((done) => socket.emit("who", done)), "answer");
       const index = cluster.workers.findIndex((worker) => worker.workerId === workerId);
       expect(["sync", "async"]).toContain(kinds[index]);
+      connected++;
     } catch (error) {
       expect((error as Error).message).toBe("xhr poll error");
     }
   }
+  expect(connected).toBe(4);
 });
 
 test("listeners of a worker's server and process that throw keep nothing from it", async () => {

@@ -184,7 +184,7 @@ test("the private sockets are closed to other users and to peers without the sec
   const path = join(directory, "1");
   for (const target of ["/", "/secret/default/1.2.3.4/1/tcp/socket.io/?EIO=4&transport=polling"]) {
     for (const upgrade of ["", "Connection: Upgrade\r\nUpgrade: websocket\r\n"]) {
-      const socket = new RawSocket(path);
+      const socket = await RawSocket.open(path);
       socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`);
       expect(await socket.whole()).toBe("");
     }

@@ -61,7 +61,7 @@ const stats = (cluster: TestCluster): Promise<PrimaryStats> =>
 const ADDRESSES = Array.from({ length: 40 }, (_, i) => `127.0.${i % 5}.${i + 1}`);
 
 test("listeners that throw are uncaught, and the router goes on, as do other listeners", async () => {
-  const cluster = await start({ workers: 0 });
+  const cluster = await start({ workers: 0, stickyOptions: { workerTimeout: 30_000 } });
   await cluster.primary.run((ctx) => {
     Object.assign(ctx.store, { thrown: [], heard: [] });
     process.on("uncaughtException", ({ message }) => ctx.store.thrown.push(message));
@@ -132,7 +132,7 @@ test("listeners of the cluster that were there before and throw keep no worker f
         throw new Error(event);
       });
     }
-    ctx.store.router = setupPrimary(ctx.httpServer);
+    ctx.store.router = setupPrimary(ctx.httpServer, { workerTimeout: 30_000 });
     ctx.store.gone = new Promise((resolve) => ctx.store.router.once("worker:gone", resolve));
   });
   const first = await cluster.fork();
@@ -153,11 +153,11 @@ test("hash: the same address reaches the same worker, after another one is repla
   expect(new Set(before.values()).size).toBe(3);
   for (const address of ADDRESSES) expect((await ask(cluster, address)).workerId).toBe(before.get(address));
   const victim = cluster.worker(1);
-  const gone = cluster.primary.run(
-    (ctx) => new Promise((resolve) => ctx.router.once("worker:gone", resolve)),
-  );
+  await cluster.primary.run((ctx) => {
+    ctx.store.gone = new Promise((resolve) => ctx.router.once("worker:gone", resolve));
+  });
   await victim.kill();
-  await gone;
+  await cluster.primary.run((ctx) => ctx.store.gone);
   for (const address of ADDRESSES) {
     const { workerId } = await ask(cluster, address);
     if (before.get(address) === victim.workerId) expect(workerId).not.toBe(victim.workerId);
@@ -259,7 +259,7 @@ test("least-connection counts what is open of any kind, and right after restarts
 });
 
 test("statistics and events tell what happens", async () => {
-  const cluster = await start({ workers: 2, stickyOptions: { headTimeout: 200, maxHeadSize: 256 } });
+  const cluster = await start({ workers: 2, stickyOptions: { headTimeout: 2_000, maxHeadSize: 256 } });
   await cluster.primary.run((ctx) => {
     ctx.store.refused = [];
     ctx.router.on("refused", (refusal: object) => ctx.store.refused.push(refusal));
@@ -319,6 +319,8 @@ test("a worker that takes no connections gets no others that could go elsewhere"
   const cluster = await start({ workers: 2, stickyOptions: { loadBalancingMethod: "round-robin" } });
   const stopped = cluster.worker(0);
   await stopped.stop();
+  // What it got would not be taken back.
+  await cluster.primary.run(waitForNothingLong);
   const stuck = [ask(cluster), ask(cluster)];
   await Promise.race(stuck);
   await cluster.primary.run(async (ctx) => {
@@ -357,7 +359,7 @@ test("a worker that closes hands back what was on its way", async () => {
   const closing = cluster.worker(0);
   const asked = Array.from({ length: 60 }, () => ask(cluster));
   await closing.run((ctx) => ctx.sticky.close());
-  await Promise.all(asked);
+  for (const { status } of await Promise.all(asked)) expect(status).toBe(200);
   for (let i = 0; i < 4; i++) expect((await ask(cluster)).workerId).toBe(cluster.worker(1).workerId);
   expect(await closing.run((ctx) => ctx.sticky.close())).toBeUndefined();
 });
