@@ -58,7 +58,9 @@ test("all workers meet in one, whoever comes first; nobody is warned", async () 
 });
 
 test("of the environment it gets what it needs, and nothing else", async () => {
-  const cluster = await start({ env: { NODE_EXTRA_CA_CERTS: "no/authority.pem", SECRET: "of the application" } });
+  const cluster = await start({
+    env: { NODE_EXTRA_CA_CERTS: "no/authority.pem", SECRET: "of the application" },
+  });
   const { pid } = await hubOf(cluster);
   const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
   expect(environment).toContain(`NODE_EXTRA_CA_CERTS=${resolve("no/authority.pem")}`);
