@@ -122,6 +122,29 @@ test("requests that workers refuse are counted by reason, and on when a worker i
   expect(reasons.map(by(await untilRefused(cluster, 7)))).toEqual([3, 2, 1, 1]);
 });
 
+test("what a worker has is counted in its slot while it gets no more, also by the next router", async () => {
+  const cluster = await start({ workers: 1 });
+  const client = await clients.connect(cluster.url);
+  await untilSessions(cluster, { websocket: 1 }, 1);
+  await cluster.a.run((ctx) => ctx.sticky.close());
+  const had = { workerId: undefined, connections: 1, handedOver: 1, closed: 0 };
+  expect((await stats(cluster)).slots).toMatchObject([had]);
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.router.close();
+    Object.assign(ctx, { router: setupPrimary(ctx.httpServer) });
+  });
+  expect((await stats(cluster)).slots).toMatchObject([had]);
+  client.close();
+  const end = cluster.primary.run((ctx) =>
+    ctx.until(() => {
+      const [slot] = (ctx.router.stats() as PrimaryStats).slots;
+      return slot?.connections === 0 && slot.closed;
+    }),
+  );
+  expect(await end).toBe(1);
+});
+
 test("a slot's counts agree when its worker takes the place of one that was sent away", async () => {
   const cluster = await start();
   const [old] = (await stats(cluster)).slots;

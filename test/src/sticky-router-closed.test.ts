@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { closedAfterEach, keepsAgents, startsClusters } from "./harness/after-each.js";
 import { Clients } from "./harness/clients.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
-import { upgradeOver } from "./harness/kept-connection.js";
+import { HANDSHAKE, type Kept, keptAmid, upgradeOver } from "./harness/kept-connection.js";
 
 const start = startsClusters(
   {
@@ -142,43 +142,11 @@ test("one that is set up while sessions of an earlier one are on their way lets 
   expect(disconnects).toEqual([]);
 });
 
-const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
 /** A connection waits for as long as a worker may take to start. */
 const PATIENT = { workerTimeout: 30_000 };
 
-/** The id of a session that began on a connection that is kept, and that of another worker's session. */
-interface Kept {
-  readonly agent: Agent;
-  readonly own: string;
-  readonly other: string;
-  /** The workers that have the two. */
-  readonly ownAt: RemoteWorker;
-  readonly otherAt: RemoteWorker;
-}
-
-async function startWithKept(count: number): Promise<{ cluster: TestCluster; all: Kept[] }> {
-  const cluster = await start({ workers: 2 });
-  const begin = async (agent?: Agent) => {
-    const { text } = await httpRequest(`${cluster.url}${HANDSHAKE}`, agent ? { agent } : {});
-    return (JSON.parse(text.slice(1)) as { sid: string }).sid;
-  };
-  const all: Kept[] = [];
-  while (all.length < count) {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    agents.push(agent);
-    const pair = { agent, own: await begin(agent), other: await begin() };
-    const atA = await cluster.a.run(
-      (ctx, sids) => {
-        const { clients: sessions } = ctx.io.engine as unknown as { clients: object };
-        return sids.filter((sid) => sid in sessions);
-      },
-      [pair.own, pair.other],
-    );
-    const [ownAt, otherAt] = atA[0] === pair.own ? [cluster.a, cluster.b] : [cluster.b, cluster.a];
-    if (atA.length === 1) all.push({ ...pair, ownAt, otherAt });
-  }
-  return { cluster, all };
-}
+const startWithKept = (count: number) =>
+  start({ workers: 2 }).then((cluster) => keptAmid(cluster, count, agents));
 
 /** The answer to a packet of a session, over the connection that is kept. */
 async function post({ url }: TestCluster, { agent }: Kept, sid: string): Promise<string> {
@@ -276,85 +244,6 @@ test("nor does a router of another version say it, whose welcome comes meanwhile
   }, cluster.a.workerId);
   await cluster.a.resume();
   expect(await answer).toBe("ECONNRESET");
-});
-
-test("what a worker gives away that stood still while the last router was closed is not left open", async () => {
-  const { cluster, all } = await startWithKept(1);
-  const [{ agent, other, ownAt }] = all as [Kept];
-  await ownAt.stop();
-  const answer = upgradeOver(agent, cluster.url, other).catch(({ code }: { code: string }) => code);
-  const before = await cluster.primary.run(async (ctx) => {
-    // The request is there before the news.
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await ctx.router.close();
-    return ctx.cluster.listenerCount("message");
-  });
-  await ownAt.resume();
-  // The worker may have heard first that there is no router: then it relays.
-  expect(["ECONNRESET", 101]).toContain(await answer);
-  const isReleased = cluster.primary.run(
-    (ctx, listening) => ctx.until(() => ctx.cluster.listenerCount("message") === listening - 1),
-    before,
-  );
-  expect(await isReleased).toBe(true);
-});
-
-test("what comes to a worker that has departed, after the last router has ended its wait, is not left open", async () => {
-  const cluster = await start({ adapter: false, moves: false });
-  const { a, primary } = cluster;
-  const { text } = await httpRequest(`${cluster.url}${HANDSHAKE}`);
-  const { sid } = JSON.parse(text.slice(1)) as { sid: string };
-  await a.run((ctx) => ctx.until(() => ctx.sticky.stats().connections === 0));
-  const isBusy = a.next("busy");
-  const closed = a.run(async (ctx) => {
-    const { send } = process;
-    process.send = function (
-      this: NodeJS.Process,
-      message: { "holdfast:sticky"?: number[] },
-      ...rest: never[]
-    ) {
-      const isSent = send?.call(this, message, ...rest) ?? false;
-      // The kind of what it says without servers, as docs/protocol.md has it. Longer than a router that is closed waits.
-      if (message["holdfast:sticky"]?.[0] === 38) ctx.block(3_000);
-      return isSent;
-    };
-    ctx.emit("busy");
-    await new Promise(setImmediate);
-    // So long that the connection is on its way here.
-    ctx.block(1_500);
-    ctx.httpServer.close();
-  });
-  await isBusy;
-  const answer = httpRequest(`${cluster.url}${HANDSHAKE}&sid=${sid}`).catch(
-    ({ code }: { code: string }) => code,
-  );
-  await primary.run(async (ctx) => {
-    await ctx.until(() => ctx.router.stats().workers[0]?.handedOver === 2);
-    await ctx.router.close();
-  });
-  await closed;
-  expect(await answer).toBe("ECONNRESET");
-});
-
-test("a worker that is killed before it knows that the last router is closed is not waited for", async () => {
-  const { cluster, statuses } = await startWithWaiting(1);
-  const lost = statuses.catch(({ code }: { code: string }) => code);
-  const listening = await cluster.primary.run(async (ctx) => {
-    await ctx.router.close();
-    return ["message", "disconnect", "exit"].map((event) => ctx.cluster.listenerCount(event));
-  });
-  await cluster.a.kill();
-  expect(await lost).toBe("ECONNRESET");
-  const isReleased = cluster.primary.run(
-    (ctx, counts) =>
-      ctx.until(() =>
-        ["message", "disconnect", "exit"].every(
-          (event, i) => ctx.cluster.listenerCount(event) === (counts[i] as number) - 1,
-        ),
-      ),
-    listening,
-  );
-  expect(await isReleased).toBe(true);
 });
 
 /** Requests that the worker's lane has, while the worker stands still. */

@@ -5,7 +5,7 @@ import type { PrimaryStats, SlotStats } from "@holdfast/sticky";
 import { expect, test } from "vitest";
 import { keepsAgents, startsClusters } from "./harness/after-each.js";
 import type { RemoteWorker, TestCluster } from "./harness/cluster.js";
-import { upgradeOver } from "./harness/kept-connection.js";
+import { HANDSHAKE, upgradeOver } from "./harness/kept-connection.js";
 
 interface Engine {
   readonly clients: object;
@@ -22,8 +22,6 @@ const start = startsClusters(
   ({ primary, workers }) => primary.run((ctx, all) => ctx.router.ready(all), workers.length),
 );
 const agents = keepsAgents();
-
-const HANDSHAKE = "/socket.io/?EIO=4&transport=polling";
 
 /** Settles when the second router counts so many connections of the first worker. */
 const untilCounted = ({ a, primary }: TestCluster, count: number) =>

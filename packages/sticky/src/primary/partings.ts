@@ -22,6 +22,8 @@ export class Partings {
 
   /** How often each is still to say that it knows. */
   readonly #due = new Map<number, number>();
+  /** The last of each worker's departures: a worker says the same one until it knows that it was heard. */
+  readonly #departures = new Map<number, number>();
   /** End the listening, if this listens. */
   readonly #releases = new Set<() => void>();
 
@@ -35,17 +37,24 @@ export class Partings {
     this.#due.set(workerId, (this.#due.get(workerId) ?? 0) + 1);
   }
 
+  /** It is told so because its last server is closed, for so many times by now. */
+  onDeparted(workerId: number, departure: number): void {
+    if (departure <= (this.#departures.get(workerId) ?? 0)) return;
+    this.#departures.set(workerId, departure);
+    this.add(workerId);
+  }
+
   /** It has said once that it knows. */
   settle(workerId: number): void {
     const due = (this.#due.get(workerId) ?? 0) - 1;
     if (due > 0) this.#due.set(workerId, due);
-    else this.delete(workerId);
+    else this.#settleAll(workerId);
   }
 
   /** It is gone. */
-  delete(workerId: number): void {
-    this.#due.delete(workerId);
-    if (this.#due.size === 0) this.#listenNoMore();
+  forget(workerId: number): void {
+    this.#departures.delete(workerId);
+    this.#settleAll(workerId);
   }
 
   /** There is no roster any more: closes what still comes, until all know. */
@@ -56,9 +65,10 @@ export class Partings {
     const onMessage = (worker: Worker, message: unknown, handle: unknown) => {
       if (this.#due.has(worker.id)) this.#onMessage(worker.id, message, handle as Handle | undefined);
     };
-    const onDisconnect = (worker: Worker) => this.delete(worker.id);
+    const onDisconnect = (worker: Worker) => this.forget(worker.id);
     const onExit = (worker: Worker) => {
-      this.#releases.add(whenChannelEnds(worker, CHANNEL_DRAIN_MS, () => this.delete(worker.id)));
+      if (!this.#due.has(worker.id)) return this.forget(worker.id);
+      this.#releases.add(whenChannelEnds(worker, CHANNEL_DRAIN_MS, () => this.forget(worker.id)));
     };
     cluster.prependListener("message", onMessage);
     cluster.prependListener("disconnect", onDisconnect);
@@ -74,12 +84,19 @@ export class Partings {
   /** There is a roster: it hears them, and of their ends. */
   leaveToRoster(): void {
     this.#listenNoMore();
-    for (const worker of allWorkers()) if (worker.isDead()) this.#due.delete(worker.id);
+    for (const worker of allWorkers()) if (worker.isDead()) this.forget(worker.id);
     this.#forgetGone();
   }
 
   #forgetGone(): void {
-    for (const workerId of this.#due.keys()) if (!cluster.workers?.[workerId]) this.#due.delete(workerId);
+    for (const workerId of [...this.#due.keys(), ...this.#departures.keys()]) {
+      if (!cluster.workers?.[workerId]) this.forget(workerId);
+    }
+  }
+
+  #settleAll(workerId: number): void {
+    this.#due.delete(workerId);
+    if (this.#due.size === 0) this.#listenNoMore();
   }
 
   #listenNoMore(): void {

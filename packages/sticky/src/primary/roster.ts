@@ -251,12 +251,15 @@ export class Roster extends EventEmitter<RosterEvents> {
   slots(): SlotStats[] {
     const counts = this.#slotCounts;
     return Array.from({ length: counts.length }, (_, slot) => {
-      // During a reload, there may be two.
-      const routed = [...this.#workers.values()].filter((each) => each.slot === slot && each.names.size > 0);
+      // During a reload, there may be two; and one that gets no more connections may have some yet.
+      const routed = [...this.#workers.values()].filter((each) => each.slot === slot);
+      const serving = routed.filter(({ names }) => names.size > 0);
+      // What no router has heard of since there is another has connections, too.
+      const others = counts.connections(slot, (workerId) => this.#workers.has(workerId));
       return {
         slot,
-        workerId: (routed.find((each) => each.takesNew()) ?? routed[0])?.workerId,
-        connections: routed.reduce((sum, { connections }) => sum + connections, 0),
+        workerId: (serving.find((each) => each.takesNew()) ?? serving[0])?.workerId,
+        connections: routed.reduce((sum, { connections }) => sum + connections, others),
         ...counts.totals(slot),
       };
     });
@@ -441,7 +444,7 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#answered.delete(worker.id);
     this.moves.onDeparted(worker.id);
     // Nobody takes there what is sent from now on; what was sent before may come back.
-    if (worker.isConnected()) this.#partings.add(worker.id);
+    if (worker.isConnected()) this.#partings.onDeparted(worker.id, departure);
     this.#send(worker, { kind: "noted", departure });
     if (!routed) return;
     routed.earlierNames.clear();
@@ -534,7 +537,7 @@ export class Roster extends EventEmitter<RosterEvents> {
   #remove(worker: Worker): void {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
-    this.#partings.delete(worker.id);
+    this.#partings.forget(worker.id);
     this.#slotCounts.onGone(worker.id);
     const routed = this.#workers.get(worker.id);
     if (!routed) return;

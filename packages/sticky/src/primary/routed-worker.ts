@@ -50,7 +50,7 @@ export class RoutedWorker implements Candidate {
         onSent: (by) => {
           this.#tally.sent += by;
         },
-        onArrived: () => this.#slots.onTaken(this.#tally),
+        onArrived: () => this.#slots.onTaken(this.workerId),
         onRefused: (handover) => hooks.onRefused(handover),
       },
       {

@@ -87,7 +87,10 @@ export class SlotCounts {
   }
 
   /** A worker has taken a connection. */
-  onTaken(tally: Tally): void {
+  onTaken(workerId: number): void {
+    const tally = this.#tallies.get(workerId);
+    // That it had is told after its end.
+    if (!tally) return;
     tally.taken++;
     if (tally.slot !== undefined) this.#at(tally.slot).taken++;
   }
@@ -105,6 +108,12 @@ export class SlotCounts {
     if (!tally) return;
     this.#tallies.delete(workerId);
     if (tally.slot !== undefined) this.#at(tally.slot).leave(tally, "worker gone");
+  }
+
+  /** Connections of that slot's workers, without those that somebody else counts. */
+  connections(slot: number, isCounted: (workerId: number) => boolean): number {
+    const others = [...this.#tallies].filter(([id, tally]) => tally.slot === slot && !isCounted(id));
+    return others.reduce((sum, [, tally]) => sum + connectionsOf(tally), 0);
   }
 
   totals(slot: number): SlotTotals {

@@ -159,6 +159,8 @@ export class Receiver {
   #isDepartureUnsaid = false;
   /** How often that has been so. */
   #departures = 0;
+  /** The last of these that a router has answered. */
+  #noted = 0;
 
   stats(): WorkerProcessStats {
     return this.#counts.stats();
@@ -299,7 +301,11 @@ export class Receiver {
   }
 
   #onNoted(departure: number): void {
-    this.#sayParted();
+    // The primary may have heard of one of them several times.
+    if (departure > this.#noted) {
+      this.#noted = departure;
+      void this.#partLast();
+    }
     // It has had a server since.
     if (this.#departures > departure) return;
     this.#isDepartureUnsaid = false;
@@ -316,6 +322,13 @@ export class Receiver {
     for (const name of this.#leavings.keys()) if (this.#isAnswerDue(name)) void this.#hasNoRouter(name);
     this.#sayParted();
     this.#giveUpLater(this.#claims.ticketIds());
+  }
+
+  /** What came before the server was closed goes back to the primary before that. */
+  async #partLast(): Promise<void> {
+    await untilNone(() => this.#claims.size, CLAIMED_MS);
+    await this.#arrivals.allGivenBack();
+    this.#sayParted();
   }
 
   /** Behind the connection that is on its way to the primary, if there is one. */
