@@ -245,6 +245,30 @@ test("what a worker has closed between two routers is not counted by the second 
   expect(await cluster.primary.run((ctx) => ctx.store.atReady)).toEqual([0]);
 });
 
+test("connections that end with the last server of a worker are in no count of the next router", async () => {
+  const cluster = await start();
+  await sessionAt(cluster, cluster.a);
+  await cluster.primary.run((ctx) => {
+    ctx.store.closed = new Promise<void>((resolve) => {
+      ctx.cluster.prependListener("message", (_worker, message: { "holdfast:sticky"?: number[] }) => {
+        // The kind of what it says without servers, as docs/protocol.md has it.
+        if (message["holdfast:sticky"]?.[0] === 38) resolve(ctx.router.close());
+      });
+    });
+  });
+  await cluster.a.run((ctx) => {
+    ctx.httpServer.close();
+    ctx.httpServer.closeAllConnections();
+  });
+  const slots = cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.store.closed;
+    const { slots: all } = setupPrimary(ctx.httpServer).stats() as PrimaryStats;
+    return all.map(({ connections, handedOver, closed }) => [connections, handedOver - closed]);
+  });
+  expect(await slots).toEqual([[0, 0]]);
+});
+
 test("sessions of a worker that gets no more connections are counted on by the next router", async () => {
   const cluster = await start();
   await sessionAt(cluster, cluster.a);
@@ -337,6 +361,37 @@ test("a worker keeps its slot at the next router, whoever is ready first", async
   await first.resume();
   await primary.run((ctx) => ctx.store.second.ready(2));
   expect(await slots()).toEqual(before);
+});
+
+test("the place of a worker that is sent away is filled, also if it has served an earlier router only", async () => {
+  const cluster = await start({ workers: 2 });
+  const { primary } = cluster;
+  const before = await primary.run((ctx) => (ctx.router.stats() as PrimaryStats).workers);
+  const [old, other] = [...before].sort((a, b) => a.slot - b.slot).map(({ workerId }) => workerId);
+  const successor = await cluster.fork();
+  await primary.run((ctx) => ctx.router.ready(3));
+  const leaving = cluster.workers.find(({ workerId }) => workerId === old);
+  await leaving?.run((ctx) => ctx.sticky.close());
+  await primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await ctx.router.close();
+    ctx.store.second = setupPrimary(ctx.httpServer);
+    await ctx.store.second.ready(2);
+  });
+  await leaving?.run((ctx) => void setImmediate(() => ctx.cluster.worker?.disconnect()));
+  const slots = primary.run(
+    (ctx, id) =>
+      ctx.until(() => {
+        const { workers } = ctx.store.second.stats() as PrimaryStats;
+        const slot = workers.find(({ workerId }) => workerId === id)?.slot;
+        return slot === 0 && workers.map(({ workerId, slot: at }) => [workerId, at]);
+      }),
+    successor.workerId,
+  );
+  expect(await slots).toEqual([
+    [other, 1],
+    [successor.workerId, 0],
+  ]);
 });
 
 test("a router that takes over from one that is being closed gives the workers the slots that it wants", async () => {

@@ -444,7 +444,8 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#answered.delete(worker.id);
     this.moves.onDeparted(worker.id);
     // Nobody takes there what is sent from now on; what was sent before may come back.
-    if (worker.isConnected()) this.#partings.onDeparted(worker.id, departure);
+    const isReached = cluster.workers?.[worker.id]?.isConnected() === true;
+    if (isReached) this.#partings.onDeparted(worker.id, departure);
     this.#send(worker, { kind: "noted", departure });
     if (!routed) return;
     routed.earlierNames.clear();
@@ -538,13 +539,15 @@ export class Roster extends EventEmitter<RosterEvents> {
     this.#welcomed.delete(worker.id);
     this.#answered.delete(worker.id);
     this.#partings.forget(worker.id);
+    const slot = this.#slotCounts.slotOf(worker.id);
     this.#slotCounts.onGone(worker.id);
     const routed = this.#workers.get(worker.id);
-    if (!routed) return;
     this.#workers.delete(worker.id);
+    const isSentAway = worker.exitedAfterDisconnect && !this.#slotOf;
+    if (isSentAway && slot !== undefined) fillSlot(slot, [...this.#workers.values()]);
+    if (!routed) return;
     this.#candidates.clear();
     this.moves.onGone(worker.id);
-    if (worker.exitedAfterDisconnect && !this.#slotOf) fillSlot(routed.slot, [...this.#workers.values()]);
     const connections = routed.close();
     for (const name of routed.names) {
       const returned = connections.filter((handover) => handover.name === name).length;

@@ -328,6 +328,8 @@ export class Receiver {
   async #partLast(): Promise<void> {
     await untilNone(() => this.#claims.size, CLAIMED_MS);
     await this.#arrivals.allGivenBack();
+    // Connections end behind their server.
+    this.#counts.report();
     this.#sayParted();
   }
 
