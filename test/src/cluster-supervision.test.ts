@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import type { ReloadResult, WorkerExit } from "@holdfast/cluster";
-import { freePort, within } from "@holdfast/harness";
+import { freePort, type RemoteProcess, within, withoutDescriptors } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import type { Supervised } from "./harness/supervised.js";
@@ -51,6 +51,35 @@ test("the port is closed until all workers are ready", async () => {
   expect(cluster.port).toBe(port);
   expect(await call(port)).toBe("connect");
   gate.close();
+});
+
+/** Has the process look at itself some times while it can open nothing. */
+async function starve<C>(target: RemoteProcess<C>): Promise<void> {
+  const release = withoutDescriptors(target.pid);
+  await target.run(
+    () =>
+      new Promise<void>((resolve) => {
+        const { rss } = process.memoryUsage;
+        let looks = 0;
+        process.memoryUsage.rss = () => {
+          if (++looks === 3) resolve();
+          return rss();
+        };
+      }),
+  );
+  release();
+}
+
+test("processes without a file descriptor left go on, and tell of themselves", async () => {
+  // As under npm, whose end is looked for.
+  const cluster = await start({ env: { npm_lifecycle_event: "start" } });
+  const { pids } = cluster;
+  await starve(cluster.primary);
+  for (const worker of cluster.workers) await starve(worker);
+  const { slots } = await cluster.status();
+  expect(slots.map(({ pid }) => pid)).toEqual(pids);
+  expect(slots.map(({ restarts }) => restarts)).toEqual([0, 0]);
+  for (const { memoryBytes } of slots) expect(memoryBytes).toBeGreaterThan(0);
 });
 
 describe("a worker that ends", () => {

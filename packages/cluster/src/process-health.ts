@@ -26,6 +26,7 @@ const NS_PER_MS = 1e6;
 export class ProcessHealth {
   readonly #delay: IntervalHistogram;
   #before = performance.eventLoopUtilization();
+  #rssBytes = 0;
 
   constructor() {
     this.#delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -40,18 +41,21 @@ export class ProcessHealth {
     const loopP99Ms = this.#delayMs(99);
     this.#delay.reset();
     const { used_heap_size: heapBytes, heap_size_limit: heapLimitBytes } = getHeapStatistics();
-    return {
-      rssBytes: process.memoryUsage.rss(),
-      heapBytes,
-      heapLimitBytes,
-      loopP50Ms,
-      loopP99Ms,
-      utilization,
-    };
+    return { rssBytes: this.#readRss(), heapBytes, heapLimitBytes, loopP50Ms, loopP99Ms, utilization };
   }
 
   close(): void {
     this.#delay.disable();
+  }
+
+  /** It is read from a file. Where the process has no file descriptor left, it is what it was last. */
+  #readRss(): number {
+    try {
+      this.#rssBytes = process.memoryUsage.rss();
+    } catch {
+      // The next look may find more.
+    }
+    return this.#rssBytes;
   }
 
   #delayMs(percentile: number): number {

@@ -104,7 +104,12 @@ export class HubStarter {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
     });
     child.unref();
-    const said = child.stdio[READY_FD] as Socket;
+    const said = (child.stdio as typeof child.stdio | undefined)?.[READY_FD] as Socket | undefined;
+    // This process has no file descriptor left, and Node.js has made nothing but an error.
+    if (!said) {
+      child.once("error", (error) => this.#onEnd(failureText(error.message)));
+      return;
+    }
     const timer = setTimeout(() => said.destroy(), START_MS).unref();
     let text = "";
     said.unref().setEncoding("utf8");

@@ -19,6 +19,7 @@ export class OwnProcess {
   #before = performance.eventLoopUtilization();
   /** Several may ask within a second: each is to see the whole of it. */
   #loop: LoopStats;
+  #rssBytes = 0;
 
   constructor() {
     this.#loop = { loopP50Ms: 0, loopP99Ms: 0, utilization: this.#before.utilization };
@@ -29,12 +30,22 @@ export class OwnProcess {
 
   get stats(): ProcessStats {
     const { used_heap_size: heapBytes, heap_size_limit: heapLimitBytes } = getHeapStatistics();
-    return { rssBytes: process.memoryUsage.rss(), heapBytes, heapLimitBytes, ...this.#loop };
+    return { rssBytes: this.#readRss(), heapBytes, heapLimitBytes, ...this.#loop };
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.#delay.disable();
+  }
+
+  /** It is read from a file. Where the process has no file descriptor left, it is what it was last. */
+  #readRss(): number {
+    try {
+      this.#rssBytes = process.memoryUsage.rss();
+    } catch {
+      // The next look may find more.
+    }
+    return this.#rssBytes;
   }
 
   #sample(): void {

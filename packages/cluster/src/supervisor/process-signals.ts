@@ -31,7 +31,7 @@ export function handleSignals(orders: SignalOrders): () => void {
     }
   };
   // The end of its terminal ends a program; told by `kill`, the same signal means what it means to daemons.
-  const onHangUp = () => (hadTerminal && !hasTerminal() ? stop() : queueMicrotask(orders.reload));
+  const onHangUp = () => (hadTerminal && hasTerminal() === false ? stop() : queueMicrotask(orders.reload));
   process
     .prependListener("SIGTERM", stop)
     .prependListener("SIGINT", stop)
@@ -43,14 +43,19 @@ export function handleSignals(orders: SignalOrders): () => void {
   };
 }
 
-/** Whether the process has a controlling terminal that is still there. */
-function hasTerminal(): boolean {
+/** Whether the process has a controlling terminal that is still there; `undefined` if the system cannot tell. */
+function hasTerminal(): boolean | undefined {
   try {
     closeSync(openSync("/dev/tty", "r"));
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return isShort(error) ? undefined : false;
   }
+}
+
+/** There is no file descriptor left to look with: clients may have them all. */
+function isShort(error: unknown): boolean {
+  return ["EMFILE", "ENFILE", "ENOMEM"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 /**
@@ -62,7 +67,8 @@ function onNpmGone(callback: () => void): () => void {
   const shell = process.ppid;
   const npm = parentOf(shell);
   const timer = setInterval(() => {
-    if (process.ppid === shell && parentOf(shell) === npm) return;
+    const now = parentOf(shell);
+    if (process.ppid === shell && (now === npm || now === undefined)) return;
     clearInterval(timer);
     callback();
   }, LOOK_MS);
@@ -71,7 +77,8 @@ function onNpmGone(callback: () => void): () => void {
 }
 
 /**
- * The parent of another process, where the system tells it.
+ * The parent of another process; 0 if that is gone, or where the system tells nothing of others; `undefined` if it cannot
+ * tell now.
  * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
  */
 function parentOf(pid: number): number | undefined {
@@ -79,7 +86,7 @@ function parentOf(pid: number): number | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The name of the program stands in brackets, and may have any characters in it.
     return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-  } catch {
-    return undefined;
+  } catch (error) {
+    return isShort(error) ? undefined : 0;
   }
 }
