@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { createMover } from "@holdfast/adapter";
 import { expect, test } from "vitest";
 import { HoldfastError, RequestError } from "../../packages/adapter/dist/errors.js";
 
@@ -47,4 +48,9 @@ test("nothing else is taken for one", () => {
     expect(value).not.toBeInstanceOf(HoldfastError);
     expect(value).not.toBeInstanceOf(RequestError);
   }
+});
+
+test.each([undefined, null, {}, "io"])("a mover is not made for %j", (io) => {
+  const refused = expect.objectContaining({ code: "HOLDFAST_ERR_INVALID_OPTION" });
+  expect(() => createMover(io as never)).toThrow(refused);
 });

@@ -386,6 +386,7 @@ test("misuse is told at once, with a code", async () => {
       () => sticky.setupPrimary(ctx.httpServer),
       () => sticky.setupPrimary(https.createServer() as never, { loadBalancingMethod: "x" as never }),
       () => sticky.setupWorker({} as never),
+      () => sticky.setupWorker(undefined as never),
     ];
     return attempts.map((attempt) => {
       try {
@@ -400,6 +401,7 @@ test("misuse is told at once, with a code", async () => {
     "HOLDFAST_ERR_INVALID_SERVER",
     "HOLDFAST_ERR_ALREADY_SET_UP",
     "HOLDFAST_ERR_TLS_SERVER",
+    "HOLDFAST_ERR_NOT_ATTACHED",
     "HOLDFAST_ERR_NOT_ATTACHED",
   ]);
   const inWorker = await cluster.worker(0).run(async (ctx) => {

@@ -5,6 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { Server } from "socket.io";
+import { HoldfastError } from "../errors.js";
 import { HoldfastAdapter } from "./adapter.js";
 import { type ClientState, decodeClient, type SocketState } from "./client-state.js";
 import { DepartingClient } from "./departing-client.js";
@@ -87,8 +88,16 @@ export interface Mover {
  * `io.adapter(createAdapter())`, and give it to whoever carries the connections: `setupWorker(io, { mover })` of
  * `@holdfast/sticky`. Sessions move only where `io` has `connectionStateRecovery`. Where `io` compresses, clients are
  * asked to compress each message by itself (RFC 7692 §7.1.1.2).
+ *
+ * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION` if `io` is no Socket.IO server
  */
 export function createMover(io: Server): Mover {
+  if (typeof (Object(io) as Partial<Server>).of !== "function") {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      "createMover(io) takes a Socket.IO server: what new Server(httpServer) returns.",
+    );
+  }
   inflateAnew(io);
   watchProbes(io);
   return new ServerMover(io);

@@ -31,7 +31,8 @@ export interface ClusterMember {
  * nothing, so the same file runs alone, with `node app.js`.
  *
  * @throws {HoldfastError} `HOLDFAST_ERR_NOT_ATTACHED` if `io` is not attached to a server yet
- * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if it was called for this `io` before
+ * @throws {HoldfastError} `HOLDFAST_ERR_ALREADY_SET_UP` if it was called for this `io` before, or for another one whose
+ * `sticky.name` is the same
  * @throws {HoldfastError} `HOLDFAST_ERR_NAMESPACE_TAKEN` if another `io` of this process has the same path
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
  */

@@ -14,6 +14,12 @@ test.each([
   ],
   [[11, 10, 10], []],
   [[5, 0], [2]],
+  [[2, 0], [1]],
+  [
+    [3, 3, 0],
+    [1, 1],
+  ],
+  [[1, 0, 0], []],
   [[], []],
 ])("of %j go %j", (connections, sessions) => {
   expect(planOf(workersOf(connections)).map((each) => each.sessions)).toEqual(sessions);

@@ -95,8 +95,9 @@ export function planOf<W extends { readonly connections: number; takesNew(): boo
   const taking = workers.filter((worker) => worker.takesNew());
   const total = taking.reduce((sum, { connections }) => sum + connections, 0);
   const share = total / Math.max(1, taking.length);
-  const isEven = taking.every(({ connections }) => connections <= Math.ceil(share * (1 + TOLERANCE)));
-  if (isEven) return [];
+  // One has to have the rest that cannot be shared out.
+  const most = Math.max(Math.ceil(share), share * (1 + TOLERANCE));
+  if (taking.every(({ connections }) => connections <= most)) return [];
   const room = taking.map((to) => ({ to, sessions: Math.floor(share - to.connections) }));
   const plan: ReturnType<typeof planOf<W>> = [];
   for (const from of taking) {

@@ -240,8 +240,9 @@ class Setup extends ApplicationEvents<WorkerEvents> implements StickyWorker {
  */
 export function setupWorker(io: SocketIoServer, options?: WorkerOptions): StickyWorker {
   mainThreadOnly("setupWorker");
-  const engine: Engine | undefined = io.engine;
-  const httpServer: unknown = io.httpServer;
+  const given: Partial<SocketIoServer> = Object(io);
+  const engine: Engine | undefined = given.engine;
+  const httpServer: unknown = given.httpServer;
   if (!engine || !(httpServer instanceof NetServer)) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NOT_ATTACHED",
