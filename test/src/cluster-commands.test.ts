@@ -1,6 +1,7 @@
 /** `npx holdfast` and the control socket: who may use it, what it says, and what hostile input does to it. */
+import { once } from "node:events";
 import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
 import { Program, within } from "@holdfast/harness";
@@ -206,6 +207,46 @@ describe("--watch", () => {
     await program.line(/^1 workers on /);
     program.signal("SIGTERM");
     expect(await program.end()).toEqual({ code: 0, signal: null });
+  });
+
+  test("with a change that mends the application while its port was taken, says so and ends", async () => {
+    const own = home();
+    mkdirSync(join(own.directory, "src"));
+    const app = join(own.directory, "src", "app.mjs");
+    const path = join(own.directory, "app.sock");
+    writeFileSync(app, "throw new Error('broken');");
+    const program = Program.node([HOLDFAST, "run", app, "--path", path, "-w", "1", "--watch"], {
+      env: own.env,
+    });
+    programs.push(program);
+    await program.line(/^waiting for a change$/);
+    const other = createServer().listen(path);
+    await once(other, "listening");
+    writeFileSync(app, `import ${JSON.stringify(APP)};\n`);
+    expect(await program.end()).toEqual({ code: 1, signal: null });
+    other.close();
+    // The last line: behind it, an error that nobody has caught would have its stack.
+    expect(program.stderr.split("\n").at(-2)).toMatch(/^Somebody else listens on /);
+  });
+
+  test.each([
+    ["runs", {}, "; watching for changes"],
+    ["starts", { writes: "a slow start", waitsMs: 3_600_000 }, "a slow start"],
+  ])("`stop` ends it while it %s", async (_, how, text) => {
+    const own = home();
+    own.start(how);
+    mkdirSync(join(own.directory, "src"));
+    const app = join(own.directory, "src", "app.mjs");
+    writeFileSync(app, `import ${JSON.stringify(APP)};\n`);
+    const program = Program.node([HOLDFAST, "run", app, "-p", "0", "-w", "1", "--watch", "--name", "w"], {
+      env: own.env,
+    });
+    programs.push(program);
+    await program.writes(text);
+    const { stdout, stderr } = await own.holdfast("stop", "--name", "w");
+    expect({ stdout, stderr }).toEqual({ stdout: "Stopped w.\n", stderr: "" });
+    expect(await program.end()).toEqual({ code: 0, signal: null });
+    expect(program.output).not.toContain("waiting for a change");
   });
 });
 

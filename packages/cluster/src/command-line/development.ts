@@ -3,21 +3,24 @@
  * Owns: the cluster, the watch, the signals. Runs in: the command line, which is its primary.
  */
 import { dirname, relative } from "node:path";
-import { messageOf } from "../errors.js";
+import { codeOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
+import type { StopResult } from "../status.js";
 import { handleSignals } from "../supervisor/process-signals.js";
 import { type Cluster, startCluster } from "../supervisor/start-cluster.js";
 import { asCommandError } from "./arguments.js";
-import { CommandError } from "./command-error.js";
 import { FileWatch } from "./file-watch.js";
 import { placeOf } from "./status-table.js";
 
 /** What suits somebody who is waiting at the screen; flags come before it. */
 const IMPATIENT = { drainTimeout: 1_000, stopTimeout: 2_000, maxCrashes: 1, minUptime: 0 } as const;
 
-/** idle: the application is broken, and the next change starts it. starting → running → idle → starting; any → stopping */
-type State = "idle" | "starting" | "running" | "stopping";
+/**
+ * idle: the application is broken, and the next change starts it; failing: its workers have just crashed.
+ * starting → running → failing → idle → starting; starting → idle; any → stopping
+ */
+type State = "idle" | "starting" | "running" | "failing" | "stopping";
 
 export class Development {
   readonly #options: ClusterOptions;
@@ -27,6 +30,7 @@ export class Development {
   /** Whether files have changed while nothing could be done about it. */
   #isStale = false;
   #onEnd: (exitCode: number) => void = () => {};
+  #onFatal: (error: unknown) => void = () => {};
 
   /** @param directories what to watch; `undefined` for that of the workers' file */
   constructor(options: ClusterOptions, directories: readonly string[] | undefined) {
@@ -38,8 +42,9 @@ export class Development {
 
   /** @returns the exit code */
   async run(): Promise<number> {
-    const ended = new Promise<number>((resolve) => {
+    const ended = new Promise<number>((resolve, reject) => {
       this.#onEnd = resolve;
+      this.#onFatal = reject;
     });
     const release = handleSignals({
       stop: () => void this.#stop(),
@@ -47,9 +52,9 @@ export class Development {
       reload: () => this.#reload(),
     });
     try {
-      const failed = this.#start().then(() => new Promise<never>(() => {}));
+      void this.#start();
       // While it starts there is no handle to stop it by: the workers end with this process.
-      process.exit(await Promise.race([ended, failed]));
+      process.exit(await ended);
     } finally {
       release();
       this.#watch.close();
@@ -74,7 +79,10 @@ export class Development {
     try {
       const cluster = await startCluster(this.#options);
       this.#cluster = cluster;
-      cluster.on("stopped", () => this.#onStopped());
+      cluster.on("failed", () => {
+        if (this.#state === "running") this.#state = "failing";
+      });
+      cluster.on("stopped", (result) => this.#onStopped(result));
       this.#state = "running";
       const { slots, address } = cluster.status();
       console.log(
@@ -88,30 +96,39 @@ export class Development {
 
   #onFailure(error: unknown): void {
     if (this.#state === "stopping") return;
-    const known = asCommandError(error);
-    // What a change of a file cannot mend ends the command.
-    if (!isOfTheApplication(error)) throw known;
-    this.#state = "idle";
-    if (!(known instanceof CommandError)) console.error(messageOf(error));
-    if (this.#isStale) void this.#start();
-    else console.log("waiting for a change");
+    if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#endWith(EXIT.done);
+    // The log has told of a crash loop. What a change of a file cannot mend ends the command.
+    if (codeOf(error) === "HOLDFAST_ERR_CRASH_LOOP") this.#wait();
+    else this.#onFatal(asCommandError(error));
   }
 
-  /** All workers have crashed, or somebody has told it to stop. */
-  #onStopped(): void {
+  /** All workers have crashed, or somebody has told it to stop, here or on the control socket. */
+  #onStopped(result: StopResult): void {
     this.#cluster = undefined;
-    if (this.#state === "stopping") return;
+    if (this.#state === "failing") this.#wait();
+    else if (this.#state === "running") this.#endWith(exitCodeOf(result));
+  }
+
+  /** For the change that mends the application, which may have come already. */
+  #wait(): void {
     this.#state = "idle";
-    console.log("waiting for a change");
+    if (this.#isStale) void this.#start();
+    else console.log("waiting for a change");
   }
 
   async #stop(): Promise<void> {
     this.#state = "stopping";
     const result = await this.#cluster?.stop();
-    this.#onEnd(result && result.killed > 0 ? EXIT.forced : EXIT.done);
+    this.#onEnd(result ? exitCodeOf(result) : EXIT.done);
+  }
+
+  /** In a while, so that who has asked for it on the control socket gets an answer. */
+  #endWith(exitCode: number): void {
+    this.#state = "stopping";
+    setImmediate(() => this.#onEnd(exitCode));
   }
 }
 
-function isOfTheApplication(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "HOLDFAST_ERR_CRASH_LOOP";
+function exitCodeOf({ killed }: StopResult): number {
+  return killed > 0 ? EXIT.forced : EXIT.done;
 }
