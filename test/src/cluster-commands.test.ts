@@ -1,6 +1,16 @@
 /** `npx holdfast` and the control socket: who may use it, what it says, and what hostile input does to it. */
 import { once } from "node:events";
-import { chmodSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
@@ -286,6 +296,65 @@ describe("the control socket", () => {
     const path = join(own.directory, "my.sock");
     await start({ home: own, options: { control: path } });
     expect((await own.holdfast("status", "--control", path)).code).toBe(0);
+  });
+
+  test.each([
+    ["is removed", (_: Home, path: string) => rmSync(path)],
+    ["is removed with its directory", (own: Home) => rmSync(socketsOf(own), { recursive: true })],
+  ])("that %s is made anew, which is told once each time", async (_, remove) => {
+    const cluster = await start({ options: { name: "api" } });
+    const path = join(socketsOf(cluster.home), "api.sock");
+    for (const times of [1, 2]) {
+      const told = cluster.primary.next<{ message: string; code: string }>("warning");
+      remove(cluster.home, path);
+      const { message, code } = await told;
+      expect(code).toBe("HOLDFAST_ERR_CONTROL_SOCKET");
+      expect(message).toContain(`The control socket ${path} was removed, and has been made anew.`);
+      expect((await cluster.home.holdfast("status", "--name", "api")).code).toBe(0);
+      expect([socketsOf(cluster.home), path].map((each) => statSync(each).mode & 0o777)).toEqual([
+        0o700, 0o600,
+      ]);
+      await cluster.until("its log", () => cluster.output.match(/warning:/g)?.length === times);
+    }
+    expect((await cluster.home.holdfast("stop")).code).toBe(0);
+    expect(await cluster.end()).toEqual({ code: 0, signal: null });
+    expect(readdirSync(socketsOf(cluster.home))).toEqual([]);
+  });
+
+  test("leaves what somebody has put in its place, says so once, and is made anew when that is gone", async () => {
+    const cluster = await start({ options: { name: "api" } });
+    const path = join(socketsOf(cluster.home), "api.sock");
+    const told = cluster.primary.next<{ message: string }>("warning");
+    writeFileSync(`${path}.new`, "somebody else's");
+    renameSync(`${path}.new`, path);
+    expect((await told).message).toContain(
+      `Somebody has put another file in the place of the control socket ${path}`,
+    );
+    rmSync(path);
+    await expect.poll(async () => (await cluster.home.holdfast("status")).code).toBe(0);
+    expect(cluster.output.match(/warning:/g)).toHaveLength(1);
+
+    writeFileSync(`${path}.new`, "somebody else's");
+    renameSync(`${path}.new`, path);
+    process.kill(cluster.primary.pid, "SIGTERM");
+    expect(await cluster.end()).toEqual({ code: 0, signal: null });
+    expect(readFileSync(path, "utf8")).toBe("somebody else's");
+  });
+
+  test("that cannot be made anew is told once, with the reason, and made as soon as it can be", async () => {
+    const own = home();
+    const directory = join(own.directory, "own");
+    mkdirSync(directory);
+    const path = join(directory, "my.sock");
+    const cluster = await start({ home: own, options: { control: path } });
+    const told = cluster.primary.next<{ message: string }>("warning");
+    rmSync(directory, { recursive: true });
+    expect((await told).message).toMatch(
+      /It cannot be made anew, which is tried every second\. .* cannot be opened: /,
+    );
+    mkdirSync(directory);
+    await expect.poll(async () => (await own.holdfast("status", "--control", path)).code).toBe(0);
+    expect(cluster.output.match(/warning:/g)).toHaveLength(1);
   });
 
   test("answers nonsense with a sentence, and goes on", async () => {

@@ -14,7 +14,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_CLOSED"
   /**
    * Event `warning`: there is no control socket, so `npx holdfast` does not find this cluster. The message says why;
-   * mend that, set `control` to a path of your own, or to `false`.
+   * mend that, set `control` to a path of your own, or to `false`. Or it was removed while the cluster ran, and has been
+   * made anew: keep what cleans up its folder away from it.
    */
   | "HOLDFAST_ERR_CONTROL_SOCKET"
   /**

@@ -1,11 +1,8 @@
 /**
- * The control socket of a cluster: takes the requests of the command line.
- * Owns: the socket, its file, and the connections. Runs in: primary.
+ * The control socket of a cluster: takes the requests of the command line, and sees to it that it is found.
+ * Owns: the socket, a clock that looks after it, and the connections. Runs in: primary.
  */
-import { once } from "node:events";
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
+import type { Socket } from "node:net";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import {
   type ControlAnswer,
@@ -15,43 +12,49 @@ import {
   MAX_REQUEST_LENGTH,
 } from "../wire/control-messages.js";
 import { LineReader } from "../wire/line-reader.js";
-import { controlDirectory, socketPath } from "./directory.js";
-import { giveName, takeName } from "./socket-file.js";
+import { type ControlNames, NamedSocket } from "./named-socket.js";
 
 /** How long a request may take to come. */
 const REQUEST_MS = 5_000;
-const MAX_CONNECTIONS = 64;
+/** How often to look whether the socket is still there. */
+const LOOK_MS = 1_000;
 /** How many clusters of one name a user may have before the next one needs a name of its own. */
 const MAX_TRIES = 100;
 
-/** Carries a request out; what it tells meanwhile goes to `progress`. */
-export type OnRequest = (
-  request: ControlRequest,
-  progress: (answer: ControlAnswer) => void,
-) => Promise<unknown>;
-
-export interface ControlNames {
-  /** Names to try, one after another. */
-  readonly names: Iterable<string>;
-  /** The path of the socket in place of a name. */
-  readonly path: string | undefined;
+export interface ControlEvents {
+  /** Carries a request out; what it tells meanwhile goes to `progress`. */
+  onRequest(request: ControlRequest, progress: (answer: ControlAnswer) => void): Promise<unknown>;
+  /** The socket was lost, and what came of it. */
+  onLost(error: HoldfastError): void;
 }
 
 export class ControlServer {
-  /** The name that it got. */
-  readonly name: string;
-  readonly #server: Server;
-  readonly #path: string;
-  readonly #inode: number;
+  readonly #path: string | undefined;
+  readonly #accept: (socket: Socket) => void;
   /** Those that have not asked for anything yet. */
   readonly #connections: Set<Socket>;
+  readonly #onLost: ControlEvents["onLost"];
+  readonly #timer: NodeJS.Timeout;
+  #socket: NamedSocket;
+  /** While it is made anew. */
+  #restoring: Promise<void> | undefined;
+  /** Whether its loss has been told: it is lost until it is there again. */
+  #isTold = false;
+  #state: "open" | "closed" = "open";
 
-  private constructor(name: string, path: string, server: Server, connections: Set<Socket>) {
-    this.name = name;
+  private constructor(
+    socket: NamedSocket,
+    path: string | undefined,
+    accept: (socket: Socket) => void,
+    connections: Set<Socket>,
+    onLost: ControlEvents["onLost"],
+  ) {
+    this.#socket = socket;
     this.#path = path;
-    this.#server = server;
+    this.#accept = accept;
     this.#connections = connections;
-    this.#inode = lstatSync(path).ino;
+    this.#onLost = onLost;
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
     process.prependListener("exit", this.#onExit);
   }
 
@@ -59,47 +62,78 @@ export class ControlServer {
    * @returns `undefined` if all names are taken
    * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
    */
-  static async open({ names, path }: ControlNames, onRequest: OnRequest): Promise<ControlServer | undefined> {
-    const directory = path === undefined ? controlDirectory() : dirname(path);
-    // It listens first and is named then: who finds the name finds somebody who answers.
-    const unnamed = socketPath(directory, `.${process.pid}`);
+  static async open(names: ControlNames, events: ControlEvents): Promise<ControlServer | undefined> {
     const connections = new Set<Socket>();
-    const server = createServer((socket) => serve(socket, connections, onRequest));
-    server.maxConnections = MAX_CONNECTIONS;
-    try {
-      await listenAt(server, unnamed);
-      for (const name of names) {
-        const named = path ?? socketPath(directory, name);
-        if (await takeName(unnamed, named)) return new ControlServer(name, named, server, connections);
-        if (path !== undefined) break;
-      }
-    } catch (error) {
-      server.close();
-      if (error instanceof HoldfastError) throw error;
-      const text = `The control socket in ${directory} cannot be opened: ${messageOf(error)}`;
-      throw new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", text, { cause: error });
-    } finally {
-      removeIfThere(unnamed);
-    }
-    server.close();
-    return undefined;
+    const accept = (socket: Socket) => serve(socket, connections, events.onRequest);
+    const socket = await NamedSocket.open(names, accept);
+    return socket && new ControlServer(socket, names.path, accept, connections, events.onLost);
+  }
+
+  /** The name that it got. */
+  get name(): string {
+    return this.#socket.name;
   }
 
   async close(): Promise<void> {
+    this.#state = "closed";
+    clearInterval(this.#timer);
     process.off("exit", this.#onExit);
-    this.#onExit();
-    this.#server.close();
+    this.#socket.close();
     for (const socket of this.#connections) socket.destroy();
+    await this.#restoring;
   }
 
-  /** Whoever has lost the right to remove it cannot help it, and others have something to do at the end as well. */
-  readonly #onExit = (): void => {
-    try {
-      giveName(this.#path, this.#inode);
-    } catch {
-      // See above. Whoever wants the name finds that nobody listens.
+  readonly #onExit = (): void => this.#socket.giveName();
+
+  /** Whatever cleans temporary folders up may remove it, and nobody would find the cluster any more. */
+  #look(): void {
+    if (this.#restoring) return;
+    const seen = this.#socket.look();
+    if (seen === "itself") this.#isTold = false;
+    else if (seen === "another") this.#tellOfAnother();
+    else if (seen === "nothing") {
+      this.#restoring = this.#restore().finally(() => {
+        this.#restoring = undefined;
+      });
     }
-  };
+  }
+
+  async #restore(): Promise<void> {
+    const { name, path } = this.#socket;
+    try {
+      const socket = await NamedSocket.open({ names: [name], path: this.#path }, this.#accept);
+      if (!socket) return this.#tellOfAnother();
+      if (this.#state === "closed") return socket.close();
+      this.#socket.close();
+      this.#socket = socket;
+      this.#tell(
+        `The control socket ${path} was removed, and has been made anew${socket.path === path ? "" : ` at ${socket.path}`}. ` +
+          'Keep what cleans up there away from it, or set the option "control" to a path elsewhere.',
+      );
+      this.#isTold = false;
+    } catch (error) {
+      this.#tell(
+        `The control socket ${path} was removed, so npx holdfast does not find this cluster. It cannot be made anew, ` +
+          `which is tried every second. ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+
+  #tellOfAnother(): void {
+    this.#tell(
+      `Somebody has put another file in the place of the control socket ${this.#socket.path}, so npx holdfast does not ` +
+        "find this cluster. Remove that file, or stop the cluster whose socket it is: then this one is made anew.",
+    );
+  }
+
+  #tell(message: string, cause?: unknown): void {
+    if (this.#isTold || this.#state === "closed") return;
+    this.#isTold = true;
+    this.#onLost(
+      new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", message, cause === undefined ? {} : { cause }),
+    );
+  }
 }
 
 /** `api`, `api-2`, `api-3` … */
@@ -108,27 +142,8 @@ export function* numberedNames(name: string): IterableIterator<string> {
   for (let number = 2; number <= MAX_TRIES; number++) yield `${name}-${number}`;
 }
 
-async function listenAt(server: Server, path: string): Promise<void> {
-  // Of a process with this id that was killed.
-  removeIfThere(path);
-  const listening = once(server, "listening");
-  server.listen(path);
-  await listening;
-  chmodSync(path, 0o600);
-  // Nothing but commands comes there: it holds no process.
-  server.unref();
-}
-
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-  }
-}
-
 /** One connection: a request, its answers. Whoever hangs up has given a command all the same. */
-function serve(socket: Socket, connections: Set<Socket>, onRequest: OnRequest): void {
+function serve(socket: Socket, connections: Set<Socket>, onRequest: ControlEvents["onRequest"]): void {
   const lines = new LineReader(MAX_REQUEST_LENGTH);
   const say = (answer: ControlAnswer) => void (socket.writable && socket.write(encodeAnswer(answer)));
   const refuse = (message: string) => {

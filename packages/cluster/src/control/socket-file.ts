@@ -48,9 +48,25 @@ export async function takeName(socketPath: string, path: string): Promise<boolea
   return tryToLink(socketPath, path);
 }
 
-/** Removes the name, if it is still that of this socket. */
-export function giveName(path: string, inode: number): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.ino === inode) unlinkSync(path);
+/** By which a file is told from another one of its name. */
+export interface FileId {
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** @throws {Error} of the system, if it is not there or may not be looked at */
+export function fileIdOf(path: string): FileId {
+  const { dev, ino } = lstatSync(path);
+  return { device: dev, inode: ino };
+}
+
+export function isSameFile(a: FileId, b: FileId): boolean {
+  return a.device === b.device && a.inode === b.inode;
+}
+
+/** Removes the name, if it is still that of this file. @throws {Error} of the system */
+export function giveName(path: string, file: FileId): void {
+  if (isSameFile(fileIdOf(path), file)) unlinkSync(path);
 }
 
 /** A link is never made over another file. */

@@ -235,8 +235,12 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     const names = name === undefined ? numberedNames(this.#name) : [name];
     const path = typeof control === "string" ? control : undefined;
     try {
-      this.#control = await ControlServer.open({ names, path }, (request, say) =>
-        this.#onRequest(request, say),
+      this.#control = await ControlServer.open(
+        { names, path },
+        {
+          onRequest: (request, say) => this.#onRequest(request, say),
+          onLost: (error) => this.emit("warning", error),
+        },
       );
     } catch (error) {
       if (codeOf(error) !== "HOLDFAST_ERR_CONTROL_SOCKET") throw error;

@@ -1,0 +1,113 @@
+/**
+ * A Unix socket that listens, and the name by which others find it: a file, which anybody may remove.
+ * Owns: the listener, and its file. Runs in: primary.
+ */
+import { once } from "node:events";
+import { chmodSync, unlinkSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
+import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import { controlDirectory, socketPath } from "./directory.js";
+import { type FileId, fileIdOf, giveName, isSameFile, takeName } from "./socket-file.js";
+
+const MAX_CONNECTIONS = 64;
+
+export interface ControlNames {
+  /** Names to try, one after another. */
+  readonly names: Iterable<string>;
+  /** The path of the socket in place of a name. */
+  readonly path: string | undefined;
+}
+
+export class NamedSocket {
+  /** The name that it got. */
+  readonly name: string;
+  readonly path: string;
+  readonly #server: Server;
+  readonly #file: FileId;
+
+  private constructor(name: string, path: string, server: Server) {
+    this.name = name;
+    this.path = path;
+    this.#server = server;
+    this.#file = fileIdOf(path);
+  }
+
+  /**
+   * @returns `undefined` if all names are taken
+   * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
+   */
+  static async open(
+    { names, path }: ControlNames,
+    accept: (socket: Socket) => void,
+  ): Promise<NamedSocket | undefined> {
+    const directory = path === undefined ? controlDirectory() : dirname(path);
+    // It listens first and is named then: who finds the name finds somebody who answers.
+    const unnamed = socketPath(directory, `.${process.pid}`);
+    const server = createServer(accept);
+    server.maxConnections = MAX_CONNECTIONS;
+    try {
+      await listenAt(server, unnamed);
+      for (const name of names) {
+        const named = path ?? socketPath(directory, name);
+        if (await takeName(unnamed, named)) return new NamedSocket(name, named, server);
+        if (path !== undefined) break;
+      }
+    } catch (error) {
+      server.close();
+      if (error instanceof HoldfastError) throw error;
+      const text = `The control socket in ${directory} cannot be opened: ${messageOf(error)}`;
+      throw new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", text, { cause: error });
+    } finally {
+      removeIfThere(unnamed);
+    }
+    server.close();
+    return undefined;
+  }
+
+  /**
+   * What has its name now. As long as it listens, the system gives the number of its file to no other one.
+   * `hidden`: this process may not look, since it has given up its rights; the socket may be there.
+   */
+  look(): "itself" | "nothing" | "another" | "hidden" {
+    try {
+      return isSameFile(fileIdOf(this.path), this.#file) ? "itself" : "another";
+    } catch (error) {
+      return ["ENOENT", "ENOTDIR"].includes(codeOf(error)) ? "nothing" : "hidden";
+    }
+  }
+
+  /** Removes the file, if it still is its own. Never throws. */
+  giveName(): void {
+    try {
+      giveName(this.path, this.#file);
+    } catch {
+      // Whoever has lost the right to remove it cannot help it. Whoever wants the name finds that nobody listens.
+    }
+  }
+
+  /** Connections stay. */
+  close(): void {
+    this.giveName();
+    this.#server.close();
+  }
+}
+
+async function listenAt(server: Server, path: string): Promise<void> {
+  // Of a process with this id that was killed.
+  removeIfThere(path);
+  const listening = once(server, "listening");
+  server.listen(path);
+  await listening;
+  chmodSync(path, 0o600);
+  // Nothing but commands comes there: it holds no process.
+  server.unref();
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
