@@ -1,4 +1,5 @@
 /** `npx holdfast` and the control socket: who may use it, what it says, and what hostile input does to it. */
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -14,7 +15,7 @@ import {
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
-import { Program, within } from "@holdfast/harness";
+import { canRunAsNobody, NOBODY, Program, runProgram, within } from "@holdfast/harness";
 import { afterEach, describe, expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
@@ -135,6 +136,7 @@ describe("the commands", () => {
     [["run", APP, "--prot", "1"], "Unknown option '--prot'"],
     [["scale"], "How many workers?"],
     [["scale", "0"], "The number of workers must be a whole number from 1 to 512"],
+    [["status", "--control", ""], "--control takes the path of a socket."],
     [["reload", "now"], "Unexpected argument 'now'."],
     [["stop", "--timeout", "soon"], "--timeout must be a whole number"],
   ])("%j is explained, code 2", async (args, text) => {
@@ -355,6 +357,39 @@ describe("the control socket", () => {
     mkdirSync(directory);
     await expect.poll(async () => (await own.holdfast("status", "--control", path)).code).toBe(0);
     expect(cluster.output.match(/warning:/g)).toHaveLength(1);
+  });
+
+  test("is nowhere if its place is no directory: there is no such cluster", async () => {
+    const own = home();
+    const file = join(own.directory, "file");
+    writeFileSync(file, "");
+    const path = join(file, "my.sock");
+    const env = { ...own.env, TMPDIR: file, XDG_RUNTIME_DIR: file };
+    const found = await runProgram(process.execPath, [HOLDFAST, "status"], { env });
+    expect(found).toMatchObject({ code: 4, stderr: "No cluster of this user runs.\n" });
+    const { code, stderr } = await own.holdfast("status", "--control", path);
+    expect({ code, stderr }).toEqual({ code: 4, stderr: `No cluster answers at ${path}.\n` });
+    const cluster = await start({ home: own, options: { control: path } });
+    expect(cluster.output).toContain(`holdfast: warning: The control socket in ${file} cannot be opened: `);
+  });
+
+  test.skipIf(!canRunAsNobody())("that this user may not use is told as that", () => {
+    const own = home();
+    const locked = join(own.directory, "locked");
+    mkdirSync(locked, { mode: 0o700 });
+    chmodSync(own.directory, 0o755);
+    const env = { ...process.env, TMPDIR: locked, XDG_RUNTIME_DIR: "" };
+    const path = join(locked, "my.sock");
+    const asNobody = (...args: string[]) => {
+      const options = { encoding: "utf8", uid: NOBODY, gid: NOBODY, cwd: "/", env } as const;
+      const { status, stderr } = spawnSync(process.execPath, [HOLDFAST, ...args], options);
+      return { status, stderr };
+    };
+    expect(asNobody("status")).toEqual({ status: 4, stderr: "No cluster of this user runs.\n" });
+    expect(asNobody("status", "--control", path)).toEqual({
+      status: 1,
+      stderr: `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.\n`,
+    });
   });
 
   test("answers nonsense with a sentence, and goes on", async () => {

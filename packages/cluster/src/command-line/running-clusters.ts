@@ -29,6 +29,7 @@ export interface Found {
 
 /** All clusters that answer and are meant, by their names; those that have been killed do not. */
 export async function findAll({ name, control }: Which): Promise<Found[]> {
+  if (control === "") throw new CommandError(EXIT.usage, "--control takes the path of a socket.");
   const sockets = control === undefined ? controlSockets() : [{ name: control, path: control }];
   const wanted =
     name === undefined || control !== undefined ? sockets : sockets.filter((each) => each.name === name);
@@ -65,7 +66,11 @@ async function look(path: string): Promise<Found | undefined> {
     if (status === undefined) throw new CommandError(EXIT.failed, `The cluster at ${path} does not answer.`);
     return { path, status: status as ClusterStatus };
   } catch (error) {
-    if (["ECONNREFUSED", "ENOENT"].includes(codeOf(error))) return undefined;
+    if (codeOf(error) === "EACCES") {
+      const text = `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
+      throw new CommandError(EXIT.failed, text);
+    }
+    if (isMissing(error)) return undefined;
     throw error;
   } finally {
     clearTimeout(timer);
@@ -95,7 +100,7 @@ export function ask(
 }
 
 function isMissing(error: unknown): boolean {
-  return ["ECONNREFUSED", "ENOENT", "EACCES"].includes(codeOf(error));
+  return ["ECONNREFUSED", "ENOENT", "ENOTDIR", "EACCES"].includes(codeOf(error));
 }
 
 function lost(why: string): CommandError {

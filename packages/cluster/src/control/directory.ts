@@ -2,7 +2,7 @@
  * Where the control sockets of a user's clusters are: a directory that nobody else can use.
  * Owns: nothing that lasts; the directory stays, for the next cluster. Runs in: primary, and the command line.
  */
-import { lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, type Stats } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { codeOf, HoldfastError } from "../errors.js";
@@ -72,8 +72,15 @@ function makeOrInspect(directory: string): string | undefined {
 
 /** What is wrong with it, as a sentence; `undefined` if it is a directory that only this user can use. */
 function inspect(directory: string): string | undefined {
-  const stats = lstatSync(directory, { throwIfNoEntry: false });
-  if (!stats) return `There is no ${directory}.`;
+  let stats: Stats;
+  try {
+    stats = lstatSync(directory);
+  } catch (error) {
+    // What has its place may be a file, or closed to this user.
+    const code = codeOf(error);
+    if (["ENOENT", "ENOTDIR"].includes(code)) return `There is no ${directory}.`;
+    return `${directory} cannot be looked at (${code}).`;
+  }
   if (!stats.isDirectory()) return `${directory} is no directory: remove it.`;
   if (stats.uid !== process.getuid?.()) return `${directory} belongs to another user.`;
   if ((stats.mode & 0o077) !== 0) return `Others can use ${directory}: remove it, or run chmod 700.`;

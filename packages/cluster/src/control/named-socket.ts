@@ -59,7 +59,11 @@ export class NamedSocket {
       const text = `The control socket in ${directory} cannot be opened: ${messageOf(error)}`;
       throw new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", text, { cause: error });
     } finally {
-      removeIfThere(unnamed);
+      try {
+        removeIfThere(unnamed);
+      } catch {
+        // Where it cannot be removed, it could not be made: that is told.
+      }
     }
     server.close();
     return undefined;
