@@ -41,7 +41,10 @@ export interface ClusterOptions {
    * @default all addresses
    */
   host?: string;
-  /** A Unix socket to listen on, in place of a port. One that a killed process has left is replaced. */
+  /**
+   * A Unix socket to listen on, in place of a port; its directory has to be there. One that a killed process has left is
+   * replaced. At most 107 bytes (103 on macOS), because that is all that a Unix socket's address holds.
+   */
   path?: string;
   /**
    * A server of your own for the connections, in place of `port`, `host` and `path`: an `http.Server` or `net.Server`

@@ -7,10 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { codeOf, HoldfastError } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
+import { MAX_SOCKET_PATH_BYTES } from "./socket-file.js";
 
 const ENDING = ".sock";
-/** Of a Unix socket's path: the system's limit, without the byte that ends it. */
-const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
 
 /** Directories in which there may be one, the best first. A service and a terminal of one user may differ in them. */
 function places(): string[] {
@@ -43,10 +42,10 @@ export function controlDirectory(): string {
 /** The path of a socket, if the system can take one that is so long. */
 export function socketPath(directory: string, name: string): string {
   const path = join(directory, name + ENDING);
-  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return path;
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return path;
   throw new HoldfastError(
     "HOLDFAST_ERR_CONTROL_SOCKET",
-    `The path ${path} is too long for a Unix socket, which can have ${MAX_PATH_BYTES} bytes. ` +
+    `The path ${path} is too long for a Unix socket, which can have ${MAX_SOCKET_PATH_BYTES} bytes. ` +
       "Set a shorter name, or TMPDIR to a shorter path.",
   );
 }

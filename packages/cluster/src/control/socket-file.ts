@@ -6,6 +6,9 @@ import { linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { codeOf } from "../errors.js";
 
+/** Of a Unix socket's path: the system's limit, without the byte that ends it. */
+export const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
+
 /** Whether it is a socket that a process has left which is gone. A file of another kind is nobody's to remove. */
 export async function isForsaken(path: string): Promise<boolean> {
   return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && !(await isAnswered(path));

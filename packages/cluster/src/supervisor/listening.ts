@@ -6,7 +6,8 @@ import { once } from "node:events";
 import { unlinkSync } from "node:fs";
 import { createServer, type ListenOptions, type Server } from "node:net";
 import { isForsaken } from "../control/socket-file.js";
-import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import { codeOf } from "../errors.js";
+import { cannotListen } from "./listen-error.js";
 import type { ListenPlace } from "./resolve-options.js";
 
 /** Fails at once if the place is taken, before anything is started for it. */
@@ -27,10 +28,17 @@ export async function listen(server: Server, place: ListenPlace): Promise<void> 
     if (!isTaken || place.path === undefined || !(await isForsaken(place.path))) {
       throw cannotListen(place, error);
     }
-    unlinkSync(place.path);
-    await tryToListen(server, place).catch((again) => {
-      throw cannotListen(place, again);
-    });
+    await takeOver(server, place, place.path);
+  }
+}
+
+/** What a process that is gone has left there makes way. */
+async function takeOver(server: Server, place: ListenPlace, path: string): Promise<void> {
+  try {
+    unlinkSync(path);
+    await tryToListen(server, place);
+  } catch (error) {
+    throw cannotListen(place, error);
   }
 }
 
@@ -40,15 +48,4 @@ async function tryToListen(server: Server, { port, host, path }: ListenPlace): P
   const listening = once(server, "listening");
   server.listen(options);
   await listening;
-}
-
-function cannotListen({ port, host, path }: ListenPlace, error: unknown): HoldfastError {
-  const place = path ?? `port ${port}${host === undefined ? "" : ` of ${host}`}`;
-  const texts: Record<string, string> = {
-    EADDRINUSE: `Somebody else listens on ${place}. Stop that, or choose another place.`,
-    EACCES: `This user may not listen on ${place}. Choose another place.`,
-    EADDRNOTAVAIL: `This machine has no address ${host}.`,
-  };
-  const text = texts[codeOf(error)] ?? `Cannot listen on ${place}: ${messageOf(error)}`;
-  return new HoldfastError("HOLDFAST_ERR_LISTEN", text, { cause: error });
 }

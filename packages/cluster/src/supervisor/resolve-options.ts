@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
 import { isLoopback } from "../admin/loopback.js";
+import { MAX_SOCKET_PATH_BYTES } from "../control/socket-file.js";
 import { HoldfastError } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
@@ -20,6 +21,7 @@ const DEFAULT_PORT = 3_000;
 const DEFAULT_ADMIN_PORT = 9_090;
 export const MAX_WORKERS = 512;
 const HANG_MS = 30_000;
+const SOCKET_PATH = `a path of 1 to ${MAX_SOCKET_PATH_BYTES} bytes, because that is all that a Unix socket's address holds`;
 
 export interface ListenPlace {
   readonly port: number;
@@ -127,7 +129,7 @@ function readPlace(options: OptionReader<ClusterOptions>) {
   const server = options.value("server", undefined, isServer, "an http.Server or net.Server");
   const port = options.value("port", undefined, isPort, "an integer from 0 to 65535");
   const host = options.string("host", undefined, 1);
-  const path = options.string("path", undefined, 1);
+  const path = options.value("path", undefined, isSocketPath, SOCKET_PATH);
   if (server && (port ?? host ?? path) !== undefined) {
     throw new HoldfastError(
       "HOLDFAST_ERR_INVALID_OPTION",
@@ -175,6 +177,13 @@ function isServer(value: unknown): value is NetServer | undefined {
 
 function isPort(value: unknown): value is number | undefined {
   return value === undefined || (Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535);
+}
+
+/** Of one that is too long, the system would take the beginning. Pipes of Windows have no such limit. */
+function isSocketPath(value: unknown): value is string | undefined {
+  if (value === undefined) return true;
+  if (typeof value !== "string" || value === "") return false;
+  return process.platform === "win32" || Buffer.byteLength(value) <= MAX_SOCKET_PATH_BYTES;
 }
 
 function isListOfStrings(value: unknown): value is readonly string[] {

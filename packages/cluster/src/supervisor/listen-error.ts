@@ -1,0 +1,68 @@
+/**
+ * Why the cluster cannot listen, and what to do about it.
+ * Owns: nothing. Runs in: primary.
+ *
+ * The system has few words for what is wrong with the path of a Unix socket: whatever lies there is an address in use,
+ * and Node.js calls a directory that is missing a right that is. So this looks.
+ */
+import { lstatSync, type Stats, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import type { ListenPlace } from "./resolve-options.js";
+
+export function cannotListen({ port, host, path }: ListenPlace, error: unknown): HoldfastError {
+  const text = path === undefined ? whyNotOnPort(port, host, error) : whyNotAt(path, error);
+  return new HoldfastError("HOLDFAST_ERR_LISTEN", text, { cause: error });
+}
+
+function whyNotOnPort(port: number, host: string | undefined, error: unknown): string {
+  const place = `port ${port}${host === undefined ? "" : ` of ${host}`}`;
+  const texts: Record<string, string> = {
+    EADDRINUSE: `Somebody else listens on ${place}. Stop that, or choose another place.`,
+    EACCES: `This user may not listen on ${place}. Choose another place.`,
+    EADDRNOTAVAIL: `This machine has no address ${host}.`,
+  };
+  return texts[codeOf(error)] ?? `Cannot listen on ${place}: ${messageOf(error)}`;
+}
+
+function whyNotAt(path: string, error: unknown): string {
+  const code = codeOf(error);
+  const otherwise = `Cannot listen on ${path}: ${messageOf(error)}`;
+  // A pipe of Windows is in no directory.
+  if (process.platform === "win32") return otherwise;
+  if (code === "EADDRINUSE") {
+    const kind = otherThanSocket(path);
+    return kind === undefined
+      ? `Somebody else listens on ${path}. Stop that, or choose another path.`
+      : `There is ${kind} at ${path}, where the socket is to be. Remove it, or choose another path.`;
+  }
+  if (!["EACCES", "ENOENT", "ENOTDIR"].includes(code)) return otherwise;
+  const directory = dirname(path);
+  try {
+    if (!statSync(directory).isDirectory()) {
+      return `${directory} is no directory, so the socket ${path} cannot be in it. Choose another path.`;
+    }
+  } catch (fault) {
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(fault))) {
+      return `There is no directory ${directory} for the socket. Make it, or choose another path.`;
+    }
+  }
+  return `This user may not make a socket in ${directory}. Give it the right to, or choose another path.`;
+}
+
+/** What lies at the path, if that is no socket. */
+function otherThanSocket(path: string): string | undefined {
+  const own = statsOf(lstatSync, path);
+  if (!own || own.isSocket()) return undefined;
+  if (own.isDirectory()) return "a directory";
+  if (!own.isSymbolicLink()) return "a file";
+  return statsOf(statSync, path)?.isSocket() ? undefined : "a symbolic link";
+}
+
+function statsOf(look: (path: string) => Stats, path: string): Stats | undefined {
+  try {
+    return look(path);
+  } catch {
+    return undefined;
+  }
+}

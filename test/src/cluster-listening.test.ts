@@ -1,0 +1,124 @@
+/** The path at which a cluster is to listen: what can be wrong with it, and what is left there. */
+
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { isRoot, NOBODY, skipsWithout } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
+import { startsSupervised } from "./harness/after-each.js";
+import { APP, type Supervised } from "./harness/supervised.js";
+
+const { launch, home } = startsSupervised();
+skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
+
+/** Of a Unix socket's path, without the byte that ends it. */
+const MAX_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
+
+/** How its start fails. */
+async function refusal(cluster: Supervised) {
+  return cluster.primary.run((ctx) =>
+    ctx.cluster().then(
+      () => undefined,
+      ({ code, message, cause }) => ({ code, message, cause: cause?.code }),
+    ),
+  );
+}
+
+describe("a path", () => {
+  test("that is longer than a Unix socket's can be is refused, and nothing is made of its beginning", async () => {
+    const own = home();
+    const path = join(own.directory, "ä".repeat(MAX_PATH_BYTES / 2));
+    const options = { path, control: false };
+    const refused = await refusal(await launch({ home: own, options }));
+    expect(refused?.code).toBe("HOLDFAST_ERR_INVALID_OPTION");
+    expect(refused?.message).toContain(`must be a path of 1 to ${MAX_PATH_BYTES} bytes`);
+    expect(readdirSync(own.directory)).toEqual(["how.json"]);
+  });
+
+  test("that is as long as can be is listened at", async () => {
+    const own = home();
+    const path = join(own.directory, "x".repeat(MAX_PATH_BYTES)).slice(0, MAX_PATH_BYTES);
+    const cluster = await launch({ home: own, options: { path, workers: 1 } });
+    expect(await cluster.status()).toMatchObject({ address: path });
+  });
+
+  test.each<[string, (place: string) => string, cause: string, text: string]>([
+    ["in no directory", () => "no/sock", "EACCES", "There is no directory PLACE/no for the socket. Make it"],
+    [
+      "in a file",
+      (place) => {
+        writeFileSync(join(place, "file"), "");
+        return "file/sock";
+      },
+      "ENOTDIR",
+      "PLACE/file is no directory, so the socket PLACE/file/sock cannot be in it",
+    ],
+    [
+      "of a file",
+      (place) => {
+        writeFileSync(join(place, "file"), "");
+        return "file";
+      },
+      "EADDRINUSE",
+      "There is a file at PLACE/file, where the socket is to be",
+    ],
+    [
+      "of a directory",
+      (place) => {
+        mkdirSync(join(place, "folder"));
+        return "folder";
+      },
+      "EADDRINUSE",
+      "There is a directory at PLACE/folder, where",
+    ],
+    [
+      "of a link that leads nowhere",
+      (place) => {
+        symlinkSync(join(place, "nowhere"), join(place, "link"));
+        return "link";
+      },
+      "EADDRINUSE",
+      "There is a symbolic link at PLACE/link, where",
+    ],
+  ])("%s is told as that, and all that is there stays as it is", async (_, prepare, cause, text) => {
+    const own = home();
+    const place = join(own.directory, "place");
+    mkdirSync(place);
+    const path = join(place, prepare(place));
+    const before = readdirSync(place);
+    const refused = await refusal(await launch({ home: own, options: { path } }));
+    expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause });
+    expect(refused?.message).toContain(text.replaceAll("PLACE", place));
+    expect(readdirSync(place)).toEqual(before);
+  });
+
+  test("where somebody listens is left to them", async () => {
+    const own = home();
+    const path = join(own.directory, "taken");
+    const theirs = createServer().listen(path);
+    const refused = await refusal(await launch({ home: own, options: { path } }));
+    expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause: "EADDRINUSE" });
+    expect(refused?.message).toContain(`Somebody else listens on ${path}`);
+    theirs.close();
+  });
+
+  test.skipIf(!isRoot)("in a directory that is somebody else's is told as that", async () => {
+    const own = home();
+    // The first start fails, so there can be another one.
+    const cluster = await launch({ home: own, options: { path: join(own.directory, "no", "sock") } });
+    await refusal(cluster);
+    const path = join(own.directory, "sock");
+    const refused = await cluster.primary.run(
+      async (ctx, { path, worker, uid }) => {
+        process.setuid?.(uid);
+        return ctx
+          .startAgain({ worker, path, control: false, log: false })
+          .then(() => undefined)
+          .catch(({ code, message, cause }) => ({ code, message, cause: cause?.code }));
+      },
+      { path, worker: APP, uid: NOBODY },
+    );
+    expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause: "EACCES" });
+    expect(refused?.message).toContain(`This user may not make a socket in ${own.directory}`);
+  });
+});
