@@ -27,7 +27,8 @@ export interface ClusterOptions {
    */
   env?: Readonly<Record<string, string>>;
   /**
-   * The working directory of the workers. Set it if a deploy replaces the directory in which the cluster was started.
+   * The working directory of the workers; it has to be there. A relative path is seen from that of this process. Set it
+   * if a deploy replaces the directory in which the cluster was started.
    * @default that of this process
    */
   cwd?: string;

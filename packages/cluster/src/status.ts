@@ -32,6 +32,8 @@ export interface WorkerIdentity {
 export type ExitReason =
   /** By itself: it crashed, called `process.exit()`, or somebody killed it. */
   | "crash"
+  /** It never began: the system gave it no process. `lastWords` says why, with the system's code. */
+  | "no-process"
   /** It was not ready within `readyTimeout` and was killed. */
   | "not-ready"
   /** Its event loop stood still for `hangTimeout` and it was killed. */
@@ -44,14 +46,16 @@ export type ExitReason =
   | "overdue";
 
 /** The end of a worker. */
-export interface WorkerExit extends WorkerIdentity {
+export interface WorkerExit extends Omit<WorkerIdentity, "pid"> {
+  /** Process id; `undefined` if the system gave it no process. */
+  readonly pid: number | undefined;
   /** Why it has ended. */
   readonly reason: ExitReason;
   /** Exit code, if it has exited. */
   readonly code: number | null;
   /** The signal that has ended it, if one has. */
   readonly signal: NodeJS.Signals | null;
-  /** The end of what it wrote to stderr, at most 2000 characters. */
+  /** The end of what it wrote to stderr, at most 2000 characters; or why the system gave it no process. */
   readonly lastWords: string;
   /** How long it was ready. Milliseconds; 0 if it never was. */
   readonly uptimeMs: number;

@@ -49,6 +49,7 @@ function lastExits(slots: readonly SlotStatus[]): string[] {
 }
 
 function describe({ slot, pid, reason, code, signal, lastWords }: WorkerExit): string {
+  if (reason === "no-process") return `slot ${slot} got no process last: ${lastWords}`;
   const line = `slot ${slot}: pid ${pid} ended last, ${reason}, ${signal ?? `exit code ${code}`}`;
   const words = lastWords.split("\n").slice(-5);
   return lastWords === ""

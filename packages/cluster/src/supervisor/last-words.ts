@@ -14,7 +14,7 @@ export class LastWords {
   readonly ended: Promise<void>;
   #text = "";
 
-  constructor(stderr: Readable | null) {
+  constructor(stderr: Readable | null | undefined) {
     this.ended = new Promise((resolve) => {
       if (!stderr) return resolve();
       stderr.once("close", resolve).on("error", () => {});

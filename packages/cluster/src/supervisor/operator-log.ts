@@ -25,11 +25,13 @@ export function logEvents(events: EventEmitter<ClusterEvents>, log: (line: strin
 }
 
 /** `undefined` for an end that nobody has to hear of. */
-function describeExit({ slot, pid, reason, code, signal }: WorkerExit): string | undefined {
+function describeExit({ slot, pid, reason, code, signal, lastWords }: WorkerExit): string | undefined {
   const how = signal ?? `exit code ${code}`;
   switch (reason) {
     case "crash":
       return `worker ${slot} (pid ${pid}) ended: ${how}`;
+    case "no-process":
+      return `worker ${slot} got no process: ${lastWords}`;
     case "not-ready":
       return `worker ${slot} (pid ${pid}) was not ready in time and was killed. Does it call joinCluster(io)?`;
     case "hang":

@@ -6,7 +6,7 @@
  * whose turn had not come. So a broken version of the application costs nothing but the places that have it already, and
  * those had become ready.
  */
-import { HoldfastError, messageOf } from "../errors.js";
+import { HoldfastError } from "../errors.js";
 import type { ReloadProgress, ReloadResult, ReloadStep } from "../reload.js";
 import type { ExitReason, WorkerExit } from "../status.js";
 import type { Retirement, RetirementSettings } from "./retirement.js";
@@ -58,12 +58,7 @@ export class Reloading {
   }
 
   async #startSuccessor(slot: Slot): Promise<WorkerProcess> {
-    let successor: WorkerProcess;
-    try {
-      successor = this.#hooks.fork(slot.number);
-    } catch (error) {
-      throw this.#failure(slot, messageOf(error), error);
-    }
+    const successor = this.#hooks.fork(slot.number);
     if (await successor.settled) return successor;
     this.#hooks.throwIfStopping();
     throw this.#failure(slot, describe(await successor.exited));
@@ -110,12 +105,11 @@ export class Reloading {
     });
   }
 
-  #failure(slot: Slot, why: string, cause?: unknown): HoldfastError {
+  #failure(slot: Slot, why: string): HoldfastError {
     return new HoldfastError(
       "HOLDFAST_ERR_WORKER_FAILED",
       `The new worker for slot ${slot.number} ${why}. ${this.#workersDone} of ${this.#slots.length} workers were ` +
         "replaced before; the others go on as they were.",
-      cause === undefined ? undefined : { cause },
     );
   }
 }
@@ -126,6 +120,7 @@ const HOW: Partial<Record<ExitReason, string>> = {
 };
 
 function describe({ reason, code, signal, lastWords }: WorkerExit): string {
+  if (reason === "no-process") return `got no process: ${lastWords}`;
   const how = HOW[reason] ?? `ended with ${signal ?? `exit code ${code}`}`;
   return lastWords === "" ? how : `${how}, saying "${lastWords}"`;
 }

@@ -12,6 +12,7 @@ import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
 import { isLoopback } from "../admin/loopback.js";
 import { MAX_SOCKET_PATH_BYTES } from "../control/socket-file.js";
+import { isDirectory } from "../directories.js";
 import { HoldfastError } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
@@ -73,7 +74,7 @@ export function resolveClusterOptions(input: ClusterOptions): ResolvedClusterOpt
     args: options.value("args", [], isListOfStrings, "an array of strings"),
     execArgv: options.value("execArgv", undefined, isOptionalList, "an array of strings"),
     env: options.value("env", {}, isEnvironment, "an object of strings"),
-    cwd: options.string("cwd", undefined, 1),
+    cwd: options.value("cwd", undefined, isOptionalDirectory, "the path of a directory that is there"),
     listen,
     server,
     workers: options.integer("workers", Math.min(availableParallelism(), MAX_WORKERS), 1, MAX_WORKERS),
@@ -184,6 +185,10 @@ function isSocketPath(value: unknown): value is string | undefined {
   if (value === undefined) return true;
   if (typeof value !== "string" || value === "") return false;
   return process.platform === "win32" || Buffer.byteLength(value) <= MAX_SOCKET_PATH_BYTES;
+}
+
+function isOptionalDirectory(value: unknown): value is string | undefined {
+  return value === undefined || (typeof value === "string" && isDirectory(value));
 }
 
 function isListOfStrings(value: unknown): value is readonly string[] {

@@ -2,17 +2,13 @@
  * A place in the cluster: one worker after another.
  * Owns: its worker, and the timer of the next one. Runs in: primary.
  */
-import { messageOf } from "../errors.js";
 import type { SlotState, SlotStatus, WorkerExit } from "../status.js";
 import { type RestartLimits, Restarts } from "./restarts.js";
 import type { SlotTotals } from "./slot-totals.js";
 import type { WorkerProcess } from "./worker-process.js";
 
-/** The end of a worker that the system had no process for. */
-const NO_PROCESS = { workerId: 0, pid: 0, reason: "crash", code: null, signal: null, uptimeMs: 0 } as const;
-
 export interface SlotHooks {
-  /** Starts a worker for that place; throws if the system has no process left. */
+  /** Starts a worker for that place. */
   fork(slot: number): WorkerProcess;
   /** A worker has ended that nobody had asked to; `delayMs` is `undefined` if there will be no other. */
   onCrash(exit: WorkerExit, delayMs: number | undefined): void;
@@ -63,11 +59,7 @@ export class Slot {
   }
 
   start(): void {
-    try {
-      this.#settle(this.#hooks.fork(this.number));
-    } catch (error) {
-      this.#onCrash({ ...NO_PROCESS, slot: this.number, lastWords: messageOf(error) });
-    }
+    this.#settle(this.#hooks.fork(this.number));
   }
 
   /** Puts a worker there that is ready. Returns the one that it replaces. */

@@ -141,7 +141,8 @@ export class Supervisor {
       this.#totalsOf(slot).requests,
     );
     this.#living.add(worker);
-    this.events.emit("worker:start", worker.identity);
+    const { pid } = worker.identity;
+    if (pid !== undefined) this.events.emit("worker:start", { ...worker.identity, pid });
     void worker.exited.then((exit) => {
       this.#living.delete(worker);
       this.events.emit("worker:exit", exit);
@@ -166,10 +167,11 @@ export class Supervisor {
 
   #onReady(workerId: number): void {
     for (const worker of this.#living) {
-      if (worker.identity.workerId !== workerId) continue;
+      const { pid } = worker.identity;
+      if (worker.identity.workerId !== workerId || pid === undefined) continue;
       worker.onReady();
       this.#hasBeenReady = true;
-      this.events.emit("worker:ready", worker.identity);
+      this.events.emit("worker:ready", { ...worker.identity, pid });
     }
   }
 
@@ -324,11 +326,12 @@ function sum(counts: readonly SessionCounts[]): SessionCounts {
   return total;
 }
 
-function crashLoop({ code, signal, lastWords }: WorkerExit, crashes: number): HoldfastError {
-  const how = signal ?? `exit code ${code}`;
+function crashLoop({ reason, code, signal, lastWords }: WorkerExit, crashes: number): HoldfastError {
+  const isProcess = reason !== "no-process";
+  const how = isProcess ? `ended with ${signal ?? `exit code ${code}`}` : `got no process: ${lastWords}`;
   return new HoldfastError(
     "HOLDFAST_ERR_CRASH_LOOP",
-    `No worker is left after ${crashes} crashes in a row; the last one ended with ${how}.` +
-      (lastWords === "" ? "" : ` Its last words:\n${lastWords}`),
+    `No worker is left after ${crashes} crashes in a row; the last one ${how}.` +
+      (lastWords === "" || !isProcess ? "" : ` Its last words:\n${lastWords}`),
   );
 }

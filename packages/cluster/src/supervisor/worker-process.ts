@@ -4,7 +4,6 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf } from "../errors.js";
 import type { ProcessSample } from "../process-health.js";
 import type { RequestTally } from "../request-stats.js";
 import type { ExitReason, WorkerExit, WorkerIdentity } from "../status.js";
@@ -17,6 +16,7 @@ import {
 } from "../wire/worker-messages.js";
 import { LastWords } from "./last-words.js";
 import type { LoopClock } from "./loop-clock.js";
+import { whyNoProcess } from "./no-process.js";
 
 /** A pipe's end arrives behind its data; this is for one that something else holds open. */
 const LAST_WORDS_MS = 500;
@@ -32,14 +32,17 @@ export interface WorkerLimits {
 }
 
 export class WorkerProcess {
-  readonly identity: WorkerIdentity;
+  /** Without a `pid`, the system gave it no process, and it is about to end. */
+  readonly identity: Pick<WorkerExit, keyof WorkerIdentity>;
   /** Settles when the process is gone. */
   readonly exited: Promise<WorkerExit>;
   /** Settles when it takes connections, with true, or has ended before, with false. */
   readonly settled: Promise<boolean>;
   /** What it said of itself last. */
   sample: ProcessSample | undefined;
-  readonly worker: Worker;
+  readonly #worker: Worker | undefined;
+  /** What the system said in place of giving it a process. */
+  readonly #refusal: unknown;
   readonly #limits: WorkerLimits;
   readonly #requests: RequestTally;
   readonly #clock: LoopClock;
@@ -55,26 +58,34 @@ export class WorkerProcess {
   // starting → ready → ending → ended; starting → ending; any → ended
   #state: "starting" | "ready" | "ending" | "ended" = "starting";
 
-  /**
-   * @param requests of the workers of that place
-   * @throws what `cluster.fork()` throws when the system has no process left
-   */
+  /** @param requests of the workers of that place */
   constructor(slot: number, env: object, limits: WorkerLimits, clock: LoopClock, requests: RequestTally) {
     this.#limits = limits;
     this.#requests = requests;
     this.#clock = clock;
     this.#startedAt = clock.now;
-    this.worker = cluster.fork({ ...env, HOLDFAST_SLOT: String(slot) });
-    this.identity = { slot, workerId: this.worker.id, pid: this.worker.process.pid ?? 0 };
-    this.#lastWords = new LastWords(this.worker.process.stderr);
+    try {
+      this.#worker = cluster.fork({ ...env, HOLDFAST_SLOT: String(slot) });
+    } catch (error) {
+      this.#refusal = error;
+    }
+    this.identity = { slot, workerId: this.#worker?.id ?? 0, pid: this.#worker?.process.pid };
+    if (!this.#hasProcess) this.#reason = "no-process";
+    this.#lastWords = new LastWords(this.#worker?.process.stderr);
     this.settled = new Promise((resolve) => {
       this.#onSettled = resolve;
     });
     this.exited = this.#untilExit();
-    this.worker.on("message", (raw: unknown) => {
+    this.#worker?.on("message", (raw: unknown) => {
       const message = decodeToPrimary(raw);
       if (message) this.#onMessage(message);
     });
+  }
+
+  /** As `node:cluster` knows it. Whoever is ready has one. */
+  get worker(): Worker {
+    if (!this.#worker) throw new Error(`slot ${this.identity.slot} got no process`);
+    return this.#worker;
   }
 
   get isReady(): boolean {
@@ -119,11 +130,12 @@ export class WorkerProcess {
     if (this.#state === "starting" || this.#state === "ready") {
       const hasJoined = this.#heardAt !== undefined;
       this.#state = "ending";
-      this.#reason = "retired";
       this.#onSettled(false);
+      if (!this.#hasProcess) return this.exited;
+      this.#reason = "retired";
       if (hasJoined) this.#send({ kind: "drain", timeoutMs });
       // One that has not joined, or speaks another version, knows this word.
-      else this.worker.process.kill("SIGTERM");
+      else this.#worker?.process.kill("SIGTERM");
       this.#overdue = setTimeout(() => this.#kill("overdue"), timeoutMs + GRACE_MS);
     }
     return this.exited;
@@ -134,10 +146,15 @@ export class WorkerProcess {
     if (this.#state !== "ended") this.#kill("overdue");
   }
 
+  get #hasProcess(): boolean {
+    return this.identity.pid !== undefined;
+  }
+
   #kill(reason: ExitReason): void {
+    if (!this.#hasProcess) return;
     this.#reason = reason;
     // Not `worker.kill()`, which waits for the worker to hear of it. A process that is stopped or blocked hears nothing.
-    this.worker.process.kill("SIGKILL");
+    this.#worker?.process.kill("SIGKILL");
   }
 
   #onMessage(message: ToPrimary): void {
@@ -160,7 +177,7 @@ export class WorkerProcess {
       case "drained":
         if (this.#state === "ready" || this.#state === "starting") this.#reason = "left";
         // Tells the router as well that its place is free for another one.
-        this.worker.disconnect();
+        this.#worker?.disconnect();
     }
   }
 
@@ -181,20 +198,23 @@ export class WorkerProcess {
 
   #processEnd(): Promise<[code: number | null, signal: NodeJS.Signals | null]> {
     return new Promise((resolve) => {
-      this.worker.once("exit", (code: number | null, signal: NodeJS.Signals | null) =>
+      const onRefusal = (error: unknown) => {
+        this.#lastWords.add(whyNoProcess(error));
+        resolve([null, null]);
+      };
+      if (!this.#worker) return onRefusal(this.#refusal);
+      this.#worker.once("exit", (code: number | null, signal: NodeJS.Signals | null) =>
         resolve([code, signal]),
       );
-      this.worker.on("error", (error: unknown) => {
-        // Without a process there is no exit. Other errors are of messages that do not arrive: beats show that.
-        if (this.worker.process.pid !== undefined) return;
-        this.#lastWords.add(messageOf(error));
-        resolve([null, null]);
+      // Without a process there is no exit. Other errors are of messages that do not arrive: beats show that.
+      this.#worker.on("error", (error: unknown) => {
+        if (!this.#hasProcess) onRefusal(error);
       });
     });
   }
 
   #send(message: ToWorker): void {
-    if (!this.worker.isConnected()) return;
-    this.worker.process.send?.(encodeToWorker(message), undefined, undefined, () => {});
+    if (!this.#worker?.isConnected()) return;
+    this.#worker.process.send?.(encodeToWorker(message), undefined, undefined, () => {});
   }
 }

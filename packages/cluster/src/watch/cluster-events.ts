@@ -136,6 +136,8 @@ export function describeExit(exit: WorkerExit): Happening | undefined {
           ? `was killed by ${signal}${after}${why}.`
           : `has crashed with exit code ${code}${after}${why}.`,
       );
+    case "no-process":
+      return tell("bad", `got no process${why}.`);
     case "not-ready":
       return tell("bad", "was not ready in time, and was killed.");
     case "hang":

@@ -92,6 +92,20 @@ test("a crash without a word is told by how the process has ended", () => {
   );
 });
 
+test("a worker that the system gives no process has not crashed", () => {
+  const lastExit = {
+    ...CRASHED,
+    reason: "no-process",
+    code: null,
+    pid: undefined,
+    lastWords: "spawn /usr/bin/node EAGAIN (this user or this container may have no more processes)",
+  } as const;
+  expect(judgeWorker(evidence({ state: "waiting", crashes: 1, lastExit })).summary).toBe(
+    'It got no process because of "spawn /usr/bin/node EAGAIN (this user or this container may have no more processes)", ' +
+      "and is started again soon.",
+  );
+});
+
 test("whoever looks at a blocked worker reads for how long, which process, and what to do", () => {
   const { summary, advice } = judgeWorker(evidence({ silentMs: 14_200 }));
   expect(summary).toBe("Its event loop has stood still for 14 s.");

@@ -59,18 +59,23 @@ function judgeCrashed(
   return {
     state,
     health: isLoop ? "bad" : "warning",
-    summary: `It has crashed${isLoop ? inARow(crashes) : ""}${causeOf(lastExit)}, and ${next}.`,
+    summary: `It ${whatHappened(lastExit)}${isLoop ? inARow(crashes) : ""}${causeOf(lastExit)}, and ${next}.`,
     advice: isLoop ? MEND : null,
   };
 }
 
 const inARow = (crashes: number) => ` ${crashes} times in a row, at last`;
 
+function whatHappened(exit: SlotStatus["lastExit"]): string {
+  return exit?.reason === "no-process" ? "got no process" : "has crashed";
+}
+
 /** With what a worker has ended. */
 function causeOf(exit: SlotStatus["lastExit"]): string {
   if (!exit) return "";
   const gist = gistOf(exit.lastWords).replace(/\.$/, "");
-  return ` with ${gist === "" ? (exit.signal ?? `exit code ${exit.code}`) : `"${gist}"`}`;
+  const preposition = exit.reason === "no-process" ? "because of" : "with";
+  return ` ${preposition} ${gist === "" ? (exit.signal ?? `exit code ${exit.code}`) : `"${gist}"`}`;
 }
 
 const MEND = 'Read its last words under "What happened", mend what fails, then reload.';
@@ -95,7 +100,7 @@ function judgeReady({ slot, isStalled, hasJoined, backlogBytes, lateMs }: Eviden
   }
   if (isStalled) return bad("stalled", "It takes no connections; others get them.", unblock(pid));
   if (crashes > 1 && uptimeMs < STEADY_MS) {
-    const summary = `It has crashed${inARow(crashes)}${causeOf(lastExit)}, and has just come back.`;
+    const summary = `It ${whatHappened(lastExit)}${inARow(crashes)}${causeOf(lastExit)}, and has just come back.`;
     return bad("ready", summary, MEND);
   }
   if (hasJoined === false && uptimeMs > JOIN_MS) {
@@ -118,7 +123,9 @@ function judgeReady({ slot, isStalled, hasJoined, backlogBytes, lateMs }: Eviden
   if (sample && sample.heapBytes > FULL_HEAP * sample.heapLimitBytes) {
     return warning("Its heap is nearly full.", "Restart it before it crashes, and look for what it keeps.");
   }
-  if (crashes > 0 && uptimeMs < STEADY_MS) return warning("It has crashed, and has just come back.", null);
+  if (crashes > 0 && uptimeMs < STEADY_MS) {
+    return warning(`It ${whatHappened(lastExit)}, and has just come back.`, null);
+  }
   return { state, health: "good", summary: "Nothing is wrong.", advice: null };
 }
 
