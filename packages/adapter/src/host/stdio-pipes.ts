@@ -23,7 +23,9 @@ export class StdioPipes {
 
   /** The descriptors of a worker that has just been forked; undefined if it came without the pipes. */
   of(worker: Worker): PipeFds | undefined {
-    const isOurs = cluster.settings.stdio === this.#stdio && worker.process.stdio[this.#fds.fromHub];
+    // Whoever got no process, since the primary has too many files open, has not even a list of them.
+    const stdio: readonly unknown[] | undefined = worker.process.stdio;
+    const isOurs = cluster.settings.stdio === this.#stdio && stdio?.[this.#fds.fromHub];
     return isOurs ? this.#fds : undefined;
   }
 
