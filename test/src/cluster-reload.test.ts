@@ -1,6 +1,9 @@
 /** A reload under traffic of real clients; and one that goes wrong. */
 
+import { once } from "node:events";
 import { Agent } from "node:http";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import type { ReloadProgress, WorkerExit } from "@holdfast/cluster";
 import { httpRequest } from "@holdfast/harness";
 import { expect, test } from "vitest";
@@ -10,7 +13,7 @@ import { RecoveringClient, RecoveringClients } from "./harness/recovering-client
 import { fallSilent, numbers, ROOM, speak, talk, untilUpgraded } from "./harness/speaking.js";
 import type { Supervised } from "./harness/supervised.js";
 
-const { start } = startsSupervised();
+const { start, home } = startsSupervised();
 const clients = closedAfterEach(new RecoveringClients());
 
 const KINDS = [["websocket"], ["polling"], ["polling", "websocket"]];
@@ -121,6 +124,61 @@ test.each([
     expect(await cluster.reload()).toMatchObject({ workers: 1, moved: 12, closed: 0 });
   },
 );
+
+test("a successor that crashes soon after it has joined is told as crashed, and its predecessor stays", async () => {
+  const cluster = await start({ options: { workers: 1 } });
+  const [old] = cluster.workers;
+  await old?.run((ctx) => {
+    ctx.httpServer.removeAllListeners("request");
+    ctx.httpServer.on("request", (_, response) => {
+      Object.assign(globalThis, { finish: () => void response.end("finished") });
+      ctx.emit("asked");
+    });
+  });
+  // With a request that has begun, there is somebody to wait for.
+  const asked = old?.next("asked");
+  const answer = httpRequest(cluster.url);
+  await asked;
+  cluster.home.start({ rejects: "a broken version" });
+  const told = cluster.primary.next<WorkerExit>("worker:exit");
+  const error = await cluster.reload().catch((reason) => reason);
+  await old?.run(() => (globalThis as unknown as { finish(): void }).finish());
+  expect((await answer).text).toBe("finished");
+  expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+  expect(error.message).toContain('The new worker for slot 0 ended with exit code 1, saying "');
+  expect(await told).toMatchObject({ reason: "crash", code: 1, signal: null });
+  expect(cluster.pids).toEqual([old?.pid]);
+});
+
+test("a successor that crashes while its predecessor ends, ends the reload", async () => {
+  const own = home();
+  const path = join(own.directory, "gate");
+  const gate = createServer().listen(path);
+  own.start({ stopsAt: path });
+  const cluster = await start({ home: own, options: { restartDelay: 60_000, minUptime: 60_000 } });
+  const { pids } = cluster;
+  const { slots: before } = await cluster.status();
+  own.start({});
+  const stopping = once(gate, "connection");
+  const told = cluster.primary.next<WorkerExit>("worker:exit");
+  const reloaded = cluster.reload().catch((reason) => reason);
+  const [held] = await stopping;
+  const successor = await cluster.until("the successor", () =>
+    cluster.workers.find(({ pid }) => !pids.includes(pid)),
+  );
+  await successor.run(() => {
+    setImmediate(() => Promise.reject(new Error("a broken version")));
+  });
+  expect(await told).toMatchObject({ slot: 0, reason: "crash", code: 1, pid: successor.pid });
+  held.destroy();
+  gate.on("connection", (socket) => void socket.destroy());
+  const error = await reloaded;
+  expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });
+  expect(error.message).toContain('The new worker for slot 0 ended with exit code 1, saying "');
+  const { slots } = await cluster.status();
+  expect(slots).toMatchObject([{ state: "waiting" }, { state: "ready", pid: before[1]?.pid }]);
+  gate.close();
+});
 
 test("who was cut off by the death of the old worker counts as closed, and nobody else does", async () => {
   const cluster = await start({ options: { workers: 1 } });

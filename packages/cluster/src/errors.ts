@@ -45,8 +45,8 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_NOT_PRIMARY"
   /**
    * Rejection of `reload()` and `scale()`: a new worker ended before it was ready, or was not ready in time. With
-   * `reload()`, the worker that it was to replace goes on, and so do those after it. Mend the application and call it
-   * again.
+   * `reload()`, the worker that it was to replace goes on, and so do those after it. There it is also that of a new worker
+   * that ended soon after; then its predecessor may be gone. Mend the application and call it again.
    */
   | "HOLDFAST_ERR_WORKER_FAILED"
   /** Thrown: the file that the workers are to run is not there. The message has the whole path. */

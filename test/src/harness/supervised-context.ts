@@ -25,6 +25,8 @@ export interface HowToStart {
   readonly waitsAt?: string;
   /** Whether it calls `joinCluster()`. @default true */
   readonly joins?: boolean;
+  /** Its `onStop` connects to the socket at this path, and waits until that connection is closed. */
+  readonly stopsAt?: string;
   /** Its `onStop` throws this. */
   readonly throwsAtStop?: string;
   /** A listener for messages that was there before throws so, and what is uncaught is printed. */
@@ -33,6 +35,8 @@ export interface HowToStart {
   readonly listens?: boolean;
   /** What the first session that moves to it does to it. */
   readonly signalAtMoves?: "SIGKILL" | "SIGSTOP";
+  /** An error that nobody handles, soon after it has joined. */
+  readonly rejects?: string;
   /** Options of `new Server()`. */
   readonly io?: object;
   /** Options of `createAdapter()`. */

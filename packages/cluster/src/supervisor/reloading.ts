@@ -4,7 +4,8 @@
  *
  * A successor that fails ends the reload: its predecessor goes on, with the sessions that had not moved, and so do all
  * whose turn had not come. So a broken version of the application costs nothing but the places that have it already, and
- * those had become ready.
+ * those had become ready. A successor that has crashed when its predecessor is gone ends the reload as well, and is started
+ * again like others.
  */
 import { HoldfastError } from "../errors.js";
 import type { ReloadProgress, ReloadResult, ReloadStep } from "../reload.js";
@@ -83,6 +84,15 @@ export class Reloading {
     this.#total = totalBefore + counts.moved + counts.closed;
     this.#closed += counts.closed;
     this.#killed += counts.killed;
+    await this.#throwIfFailed(slot, successor);
+  }
+
+  /** Who has crashed by now is no better than one that was never ready, and so would be those of the other places. */
+  async #throwIfFailed(slot: Slot, successor: WorkerProcess): Promise<void> {
+    if (!successor.isGone) return;
+    const exit = await successor.exited;
+    this.#hooks.throwIfStopping();
+    if (exit.reason === "crash" || exit.reason === "hang") throw this.#failure(slot, describe(exit));
   }
 
   /** The successor has failed while sessions moved to it. */

@@ -30,8 +30,8 @@ export interface Cluster extends EventEmitter<ClusterEvents> {
   /**
    * Replaces all workers, one after another: when the successor of one is ready, its live sessions move there, and it
    * finishes its requests. The file of the workers is read anew. Called while a reload goes on, it does one more after that.
-   * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED` if a new worker does not become ready, or dies while sessions move to
-   * it: the others stay
+   * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED` if a new worker does not become ready, or dies before its
+   * predecessor has ended: the others stay
    * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` when the cluster stops
    */
   reload(): Promise<ReloadResult>;

@@ -132,7 +132,8 @@ export class WorkerProcess {
       this.#state = "ending";
       this.#onSettled(false);
       if (!this.#hasProcess) return this.exited;
-      this.#reason = "retired";
+      // One whose channel is closed is about to end by itself, and cannot be asked any more.
+      if (this.#worker?.isConnected()) this.#reason = "retired";
       if (hasJoined) this.#send({ kind: "drain", timeoutMs });
       // One that has not joined, or speaks another version, knows this word.
       else this.#worker?.process.kill("SIGTERM");
