@@ -437,3 +437,13 @@ describe("of a real cluster", () => {
     SLOW_MS,
   );
 });
+
+test("an option of it that there is not is named with where it was looked for", async () => {
+  const it = await Supervised.launch({ options: { admin: { foo: 1 } as object } });
+  try {
+    const message = await it.primary.run((ctx) => ctx.cluster().catch((error) => error.message));
+    expect(message).toBe('startCluster({ admin }) has no option "foo"; it knows port, host, token.');
+  } finally {
+    await it.close();
+  }
+});

@@ -131,7 +131,10 @@ describe("the commands", () => {
     [["run"], "Which file are the workers to run?"],
     [["run", "missing.js"], "There is no file"],
     [["run", APP, "--port", "80x"], '--port must be a whole number from 0 to 65535, not "80x".'],
-    [["run", APP, "--balance", "fair"], '"loadBalancingMethod"'],
+    [
+      ["run", APP, "--balance", "fair"],
+      '--balance must be one of least-connection, round-robin, random, hash, not "fair".',
+    ],
     [["run", APP, "--path", "x.sock", "--port", "1"], "takes the place of port and host"],
     [["run", APP, "--prot", "1"], "Unknown option '--prot'"],
     [["scale"], "How many workers?"],

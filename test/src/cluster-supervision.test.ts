@@ -219,6 +219,20 @@ describe("a worker that crashes again and again", () => {
 });
 
 describe("a worker that is late", () => {
+  test("again and again ends the start, which says what was waited for", async () => {
+    const cluster = await launch({
+      options: { ...QUICK, workers: 1, readyTimeout: 100, maxCrashes: 2, signals: false },
+      how: { joins: false },
+    });
+    const message = await cluster.primary.run((ctx) =>
+      ctx.cluster().then(
+        () => "started",
+        (error) => error.message,
+      ),
+    );
+    expect(message).toContain("the last one did not call joinCluster(io) within readyTimeout (100 ms)");
+  });
+
   test("is killed after readyTimeout, and started again", async () => {
     const cluster = await launch({
       options: { ...QUICK, readyTimeout: 5_000, maxCrashes: 1_000 },

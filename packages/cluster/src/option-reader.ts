@@ -10,16 +10,17 @@ import { HoldfastError } from "./errors.js";
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class OptionReader<T extends object> {
+  /** As texts name it. */
   readonly #caller: string;
   readonly #input: T;
   readonly #read = new Set<string>();
 
-  /** @param caller name of the function that takes the options */
+  /** @param caller name of the function that takes the options; with brackets, if it is an option of that */
   constructor(caller: string, input: T) {
     if (typeof input !== "object" || input === null || Array.isArray(input)) {
-      throw invalid(`${caller}() takes an object of options, not ${show(input)}.`);
+      throw invalid(`${named(caller)} takes an object of options, not ${show(input)}.`);
     }
-    this.#caller = caller;
+    this.#caller = named(caller);
     this.#input = input;
   }
 
@@ -66,14 +67,14 @@ export class OptionReader<T extends object> {
     this.#read.add(name);
     const value: unknown = this.#input[name] ?? fallback;
     if (isRight(value)) return value;
-    throw invalid(`The option "${name}" of ${this.#caller}() must be ${wanted}, not ${show(value)}.`);
+    throw invalid(`The option "${name}" of ${this.#caller} must be ${wanted}, not ${show(value)}.`);
   }
 
   /** Refuses options that were not read, and freezes the result. */
   end<R extends object>(resolved: R): Readonly<R> {
     for (const name of Object.keys(this.#input)) {
       if (this.#read.has(name)) continue;
-      throw invalid(`${this.#caller}() has no option "${name}"; it knows ${[...this.#read].join(", ")}.`);
+      throw invalid(`${this.#caller} has no option "${name}"; it knows ${[...this.#read].join(", ")}.`);
     }
     return Object.freeze(resolved);
   }
@@ -81,6 +82,10 @@ export class OptionReader<T extends object> {
 
 export function isPlainObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function named(caller: string): string {
+  return caller.endsWith(")") ? caller : `${caller}()`;
 }
 
 function invalid(message: string): HoldfastError {

@@ -1,6 +1,7 @@
 /** `holdfast run`: a cluster whose process is this one. Runs in: the command line, which is its primary. */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import type { LoadBalancingMethod } from "@holdfast/sticky";
 import { codeOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
@@ -38,6 +39,8 @@ const NUMBERS = {
   "stop-timeout": ["stopTimeout", 0, 2 ** 31 - 1],
   "max-crashes": ["maxCrashes", 1, 1_000_000],
 } as const;
+
+const METHODS: readonly LoadBalancingMethod[] = ["least-connection", "round-robin", "random", "hash"];
 
 /** Never ends by itself: the cluster ends the process. */
 export const run: Command = async (args) => {
@@ -78,8 +81,14 @@ function optionsOf(file: string, values: Values, args: readonly string[]): Clust
   if (PORT && given.port === undefined && given.path === undefined) {
     given.port = numberOf("run", "PORT", PORT, 0, 65_535);
   }
-  if (values.balance !== undefined) given.sticky = { loadBalancingMethod: values.balance };
+  if (typeof values.balance === "string") given.sticky = { loadBalancingMethod: methodOf(values.balance) };
   if (values.control !== undefined) given.control = values.control === "none" ? false : values.control;
   // Each flag has been read as its option is typed, or is checked by startCluster() as an option of JavaScript.
   return given as unknown as ClusterOptions;
+}
+
+function methodOf(text: string): LoadBalancingMethod {
+  const method = METHODS.find((each) => each === text);
+  if (method) return method;
+  throw wrongUsage("run", `--balance must be one of ${METHODS.join(", ")}, not "${text}".`);
 }

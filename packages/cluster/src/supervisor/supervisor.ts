@@ -182,7 +182,7 @@ export class Supervisor {
     const isHopeless = !this.#hasBeenReady && crashes >= this.#options.maxCrashes;
     if (!isHopeless && this.#slots.some((slot) => slot.isAlive)) return;
     this.#state = "failed";
-    this.events.emit("failed", crashLoop(exit, crashes));
+    this.events.emit("failed", crashLoop(exit, crashes, this.#options));
   }
 
   /** Settles when no worker is about to become ready. */
@@ -326,12 +326,27 @@ function sum(counts: readonly SessionCounts[]): SessionCounts {
   return total;
 }
 
-function crashLoop({ reason, code, signal, lastWords }: WorkerExit, crashes: number): HoldfastError {
-  const isProcess = reason !== "no-process";
-  const how = isProcess ? `ended with ${signal ?? `exit code ${code}`}` : `got no process: ${lastWords}`;
+function crashLoop(exit: WorkerExit, crashes: number, limits: WorkerTimes): HoldfastError {
+  const { reason, lastWords } = exit;
+  // Of a worker without a process, they are the reason.
+  const words = lastWords === "" || reason === "no-process" ? "" : ` Its last words:\n${lastWords}`;
   return new HoldfastError(
     "HOLDFAST_ERR_CRASH_LOOP",
-    `No worker is left after ${crashes} crashes in a row; the last one ${how}.` +
-      (lastWords === "" || !isProcess ? "" : ` Its last words:\n${lastWords}`),
+    `No worker is left after ${crashes} crashes in a row; the last one ${howItEnded(exit, limits)}.${words}`,
   );
+}
+
+type WorkerTimes = Pick<ResolvedClusterOptions, "readyTimeoutMs" | "hangTimeoutMs">;
+
+function howItEnded({ reason, code, signal, lastWords }: WorkerExit, limits: WorkerTimes): string {
+  switch (reason) {
+    case "no-process":
+      return `got no process: ${lastWords}`;
+    case "not-ready":
+      return `did not call joinCluster(io) within readyTimeout (${limits.readyTimeoutMs} ms) and was killed`;
+    case "hang":
+      return `stood still for longer than hangTimeout (${limits.hangTimeoutMs} ms) and was killed`;
+    default:
+      return `ended with ${signal ?? `exit code ${code}`}`;
+  }
 }
