@@ -1,23 +1,14 @@
 /** Workers that the system gives no process: for what reason, how that is told, and that they come when it does again. */
 
-import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { WorkerExit } from "@holdfast/cluster";
-import { findProgram } from "@holdfast/harness";
+import { withoutDescriptors } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import { APP, type Supervised } from "./harness/supervised.js";
 
 const { start, launch, home } = startsSupervised();
-/** Sets limits of a process that runs. */
-const PRLIMIT = findProgram({
-  name: "prlimit",
-  programs: ["prlimit"],
-  variable: "PRLIMIT_PATH",
-  paths: ["/usr/bin/prlimit"],
-  cure: "It is in Debian's package util-linux.",
-});
 
 /** Workers are tried again and again, and soon. */
 const STUBBORN = { restartDelay: 20, maxRestartDelay: 50, maxCrashes: 100_000 } as const;
@@ -110,26 +101,18 @@ test("a cluster none of whose workers gets a process says why", async () => {
   );
 });
 
-test.skipIf(!PRLIMIT)("a primary that can open no more files goes on, and so do its workers", async () => {
+test("a primary that can open no more files goes on, and so do its workers", async () => {
   // Under npm, it looks whether that is still there.
   const cluster = await start({ options: STUBBORN, env: { npm_lifecycle_event: "start" } });
   const exits = withoutProcess(cluster);
   const { pid } = cluster.worker(0);
-  const limit = (most: string) =>
-    execFileSync(PRLIMIT as string, ["--pid", String(cluster.primary.pid), `--nofile=${most}:`]);
-  const before = execFileSync(
-    PRLIMIT as string,
-    ["--pid", String(cluster.primary.pid), "--nofile", "--output=SOFT", "--noheadings"],
-    { encoding: "utf8" },
-  ).trim();
-  // What it has open stays open, and what is beyond that is refused.
-  limit("10");
+  const release = withoutDescriptors(cluster.primary.pid);
   await cluster.worker(0).kill();
   const { lastWords } = await cluster.until("an end without a process", () => exits[0]);
   expect(lastWords).toMatch(/^spawn .* EMFILE \(the primary may have no more files/);
   // It looks at its own memory each second, and after npm twice.
   await cluster.primary.run(() => new Promise((resolve) => setTimeout(resolve, 2_000)));
-  limit(before);
+  release();
   const areBack = () => cluster.workers.length === 2 && !cluster.pids.includes(pid);
   await cluster.until("a worker in its place", areBack);
 });

@@ -48,17 +48,8 @@ test("what comes to a worker that has departed, after the last router has ended 
   await a.run((ctx) => ctx.until(() => ctx.sticky.stats().connections === 0));
   const isBusy = a.next("busy");
   const closed = a.run(async (ctx) => {
-    const { send } = process;
-    process.send = function (
-      this: NodeJS.Process,
-      message: { "holdfast:sticky"?: number[] },
-      ...rest: never[]
-    ) {
-      const isSent = send?.call(this, message, ...rest) ?? false;
-      // The kind of what it says without servers, as docs/protocol.md has it. Longer than a router that is closed waits.
-      if (message["holdfast:sticky"]?.[0] === 38) ctx.block(3_000);
-      return isSent;
-    };
+    // The kind of what it says without servers, as docs/protocol.md has it. Longer than a router that is closed waits.
+    ctx.afterSaying(38, () => ctx.block(3_000));
     ctx.emit("busy");
     await new Promise(setImmediate);
     // So long that the connection is on its way here.

@@ -76,19 +76,10 @@ test("a late connection is counted, also where its worker sets another server up
     const { createServer } = await ctx.import("node:http");
     const { Server } = await ctx.import("socket.io");
     const { setupWorker } = await ctx.import("@holdfast/sticky");
-    // Behind its question whose the late connection is.
-    const { send } = process;
-    process.send = function (
-      this: NodeJS.Process,
-      message: { "holdfast:sticky"?: number[] },
-      ...rest: never[]
-    ) {
-      const isSent = send?.call(this, message, ...rest) ?? false;
-      // The kind of that question, as docs/protocol.md has it.
-      if (message["holdfast:sticky"]?.[0] !== 20 || ctx.store.second) return isSent;
-      ctx.store.second = setupWorker(new Server(createServer()), { name: "second" });
-      return isSent;
-    };
+    // Behind its question whose the late connection is, by its kind as docs/protocol.md has it.
+    ctx.afterSaying(20, () => {
+      ctx.store.second ??= setupWorker(new Server(createServer()), { name: "second" });
+    });
     ctx.emit("busy");
     await new Promise(setImmediate);
     // So long that a connection that comes first is late, and not so long that the router takes it back.

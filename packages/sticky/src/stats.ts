@@ -230,10 +230,11 @@ export interface PrimaryEvents {
   refused: [refusal: { readonly reason: RefusalReason; readonly remoteAddress: string | undefined }];
   /**
    * Something is wrong, but the router can go on: a worker has another version of this package
-   * (`HOLDFAST_ERR_VERSION_MISMATCH`) or has not called `setupWorker()` (`HOLDFAST_ERR_NOT_SET_UP`), `selectWorker` failed or named no worker that is ready
-   * (`HOLDFAST_ERR_SELECT_WORKER`), private sockets were removed or fail (`HOLDFAST_ERR_PRIVATE_DIRECTORY`,
-   * `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`), or other hosts cannot reach this one or be reached
-   * (`HOLDFAST_ERR_HOST_PORT`, `HOLDFAST_ERR_HOST_UNREACHABLE`). Without a listener, Node.js prints it.
+   * (`HOLDFAST_ERR_VERSION_MISMATCH`) or has not called `setupWorker()` (`HOLDFAST_ERR_NOT_SET_UP`), `selectWorker`
+   * failed or named no worker that is ready (`HOLDFAST_ERR_SELECT_WORKER`), private sockets were removed or fail
+   * (`HOLDFAST_ERR_PRIVATE_DIRECTORY`, `HOLDFAST_ERR_PRIVATE_SOCKET`, `HOLDFAST_ERR_WORKER_USER`), or other hosts cannot
+   * reach this one or be reached (`HOLDFAST_ERR_HOST_PORT`, `HOLDFAST_ERR_HOST_UNREACHABLE`). Without a listener,
+   * Node.js prints it.
    */
   warning: [error: Error];
 }

@@ -25,6 +25,8 @@ export interface Context {
   passTime(ms: number): void;
   /** Keeps the event loop busy for so long. */
   block(ms: number): void;
+  /** Calls `then` behind each message of a kind of the sticky package that this process sends: see docs/protocol.md. */
+  afterSaying(kind: number, then: () => void): void;
 }
 
 type Missing = false | null | undefined;
