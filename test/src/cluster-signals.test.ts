@@ -147,6 +147,19 @@ describe("SIGTERM and SIGINT", () => {
     expect(program.stderr).toBe("");
   });
 
+  it.each(["SIGINT", "SIGHUP"] as const)(
+    "%s to the group amid joinCluster() ends no worker",
+    async (signal) => {
+      const own = home();
+      own.start({ signalAtJoin: signal });
+      const program = run(own);
+      await program.line(READY);
+      program.signal("SIGTERM");
+      expect(await program.end()).toEqual(DONE);
+      expect(program.stderr).toBe("");
+    },
+  );
+
   it("before the workers are ready ends, too", async () => {
     const own = home();
     own.start({ waitsMs: 60_000 });

@@ -23,6 +23,8 @@ export interface HowToStart {
   readonly waitsMs?: number;
   /** It connects to the socket at this path, and waits until it is let go: until that connection is closed. */
   readonly waitsAt?: string;
+  /** What it gets amid `joinCluster()`, when the primary may have heard of its server. */
+  readonly signalAtJoin?: "SIGINT" | "SIGHUP";
   /** Whether it calls `joinCluster()`. @default true */
   readonly joins?: boolean;
   /** Its `onStop` connects to the socket at this path, and waits until that connection is closed. */

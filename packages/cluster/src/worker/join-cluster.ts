@@ -38,8 +38,9 @@ export interface ClusterMember {
  */
 export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterMember {
   const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
+  // First: its signals may come as soon as the primary hears of the server.
+  const member = Member.get();
   if (!cluster.isWorker) {
-    const member = Member.get();
     member.add({ drain: () => closeServer(io), onStop });
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
@@ -52,7 +53,6 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
     void sticky.close();
     throw error;
   }
-  const member = Member.get();
   member.add({
     drain: (timeout) => sticky.drain({ timeout }),
     onStop,
