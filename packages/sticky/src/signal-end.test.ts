@@ -41,6 +41,11 @@ test("a listener of the application, from before or from later, decides", async 
   expect(await run(other, ["SIGTERM", "SIGTERM", "SIGHUP"])).toEqual(["ready heard heard cleaned", "SIGHUP"]);
 });
 
+test("a signal that has come before the application listens for it is heard by that listener", async () => {
+  const hear = `process.kill(process.pid,"SIGTERM");process.on("SIGTERM",()=>{console.log("heard");process.exit(7)})`;
+  expect(await run(hear, [])).toEqual(["ready heard", 7]);
+});
+
 test("a listener that is gone again leaves the end to the signal", async () => {
   const once = `process.once("SIGTERM",()=>console.log("heard"))`;
   expect(await run(once, ["SIGTERM", "SIGTERM"])).toEqual(["ready heard cleaned", "SIGTERM"]);

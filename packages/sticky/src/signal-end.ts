@@ -2,9 +2,9 @@
  * Runs a clean-up when a signal ends the process because nobody listens for it.
  * Owns: one listener for each such signal, while there is no other. Runs in: primary and workers.
  *
- * Node.js emits no "exit" then. To the application nothing changes: as soon as it listens for a signal itself, the
- * listener here is gone, so nobody who counts listeners is misled; and after the clean-up the signal ends the
- * process as it would have. As process 1 of a container it would not have: there, nothing is done.
+ * Node.js emits no "exit" then. To the application nothing changes: when it listens for a signal itself, the
+ * listener here goes, so nobody who counts listeners when a signal comes is misled; and after the clean-up the signal
+ * ends the process as it would have. As process 1 of a container it would not have: there, nothing is done.
  */
 import type { EventEmitter } from "node:events";
 
@@ -20,7 +20,7 @@ export function beforeEndBySignal(cleanUp: () => void | Promise<void>): () => vo
   // waiting → ending
   let state: "waiting" | "ending" = "waiting";
   const end = async (signal: NodeJS.Signals) => {
-    if (state === "ending") return;
+    if (state === "ending" || isHeardByOthers(signal)) return;
     state = "ending";
     try {
       await cleanUp();
@@ -34,8 +34,13 @@ export function beforeEndBySignal(cleanUp: () => void | Promise<void>): () => vo
   };
   const isSignal = (event: string | symbol): event is NodeJS.Signals =>
     (SIGNALS as readonly (string | symbol)[]).includes(event);
+  const isHeardByOthers = (signal: NodeJS.Signals) =>
+    process.listeners(signal).some((listener) => listener !== end);
+  // Not at once: without any listener Node.js would stop to catch the signal, and one that has come already, which it
+  // tells of after this turn, would be lost.
   const onNew = (event: string | symbol, listener: unknown) => {
-    if (isSignal(event) && listener !== end) process.off(event, end);
+    if (isSignal(event) && listener !== end)
+      queueMicrotask(() => isHeardByOthers(event) && process.off(event, end));
   };
   const onRemoved = (event: string | symbol, listener: unknown) => {
     if (isSignal(event) && listener !== end) listen(event);
@@ -44,8 +49,7 @@ export function beforeEndBySignal(cleanUp: () => void | Promise<void>): () => vo
     events.off("newListener", onNew).off("removeListener", onRemoved);
     for (const signal of SIGNALS) events.off(signal, end);
   };
-  // First, since Node.js itself goes by the same events: it starts to catch a signal with its first listener.
-  events.prependListener("newListener", onNew).on("removeListener", onRemoved);
+  events.on("newListener", onNew).on("removeListener", onRemoved);
   for (const signal of SIGNALS) listen(signal);
   return release;
 }
