@@ -46,6 +46,11 @@ test("a signal that has come before the application listens for it is heard by t
   expect(await run(hear, [])).toEqual(["ready heard", 7]);
 });
 
+test("a listener that has just come hears what the application itself emits, alone", async () => {
+  const emits = `process.prependOnceListener("SIGTERM",()=>console.log("heard"));process.emit("SIGTERM","SIGTERM")`;
+  expect(await run(emits, ["SIGINT"])).toEqual(["heard ready cleaned", "SIGINT"]);
+});
+
 test("a listener that is gone again leaves the end to the signal", async () => {
   const once = `process.once("SIGTERM",()=>console.log("heard"))`;
   expect(await run(once, ["SIGTERM", "SIGTERM"])).toEqual(["ready heard cleaned", "SIGTERM"]);

@@ -1,6 +1,6 @@
 /**
  * Runs a clean-up when a signal ends the process because nobody listens for it.
- * Owns: one listener for each such signal, while there is no other. Runs in: primary and workers.
+ * Owns: one listener for each such signal, while there is no other and until the end of the turn in which one comes. Runs in: primary and workers.
  *
  * Node.js emits no "exit" then. To the application nothing changes: when it listens for a signal itself, the
  * listener here goes, so nobody who counts listeners when a signal comes is misled; and after the clean-up the signal
@@ -20,7 +20,7 @@ export function beforeEndBySignal(cleanUp: () => void | Promise<void>): () => vo
   // waiting → ending
   let state: "waiting" | "ending" = "waiting";
   const end = async (signal: NodeJS.Signals) => {
-    if (state === "ending" || isHeardByOthers(signal)) return;
+    if (state === "ending" || joined.has(signal)) return;
     state = "ending";
     try {
       await cleanUp();
@@ -36,11 +36,17 @@ export function beforeEndBySignal(cleanUp: () => void | Promise<void>): () => vo
     (SIGNALS as readonly (string | symbol)[]).includes(event);
   const isHeardByOthers = (signal: NodeJS.Signals) =>
     process.listeners(signal).some((listener) => listener !== end);
+  /** Signals for which a listener of the application has come in this turn. */
+  const joined = new Set<NodeJS.Signals>();
   // Not at once: without any listener Node.js would stop to catch the signal, and one that has come already, which it
   // tells of after this turn, would be lost.
   const onNew = (event: string | symbol, listener: unknown) => {
-    if (isSignal(event) && listener !== end)
-      queueMicrotask(() => isHeardByOthers(event) && process.off(event, end));
+    if (!isSignal(event) || listener === end || joined.has(event)) return;
+    joined.add(event);
+    queueMicrotask(() => {
+      joined.delete(event);
+      if (isHeardByOthers(event)) process.off(event, end);
+    });
   };
   const onRemoved = (event: string | symbol, listener: unknown) => {
     if (isSignal(event) && listener !== end) listen(event);
