@@ -134,7 +134,8 @@ function isSignal(value: unknown): value is AbortSignal | undefined {
 function partiesOf(roster: Roster, worker: WorkerLike, successors: Successors): [RoutedWorker, number[]] {
   const source = readyWorker(roster, worker);
   const targets = "id" in successors ? [successors] : successors;
-  const ids = targets.map((successor) => readyWorker(roster, successor).workerId);
+  const heirs = targets.map((successor) => readyWorker(roster, successor));
+  const ids = heirs.map(({ workerId }) => workerId);
   if (ids.length === 0) throw noWorker(`Worker ${source.workerId} has no successor. Name at least one.`);
   if (ids.includes(source.workerId)) {
     throw noWorker(`Worker ${source.workerId} cannot be its own successor.`);
@@ -143,6 +144,12 @@ function partiesOf(roster: Roster, worker: WorkerLike, successors: Successors): 
   if (leaving !== undefined) {
     throw noWorker(
       `Worker ${leaving} retires, or has retired, and gets no sessions any more. Name another one.`,
+    );
+  }
+  const closed = heirs.find((heir) => !heir.takesNew());
+  if (closed) {
+    throw noWorker(
+      `Worker ${closed.workerId} has closed its servers, or is about to end, and gets no sessions. Name another one.`,
     );
   }
   return [source, ids];

@@ -90,7 +90,8 @@ export class RoutedWorker implements Candidate {
 
   /** Whether it gets connections that belong to none of its sessions. */
   takesNew(): boolean {
-    return this.#state === "serving" && this.isUsable();
+    // One that is drained has no server any more, long before its process ends.
+    return this.#state === "serving" && this.names.size > 0 && this.isUsable();
   }
 
   /** Its sessions move away, or stay after all. */
