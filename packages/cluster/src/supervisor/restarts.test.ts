@@ -21,6 +21,17 @@ describe("restarts", () => {
     expect(restarts.onCrash(0)).toBe(100);
   });
 
+  test("who leaves soon, and again, waits as long as who crashes, and is never given up", () => {
+    const restarts = new Restarts(LIMITS);
+    expect(Array.from({ length: 8 }, () => restarts.onLeft(5))).toEqual([
+      0, 100, 200, 400, 500, 500, 500, 500,
+    ]);
+    expect(restarts.crashes).toBe(0);
+    expect(restarts.onLeft(1_000)).toBe(0);
+    expect(restarts.onLeft(5)).toBe(0);
+    expect(restarts.onLeft(5)).toBe(100);
+  });
+
   test("with minUptime 0, one that was never ready still counts", () => {
     const restarts = new Restarts({ ...LIMITS, minUptimeMs: 0, maxCrashes: 1 });
     expect(restarts.onCrash(0)).toBeUndefined();
