@@ -10,7 +10,7 @@ import type { MoveResult, StickyPrimary as Router } from "@holdfast/sticky";
 export interface MoveOrder {
   /** The worker that they leave. It gets no new connections from then on. */
   readonly from: Worker;
-  /** The workers that they go to; all are ready. */
+  /** The workers that they go to, but for those that take nothing any more. */
   readonly to: readonly Worker[];
   /** Told several times a second, as long as the worker says how it goes. */
   readonly onProgress: (progress: { readonly moved: number; readonly total: number }) => void;
@@ -27,7 +27,8 @@ export interface MovedSessions {
    * - `"done"`: no session is left there.
    * - `"left"`: some may be left, and are drained.
    * - `"gone"`: the worker has ended before.
-   * - `"kept"`: none of the others lives any more, or one does not answer; the worker gets new connections again.
+   * - `"kept"`: none of the others takes sessions any more, or one does not answer; the worker gets new connections
+   *   again.
    */
   readonly outcome: "done" | "left" | "gone" | "kept";
 }
@@ -46,14 +47,17 @@ export function movesThrough(router: Router, drainTimeoutMs: number): MoveSessio
     spread: Math.floor(drainTimeoutMs * SPREAD_SHARE),
   };
   return async ({ from, to, onProgress }: MoveOrder) => {
+    const taking = new Set(router.stats().workers.map(({ workerId }) => workerId));
+    const successors = to.filter(({ id }) => taking.has(id));
+    if (successors.length === 0) return { total: 0, moved: 0, closed: 0, outcome: "kept" };
     try {
-      const { outcome, total, moved, lost, closed } = await router.retire(from, to, {
+      const { outcome, total, moved, lost, closed } = await router.retire(from, successors, {
         ...options,
         onProgress,
       });
       return { total, moved, closed: lost + closed, outcome: OUTCOMES[outcome] };
     } catch {
-      // The router does not have one of them any more: its end is about to be heard of.
+      // The router does not have it any more: its end is about to be heard of.
       return { total: 0, moved: 0, closed: 0, outcome: "left" };
     }
   };

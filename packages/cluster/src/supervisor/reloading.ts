@@ -49,7 +49,6 @@ export class Reloading {
   }
 
   async #replace(slot: Slot): Promise<void> {
-    this.#hooks.throwIfStopping();
     this.#tell("starting", slot);
     const successor = await this.#startSuccessor(slot);
     const old = slot.adopt(successor);
@@ -59,6 +58,8 @@ export class Reloading {
   }
 
   async #startSuccessor(slot: Slot): Promise<WorkerProcess> {
+    // Whoever hears of the progress may stop the cluster.
+    this.#hooks.throwIfStopping();
     const successor = this.#hooks.fork(slot.number);
     if (await successor.settled) return successor;
     this.#hooks.throwIfStopping();
@@ -92,7 +93,8 @@ export class Reloading {
     if (!successor.isGone) return;
     const exit = await successor.exited;
     this.#hooks.throwIfStopping();
-    if (exit.reason === "crash" || exit.reason === "hang") throw this.#failure(slot, describe(exit));
+    if (exit.reason !== "crash" && exit.reason !== "hang") return;
+    throw this.#failure(slot, `${describe(exit)} when the old one had gone, and is started again`);
   }
 
   /** The successor has failed while sessions moved to it. */
@@ -127,6 +129,7 @@ export class Reloading {
 const HOW: Partial<Record<ExitReason, string>> = {
   "not-ready": "was not ready in time",
   overdue: "took no sessions",
+  hang: "hung and was killed",
 };
 
 function describe({ reason, code, signal, lastWords }: WorkerExit): string {

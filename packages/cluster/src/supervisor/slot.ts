@@ -16,13 +16,13 @@ export interface SlotHooks {
 
 /**
  * empty: nobody is there, or only a worker that leaves. given-up: too many crashes. held: a worker has crashed whose
- * predecessor is still there.
+ * predecessor is still there. closed: nobody comes here any more.
  *
  * empty → running → waiting → running; running → held → waiting; running and held → given-up; given-up → running by
- * `adopt()`; any → empty by `vacate()`
+ * `adopt()`; any → closed by `close()`
  */
 type State =
-  | { readonly kind: "empty" }
+  | { readonly kind: "empty" | "closed" }
   | { readonly kind: "running"; readonly worker: WorkerProcess }
   | { readonly kind: "waiting"; readonly timer: NodeJS.Timeout }
   | { readonly kind: "held"; readonly exit: WorkerExit }
@@ -51,7 +51,7 @@ export class Slot {
 
   /** Whether a worker is there or will be. */
   get isAlive(): boolean {
-    return this.#state.kind !== "empty" && this.#state.kind !== "given-up";
+    return !["empty", "closed", "given-up"].includes(this.#state.kind);
   }
 
   get crashes(): number {
@@ -59,12 +59,16 @@ export class Slot {
   }
 
   start(): void {
-    this.#settle(this.#hooks.fork(this.number));
+    // Whoever hears of the fork may close the slot.
+    if (this.#state.kind !== "closed") this.#settle(this.#hooks.fork(this.number));
   }
 
   /** Puts a worker there that is ready. Returns the one that it replaces. */
   adopt(worker: WorkerProcess): WorkerProcess | undefined {
-    const before = this.vacate();
+    if (this.#state.kind === "closed") return undefined;
+    const { worker: before } = this;
+    this.#forgetTimer();
+    this.#isHeld = false;
     this.#restarts.forget();
     this.#settle(worker);
     return before;
@@ -81,10 +85,10 @@ export class Slot {
   }
 
   /** Looks after nobody any more. Returns the worker that was there; it goes on. */
-  vacate(): WorkerProcess | undefined {
+  close(): WorkerProcess | undefined {
     const { worker } = this;
-    if (this.#state.kind === "waiting") clearTimeout(this.#state.timer);
-    this.#state = { kind: "empty" };
+    this.#forgetTimer();
+    this.#state = { kind: "closed" };
     this.#isHeld = false;
     return worker;
   }
@@ -112,10 +116,16 @@ export class Slot {
   #publicState(): SlotState {
     if (this.#state.kind === "running") return this.#state.worker.isReady ? "ready" : "starting";
     if (this.#state.kind === "held") return "waiting";
-    return this.#state.kind === "empty" ? "ending" : this.#state.kind;
+    if (this.#state.kind === "empty" || this.#state.kind === "closed") return "ending";
+    return this.#state.kind;
+  }
+
+  #forgetTimer(): void {
+    if (this.#state.kind === "waiting") clearTimeout(this.#state.timer);
   }
 
   #settle(worker: WorkerProcess): void {
+    if (this.#state.kind === "closed") return;
     this.#state = { kind: "running", worker };
     void worker.exited.then((exit) => this.#onExit(worker, exit));
   }
@@ -129,7 +139,8 @@ export class Slot {
 
   #onCrash(exit: WorkerExit): void {
     this.#lastExit = exit;
-    const delayMs = exit.reason === "left" ? 0 : this.#restarts.onCrash(exit.uptimeMs);
+    const { reason, uptimeMs } = exit;
+    const delayMs = reason === "left" ? this.#restarts.onLeft(uptimeMs) : this.#restarts.onCrash(uptimeMs);
     if (delayMs === undefined) this.#state = { kind: "given-up" };
     else this.#state = { kind: "waiting", timer: setTimeout(() => this.#restart(), delayMs) };
     this.#hooks.onCrash(exit, delayMs);

@@ -239,7 +239,7 @@ export class Supervisor {
       const { moved } = await this.#rebalance();
       return { before, after: this.#slots.length, moved, closed: 0, killed: 0 };
     }
-    const leaving = this.#slots.splice(workers).flatMap((slot) => slot.vacate() ?? []);
+    const leaving = this.#slots.splice(workers).flatMap((slot) => slot.close() ?? []);
     const to = this.#slots.flatMap(({ worker }) => (worker?.isReady ? [worker] : []));
     const counts = await Promise.all(
       leaving.map(async (worker) => {
@@ -254,6 +254,8 @@ export class Supervisor {
   async #grow(workers: number): Promise<void> {
     const added: Slot[] = [];
     while (this.#slots.length < workers) {
+      // Whoever hears of a start may stop the cluster.
+      this.throwIfStopping();
       const slot = this.#addSlot();
       added.push(slot);
       slot.start();
@@ -285,7 +287,7 @@ export class Supervisor {
   async #stop(timeoutMs: number): Promise<StopResult> {
     this.#state = "stopping";
     this.events.emit("stopping");
-    for (const slot of this.#slots) slot.vacate();
+    for (const slot of this.#slots) slot.close();
     const exits = await Promise.all([...this.#living].map((worker) => worker.end(timeoutMs)));
     // What an order has begun ends with the workers that it waits for.
     await this.#queue;
