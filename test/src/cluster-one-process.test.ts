@@ -27,3 +27,15 @@ test("leave() finishes the requests in progress, then calls onStop", async () =>
   await left;
   expect(steps).toEqual(["closed", "onStop", "left"]);
 });
+
+test("leave() ends a server that has joined since the last one", async () => {
+  const stops: number[] = [];
+  for (const number of [1, 2]) {
+    const httpServer = createServer();
+    const member = joinCluster(new Server(httpServer), { onStop: () => void stops.push(number) });
+    await once(httpServer.listen(0, "127.0.0.1"), "listening");
+    await member.leave();
+    expect(httpServer.listening).toBe(false);
+  }
+  expect(stops).toEqual([1, 2]);
+});

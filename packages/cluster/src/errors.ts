@@ -50,7 +50,12 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_WORKER_FAILED"
   /** Thrown: the file that the workers are to run is not there. The message has the whole path. */
-  | "HOLDFAST_ERR_WORKER_FILE";
+  | "HOLDFAST_ERR_WORKER_FILE"
+  /**
+   * Thrown: `joinCluster()` was called in a worker thread of a cluster's worker. Call it in the main thread of the file
+   * that the workers run.
+   */
+  | "HOLDFAST_ERR_WORKER_THREAD";
 
 /** Marks instances across packages, and across copies of one package. */
 const BRAND = Symbol.for("holdfast.error");

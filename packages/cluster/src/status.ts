@@ -47,7 +47,7 @@ export type ExitReason =
 
 /** The end of a worker. */
 export interface WorkerExit extends Omit<WorkerIdentity, "pid"> {
-  /** Process id; `undefined` if the system gave it no process. */
+  /** Process id; `undefined` if the system gave it no process. `workerId` may be 0 then. */
   readonly pid: number | undefined;
   /** Why it has ended. */
   readonly reason: ExitReason;

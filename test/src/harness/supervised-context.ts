@@ -4,6 +4,7 @@ import type { AdapterOptions } from "@holdfast/adapter";
 import type { RedisStreamsOptions } from "@holdfast/adapter/redis-streams";
 import type { Cluster, ClusterMember, ClusterOptions, startCluster } from "@holdfast/cluster";
 import type { Server } from "socket.io";
+import type { FailingJoins } from "../fixtures/failing-joins.js";
 import type { Context } from "./context.js";
 
 /** Names the file that says how workers start. */
@@ -25,6 +26,8 @@ export interface HowToStart {
   readonly waitsAt?: string;
   /** What it gets amid `joinCluster()`, when the primary may have heard of its server. */
   readonly signalAtJoin?: "SIGINT" | "SIGHUP";
+  /** Whether it calls `joinCluster()` before in ways that fail. @default false */
+  readonly failsBefore?: boolean;
   /** Whether it calls `joinCluster()`. @default true */
   readonly joins?: boolean;
   /** Its `onStop` connects to the socket at this path, and waits until that connection is closed. */
@@ -68,7 +71,10 @@ export interface AppContext {
   readonly httpServer: HttpServer;
   readonly version: number;
   readonly args: readonly string[];
+  readonly failures: FailingJoins | undefined;
   readonly member: ClusterMember | undefined;
+  /** Joins with one more server; its `onStop` is told as an event of its name. */
+  joinAnother(name: string): void;
   /** Sends a named event to the test. */
   emit(name: string, value?: unknown): void;
 }

@@ -3,8 +3,9 @@ import cluster from "node:cluster";
 import { createAdapter, createMover } from "@holdfast/adapter";
 import { type SocketIoServer as RoutedServer, type StickyWorker, setupWorker } from "@holdfast/sticky";
 import type { Server } from "socket.io";
+import { HoldfastError } from "../errors.js";
 import type { JoinOptions } from "../options.js";
-import { Member } from "./member.js";
+import { isThreadOfWorker, Member } from "./member.js";
 import { resolveJoinOptions } from "./resolve-options.js";
 
 /** The part of a Socket.IO server that this package uses. */
@@ -35,29 +36,40 @@ export interface ClusterMember {
  * `sticky.name` is the same
  * @throws {HoldfastError} `HOLDFAST_ERR_NAMESPACE_TAKEN` if another `io` of this process has the same path
  * @throws {HoldfastError} `HOLDFAST_ERR_INVALID_OPTION`
+ * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_THREAD` in a worker thread of a worker
  */
 export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterMember {
   const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
-  // First: its signals may come as soon as the primary hears of the server.
   const member = Member.get();
   if (!cluster.isWorker) {
+    if (isThreadOfWorker()) throw inThread();
     member.add({ drain: () => closeServer(io), onStop });
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
   const makeAdapter = createAdapter(adapter);
-  // The part that is wanted does not depend on the types of events, by which servers differ.
-  const sticky = setupWorker(io, { mover: createMover(io as unknown as Server), ...stickyOptions });
+  // First: its signals may come as soon as the primary hears of the server.
+  member.listen();
+  let sticky: StickyWorker | undefined;
   try {
+    // The part that is wanted does not depend on the types of events, by which servers differ.
+    sticky = setupWorker(io, { mover: createMover(io as unknown as Server), ...stickyOptions });
     io.adapter(makeAdapter);
   } catch (error) {
-    void sticky.close();
+    void sticky?.close();
+    member.unlisten();
     throw error;
   }
-  member.add({
-    drain: (timeout) => sticky.drain({ timeout }),
-    onStop,
-  });
-  return { slot: member.slot, sticky, leave: () => member.leave() };
+  const routed = sticky;
+  member.add({ drain: (timeout) => routed.drain({ timeout }), onStop });
+  return { slot: member.slot, sticky: routed, leave: () => member.leave() };
+}
+
+function inThread(): HoldfastError {
+  return new HoldfastError(
+    "HOLDFAST_ERR_WORKER_THREAD",
+    "joinCluster() was called in a worker thread, which gets no connections. Call it in the main thread of the file that " +
+      "the workers run.",
+  );
 }
 
 /** Settles when its HTTP server is closed, for which older versions of Socket.IO wait only to call back. */

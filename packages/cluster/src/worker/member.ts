@@ -5,6 +5,7 @@
  */
 import cluster from "node:cluster";
 import { subscribe } from "node:diagnostics_channel";
+import { isMainThread } from "node:worker_threads";
 import type { AdapterDiagnostics } from "@holdfast/adapter";
 import { throwUncaught } from "../faults.js";
 import { ProcessHealth } from "../process-health.js";
@@ -27,6 +28,11 @@ const DISCONNECT_MS = 2_000;
 const SLOT_VARIABLE = "HOLDFAST_SLOT";
 const REQUEST_CHANNEL = "holdfast:adapter:request";
 
+/** Whether this is a thread of a supervised worker: `node:cluster` and the signals are the main thread's. */
+export function isThreadOfWorker(): boolean {
+  return !isMainThread && process.env[SLOT_VARIABLE] !== undefined;
+}
+
 /** A server of this process. */
 export interface MemberServer {
   /** Takes no new connections, and finishes. */
@@ -43,7 +49,10 @@ export class Member {
 
   readonly slot: number;
   readonly #isSupervised: boolean;
-  readonly #servers = new Set<MemberServer>();
+  #hasJoined = false;
+  /** Servers that have not begun to finish. */
+  readonly #serving = new Set<MemberServer>();
+  #isListening = false;
   #beat: NodeJS.Timeout | undefined;
   #health: ProcessHealth | undefined;
   readonly #requests = new RequestTally();
@@ -54,22 +63,38 @@ export class Member {
     const slot = cluster.isWorker ? process.env[SLOT_VARIABLE] : undefined;
     this.#isSupervised = slot !== undefined;
     this.slot = slot === undefined ? Math.max(0, (cluster.worker?.id ?? 1) - 1) : Number(slot);
-    if (!cluster.isWorker) return;
-    // First: when a listener of the application throws, Node.js calls none after it.
-    process.prependListener("message", this.#onMessage);
-    process.on("disconnect", () => this.#onDisconnect());
-    // What a listener of the application begins, and how long it may take, comes before.
-    const leave = () => queueMicrotask(() => void this.leave());
-    process.prependListener("SIGTERM", leave);
-    // Ctrl+C and the end of a terminal reach the whole group: there, the supervisor decides when the workers go.
-    const onGroupSignal = () => this.#isSupervised || leave();
-    process.prependListener("SIGINT", onGroupSignal).prependListener("SIGHUP", onGroupSignal);
   }
 
+  /** Takes orders and signals from now on. */
+  listen(): void {
+    if (!cluster.isWorker || this.#isListening) return;
+    this.#isListening = true;
+    // First: when a listener of the application throws, Node.js calls none after it.
+    process
+      .prependListener("message", this.#onMessage)
+      .on("disconnect", this.#onDisconnect)
+      .prependListener("SIGTERM", this.#onTerm)
+      .prependListener("SIGINT", this.#onGroupSignal)
+      .prependListener("SIGHUP", this.#onGroupSignal);
+  }
+
+  /** Undoes {@link listen}, unless there is a server. */
+  unlisten(): void {
+    if (this.#hasJoined) return;
+    this.#isListening = false;
+    process
+      .off("message", this.#onMessage)
+      .off("disconnect", this.#onDisconnect)
+      .off("SIGTERM", this.#onTerm)
+      .off("SIGINT", this.#onGroupSignal)
+      .off("SIGHUP", this.#onGroupSignal);
+  }
+
+  /** One that comes while the others finish has to finish, too. */
   add(server: MemberServer): void {
-    this.#servers.add(server);
-    if (this.#servers.size === 1 && this.#isSupervised)
-      this.#send({ kind: "join", version: PROTOCOL_VERSION });
+    this.#serving.add(server);
+    if (this.#isSupervised && !this.#hasJoined) this.#send({ kind: "join", version: PROTOCOL_VERSION });
+    this.#hasJoined = true;
   }
 
   /** Finishes all servers and, in a worker, exits. */
@@ -79,16 +104,34 @@ export class Member {
   }
 
   async #leave(timeoutMs: number): Promise<void> {
-    const servers = [...this.#servers];
     const endAt = performance.now() + timeoutMs;
-    await eachSettled(servers, (server) => server.drain(Math.floor(timeoutMs * SERVERS_SHARE)));
-    const stops = eachSettled(servers, (server) => server.onStop());
-    await inTime(stops, Math.max(0, endAt - performance.now()));
-    if (!cluster.isWorker) return;
+    while (this.#serving.size > 0) await this.#finish(endAt);
+    if (!cluster.isWorker) {
+      this.#left = undefined;
+      return;
+    }
     if (!this.#isSupervised || !process.connected) process.exit();
     this.#send({ kind: "drained" });
     setTimeout(() => process.exit(), DISCONNECT_MS);
   }
+
+  async #finish(endAt: number): Promise<void> {
+    const servers = [...this.#serving];
+    this.#serving.clear();
+    const leftMs = () => Math.max(0, endAt - performance.now());
+    const drainMs = Math.floor(leftMs() * SERVERS_SHARE);
+    await eachSettled(servers, (server) => server.drain(drainMs));
+    const stops = eachSettled(servers, (server) => server.onStop());
+    await inTime(stops, leftMs());
+  }
+
+  /** What a listener of the application begins, and how long it may take, comes before. */
+  readonly #onTerm = (): void => queueMicrotask(() => void this.leave());
+
+  /** Ctrl+C and the end of a terminal reach the whole group: there, the supervisor decides when the workers go. */
+  readonly #onGroupSignal = (): void => {
+    if (!this.#isSupervised) this.#onTerm();
+  };
 
   readonly #onMessage = (raw: unknown): void => {
     const message = decodeToWorker(raw);
@@ -120,11 +163,11 @@ export class Member {
   };
 
   /** A primary that is gone has ended this process already: Node.js sees to that. */
-  #onDisconnect(): void {
+  readonly #onDisconnect = (): void => {
     clearInterval(this.#beat);
     if (this.#isSupervised) process.exit();
     else void this.leave();
-  }
+  };
 
   #send(message: ToPrimary): void {
     // Whether it arrives, the supervisor sees by what comes next.

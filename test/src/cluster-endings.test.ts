@@ -1,0 +1,91 @@
+/** Ends that come amid something else: of the whole cluster, and of a worker that others count on. */
+
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
+import { RecoveringClients } from "./harness/recovering-client.js";
+import type { Supervised } from "./harness/supervised.js";
+
+const { start, home } = startsSupervised();
+const clients = closedAfterEach(new RecoveringClients());
+
+describe("stop()", () => {
+  /** What is left when the cluster has been stopped by a listener of that event. */
+  const stopAt = (cluster: Supervised, event: "worker:start" | "worker:ready" | "reload:progress") =>
+    cluster.primary.run(async (ctx, name) => {
+      const handle = await ctx.cluster();
+      await new Promise<unknown>((resolve) => {
+        handle.once(name, () => void handle.stop({ timeout: 5_000 }).then(resolve));
+      });
+      const nodeCluster = await ctx.import("node:cluster");
+      return {
+        states: handle.status().slots.map(({ state }) => state),
+        processes: Object.keys(nodeCluster.workers ?? {}).length,
+      };
+    }, event);
+
+  test.each([
+    ["when a worker is started again", "worker:start", (cluster: Supervised) => cluster.worker(0).kill()],
+    ["when one more worker is started", "worker:start", (cluster: Supervised) => cluster.scale(4)],
+    ["when a successor is about to be started", "reload:progress", (cluster: Supervised) => cluster.reload()],
+    ["when a successor is ready", "worker:ready", (cluster: Supervised) => cluster.reload()],
+  ] as const)("%s leaves nobody, and starts nobody", async (_, event, begin) => {
+    const cluster = await start({ options: { restartDelay: 1, minUptime: 0, signals: false } });
+    const stopped = stopAt(cluster, event);
+    // Once the primary answers, it listens.
+    await cluster.status();
+    await Promise.all([stopped, begin(cluster).catch(() => {})]);
+    const { states, processes } = await stopped;
+    expect(new Set(states)).toEqual(new Set(["ending"]));
+    expect(processes).toBe(0);
+  });
+});
+
+test("scale() moves nobody to a worker that ends by itself", async () => {
+  const own = home();
+  const path = join(own.directory, "gate");
+  const gate = createServer().listen(path);
+  own.start({ stopsAt: path });
+  const cluster = await start({ home: own, options: { workers: 3 } });
+  const all = await Promise.all(Array.from({ length: 9 }, () => clients.connect(cluster.url)));
+  const leaving = once(gate, "connection") as Promise<[Socket]>;
+  process.kill(cluster.worker(0).pid, "SIGTERM");
+  const [held] = await leaving;
+  await expect.poll(() => all.every(({ socket }) => socket.connected)).toBe(true);
+  const before = all.map(({ connects }) => connects.length);
+  const { slots } = await cluster.status();
+  gate.on("connection", (socket) => void socket.destroy());
+  const result = await cluster.primary.run(async (ctx) => (await ctx.cluster()).scale(2));
+  expect(result).toMatchObject({ moved: slots[2]?.connections, closed: 0, killed: 0 });
+  expect(all.map(({ connects }) => connects.length)).toEqual(before);
+  held.destroy();
+  gate.close();
+});
+
+test("a server that joins while its worker leaves is finished as well", async () => {
+  const own = home();
+  const path = join(own.directory, "gate");
+  const gate = createServer().listen(path);
+  own.start({ stopsAt: path });
+  const cluster = await start({ home: own, options: { workers: 1 } });
+  const stopping = once(gate, "connection") as Promise<[Socket]>;
+  const worker = cluster.worker(0);
+  process.kill(worker.pid, "SIGTERM");
+  const [held] = await stopping;
+  const told = worker.next("second");
+  await worker.run((ctx) => ctx.joinAnother("second"));
+  held.destroy();
+  await told;
+  gate.close();
+});
+
+test("joinCluster() that fails says so, in threads as well, and leaves nothing behind", async () => {
+  const cluster = await start({ how: { failsBefore: true }, options: { workers: 1 } });
+  expect(await cluster.worker(0).run((ctx) => ctx.failures)).toEqual({
+    unattached: "HOLDFAST_ERR_NOT_ATTACHED",
+    leftListeners: 0,
+    inThread: "HOLDFAST_ERR_WORKER_THREAD",
+  });
+});
