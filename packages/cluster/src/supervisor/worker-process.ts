@@ -209,9 +209,17 @@ export class WorkerProcess {
       );
       // Without a process there is no exit. Other errors are of messages that do not arrive: beats show that.
       this.#worker.on("error", (error: unknown) => {
-        if (!this.#hasProcess) onRefusal(error);
+        if (this.#hasProcess) return;
+        onRefusal(error);
+        this.#beForgotten();
       });
     });
+  }
+
+  /** Where no descriptor was left, Node.js says no more than that, and `node:cluster` waits for an exit for good. */
+  #beForgotten(): void {
+    const { workerId } = this.identity;
+    if (cluster.workers?.[workerId]) this.#worker?.process.emit("exit", null, null);
   }
 
   #send(message: ToWorker): void {
