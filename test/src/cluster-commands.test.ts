@@ -1,6 +1,5 @@
 /** `npx holdfast` and the control socket: who may use it, what it says, and what hostile input does to it. */
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import {
   chmodSync,
   mkdirSync,
@@ -12,21 +11,16 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
-import { canRunAsNobody, NOBODY, Program, runProgram, within } from "@holdfast/harness";
-import { afterEach, describe, expect, test } from "vitest";
+import { canRunAsNobody, NOBODY, runProgram, within } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
 
 const { start, launch, home } = startsSupervised();
-const programs: Program[] = [];
 const UID = process.getuid?.() ?? 0;
-
-afterEach(async () => {
-  for (const program of programs.splice(0)) await program.close();
-});
 
 /** Where the control sockets of a user are. */
 const socketsOf = (own: Home) => join(own.directory, `holdfast-${UID}`);
@@ -180,88 +174,6 @@ describe("the commands", () => {
     const second = await launch({ home: own, options: { name: "api", signals: false } });
     const code = await second.primary.run((ctx) => ctx.cluster().catch((error) => error.code));
     expect(code).toBe("HOLDFAST_ERR_NAME_TAKEN");
-  });
-});
-
-describe("--watch", () => {
-  test("reloads when a file has changed, and waits for the next change when it is broken", async () => {
-    const own = home();
-    mkdirSync(join(own.directory, "src"));
-    const app = join(own.directory, "src", "app.mjs");
-    const working = `import ${JSON.stringify(APP)};\n`;
-    writeFileSync(app, working);
-    const program = Program.node([HOLDFAST, "run", app, "--port", "0", "-w", "1", "--watch"], {
-      env: own.env,
-      cwd: own.directory,
-    });
-    programs.push(program);
-    await program.line(/^1 workers on .*; watching for changes$/);
-    // Several writes, as an editor and a build make them, are one change.
-    for (const text of ["// 1", "// 2", "// 3"]) writeFileSync(app, working + text);
-    await program.line(/^src\/app\.mjs has changed$/);
-    await program.writes("reloaded 1 workers");
-    writeFileSync(app, "throw new Error('broken');");
-    await program.writes("the reload was given up");
-    writeFileSync(join(own.directory, "src", "other.mjs"), "");
-    await program.line(/^src\/other\.mjs has changed$/);
-    writeFileSync(app, working);
-    await program.until("second reload", () => program.stderr.match(/reloaded 1 workers/g)?.length === 2);
-    program.signal("SIGINT");
-    expect(await program.end()).toEqual({ code: 0, signal: null });
-  });
-
-  test("with an application that is broken from the start, waits", async () => {
-    const own = home();
-    mkdirSync(join(own.directory, "src"));
-    const app = join(own.directory, "src", "app.mjs");
-    writeFileSync(app, "throw new Error('broken');");
-    const program = Program.node([HOLDFAST, "run", app, "-p", "0", "-w", "1", "--watch"], { env: own.env });
-    programs.push(program);
-    await program.line(/^waiting for a change$/);
-    writeFileSync(app, `import ${JSON.stringify(APP)};\n`);
-    await program.line(/^1 workers on /);
-    program.signal("SIGTERM");
-    expect(await program.end()).toEqual({ code: 0, signal: null });
-  });
-
-  test("with a change that mends the application while its port was taken, says so and ends", async () => {
-    const own = home();
-    mkdirSync(join(own.directory, "src"));
-    const app = join(own.directory, "src", "app.mjs");
-    const path = join(own.directory, "app.sock");
-    writeFileSync(app, "throw new Error('broken');");
-    const program = Program.node([HOLDFAST, "run", app, "--path", path, "-w", "1", "--watch"], {
-      env: own.env,
-    });
-    programs.push(program);
-    await program.line(/^waiting for a change$/);
-    const other = createServer().listen(path);
-    await once(other, "listening");
-    writeFileSync(app, `import ${JSON.stringify(APP)};\n`);
-    expect(await program.end()).toEqual({ code: 1, signal: null });
-    other.close();
-    // The last line: behind it, an error that nobody has caught would have its stack.
-    expect(program.stderr.split("\n").at(-2)).toMatch(/^Somebody else listens on /);
-  });
-
-  test.each([
-    ["runs", {}, "; watching for changes"],
-    ["starts", { writes: "a slow start", waitsMs: 3_600_000 }, "a slow start"],
-  ])("`stop` ends it while it %s", async (_, how, text) => {
-    const own = home();
-    own.start(how);
-    mkdirSync(join(own.directory, "src"));
-    const app = join(own.directory, "src", "app.mjs");
-    writeFileSync(app, `import ${JSON.stringify(APP)};\n`);
-    const program = Program.node([HOLDFAST, "run", app, "-p", "0", "-w", "1", "--watch", "--name", "w"], {
-      env: own.env,
-    });
-    programs.push(program);
-    await program.writes(text);
-    const { stdout, stderr } = await own.holdfast("stop", "--name", "w");
-    expect({ stdout, stderr }).toEqual({ stdout: "Stopped w.\n", stderr: "" });
-    expect(await program.end()).toEqual({ code: 0, signal: null });
-    expect(program.output).not.toContain("waiting for a change");
   });
 });
 
