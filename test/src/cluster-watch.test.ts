@@ -28,9 +28,9 @@ function application(text: string) {
 }
 
 /** `holdfast run --watch` with one worker. */
-function watching(own: Home, app: string, flags: readonly string[] = ["-p", "0"]): Program {
+function watching(own: Home, app: string, flags = ["-p", "0"], env: NodeJS.ProcessEnv = {}): Program {
   const args = [HOLDFAST, "run", app, "-w", "1", "--watch", ...flags];
-  const program = Program.node(args, { env: own.env, cwd: own.directory });
+  const program = Program.node(args, { env: { ...own.env, ...env }, cwd: own.directory });
   programs.push(program);
   return program;
 }
@@ -92,4 +92,18 @@ test.each([
   expect({ stdout, stderr }).toEqual({ stdout: "Stopped w.\n", stderr: "" });
   expect(await program.end()).toEqual({ code: 0, signal: null });
   expect(program.output).not.toContain("waiting for a change");
+});
+
+test("a file that is written all the time keeps no change from being told", async () => {
+  const { own, src, app } = application(WORKING);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  writeFileSync(join(src, "first.mjs"), "");
+  const timer = setInterval(() => writeFileSync(join(src, "busy.txt"), ""), 10);
+  try {
+    const [line] = await program.line(/^.* has changed$/);
+    expect(line).toBe("src/first.mjs has changed");
+  } finally {
+    clearInterval(timer);
+  }
 });

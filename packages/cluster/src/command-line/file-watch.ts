@@ -1,29 +1,31 @@
 /**
  * Tells when a file below some directories has changed; one word for many changes.
- * Owns: a watcher for each directory, one timer. Runs in: the command line.
+ * Owns: a watcher for each directory, their debounce. Runs in: the command line.
  *
  * Not `fs.watch()` with `recursive`: on Linux, that opens every file of `node_modules`.
  */
 import { type FSWatcher, readdirSync, statSync, watch } from "node:fs";
 import { join } from "node:path";
+import { Debounce } from "./debounce.js";
 
 /** An editor or a build writes several files, in several steps. */
 const QUIET_MS = 150;
+/** A file that is written all the time keeps the others from being told for so long. */
+const MOST_MS = 1_000;
 /** Not looked at: what others install, and what is hidden. */
 const SKIPPED = /^(node_modules$|\.)/;
 
 export class FileWatch {
   readonly #watchers = new Map<string, FSWatcher>();
-  readonly #onChange: (file: string) => void;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #debounce: Debounce<string>;
 
   constructor(directories: readonly string[], onChange: (file: string) => void) {
-    this.#onChange = onChange;
+    this.#debounce = new Debounce(QUIET_MS, MOST_MS, onChange);
     for (const directory of directories) this.#add(directory);
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    this.#debounce.cancel();
     for (const watcher of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
@@ -53,7 +55,6 @@ export class FileWatch {
     const path = join(directory, name);
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats?.isDirectory()) this.#add(path);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#onChange(path), QUIET_MS);
+    this.#debounce.add(path);
   }
 }
