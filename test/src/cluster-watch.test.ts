@@ -1,6 +1,6 @@
 /** `holdfast run --watch`: what it takes for a change, and what it does then. */
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Program } from "@holdfast/harness";
@@ -94,6 +94,59 @@ test.each([
   expect(program.output).not.toContain("waiting for a change");
 });
 
+/** Writes a file again and again until it is told: it may be in a directory that is not watched yet. */
+async function isToldOf(program: Program, path: string, told: RegExp): Promise<void> {
+  const write = () => {
+    writeFileSync(path, "");
+    return program.count(told);
+  };
+  // Less often than a change is told after.
+  await expect.poll(write, { interval: 500 }).toBeGreaterThan(0);
+}
+
+test("a directory that was removed and made anew is watched as before", async () => {
+  const { own, src, app } = application(WORKING);
+  const lib = join(src, "lib");
+  mkdirSync(join(lib, "deep"), { recursive: true });
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  rmSync(lib, { recursive: true });
+  mkdirSync(join(lib, "deep"), { recursive: true });
+  await isToldOf(program, join(lib, "new.mjs"), /^src\/lib\/new\.mjs has changed$/);
+  await isToldOf(program, join(lib, "deep", "new.mjs"), /^src\/lib\/deep\/new\.mjs has changed$/);
+});
+
+test("so is the top directory, by whatever it is replaced", async () => {
+  const { own, src, app } = application(WORKING);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  rmSync(src, { recursive: true });
+  await program.writes("the reload was given up");
+  mkdirSync(src);
+  writeFileSync(app, WORKING);
+  await program.writes("reloaded 1 workers");
+  await isToldOf(program, join(src, "new.mjs"), /^src\/new\.mjs has changed$/);
+  // A release is often put in place like this.
+  mkdirSync(join(own.directory, "next"));
+  renameSync(src, join(own.directory, "last"));
+  renameSync(join(own.directory, "next"), src);
+  await isToldOf(program, join(src, "newer.mjs"), /^src\/newer\.mjs has changed$/);
+});
+
+test("a link to a directory that leads elsewhere from now on is a change", async () => {
+  const { own, app } = application(WORKING);
+  const link = join(own.directory, "current");
+  for (const name of ["first", "second"]) mkdirSync(join(own.directory, name));
+  symlinkSync("first", link);
+  const program = watching(own, app, ["-p", "0", "--watch-path", "current"]);
+  await program.line(/watching for changes$/);
+  symlinkSync("second", `${link}.new`);
+  renameSync(`${link}.new`, link);
+  await program.line(/^current has changed$/);
+  writeFileSync(join(own.directory, "second", "part.mjs"), "");
+  await program.line(/^current\/part\.mjs has changed$/);
+});
+
 test("a file that is written all the time keeps no change from being told", async () => {
   const { own, src, app } = application(WORKING);
   const program = watching(own, app);
@@ -106,4 +159,53 @@ test("a file that is written all the time keeps no change from being told", asyn
   } finally {
     clearInterval(timer);
   }
+});
+
+test("links are changes, but what is behind them is not watched, and loops do no harm", async () => {
+  const { own, src, app } = application(WORKING);
+  const elsewhere = join(own.directory, "elsewhere");
+  mkdirSync(elsewhere);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  symlinkSync("loop", join(src, "loop"));
+  await program.line(/^src\/loop has changed$/);
+  symlinkSync(elsewhere, join(src, "link"));
+  await program.line(/^src\/link has changed$/);
+  writeFileSync(join(elsewhere, "part.mjs"), "");
+  writeFileSync(join(src, "last.mjs"), "");
+  // The first of several is told.
+  const [line] = await program.line(/^.* has changed$/, 3);
+  expect(line).toBe("src/last.mjs has changed");
+});
+
+test.each([
+  ["ENOSPC", "fs.inotify.max_user_watches"],
+  ["EMFILE", "fs.inotify.max_user_instances"],
+  ["EACCES", "This user may not read it"],
+  ["EIO", "Name other directories with --watch-path"],
+])("directories that cannot be watched (%s) are told once, with what can be done", async (code, text) => {
+  const { own, src, app } = application(WORKING);
+  for (const name of ["no-1", "no-2", "yes"]) mkdirSync(join(src, name));
+  const refusing = join(own.directory, "refusing.mjs");
+  writeFileSync(
+    refusing,
+    `import fs from "node:fs";
+    import { syncBuiltinESMExports } from "node:module";
+    const { watch } = fs;
+    fs.watch = (path, ...rest) => {
+      if (!/no-\\d$/.test(path)) return watch(path, ...rest);
+      throw Object.assign(new Error("refused"), { code: ${JSON.stringify(code)} });
+    };
+    syncBuiltinESMExports();`,
+  );
+  const program = watching(own, app, ["-p", "0"], { NODE_OPTIONS: `--import ${refusing}` });
+  await program.line(/watching for changes$/);
+  for (const name of ["a.mjs", "b.mjs"]) {
+    writeFileSync(join(src, "yes", name), "");
+    await program.until(name, () => program.stdout.includes(`src/yes/${name} has changed`));
+  }
+  const warnings = program.stderr.match(/^holdfast: warning: .*$/gm);
+  expect(warnings).toHaveLength(1);
+  expect(warnings?.[0]).toMatch(/^holdfast: warning: Changes in .*no-1 are not seen \(/);
+  expect(warnings?.[0]).toContain(text);
 });

@@ -25,6 +25,8 @@ type State = "idle" | "starting" | "running" | "failing" | "stopping";
 export class Development {
   readonly #options: ClusterOptions;
   readonly #watch: FileWatch;
+  /** Asked for now: there is no answer any more when it has been removed. */
+  readonly #from = process.cwd();
   #cluster: Cluster | undefined;
   #state: State = "idle";
   /** Whether files have changed while nothing could be done about it. */
@@ -35,8 +37,8 @@ export class Development {
   /** @param directories what to watch; `undefined` for that of the workers' file */
   constructor(options: ClusterOptions, directories: readonly string[] | undefined) {
     this.#options = { ...IMPATIENT, ...options, signals: false };
-    this.#watch = new FileWatch(directories ?? [dirname(String(options.worker))], (file) =>
-      this.#onChange(file),
+    this.#watch = new FileWatch(directories ?? [dirname(String(options.worker))], (path) =>
+      this.#onChange(path),
     );
   }
 
@@ -61,8 +63,8 @@ export class Development {
     }
   }
 
-  #onChange(file: string): void {
-    console.log(`${relative(process.cwd(), file)} has changed`);
+  #onChange(path: string): void {
+    console.log(`${relative(this.#from, path) || "."} has changed`);
     if (this.#state === "idle") void this.#start();
     else if (this.#state === "running") this.#reload();
     else this.#isStale = true;

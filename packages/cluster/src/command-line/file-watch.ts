@@ -1,60 +1,58 @@
 /**
  * Tells when a file below some directories has changed; one word for many changes.
- * Owns: a watcher for each directory, their debounce. Runs in: the command line.
- *
- * Not `fs.watch()` with `recursive`: on Linux, that opens every file of `node_modules`.
+ * Owns: the watched directories, their debounce, a timer. Runs in: the command line.
  */
-import { type FSWatcher, readdirSync, statSync, watch } from "node:fs";
-import { join } from "node:path";
+import { codeOf } from "../errors.js";
 import { Debounce } from "./debounce.js";
+import { describeWatchFailure } from "./watch-failure.js";
+import { WatchedDirectories } from "./watched-directories.js";
 
 /** An editor or a build writes several files, in several steps. */
 const QUIET_MS = 150;
 /** A file that is written all the time keeps the others from being told for so long. */
 const MOST_MS = 1_000;
-/** Not looked at: what others install, and what is hidden. */
-const SKIPPED = /^(node_modules$|\.)/;
+/** How often to look whether a top directory has been replaced. */
+const LOOK_MS = 1_000;
 
 export class FileWatch {
-  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #directories: WatchedDirectories;
   readonly #debounce: Debounce<string>;
+  /** Not `unref`ed: whoever waits for a change waits for a directory that is gone, too. */
+  readonly #timer: NodeJS.Timeout;
+  /** Codes of what has been warned of. */
+  readonly #warned = new Set<string>();
 
-  constructor(directories: readonly string[], onChange: (file: string) => void) {
-    this.#debounce = new Debounce(QUIET_MS, MOST_MS, onChange);
-    for (const directory of directories) this.#add(directory);
+  constructor(directories: readonly string[], onChange: (path: string) => void) {
+    this.#debounce = new Debounce(QUIET_MS, MOST_MS, (first) => {
+      // Before it is told: what changes from then on is seen.
+      this.#directories.refresh();
+      onChange(first);
+    });
+    this.#directories = new WatchedDirectories(
+      directories,
+      (path) => this.#debounce.add(path),
+      (directory, error) => this.#warn(directory, error),
+    );
+    this.#directories.refresh();
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
   close(): void {
+    clearInterval(this.#timer);
     this.#debounce.cancel();
-    for (const watcher of this.#watchers.values()) watcher.close();
-    this.#watchers.clear();
+    this.#directories.close();
   }
 
-  #add(directory: string): void {
-    if (this.#watchers.has(directory)) return;
-    try {
-      const watcher = watch(directory, (_, name) => this.#onEvent(directory, name ?? ""));
-      this.#watchers.set(directory, watcher);
-      watcher.on("error", () => this.#drop(directory));
-      for (const entry of readdirSync(directory, { withFileTypes: true })) {
-        if (entry.isDirectory() && !SKIPPED.test(entry.name)) this.#add(join(directory, entry.name));
-      }
-    } catch {
-      // It was removed meanwhile.
-      this.#drop(directory);
-    }
+  #look(): void {
+    const top = this.#directories.replacedTop();
+    if (top !== undefined) this.#debounce.add(top);
   }
 
-  #drop(directory: string): void {
-    this.#watchers.get(directory)?.close();
-    this.#watchers.delete(directory);
-  }
-
-  #onEvent(directory: string, name: string): void {
-    if (SKIPPED.test(name)) return;
-    const path = join(directory, name);
-    const stats = statSync(path, { throwIfNoEntry: false });
-    if (stats?.isDirectory()) this.#add(path);
-    this.#debounce.add(path);
+  /** Once for each reason: there may be as many directories. */
+  #warn(directory: string, error: unknown): void {
+    const code = codeOf(error);
+    if (this.#warned.has(code)) return;
+    this.#warned.add(code);
+    console.error(`holdfast: warning: ${describeWatchFailure(directory, error)}`);
   }
 }
