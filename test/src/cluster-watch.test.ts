@@ -1,6 +1,6 @@
 /** `holdfast run --watch`: what it takes for a change, and what it does then. */
 import { once } from "node:events";
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Program } from "@holdfast/harness";
@@ -145,6 +145,21 @@ test("a link to a directory that leads elsewhere from now on is a change", async
   await program.line(/^current has changed$/);
   writeFileSync(join(own.directory, "second", "part.mjs"), "");
   await program.line(/^current\/part\.mjs has changed$/);
+});
+
+test("what it writes itself into the directory is no change", async () => {
+  const { own, src, app } = application(WORKING);
+  const log = join(src, "dev.log");
+  const command = `exec "$0" "$1" run "$2" -p 0 -w 1 --watch > "$3" 2>&1`;
+  const args = ["-c", command, process.execPath, HOLDFAST, app, log];
+  programs.push(new Program("sh", args, { env: own.env, cwd: own.directory }));
+  const written = (text: RegExp) => readFileSync(log, "utf8").match(text) ?? [];
+  await expect.poll(() => existsSync(log) && written(/watching for changes$/gm)).toHaveLength(1);
+  writeFileSync(join(src, "one.mjs"), "");
+  await expect.poll(() => written(/reloaded 1 workers/g)).toHaveLength(1);
+  writeFileSync(join(src, "two.mjs"), "");
+  await expect.poll(() => written(/reloaded 1 workers/g)).toHaveLength(2);
+  expect(written(/^.* has changed$/gm)).toEqual(["src/one.mjs has changed", "src/two.mjs has changed"]);
 });
 
 test("a file that is written all the time keeps no change from being told", async () => {

@@ -4,6 +4,7 @@
  */
 import { codeOf } from "../errors.js";
 import { Debounce } from "./debounce.js";
+import { ownOutput } from "./own-output.js";
 import { describeWatchFailure } from "./watch-failure.js";
 import { WatchedDirectories } from "./watched-directories.js";
 
@@ -17,6 +18,7 @@ const LOOK_MS = 1_000;
 export class FileWatch {
   readonly #directories: WatchedDirectories;
   readonly #debounce: Debounce<string>;
+  readonly #isOwnOutput = ownOutput();
   /** Not `unref`ed: whoever waits for a change waits for a directory that is gone, too. */
   readonly #timer: NodeJS.Timeout;
   /** Codes of what has been warned of. */
@@ -30,7 +32,7 @@ export class FileWatch {
     });
     this.#directories = new WatchedDirectories(
       directories,
-      (path) => this.#debounce.add(path),
+      (path) => this.#onEvent(path),
       (directory, error) => this.#warn(directory, error),
     );
     this.#directories.refresh();
@@ -41,6 +43,11 @@ export class FileWatch {
     clearInterval(this.#timer);
     this.#debounce.cancel();
     this.#directories.close();
+  }
+
+  #onEvent(path: string): void {
+    // Its lines about a change would be the next change.
+    if (!this.#isOwnOutput(path)) this.#debounce.add(path);
   }
 
   #look(): void {
