@@ -194,6 +194,18 @@ test("links are changes, but what is behind them is not watched, and loops do no
 });
 
 test.each([
+  ["missing", "there is none at "],
+  ["src/app.mjs", "is a file"],
+  ["src/app.mjs/lib", "there is none at "],
+])("--watch-path %s is refused, code 2", async (path, text) => {
+  const { own, app } = application(WORKING);
+  const { code, stdout, stderr } = await own.holdfast("run", app, "-p", "0", "--watch-path", path);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  expect(stderr).toContain("--watch-path takes a directory");
+  expect(stderr).toContain(text);
+});
+
+test.each([
   ["ENOSPC", "fs.inotify.max_user_watches"],
   ["EMFILE", "fs.inotify.max_user_instances"],
   ["EACCES", "This user may not read it"],

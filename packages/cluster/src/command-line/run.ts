@@ -1,4 +1,5 @@
 /** `holdfast run`: a cluster whose process is this one. Runs in: the command line, which is its primary. */
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LoadBalancingMethod } from "@holdfast/sticky";
@@ -52,7 +53,7 @@ export const run: Command = async (args) => {
   const [file] = positionals;
   if (file === undefined) throw wrongUsage("run", "Which file are the workers to run?");
   const options = optionsOf(file, values, end < 0 ? [] : args.slice(end + 1));
-  const directories = values["watch-path"]?.map((path) => resolve(path));
+  const directories = values["watch-path"]?.map(watchedDirectory);
   if (values.watch || directories) return new Development(options, directories).run();
   try {
     const cluster = await startCluster(options);
@@ -85,6 +86,18 @@ function optionsOf(file: string, values: Values, args: readonly string[]): Clust
   if (values.control !== undefined) given.control = values.control === "none" ? false : values.control;
   // Each flag has been read as its option is typed, or is checked by startCluster() as an option of JavaScript.
   return given as unknown as ClusterOptions;
+}
+
+/** The whole path of a directory to watch. What is none would be watched in vain. */
+function watchedDirectory(path: string): string {
+  const whole = resolve(path);
+  let found = `${whole} is a file. Name the directory that it is in.`;
+  try {
+    if (statSync(whole).isDirectory()) return whole;
+  } catch (error) {
+    found = `there is none at ${whole} (${codeOf(error)}). Name one that is there.`;
+  }
+  throw wrongUsage("run", `--watch-path takes a directory, and ${found}`);
 }
 
 function methodOf(text: string): LoadBalancingMethod {
