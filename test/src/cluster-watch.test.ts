@@ -147,6 +147,20 @@ test("a link to a directory that leads elsewhere from now on is a change", async
   await program.line(/^current\/part\.mjs has changed$/);
 });
 
+test("an application that is broken, then gone with its directory, then there again, starts", async () => {
+  const { own, src, app } = application(BROKEN);
+  const program = watching(own, app);
+  await program.line(/^waiting for a change$/);
+  rmSync(src, { recursive: true });
+  await program.writes(`There is no file ${app} for the workers to run.`);
+  await program.line(/^waiting for a change$/, 2);
+  mkdirSync(src);
+  writeFileSync(app, WORKING);
+  await program.line(/^1 workers on /);
+  program.signal("SIGTERM");
+  expect(await program.end()).toEqual({ code: 0, signal: null });
+});
+
 test("what it writes itself into the directory is no change", async () => {
   const { own, src, app } = application(WORKING);
   const log = join(src, "dev.log");

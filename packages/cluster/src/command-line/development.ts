@@ -3,7 +3,7 @@
  * Owns: the cluster, the watch, the signals. Runs in: the command line, which is its primary.
  */
 import { dirname, relative } from "node:path";
-import { codeOf } from "../errors.js";
+import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
 import type { StopResult } from "../status.js";
@@ -29,6 +29,8 @@ export class Development {
   readonly #from = process.cwd();
   #cluster: Cluster | undefined;
   #state: State = "idle";
+  /** How often it has been started. */
+  #starts = 0;
   /** Whether files have changed while nothing could be done about it. */
   #isStale = false;
   #onEnd: (exitCode: number) => void = () => {};
@@ -77,6 +79,7 @@ export class Development {
 
   async #start(): Promise<void> {
     this.#state = "starting";
+    this.#starts += 1;
     this.#isStale = false;
     try {
       const cluster = await startCluster(this.#options);
@@ -98,9 +101,15 @@ export class Development {
 
   #onFailure(error: unknown): void {
     if (this.#state === "stopping") return;
-    if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#endWith(EXIT.done);
+    const code = codeOf(error);
+    if (code === "HOLDFAST_ERR_CLOSED") return this.#endWith(EXIT.done);
+    if (code === "HOLDFAST_ERR_WORKER_FILE" && this.#starts > 1) {
+      // It was there before: a build or an editor is writing it anew.
+      console.error(`holdfast: ${messageOf(error)}`);
+      return this.#wait();
+    }
     // The log has told of a crash loop. What a change of a file cannot mend ends the command.
-    if (codeOf(error) === "HOLDFAST_ERR_CRASH_LOOP") this.#wait();
+    if (code === "HOLDFAST_ERR_CRASH_LOOP") this.#wait();
     else this.#onFatal(asCommandError(error));
   }
 
