@@ -250,3 +250,51 @@ test.each([
   expect(warnings?.[0]).toMatch(/^holdfast: warning: Changes in .*no-1 are not seen \(/);
   expect(warnings?.[0]).toContain(text);
 });
+
+/** The next worker waits until it is let go; those after it do not. */
+async function holdsNextWorker(own: Home) {
+  const path = join(own.directory, "gate.sock");
+  const gate = createServer().listen(path);
+  await once(gate, "listening");
+  own.start({ waitsAt: path });
+  const arrived = once(gate, "connection").then(([socket]) => {
+    own.start({});
+    gate.close();
+    return () => void socket.destroy();
+  });
+  return { arrived };
+}
+
+test("a change during a reload is followed by another reload", async () => {
+  const { own, src, app } = application(WORKING);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  const { arrived } = await holdsNextWorker(own);
+  writeFileSync(join(src, "one.mjs"), "");
+  const letGo = await arrived;
+  writeFileSync(join(src, "two.mjs"), "");
+  await program.line(/^src\/two\.mjs has changed$/);
+  letGo();
+  await program.until("two reloads", () => program.stderr.match(/reloaded 1 workers/g)?.length === 2);
+});
+
+test("SIGHUP while it starts reloads as soon as it has started", async () => {
+  const { own, app } = application(WORKING);
+  const { arrived } = await holdsNextWorker(own);
+  const program = watching(own, app);
+  const letGo = await arrived;
+  program.signal("SIGHUP");
+  letGo();
+  await program.line(/watching for changes$/);
+  await program.writes("reloaded 1 workers");
+});
+
+test("SIGHUP while it waits for a change starts it", async () => {
+  const { own, app } = application(WORKING);
+  own.start({ throws: "no database" });
+  const program = watching(own, app);
+  await program.line(/^waiting for a change$/);
+  own.start({});
+  program.signal("SIGHUP");
+  await program.line(/^1 workers on /);
+});

@@ -31,7 +31,7 @@ export class Development {
   #state: State = "idle";
   /** How often it has been started. */
   #starts = 0;
-  /** Whether files have changed while nothing could be done about it. */
+  /** Whether files have changed, or SIGHUP has come, while nothing could be done about it. */
   #isStale = false;
   #onEnd: (exitCode: number) => void = () => {};
   #onFatal: (error: unknown) => void = () => {};
@@ -53,7 +53,7 @@ export class Development {
     const release = handleSignals({
       stop: () => void this.#stop(),
       hurry: () => process.exit(EXIT.forced),
-      reload: () => this.#reload(),
+      reload: () => this.#renew(),
     });
     try {
       void this.#start();
@@ -67,6 +67,11 @@ export class Development {
 
   #onChange(path: string): void {
     console.log(`${relative(this.#from, path) || "."} has changed`);
+    this.#renew();
+  }
+
+  /** The workers are to run what is in the files now, as soon as that can be done. */
+  #renew(): void {
     if (this.#state === "idle") void this.#start();
     else if (this.#state === "running") this.#reload();
     else this.#isStale = true;
