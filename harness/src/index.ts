@@ -1,7 +1,7 @@
 /** What tests and benches stand on: processes that are steered and watched from outside, and waiting for them. */
 export { Agent, type Commands, readConfig, runsFunctions } from "./agent.js";
 export { Changes } from "./changes.js";
-export { withoutDescriptors } from "./descriptors.js";
+export { findPrlimit, withoutDescriptors } from "./descriptors.js";
 export { findProgram, skipsWithout, type Wanted } from "./find-program.js";
 export { type HttpAnswer, httpRequest } from "./http-request.js";
 export { canRunAsNobody, isRoot, NOBODY, runAsNobody } from "./other-user.js";

@@ -1,6 +1,15 @@
 /** The harness itself: what is missing is named, what fails fails at once, and nothing is left behind. */
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { Changes, Program, RawSocket, runProgram, within } from "@holdfast/harness";
+import {
+  Changes,
+  findPrlimit,
+  Program,
+  RawSocket,
+  runProgram,
+  within,
+  withoutDescriptors,
+} from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
 import { startsClusters } from "./after-each.js";
 
@@ -62,6 +71,31 @@ describe("a program", () => {
     await program.close();
     // Its output is held by nobody.
     expect((await program.end()).signal).toBe("SIGKILL");
+  });
+});
+
+describe.skipIf(findPrlimit() === undefined)("a process without descriptors", () => {
+  const limitOf = (pid: number) =>
+    /^Max open files +(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, "utf8"))?.[1];
+
+  test("has them again when what was done meanwhile fails, which is what is told", async () => {
+    const program = Program.node(node("setInterval(() => {}, 1e6)"));
+    try {
+      const before = limitOf(program.pid);
+      const failing = withoutDescriptors(program.pid, async () => {
+        expect(limitOf(program.pid)).toBe("3");
+        throw new Error("of the test");
+      });
+      await expect(failing).rejects.toThrow("of the test");
+      expect(limitOf(program.pid)).toBe(before);
+    } finally {
+      await program.close();
+    }
+  });
+
+  test("may end meanwhile", async () => {
+    const program = Program.node(node("setInterval(() => {}, 1e6)"));
+    await withoutDescriptors(program.pid, () => program.close());
   });
 });
 
