@@ -118,3 +118,34 @@ test.skipIf(!hasPrlimit)("a primary that can open no more files goes on, and so 
   const areBack = () => cluster.workers.length === 2 && !cluster.pids.includes(pid);
   await cluster.until("a worker in its place", areBack);
 });
+
+test.skipIf(!hasPrlimit)("a primary that can open no files when it starts goes on when it can", async () => {
+  const own = home();
+  const file = join(own.directory, "file");
+  writeFileSync(file, "");
+  // The first start fails, so there can be another one, with fewer descriptors. As under npm, whose end is looked for.
+  const cluster = await launch({
+    home: own,
+    options: { path: file },
+    env: { npm_lifecycle_event: "start" },
+  });
+  await refusal(cluster);
+  const start = () =>
+    cluster.primary.run(async (ctx, options) => (await ctx.startAgain(options)).status().state, {
+      worker: APP,
+      port: 0,
+      workers: 1,
+      // Otherwise it would look for one, which takes a descriptor.
+      sticky: { hostAddress: "127.0.0.1" },
+      ...STUBBORN,
+    });
+  const starting = await withoutDescriptors(cluster.primary.pid, async () => {
+    const state = start();
+    const isTried = () => cluster.output.includes("got no process");
+    await Promise.race([state, cluster.until("a worker without a process", isTried)]);
+    return { state };
+  });
+  // It looks after npm twice as often.
+  await looksAtItself(cluster.primary);
+  expect(await starting.state).toBe("running");
+});

@@ -1,13 +1,12 @@
 /**
  * The signals of the process, and the end of npm, as orders for the cluster.
- * Owns: the listeners, and a timer that looks after npm. Runs in: primary.
+ * Owns: the listeners. Runs in: primary.
  */
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
+import { onNpmGone } from "./npm-ancestors.js";
 
 /** Ctrl+C under npm comes twice: to the whole group, and passed on by npm. That is one signal. */
 const SAME_SIGNAL_MS = 500;
-/** How often to look whether npm is still there. */
-const LOOK_MS = 500;
 
 export interface SignalOrders {
   stop(): void;
@@ -56,37 +55,4 @@ function hasTerminal(): boolean | undefined {
 /** There is no file descriptor left to look with: clients may have them all. */
 function isShort(error: unknown): boolean {
   return ["EMFILE", "ENFILE", "ENOMEM"].includes((error as NodeJS.ErrnoException).code ?? "");
-}
-
-/**
- * npm passes SIGINT and SIGTERM on, to the shell that it has started; SIGHUP ends it without a word. So what it runs has
- * to see for itself that one of the two is gone. A process whose parent is gone gets another one.
- */
-function onNpmGone(callback: () => void): () => void {
-  if (process.env.npm_lifecycle_event === undefined) return () => {};
-  const shell = process.ppid;
-  const npm = parentOf(shell);
-  const timer = setInterval(() => {
-    const now = parentOf(shell);
-    if (process.ppid === shell && (now === npm || now === undefined)) return;
-    clearInterval(timer);
-    callback();
-  }, LOOK_MS);
-  timer.unref();
-  return () => clearInterval(timer);
-}
-
-/**
- * The parent of another process; 0 if that is gone, or where the system tells nothing of others; `undefined` if it cannot
- * tell now.
- * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
- */
-function parentOf(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // The name of the program stands in brackets, and may have any characters in it.
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-  } catch (error) {
-    return isShort(error) ? undefined : 0;
-  }
 }
