@@ -7,7 +7,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { codeOf, HoldfastError } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
-import { MAX_SOCKET_PATH_BYTES } from "./socket-file.js";
 
 const ENDING = ".sock";
 
@@ -39,15 +38,9 @@ export function controlDirectory(): string {
   );
 }
 
-/** The path of a socket, if the system can take one that is so long. */
+/** The path of the socket of that name. */
 export function socketPath(directory: string, name: string): string {
-  const path = join(directory, name + ENDING);
-  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return path;
-  throw new HoldfastError(
-    "HOLDFAST_ERR_CONTROL_SOCKET",
-    `The path ${path} is too long for a Unix socket, which can have ${MAX_SOCKET_PATH_BYTES} bytes. ` +
-      "Set a shorter name, or TMPDIR to a shorter path.",
-  );
+  return join(directory, name + ENDING);
 }
 
 /** The sockets of this user's clusters, by name; some may be left over. */

@@ -8,7 +8,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { controlDirectory, socketPath } from "./directory.js";
-import { type FileId, fileIdOf, giveName, isSameFile, takeName } from "./socket-file.js";
+import { type FileId, fileIdOf, giveName, isSameFile, shortEnough, takeName } from "./socket-file.js";
+import { removeForsaken, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
 
@@ -42,15 +43,18 @@ export class NamedSocket {
     accept: (socket: Socket) => void,
   ): Promise<NamedSocket | undefined> {
     const directory = path === undefined ? controlDirectory() : dirname(path);
+    const cure = `Set ${path === undefined ? "a shorter name, or TMPDIR" : 'the option "control"'} to a shorter path.`;
     // It listens first and is named then: who finds the name finds somebody who answers.
-    const unnamed = socketPath(directory, `.${process.pid}`);
+    const unnamed = shortEnough(unnamedPath(directory), cure);
+    await removeForsaken(directory);
     const server = createServer(accept);
     server.maxConnections = MAX_CONNECTIONS;
     try {
       await listenAt(server, unnamed);
       for (const name of names) {
-        const named = path ?? socketPath(directory, name);
-        if (await takeName(unnamed, named)) return new NamedSocket(name, named, server);
+        const named = shortEnough(path ?? socketPath(directory, name), cure);
+        if (await takeName(unnamed, named, unnamedPath(directory)))
+          return new NamedSocket(name, named, server);
         if (path !== undefined) break;
       }
     } catch (error) {
@@ -98,8 +102,6 @@ export class NamedSocket {
 }
 
 async function listenAt(server: Server, path: string): Promise<void> {
-  // Of a process with this id that was killed.
-  removeIfThere(path);
   const listening = once(server, "listening");
   server.listen(path);
   await listening;

@@ -2,12 +2,25 @@
  * Unix sockets as files: whether somebody listens there, and who gets a name that a killed process has left.
  * Owns: nothing. Runs in: primary.
  */
-import { linkSync, lstatSync, renameSync, unlinkSync } from "node:fs";
+import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
-import { codeOf } from "../errors.js";
+import { codeOf, HoldfastError } from "../errors.js";
 
 /** Of a Unix socket's path: the system's limit, without the byte that ends it. */
 export const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
+
+/**
+ * The path, if the system can take one that is so long.
+ * @param cure what to do otherwise, as a sentence
+ * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
+ */
+export function shortEnough(path: string, cure: string): string {
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return path;
+  throw new HoldfastError(
+    "HOLDFAST_ERR_CONTROL_SOCKET",
+    `The path ${path} is too long for a Unix socket, which can have ${MAX_SOCKET_PATH_BYTES} bytes. ${cure}`,
+  );
+}
 
 /** Whether it is a socket that a process has left which is gone. A file of another kind is nobody's to remove. */
 export async function isForsaken(path: string): Promise<boolean> {
@@ -30,25 +43,23 @@ function isAnswered(path: string): Promise<boolean> {
 /**
  * Gives a socket that listens under another name the name `path`, if nobody has it or whoever had it is gone. Of several
  * processes that want the name at the same time, one gets it.
+ * @param aside a path that nobody else has, in the same directory
  * @returns whether it got the name
  */
-export async function takeName(socketPath: string, path: string): Promise<boolean> {
+export async function takeName(socketPath: string, path: string, aside: string): Promise<boolean> {
   if (tryToLink(socketPath, path)) return true;
   if (!(await isForsaken(path))) return false;
   // Out of the way first: between the look and the removal, another process may have taken it over.
-  const aside = `${socketPath}-old`;
   try {
     renameSync(path, aside);
   } catch {
     return tryToLink(socketPath, path);
   }
-  if (!(await isForsaken(aside))) {
-    tryToLink(aside, path);
-    unlinkSync(aside);
-    return false;
-  }
-  unlinkSync(aside);
-  return tryToLink(socketPath, path);
+  const isFree = await isForsaken(aside);
+  if (!isFree) tryToLink(aside, path);
+  // Another process that cleans up may have been faster.
+  rmSync(aside, { force: true });
+  return isFree && tryToLink(socketPath, path);
 }
 
 /** By which a file is told from another one of its name. */

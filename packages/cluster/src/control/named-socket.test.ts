@@ -1,0 +1,88 @@
+/** Control sockets and the files that they are: what other processes have there stays theirs. */
+import { once } from "node:events";
+import { linkSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { NamedSocket } from "../../dist/control/named-socket.js";
+
+let directory = "";
+const open: { close(): void }[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "hf-"));
+});
+
+afterEach(() => {
+  for (const each of open.splice(0)) each.close();
+  rmSync(directory, { recursive: true });
+});
+
+/** One that tells everybody its name. */
+async function named(name: string): Promise<NamedSocket> {
+  const path = join(directory, name);
+  const socket = await NamedSocket.open({ names: [name], path }, (caller: Socket) => caller.end(name));
+  if (!socket) throw new Error(`${path} is taken`);
+  open.push(socket);
+  return socket;
+}
+
+async function whoAnswersAt(name: string): Promise<string> {
+  const socket = connect(join(directory, name)).setEncoding("utf8");
+  const [text] = (await once(socket, "data")) as [string];
+  return text;
+}
+
+/** Leaves a socket on which nobody listens, as a process does that is killed. */
+async function leave(name: string, ageSeconds: number): Promise<void> {
+  const server = createServer().listen(join(directory, "bound"));
+  await once(server, "listening");
+  linkSync(join(directory, "bound"), join(directory, name));
+  server.close();
+  const then = Date.now() / 1000 - ageSeconds;
+  utimesSync(join(directory, name), then, then);
+}
+
+test("two processes of one number that share a directory, as in containers, get each its own", async () => {
+  await Promise.all([named("a"), named("b")]);
+  expect(await whoAnswersAt("a")).toBe("a");
+  expect(await whoAnswersAt("b")).toBe("b");
+  expect(readdirSync(directory).sort()).toEqual(["a", "b"]);
+});
+
+test("one that has the name of a killed process' leaves nothing of that", async () => {
+  await leave("a", 0);
+  await named("a");
+  expect(await whoAnswersAt("a")).toBe("a");
+  expect(readdirSync(directory)).toEqual(["a"]);
+});
+
+test("what killed processes have left without a name is removed; what may be somebody's, stays", async () => {
+  await leave(".hf-killed00", 3_600);
+  await leave(".hf-starting", 0);
+  await leave(".hf-anothers-own", 3_600);
+  writeFileSync(join(directory, ".hf-00000000"), "a file");
+  const path = join(directory, ".hf-living00");
+  const living = createServer((socket) => socket.end()).listen(path);
+  await once(living, "listening");
+  utimesSync(path, 0, 0);
+  open.push(living);
+  await named("a");
+  expect(readdirSync(directory).sort()).toEqual([
+    ".hf-00000000",
+    ".hf-anothers-own",
+    ".hf-living00",
+    ".hf-starting",
+    "a",
+  ]);
+});
+
+test("a path that is too long for a socket is refused", async () => {
+  await expect(named("x".repeat(120))).rejects.toMatchObject({
+    code: "HOLDFAST_ERR_CONTROL_SOCKET",
+    message: expect.stringMatching(
+      /is too long for a Unix socket.*Set the option "control" to a shorter path\.$/,
+    ),
+  });
+});
