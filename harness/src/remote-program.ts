@@ -21,6 +21,8 @@ export interface RemoteProgramOptions {
   readonly execArgv?: readonly string[];
   /** Added to this process' own environment. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Its working directory. @default that of this process */
+  readonly cwd?: string | undefined;
   /** For its start and for each answer of a process, milliseconds. @default that of `within()` */
   readonly deadlineMs?: number;
 }
@@ -43,13 +45,14 @@ export class RemoteProgram<P = unknown, W = unknown> {
 
   /** Starts the program and waits until its processes have reported. */
   async open(): Promise<this> {
-    const { config, size, execArgv = [], env, deadlineMs } = this.#options;
+    const { config, size, execArgv = [], env, cwd, deadlineMs } = this.#options;
     this.#server.listen(0, "127.0.0.1");
     await once(this.#server, "listening");
     this.#program = Program.node([...execArgv, this.#file], {
       // Its processes end with their connections; in a session of its own it would be scheduled apart from its peers.
       group: false,
       ipc: true,
+      cwd,
       env: {
         ...env,
         [CONTROL_VARIABLE]: String((this.#server.address() as AddressInfo).port),

@@ -69,6 +69,18 @@ test("of the environment it gets what it needs, and nothing else", async () => {
   expect(environment.join()).not.toContain("SECRET");
 });
 
+test("files that the environment names are seen from where the workers were started", async () => {
+  const cluster = await start({ env: { NODE_EXTRA_CA_CERTS: "no/authority.pem" } });
+  for (const worker of cluster.workers) await worker.run(() => process.chdir("/"));
+  const first = await hubOf(cluster);
+  process.kill(first.pid, "SIGKILL");
+  await cluster.untilJoined();
+  await expect.poll(() => hubProcesses(cluster.directory).some(({ pid }) => pid !== first.pid)).toBe(true);
+  const { pid } = await hubOf(cluster);
+  const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  expect(environment).toContain(`NODE_EXTRA_CA_CERTS=${resolve("no/authority.pem")}`);
+});
+
 test.skipIf(!hasPrlimit)(
   "a worker that has no file descriptors left for another one goes on, and starts it when it has",
   async () => {

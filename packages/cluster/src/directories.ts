@@ -1,5 +1,12 @@
-/** Whether a path leads to a directory. Owns: nothing. Runs in: primary. */
+/** Paths that users give, and whether one leads to a directory. Owns: nothing. Runs in: primary, and the command line. */
 import { statSync } from "node:fs";
+import { isAbsolute, resolve } from "node:path";
+
+/** The same path, whatever becomes of the working directory of this process. */
+export function wholePath(path: string): string {
+  // Behind a link, `..` is another directory than its text says: what is whole stays as it is.
+  return isAbsolute(path) ? path : resolve(path);
+}
 
 /** A relative path is seen from the working directory of this process. */
 export function isDirectory(path: string): boolean {

@@ -27,8 +27,8 @@ export interface ClusterOptions {
    */
   env?: Readonly<Record<string, string>>;
   /**
-   * The working directory of the workers; it has to be there. A relative path is seen from that of this process. Set it
-   * if a deploy replaces the directory in which the cluster was started.
+   * The working directory of the workers; it has to be there. A relative path is seen from that which this process has
+   * at the start. Set it if a deploy replaces the directory in which the cluster was started.
    * @default that of this process
    */
   cwd?: string;
@@ -44,7 +44,8 @@ export interface ClusterOptions {
   host?: string;
   /**
    * A Unix socket to listen on, in place of a port; its directory has to be there. One that a killed process has left is
-   * replaced. At most 107 bytes (103 on macOS), because that is all that a Unix socket's address holds.
+   * replaced. A relative path is seen from the working directory that this process has at the start. From the root on,
+   * at most 107 bytes (103 on macOS), because that is all that a Unix socket's address holds.
    */
   path?: string;
   /**
@@ -66,7 +67,8 @@ export interface ClusterOptions {
   name?: string;
   /**
    * Whether the command line `npx holdfast` can reach this cluster, through a Unix socket that only the same user can
-   * use; or the path of that socket, in a directory of your own. On Windows there is none.
+   * use; or the path of that socket, in a directory of your own. A relative path is seen from the working directory that
+   * this process has at the start. On Windows there is no such socket.
    * @default true
    */
   control?: boolean | string;

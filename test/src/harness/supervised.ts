@@ -26,6 +26,8 @@ export interface SupervisedOptions {
   readonly how?: HowToStart;
   /** Added to the environment of all processes. */
   readonly env?: NodeJS.ProcessEnv;
+  /** The working directory of the primary. @default that of the test */
+  readonly cwd?: string;
   /** For several clusters of one user. @default a new one */
   readonly home?: Home;
 }
@@ -63,7 +65,7 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
   readonly #ownsHome: boolean;
   port = 0;
 
-  private constructor({ options, ownServer, backplane, logThrows, how, env, home }: SupervisedOptions) {
+  private constructor({ options, ownServer, backplane, logThrows, how, env, cwd, home }: SupervisedOptions) {
     const own = home ?? new Home();
     if (how) own.start(how);
     const defaults = { workers: 2, readyTimeout: DEADLINE_MS };
@@ -73,7 +75,7 @@ export class Supervised extends RemoteProgram<SupervisorContext, AppContext> {
       backplane,
       logThrows: logThrows ?? false,
     };
-    super(PRIMARY, { config, size: 1, env: { ...own.env, ...env }, deadlineMs: DEADLINE_MS });
+    super(PRIMARY, { config, size: 1, env: { ...own.env, ...env }, cwd, deadlineMs: DEADLINE_MS });
     this.home = own;
     this.#ownsHome = home === undefined;
   }

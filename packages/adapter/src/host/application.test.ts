@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { basename, dirname, join, resolve } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { directoryOf } from "../../dist/host/application.js";
 
 const PM2 = {
@@ -48,13 +48,19 @@ test("it is in XDG_RUNTIME_DIR if that is this user's alone, and short enough fo
   }
 });
 
-test("where the temporary folder's path is too long for a socket, it is in /tmp", () => {
-  const before = process.env.TMPDIR;
-  process.env.TMPDIR = join(own, "x".repeat(80));
+function withTemporary(directory: string, look: () => void): void {
+  vi.stubEnv("TMPDIR", directory);
   try {
-    expect(dirname(directoryOf({}))).toBe("/tmp");
+    look();
   } finally {
-    if (before === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = before;
+    vi.unstubAllEnvs();
   }
+}
+
+test("where the temporary folder's path is too long for a socket, it is in /tmp", () => {
+  withTemporary(join(own, "x".repeat(80)), () => expect(dirname(directoryOf({}))).toBe("/tmp"));
+});
+
+test("a temporary folder is seen from where the process is then: the hub process is elsewhere", () => {
+  withTemporary("relative", () => expect(dirname(directoryOf({}))).toBe(resolve("relative")));
 });

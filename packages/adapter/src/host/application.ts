@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { processWide } from "../process-wide.js";
 import { startTimeOf } from "./process-mark.js";
 import { isPrivate, lookAt, MAX_PATH_BYTES } from "./socket-path.js";
@@ -57,11 +57,11 @@ function identityOf(env: NodeJS.ProcessEnv): unknown[] {
 function placesOf({ XDG_RUNTIME_DIR: own = "" }: NodeJS.ProcessEnv): string[] {
   try {
     const stats = isAbsolute(own) ? lookAt(own) : undefined;
-    if (stats && isPrivate(stats)) return [own, tmpdir()];
+    if (stats && isPrivate(stats)) return [own, resolve(tmpdir())];
   } catch {
     // What cannot be looked at will not do.
   }
-  return [tmpdir()];
+  return [resolve(tmpdir())];
 }
 
 function mainFolder(): string {

@@ -40,6 +40,11 @@ export class HubStarter {
   readonly #backplane: BackplaneRecipe | undefined;
   readonly #marker: string;
   readonly #onFailure: (error: HoldfastError) => void;
+  /**
+   * Redis may have a certificate of an authority of one's own. The hub process is in another folder, and this one may be
+   * when it is started.
+   */
+  readonly #authorities = process.env.NODE_EXTRA_CA_CERTS && resolve(process.env.NODE_EXTRA_CA_CERTS);
   #state: "idle" | "starting" = "idle";
   #notBefore = 0;
 
@@ -93,9 +98,7 @@ export class HubStarter {
       ...(this.#backplane?.args ?? []),
     ];
     const kept = Object.fromEntries(KEPT_VARIABLES.map((name) => [name, process.env[name]]));
-    // Redis may have a certificate of an authority of one's own. The hub process is not in this folder.
-    const authorities = process.env.NODE_EXTRA_CA_CERTS;
-    if (authorities) kept.NODE_EXTRA_CA_CERTS = resolve(authorities);
+    if (this.#authorities) kept.NODE_EXTRA_CA_CERTS = this.#authorities;
     const child = spawn(process.execPath, ["-e", GO_BETWEEN, program, ...args], {
       // Not the worker's: nobody could unmount or remove it.
       cwd: parse(process.execPath).root,

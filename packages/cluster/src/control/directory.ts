@@ -5,6 +5,7 @@
 import { lstatSync, mkdirSync, readdirSync, type Stats } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { wholePath } from "../directories.js";
 import { codeOf, HoldfastError } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
 
@@ -14,7 +15,7 @@ const ENDING = ".sock";
 function places(): string[] {
   const { XDG_RUNTIME_DIR } = process.env;
   const parents = XDG_RUNTIME_DIR ? [XDG_RUNTIME_DIR, tmpdir()] : [tmpdir()];
-  return [...new Set(parents)].map((parent) => join(parent, directoryName()));
+  return [...new Set(parents)].map((parent) => join(wholePath(parent), directoryName()));
 }
 
 function directoryName(): string {

@@ -12,7 +12,7 @@ import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
 import { isLoopback } from "../admin/loopback.js";
 import { MAX_SOCKET_PATH_BYTES } from "../control/socket-file.js";
-import { isDirectory } from "../directories.js";
+import { isDirectory, wholePath } from "../directories.js";
 import { HoldfastError } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
@@ -22,7 +22,7 @@ const DEFAULT_PORT = 3_000;
 const DEFAULT_ADMIN_PORT = 9_090;
 export const MAX_WORKERS = 512;
 const HANG_MS = 30_000;
-const SOCKET_PATH = `a path of 1 to ${MAX_SOCKET_PATH_BYTES} bytes, because that is all that a Unix socket's address holds`;
+const SOCKET_PATH = `a path of 1 to ${MAX_SOCKET_PATH_BYTES} bytes from the root on, because that is all that a Unix socket's address holds`;
 
 export interface ListenPlace {
   readonly port: number;
@@ -74,12 +74,21 @@ export function resolveClusterOptions(input: ClusterOptions): ResolvedClusterOpt
     args: options.value("args", [], isListOfStrings, "an array of strings"),
     execArgv: options.value("execArgv", undefined, isOptionalList, "an array of strings"),
     env: options.value("env", {}, isEnvironment, "an object of strings"),
-    cwd: options.value("cwd", undefined, isOptionalDirectory, "the path of a directory that is there"),
+    cwd: whole(
+      options.value<string | undefined>(
+        "cwd",
+        undefined,
+        isOptionalDirectory,
+        "the path of a directory that is there",
+      ),
+    ),
     listen,
     server,
     workers: options.integer("workers", Math.min(availableParallelism(), MAX_WORKERS), 1, MAX_WORKERS),
     name: options.value("name", undefined, isName, "1–64 letters, digits, dots, underscores and hyphens"),
-    control: options.value("control", true, isControl, "true, false, or the path of a socket"),
+    control: whole(
+      options.value<boolean | string>("control", true, isControl, "true, false, or the path of a socket"),
+    ),
     admin: resolveAdminOptions(
       options.value<boolean | AdminOptions>("admin", false, isAdmin, "a boolean or an object"),
     ),
@@ -130,7 +139,9 @@ function readPlace(options: OptionReader<ClusterOptions>) {
   const server = options.value("server", undefined, isServer, "an http.Server or net.Server");
   const port = options.value("port", undefined, isPort, "an integer from 0 to 65535");
   const host = options.string("host", undefined, 1);
-  const path = options.value("path", undefined, isSocketPath, SOCKET_PATH);
+  const path = wholeSocketPath(
+    options.value<string | undefined>("path", undefined, isSocketPath, SOCKET_PATH),
+  );
   if (server && (port ?? host ?? path) !== undefined) {
     throw new HoldfastError(
       "HOLDFAST_ERR_INVALID_OPTION",
@@ -144,6 +155,16 @@ function readPlace(options: OptionReader<ClusterOptions>) {
     );
   }
   return { server, listen: server ? undefined : { port: port ?? DEFAULT_PORT, host, path } };
+}
+
+/** The application may change the working directory; each worker and each look at a file comes later. */
+function whole<T>(value: T): T | string {
+  return typeof value === "string" ? wholePath(value) : value;
+}
+
+/** A pipe of Windows is in no directory, nor is what begins with a zero, on Linux. */
+function wholeSocketPath<T extends string | undefined>(path: T): T | string {
+  return process.platform === "win32" || path?.startsWith("\0") ? path : whole(path);
 }
 
 /** The whole path of the file that the workers run, seen from the file that Node.js was started with. */
@@ -184,7 +205,7 @@ function isPort(value: unknown): value is number | undefined {
 function isSocketPath(value: unknown): value is string | undefined {
   if (value === undefined) return true;
   if (typeof value !== "string" || value === "") return false;
-  return process.platform === "win32" || Buffer.byteLength(value) <= MAX_SOCKET_PATH_BYTES;
+  return process.platform === "win32" || Buffer.byteLength(wholeSocketPath(value)) <= MAX_SOCKET_PATH_BYTES;
 }
 
 function isOptionalDirectory(value: unknown): value is string | undefined {
