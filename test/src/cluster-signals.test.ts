@@ -336,6 +336,30 @@ describe("under npm", () => {
     await goesOnWithoutLogin(`${FOUND}; true`, ["npm", "start"]);
   });
 
+  it("it goes on in a session of its own, as below the daemon of PM2 that a script has started", async () => {
+    const own = home();
+    const [node, launcher, go] = [process.execPath, "launcher.cjs", join(own.directory, "go")];
+    const daemon = `require("child_process").spawn("sh", ["-c", ${JSON.stringify(`exec ${FOUND}`)}], { stdio: "inherit" })`;
+    writeFileSync(
+      join(own.directory, launcher),
+      `const daemon = require("child_process").spawn(process.execPath, ["-e", ${JSON.stringify(daemon)}],
+        { detached: true, stdio: "inherit" });
+      const timer = setInterval(() => {
+        if (!require("fs").existsSync(${JSON.stringify(go)})) return;
+        clearInterval(timer);
+        daemon.unref();
+      }, 20);`,
+    );
+    const program = npm(own, `${node} ${launcher}`);
+    await program.line(/runs 1 workers/);
+    writeFileSync(go, "");
+    await program.exited;
+    const path = join(own.directory, CONTROL);
+    await looksAfterItsSocket(path, program);
+    expect((await own.holdfast("stop", "--control", path)).code).toBe(0);
+    await program.end();
+  });
+
   it("it takes nothing for npm that may be something else", async () => {
     const command = `npm_lifecycle_event=start ${FOUND}; true`;
     await goesOnWithoutLogin("", ["sh", "-c", command], { npm_node_execpath: undefined });
