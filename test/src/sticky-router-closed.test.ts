@@ -507,6 +507,49 @@ test("a worker that was set up again while nobody answered ends its listening wi
   expect(await listening).toBe(true);
 });
 
+test("a worker that is told of its leaving before it knows that nobody read of an earlier one ends its listening", async () => {
+  const cluster = await start({ adapter: false, moves: false });
+  await cluster.primary.run((ctx) => ctx.router.close());
+  await cluster.a.run(async (ctx) => {
+    const { Server } = await ctx.import("node:net");
+    const { setupWorker } = await ctx.import("@holdfast/sticky");
+    // By which it asks whether the primary has read so far.
+    const { listen } = Server.prototype;
+    const questions: (() => void)[] = [];
+    Server.prototype.listen = function (this: InstanceType<typeof Server>, ...args: unknown[]) {
+      questions.push(() => listen.apply(this, args as [object]));
+      return this;
+    };
+    ctx.store.ask = () => {
+      Server.prototype.listen = listen;
+      for (const question of questions) question();
+      return questions.length;
+    };
+    void ctx.sticky.close();
+    setupWorker(ctx.io);
+  });
+  await cluster.primary.run(async (ctx) => {
+    const { setupPrimary } = await ctx.import("@holdfast/sticky");
+    await setupPrimary(ctx.httpServer).ready(1);
+  });
+  const isReleased = cluster.a.run(async (ctx) => {
+    const before = process.listenerCount("message");
+    const left = new Promise<void>((resolve) => {
+      const onMessage = (message: Record<string, unknown[]>) => {
+        if (message["holdfast:sticky"]?.[0] !== 3) return;
+        process.off("message", onMessage);
+        resolve();
+      };
+      process.on("message", onMessage);
+    });
+    await ctx.io.close();
+    await left;
+    if ((ctx.store.ask as () => number)() !== 1) throw new Error("it has not asked once");
+    return ctx.until(() => process.listenerCount("message") === before - 1);
+  });
+  expect(await isReleased).toBe(true);
+});
+
 test("what was asked for a server before is no answer for the next one of that name", async () => {
   const cluster = await start({ adapter: false, moves: false });
   await cluster.primary.run((ctx) => ctx.router.close());

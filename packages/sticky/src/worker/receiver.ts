@@ -395,9 +395,12 @@ export class Receiver {
   }
 
   async #hasNoRouter(name: string): Promise<void> {
-    const { told } = this.#leavingsOf(name);
-    await untilPrimaryHasRead();
-    this.#onLeft(name, told);
+    do {
+      const { told } = this.#leavingsOf(name);
+      await untilPrimaryHasRead();
+      this.#onLeft(name, told);
+      // What a router has said meanwhile was counted for this one, and may have been for one that was told after it.
+    } while (this.#isAnswerDue(name));
   }
 
   #onAddress(name: string, address: ListenAddress | undefined): void {
