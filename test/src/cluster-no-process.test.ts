@@ -117,6 +117,12 @@ test.skipIf(!hasPrlimit)("a primary that can open no more files goes on, and so 
   });
   const areBack = () => cluster.workers.length === 2 && !cluster.pids.includes(pid);
   await cluster.until("a worker in its place", areBack);
+  // Those without a process are forgotten.
+  const known = await cluster.primary.run(async (ctx) => {
+    const { workers } = await ctx.import("node:cluster");
+    return Object.keys(workers ?? {}).length;
+  });
+  expect(known).toBe(2);
 });
 
 test.skipIf(!hasPrlimit)("a primary that can open no files when it starts goes on when it can", async () => {
