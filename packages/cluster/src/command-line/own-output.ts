@@ -1,6 +1,6 @@
 /** The files that this process writes its output to. Runs in: the command line. */
 import { fstatSync, lstatSync } from "node:fs";
-import { identityOf } from "./file-identity.js";
+import { identityOf } from "../file-identity.js";
 
 const OUTPUTS = [1, 2];
 

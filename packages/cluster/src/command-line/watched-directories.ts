@@ -7,7 +7,7 @@
 import { existsSync, type FSWatcher, lstatSync, readdirSync, statSync, watch } from "node:fs";
 import { basename, join } from "node:path";
 import { codeOf } from "../errors.js";
-import { identityOf } from "./file-identity.js";
+import { identityOf } from "../file-identity.js";
 
 /** Not looked at: what others install, and what is hidden. */
 const SKIPPED = /^(node_modules$|\.)/;
