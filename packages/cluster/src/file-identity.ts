@@ -1,4 +1,4 @@
-/** Which file is behind a path: a path may lead to another one later. Runs in: the command line. */
+/** Which file is behind a path: a path may lead to another one later. Runs in: primary, and the command line. */
 import type { BigIntStats } from "node:fs";
 
 /** The same for as long as the file exists or is open. As big integers: inodes of some file systems exceed the others. */

@@ -8,7 +8,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { controlDirectory, socketPath } from "./directory.js";
-import { type FileId, fileIdOf, giveName, isSameFile, shortEnough, takeName } from "./socket-file.js";
+import { fileIdOf, giveName, shortEnough, takeName } from "./socket-file.js";
 import { removeForsaken, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
@@ -25,7 +25,7 @@ export class NamedSocket {
   readonly name: string;
   readonly path: string;
   readonly #server: Server;
-  readonly #file: FileId;
+  readonly #file: string;
 
   private constructor(name: string, path: string, server: Server) {
     this.name = name;
@@ -79,7 +79,7 @@ export class NamedSocket {
    */
   look(): "itself" | "nothing" | "another" | "hidden" {
     try {
-      return isSameFile(fileIdOf(this.path), this.#file) ? "itself" : "another";
+      return fileIdOf(this.path) === this.#file ? "itself" : "another";
     } catch (error) {
       return ["ENOENT", "ENOTDIR"].includes(codeOf(error)) ? "nothing" : "hidden";
     }

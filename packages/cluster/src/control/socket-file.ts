@@ -5,6 +5,7 @@
 import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { codeOf, HoldfastError } from "../errors.js";
+import { identityOf } from "../file-identity.js";
 
 /** Of a Unix socket's path: the system's limit, without the byte that ends it. */
 export const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
@@ -62,25 +63,17 @@ export async function takeName(socketPath: string, path: string, aside: string):
   return isFree && tryToLink(socketPath, path);
 }
 
-/** By which a file is told from another one of its name. */
-export interface FileId {
-  readonly device: number;
-  readonly inode: number;
-}
-
-/** @throws {Error} of the system, if it is not there or may not be looked at */
-export function fileIdOf(path: string): FileId {
-  const { dev, ino } = lstatSync(path);
-  return { device: dev, inode: ino };
-}
-
-export function isSameFile(a: FileId, b: FileId): boolean {
-  return a.device === b.device && a.inode === b.inode;
+/**
+ * By which a file is told from another one of its name.
+ * @throws {Error} of the system, if it is not there or may not be looked at
+ */
+export function fileIdOf(path: string): string {
+  return identityOf(lstatSync(path, { bigint: true }));
 }
 
 /** Removes the name, if it is still that of this file. @throws {Error} of the system */
-export function giveName(path: string, file: FileId): void {
-  if (isSameFile(fileIdOf(path), file)) unlinkSync(path);
+export function giveName(path: string, file: string): void {
+  if (fileIdOf(path) === file) unlinkSync(path);
 }
 
 /** A link is never made over another file. */
