@@ -43,16 +43,22 @@ describe("stop()", () => {
   });
 });
 
-test("scale() moves nobody to a worker that ends by itself", async () => {
+/** Workers whose `onStop` waits until it is let go: `stopping` settles when the first of them waits. */
+function gatedHome() {
   const own = home();
   const path = join(own.directory, "gate");
   const gate = createServer().listen(path);
   own.start({ stopsAt: path });
+  const stopping = once(gate, "connection") as Promise<[Socket]>;
+  return { own, gate, stopping };
+}
+
+test("scale() moves nobody to a worker that ends by itself", async () => {
+  const { own, gate, stopping } = gatedHome();
   const cluster = await start({ home: own, options: { workers: 3 } });
   const all = await Promise.all(Array.from({ length: 9 }, () => clients.connect(cluster.url)));
-  const leaving = once(gate, "connection") as Promise<[Socket]>;
   process.kill(cluster.worker(0).pid, "SIGTERM");
-  const [held] = await leaving;
+  const [held] = await stopping;
   await expect.poll(() => all.every(({ socket }) => socket.connected)).toBe(true);
   const before = all.map(({ connects }) => connects.length);
   const { slots } = await cluster.status();
@@ -65,12 +71,8 @@ test("scale() moves nobody to a worker that ends by itself", async () => {
 });
 
 test("a server that joins while its worker leaves is finished as well", async () => {
-  const own = home();
-  const path = join(own.directory, "gate");
-  const gate = createServer().listen(path);
-  own.start({ stopsAt: path });
+  const { own, gate, stopping } = gatedHome();
   const cluster = await start({ home: own, options: { workers: 1 } });
-  const stopping = once(gate, "connection") as Promise<[Socket]>;
   const worker = cluster.worker(0);
   process.kill(worker.pid, "SIGTERM");
   const [held] = await stopping;

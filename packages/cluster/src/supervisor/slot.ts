@@ -15,8 +15,8 @@ export interface SlotHooks {
 }
 
 /**
- * empty: nobody is there, or only a worker that leaves. given-up: too many crashes. held: a worker has crashed whose
- * predecessor is still there. closed: nobody comes here any more.
+ * empty: nobody has come yet. given-up: too many crashes. held: a worker has crashed whose predecessor is still there.
+ * closed: nobody comes here any more.
  *
  * empty → running → waiting → running; running → held → waiting; running and held → given-up; given-up → running by
  * `adopt()`; any → closed by `close()`
