@@ -1,6 +1,11 @@
 /** Joins the hubs of several hosts over Redis 7 or Valkey. Runs in: where the hub is. */
 import type { BackplaneFactory } from "../hub/backplane.js";
-import { type RedisStreamsOptions, recipeOf, resolveStreamsOptions } from "./redis-streams/options.js";
+import {
+  loadRedis,
+  type RedisStreamsOptions,
+  recipeOf,
+  resolveStreamsOptions,
+} from "./redis-streams/options.js";
 import { RedisStreams } from "./redis-streams/streams.js";
 
 /**
@@ -13,6 +18,7 @@ export function redisStreams(options: RedisStreamsOptions): BackplaneFactory {
   return {
     name: `redis-streams ${resolved.app}`,
     recipe: recipeOf(options),
+    load: () => loadRedis(options),
     open: (limits, events) => new RedisStreams(resolved, limits, events),
   };
 }

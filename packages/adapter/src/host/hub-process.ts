@@ -6,6 +6,7 @@ import { rmdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { reportFailure } from "../diagnostics.js";
 import { HoldfastError } from "../errors.js";
+import type { BackplaneFactory } from "../hub/backplane.js";
 import type { ResolvedPrimaryOptions } from "../options.js";
 import { startMarker } from "./application.js";
 import { HubServer } from "./hub-server.js";
@@ -64,6 +65,8 @@ export class HubProcess {
    */
   static async open(options: HubProcessOptions): Promise<HubProcess> {
     checkLength(options.path);
+    // Whoever finds it expects an answer at once.
+    await (options.backplane as BackplaneFactory | undefined)?.load();
     const hub = new HubProcess(options);
     try {
       await hub.#moveIn();

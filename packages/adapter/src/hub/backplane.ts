@@ -163,6 +163,8 @@ export interface BackplaneFactory {
   readonly name: string;
   /** What another process makes the same of; undefined where that cannot be. */
   readonly recipe: BackplaneRecipe | undefined;
+  /** Loads other people's packages, which takes long and holds up the process. What fails is told once it is open. */
+  load(): Promise<void>;
   open(limits: BackplaneLimits, events: BackplaneEvents): Backplane;
 }
 

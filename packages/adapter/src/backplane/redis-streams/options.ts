@@ -160,11 +160,24 @@ export function recipeOf(options: RedisStreamsOptions): BackplaneRecipe | undefi
   };
 }
 
+interface Redis {
+  createClient(options: { url: string }): unknown;
+}
+
+/** Optional: only who gives a URL needs it. */
+function importRedis(): Promise<Redis> {
+  return import("redis" as string);
+}
+
+/** Loads what makes the client. What fails does so again when that is made. */
+export async function loadRedis({ url }: RedisStreamsOptions): Promise<void> {
+  if (url !== undefined) await importRedis().catch(() => {});
+}
+
 async function clientOf(url: string): Promise<RedisClient> {
-  let redis: { createClient(options: { url: string }): unknown };
+  let redis: Redis;
   try {
-    // Optional: only who gives a URL needs it.
-    redis = (await import("redis" as string)) as typeof redis;
+    redis = await importRedis();
   } catch (cause) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NO_REDIS",
