@@ -1,7 +1,16 @@
 /** A hub that waits for its backplane: who wants to join it waits as well, and nobody is told that there is none. */
-import { mkdtempSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { findRedisServer, Program, RawSocket, RedisServer } from "@holdfast/harness";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -288,4 +297,34 @@ test("a worker that is invited while it asks is told once that the hub lacks its
   const worker = a as RemoteWorker;
   await untilServers([worker], 1);
   expect((await told(worker)).map(({ code }) => code)).toEqual(["HOLDFAST_ERR_INVALID_OPTION"]);
+});
+
+test("what it has to load first, it loads before it can be found", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "hf-"));
+  const path = join(directory, "hub.sock");
+  const found = join(directory, "found");
+  // As it is installed, but for a package that says whether there was a hub while it was loaded.
+  const packages = join(directory, "node_modules");
+  const own = join(dirname(HUB_PROGRAM), "../../node_modules");
+  cpSync(dirname(HUB_PROGRAM), join(packages, "hub"), { recursive: true });
+  writeFileSync(join(packages, "hub", "package.json"), JSON.stringify({ type: "module" }));
+  for (const name of readdirSync(own))
+    if (name !== "redis") symlinkSync(join(own, name), join(packages, name));
+  mkdirSync(join(packages, "redis"));
+  writeFileSync(
+    join(packages, "redis", "index.js"),
+    `const { existsSync, writeFileSync } = require("node:fs");
+     writeFileSync(${JSON.stringify(found)}, String(existsSync(${JSON.stringify(path)})));
+     module.exports = require(${JSON.stringify(join(own, "redis"))});`,
+  );
+  const hub = Program.node([join(packages, "hub", basename(HUB_PROGRAM)), "--path", path, "--app", "loads"], {
+    env: { HOLDFAST_REDIS_URL: NOWHERE },
+  });
+  try {
+    await hub.writes(`is open at ${path}`);
+    expect(readFileSync(found, "utf8")).toBe("false");
+  } finally {
+    await hub.close();
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10 });
+  }
 });
