@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { SkipsReporter } from "./harness/dist/skips-reporter.js";
 
@@ -15,6 +17,14 @@ const WIDE = [
   "test/src/{recovery-workload,sticky-hostile,sticky-storm}.test.ts",
 ];
 const WIDE_UNITS = ["packages/sticky/src/primary/fuzz.test.ts"];
+
+const UNITS = "packages/*/src/**/*.test.ts";
+// They stop the clock of their process, which stops it for whatever another file has left running there; and what that
+// starts is found among the timers of the test.
+const STOP_THE_CLOCK = readdirSync(fileURLToPath(new URL("packages", import.meta.url)), { recursive: true })
+  .map((name) => `packages/${name}`)
+  .filter((file) => /^packages\/\w+\/src\/.*\.test\.ts$/.test(file))
+  .filter((file) => readFileSync(new URL(file, import.meta.url), "utf8").includes("useFakeTimers"));
 
 const limits = {
   testTimeout: timeout,
@@ -40,12 +50,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: "units",
-          include: wide ? WIDE_UNITS : ["packages/*/src/**/*.test.ts"],
+          include: wide ? WIDE_UNITS : [UNITS],
+          exclude: STOP_THE_CLOCK,
           // Loading the packages anew for each file takes as long as the tests.
           isolate: false,
           ...limits,
         },
       },
+      { extends: true, test: { name: "clocks", include: wide ? [] : STOP_THE_CLOCK, ...limits } },
       {
         extends: true,
         test: { name: "clusters", include: wide ? WIDE : ["test/src/**/*.test.ts", ...long], ...limits },

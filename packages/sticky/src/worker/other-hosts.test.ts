@@ -47,6 +47,13 @@ const told = (port: number, name = "there") => ({
   others: [{ name, tag: TAG, host: "127.0.0.1", port, isTls: false }],
 });
 
+/** They call an owner again and again, until they are told to leave. */
+function otherHosts(onTrouble: (error: Error) => void = () => {}): OtherHosts {
+  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble });
+  ends.push(() => hosts.leave());
+  return hosts;
+}
+
 /** A worker that relays every request to the owner that its path names, or answers 400 itself. */
 async function relaying(hosts: OtherHosts): Promise<(sid: string) => Promise<number>> {
   const server = createHttpServer((incoming, response) => {
@@ -72,7 +79,7 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 test("a session id names a worker of the host with its tag, as long as there is one", () => {
-  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: () => {} });
+  const hosts = otherHosts();
   const sid = `${encodeMark(TAG, 7)}abc`;
   expect(hosts.ownerOf(sid)).toBeUndefined();
   hosts.meet(told(1));
@@ -96,7 +103,7 @@ test("a session id names a worker of the host with its tag, as long as there is 
 test("a host of which nobody has told yet is waited for, not for long, and not for any number of them", async () => {
   vi.useFakeTimers();
   ends.push(() => vi.useRealTimers());
-  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: () => {} });
+  const hosts = otherHosts();
   const sid = `${encodeMark(TAG, 7)}abc`;
   // Without other hosts, there is nobody to wait for.
   expect(hosts.untilKnown(sid)).toBeUndefined();
@@ -124,7 +131,7 @@ test("a host of which nobody has told yet is waited for, not for long, and not f
 test("however many workers are made up, a few calls are made at a time; when the host goes, all are answered", async () => {
   const host = await silentHost();
   const troubles: Error[] = [];
-  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: (error) => troubles.push(error) });
+  const hosts = otherHosts((error) => troubles.push(error));
   hosts.meet(told(host.port));
   const ask = await relaying(hosts);
   const answers = Array.from({ length: 20 }, (_, i) => ask(`${encodeMark(TAG, i)}forged`));
@@ -140,7 +147,7 @@ test("a host that does not answer is not gone: after a while, requests are refus
 }, async () => {
   const host = await silentHost();
   const troubles: string[] = [];
-  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: ({ message }) => troubles.push(message) });
+  const hosts = otherHosts(({ message }) => troubles.push(message));
   hosts.meet(told(host.port));
   const ask = await relaying(hosts);
   // Whoever waits for its turn to call waits no longer than the others.
@@ -177,7 +184,7 @@ test.each([
 ])("a host is named whose worker %s", { timeout: 60_000 }, async (_, turnAway, what) => {
   const port = await hostOfDumbWorker(turnAway);
   const trouble = new Promise<string>((resolve) => {
-    const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: ({ message }) => resolve(message) });
+    const hosts = otherHosts(({ message }) => resolve(message));
     hosts.meet(told(port));
     void relaying(hosts).then((ask) => ask(`${encodeMark(TAG, 7)}sid`).catch(() => {}));
   });
@@ -188,7 +195,7 @@ test("a host where nobody listens is not gone before the primary says so", async
   const { port } = await silentHost();
   for (const end of ends.splice(0)) end();
   const troubles: string[] = [];
-  const hosts = new OtherHosts({ onRelayed: () => {}, onTrouble: ({ message }) => troubles.push(message) });
+  const hosts = otherHosts(({ message }) => troubles.push(message));
   hosts.meet(told(port));
   const ask = await relaying(hosts);
   const answer = ask(`${encodeMark(TAG, 1)}sid`);
