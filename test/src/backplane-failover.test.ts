@@ -424,7 +424,7 @@ test.skipIf(!hasRedis)(
   async () => {
     group = await RedisGroup.cluster(SLOT);
     // Its own must not end as well before it is back, or it would hear only of those that live.
-    const [a] = await startHosts(await clusterClients(group.ports), { lease: 9_000 });
+    const [a] = await startHosts(await clusterClients(group.ports), { lease: 18_000 });
     // As one that was killed has left it.
     await group.order("HSET", "hf:{test}:h:dead", "g", "0", "lease", String(Date.now() + 2_000));
     await group.order("SADD", "hf:{test}:hosts", "dead");
