@@ -24,6 +24,10 @@ export interface HowToStart {
   readonly waitsMs?: number;
   /** It connects to the socket at this path, and waits until it is let go: until that connection is closed. */
   readonly waitsAt?: string;
+  /** Whether it has a listener for SIGTERM of its own, which only tells of it where it waits. @default false */
+  readonly tellsOfTerm?: boolean;
+  /** It starts a process that has its stderr, and that ends when the socket at this path lets it go. */
+  readonly leavesAt?: string;
   /** What it gets amid `joinCluster()`, when the primary may have heard of its server. */
   readonly signalAtJoin?: "SIGINT" | "SIGHUP";
   /** Whether it calls `joinCluster()` before in ways that fail. @default false */

@@ -193,6 +193,7 @@ export class WorkerProcess {
     const longEnough = sleep(LAST_WORDS_MS, undefined, { signal: waiting.signal }).catch(() => {});
     await Promise.race([this.#lastWords.ended, longEnough]);
     waiting.abort();
+    this.#lastWords.unref();
     const lastWords = this.#lastWords.text;
     return { ...this.identity, reason: this.#reason, code, signal, lastWords, uptimeMs: this.#uptimeMs };
   }
