@@ -3,11 +3,14 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runProgram } from "@holdfast/harness";
 import { describe, expect, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
 import { RecoveringClients } from "./harness/recovering-client.js";
 import type { Supervised } from "./harness/supervised.js";
 
+const NESTED = fileURLToPath(new URL("../dist/fixtures/nested-cluster.js", import.meta.url));
 const { start, home } = startsSupervised();
 const clients = closedAfterEach(new RecoveringClients());
 
@@ -90,4 +93,11 @@ test("joinCluster() that fails says so, in threads as well, and leaves nothing b
     leftListeners: 0,
     inThread: "HOLDFAST_ERR_WORKER_THREAD",
   });
+});
+
+test("what a worker starts is no worker of its supervisor", async () => {
+  const cluster = await start({ options: { workers: 1 } });
+  const env = await cluster.worker(0).run(() => ({ ...process.env }));
+  const nested = await runProgram(process.execPath, [NESTED], { env });
+  expect(nested).toMatchObject({ code: 0, stdout: "onStop\n" });
 });

@@ -39,3 +39,52 @@ test("leave() ends a server that has joined since the last one", async () => {
   }
   expect(stops).toEqual([1, 2]);
 });
+
+test("leave() cuts off what does not end in time", async () => {
+  const httpServer = createServer((_, response) => void response.write("and so on"));
+  const io = new Server(httpServer);
+  const stopped = new Promise<void>((resolve) => {
+    const member = joinCluster(io, { onStop: resolve });
+    httpServer.once("request", () => void member.leave());
+  });
+  await once(httpServer.listen(0, "127.0.0.1"), "listening");
+  const { port } = httpServer.address() as AddressInfo;
+  const answer = fetch(`http://127.0.0.1:${port}/`).then((response) => response.text());
+  await expect(answer).rejects.toThrow();
+  await stopped;
+});
+
+test("leave() from a listener of the application waits for the same end", async () => {
+  const httpServer = createServer();
+  const io = new Server(httpServer);
+  const steps: string[] = [];
+  const member = joinCluster(io, { onStop: () => void steps.push("onStop") });
+  const inner = new Promise<void>((resolve) => {
+    io.close = async (onClosed?: () => void) => {
+      void member.leave().then(() => resolve(void steps.push("left")));
+      await nextTurn();
+      onClosed?.();
+    };
+  });
+  await member.leave();
+  await inner;
+  expect(steps).toEqual(["onStop", "left"]);
+});
+
+test("what is wrong is told as in a worker", () => {
+  const io = new Server(createServer());
+  joinCluster(io);
+  const codeOf = (wrong: () => unknown) => {
+    try {
+      wrong();
+      return "none";
+    } catch (error) {
+      return (error as { code?: string }).code;
+    }
+  };
+  expect(codeOf(() => joinCluster(io))).toBe("HOLDFAST_ERR_ALREADY_SET_UP");
+  expect(codeOf(() => joinCluster(new Server()))).toBe("HOLDFAST_ERR_NOT_ATTACHED");
+  const another = new Server(createServer());
+  const adapter = { nonsense: 1 } as object;
+  expect(codeOf(() => joinCluster(another, { adapter }))).toBe("HOLDFAST_ERR_INVALID_OPTION");
+});

@@ -4,7 +4,7 @@
 export type HoldfastErrorCode =
   /**
    * Thrown: `startCluster()` was called while an earlier cluster of this process runs. Keep the first handle, or
-   * await its `stop()`.
+   * await its `stop()`. Or `joinCluster()` was called before for the same server: call it once.
    */
   | "HOLDFAST_ERR_ALREADY_SET_UP"
   /**
@@ -38,6 +38,11 @@ export type HoldfastErrorCode =
    * give this one another name.
    */
   | "HOLDFAST_ERR_NAME_TAKEN"
+  /**
+   * Thrown: the server that was given to `joinCluster()` is not attached to an HTTP server yet. Call
+   * `new Server(httpServer)` or `io.attach(httpServer)` first.
+   */
+  | "HOLDFAST_ERR_NOT_ATTACHED"
   /**
    * Thrown: `startCluster()` was called in a worker. Call it in a file of its own, and `joinCluster(io)` in the file
    * that the workers run.

@@ -168,8 +168,7 @@ export class Supervisor {
   #onReady(workerId: number): void {
     for (const worker of this.#living) {
       const { pid } = worker.identity;
-      if (worker.identity.workerId !== workerId || pid === undefined) continue;
-      worker.onReady();
+      if (worker.identity.workerId !== workerId || pid === undefined || !worker.onReady()) continue;
       this.#hasBeenReady = true;
       this.events.emit("worker:ready", { ...worker.identity, pid });
     }

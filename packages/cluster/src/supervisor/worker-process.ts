@@ -4,9 +4,11 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Deadline } from "../deadline.js";
 import type { ProcessSample } from "../process-health.js";
 import type { RequestTally } from "../request-stats.js";
 import type { ExitReason, WorkerExit, WorkerIdentity } from "../status.js";
+import { placeOf } from "../wire/place.js";
 import {
   decodeToPrimary,
   encodeToWorker,
@@ -53,7 +55,8 @@ export class WorkerProcess {
   #heardAt: number | undefined;
   #readyAt: number | undefined;
   #uptimeMs = 0;
-  #overdue: NodeJS.Timeout | undefined;
+  /** When it has to have ended. */
+  readonly #overdue = new Deadline();
   #reason: ExitReason = "crash";
   // starting → ready → ending → ended; starting → ending; any → ended
   #state: "starting" | "ready" | "ending" | "ended" = "starting";
@@ -65,7 +68,7 @@ export class WorkerProcess {
     this.#clock = clock;
     this.#startedAt = clock.now;
     try {
-      this.#worker = cluster.fork({ ...env, HOLDFAST_SLOT: String(slot) });
+      this.#worker = cluster.fork({ ...env, ...placeOf(slot) });
     } catch (error) {
       this.#refusal = error;
     }
@@ -76,6 +79,7 @@ export class WorkerProcess {
       this.#onSettled = resolve;
     });
     this.exited = this.#untilExit();
+    void this.#overdue.passed.then(() => this.#kill("overdue"));
     this.#worker?.on("message", (raw: unknown) => {
       const message = decodeToPrimary(raw);
       if (message) this.#onMessage(message);
@@ -107,12 +111,13 @@ export class WorkerProcess {
     return Math.max(0, Math.round(this.#clock.now - this.#heardAt - this.#limits.beatMs));
   }
 
-  /** The router has heard that it takes connections. */
-  onReady(): void {
-    if (this.#state !== "starting") return;
+  /** The router has heard that it takes connections. @returns false if it has been told to end before */
+  onReady(): boolean {
+    if (this.#state !== "starting") return false;
     this.#state = "ready";
     this.#readyAt = performance.now();
     this.#onSettled(true);
+    return true;
   }
 
   /** The clock has moved on: kills it if it is late or hangs. */
@@ -125,20 +130,20 @@ export class WorkerProcess {
     }
   }
 
-  /** Lets it finish what it has begun, and end; kills it after that time. */
+  /** Lets it finish what it has begun, and end; kills it after that time, or after a shorter one that is told later. */
   end(timeoutMs: number): Promise<WorkerExit> {
-    if (this.#state === "starting" || this.#state === "ready") {
-      const hasJoined = this.#heardAt !== undefined;
+    const isFirst = this.#state === "starting" || this.#state === "ready";
+    if (isFirst) {
       this.#state = "ending";
       this.#onSettled(false);
-      if (!this.#hasProcess) return this.exited;
       // One whose channel is closed is about to end by itself, and cannot be asked any more.
-      if (this.#worker?.isConnected()) this.#reason = "retired";
-      if (hasJoined) this.#send({ kind: "drain", timeoutMs });
-      // One that has not joined, or speaks another version, knows this word.
-      else this.#worker?.process.kill("SIGTERM");
-      this.#overdue = setTimeout(() => this.#kill("overdue"), timeoutMs + GRACE_MS);
+      if (this.#hasProcess && this.#worker?.isConnected()) this.#reason = "retired";
     }
+    if (this.#state !== "ending" || !this.#hasProcess) return this.exited;
+    const isSooner = this.#overdue.bringForward(timeoutMs + GRACE_MS);
+    if (isSooner && this.#hasJoined) this.#tellToEnd(timeoutMs);
+    // One that has not joined, or speaks another version, knows this word.
+    else if (isFirst) this.#worker?.process.kill("SIGTERM");
     return this.exited;
   }
 
@@ -149,6 +154,14 @@ export class WorkerProcess {
 
   get #hasProcess(): boolean {
     return this.identity.pid !== undefined;
+  }
+
+  get #hasJoined(): boolean {
+    return this.#heardAt !== undefined;
+  }
+
+  #tellToEnd(timeoutMs: number): void {
+    this.#send({ kind: "drain", timeoutMs: Math.round(timeoutMs) });
   }
 
   #kill(reason: ExitReason): void {
@@ -169,6 +182,8 @@ export class WorkerProcess {
           beatMs: this.#limits.beatMs,
           drainMs: this.#limits.drainTimeoutMs,
         });
+        // It was told in a way that it did not understand.
+        if (this.#state === "ending") this.#tellToEnd(Math.max(0, this.#overdue.leftMs - GRACE_MS));
         return;
       case "beat":
         this.#heardAt = this.#clock.now;
@@ -187,7 +202,7 @@ export class WorkerProcess {
     this.#uptimeMs = this.uptimeMs;
     this.#readyAt = undefined;
     this.#state = "ended";
-    clearTimeout(this.#overdue);
+    this.#overdue.cancel();
     this.#onSettled(false);
     const waiting = new AbortController();
     const longEnough = sleep(LAST_WORDS_MS, undefined, { signal: waiting.signal }).catch(() => {});

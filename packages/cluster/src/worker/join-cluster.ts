@@ -7,6 +7,7 @@ import { HoldfastError } from "../errors.js";
 import type { JoinOptions } from "../options.js";
 import { isThreadOfWorker, Member } from "./member.js";
 import { resolveJoinOptions } from "./resolve-options.js";
+import { serverAlone } from "./server-alone.js";
 
 /** The part of a Socket.IO server that this package uses. */
 export type SocketIoServer = RoutedServer & Pick<Server, "adapter">;
@@ -41,12 +42,12 @@ export interface ClusterMember {
 export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterMember {
   const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
   const member = Member.get();
+  const makeAdapter = createAdapter(adapter);
   if (!cluster.isWorker) {
     if (isThreadOfWorker()) throw inThread();
-    member.add({ drain: () => closeServer(io), onStop });
+    member.add(serverAlone(io, onStop));
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
-  const makeAdapter = createAdapter(adapter);
   // First: its signals may come as soon as the primary hears of the server.
   member.listen();
   let sticky: StickyWorker | undefined;
@@ -70,11 +71,4 @@ function inThread(): HoldfastError {
     "joinCluster() was called in a worker thread, which gets no connections. Call it in the main thread of the file that " +
       "the workers run.",
   );
-}
-
-/** Settles when its HTTP server is closed, for which older versions of Socket.IO wait only to call back. */
-function closeServer(io: SocketIoServer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    io.close(() => resolve()).catch(reject);
-  });
 }

@@ -7,10 +7,12 @@ import cluster from "node:cluster";
 import { subscribe } from "node:diagnostics_channel";
 import { isMainThread } from "node:worker_threads";
 import type { AdapterDiagnostics } from "@holdfast/adapter";
+import { Deadline } from "../deadline.js";
 import { throwUncaught } from "../faults.js";
 import { ProcessHealth } from "../process-health.js";
 import { processWide } from "../process-wide.js";
 import { RequestTally } from "../request-stats.js";
+import { ownPlace } from "../wire/place.js";
 import {
   decodeToWorker,
   encodeToPrimary,
@@ -22,15 +24,15 @@ import {
 const DRAIN_MS = 10_000;
 /** How much of it the servers have; the rest is for `onStop`. */
 const SERVERS_SHARE = 0.9;
+/** After so much of it, they are waited for no more, though they should have cut off whatever does not end. */
+const LATEST_SHARE = 0.95;
 /** How long the primary may take to disconnect a worker that has finished. */
 const DISCONNECT_MS = 2_000;
-/** Set by the supervisor for the workers that it forks. */
-const SLOT_VARIABLE = "HOLDFAST_SLOT";
 const REQUEST_CHANNEL = "holdfast:adapter:request";
 
 /** Whether this is a thread of a supervised worker: `node:cluster` and the signals are the main thread's. */
 export function isThreadOfWorker(): boolean {
-  return !isMainThread && process.env[SLOT_VARIABLE] !== undefined;
+  return !isMainThread && ownPlace() !== undefined;
 }
 
 /** A server of this process. */
@@ -39,6 +41,15 @@ export interface MemberServer {
   drain(timeoutMs: number): Promise<void>;
   /** The application's last word, when it has finished. */
   onStop(): unknown;
+}
+
+/** The end of all servers. */
+interface Leaving {
+  readonly done: Promise<void>;
+  /** When all is to be over. */
+  readonly all: Deadline;
+  /** When those that finish now are waited for no more. */
+  servers: Deadline;
 }
 
 export class Member {
@@ -57,12 +68,12 @@ export class Member {
   #health: ProcessHealth | undefined;
   readonly #requests = new RequestTally();
   #drainMs = DRAIN_MS;
-  #left: Promise<void> | undefined;
+  #leaving: Leaving | undefined;
 
   private constructor() {
-    const slot = cluster.isWorker ? process.env[SLOT_VARIABLE] : undefined;
+    const slot = cluster.isWorker ? ownPlace() : undefined;
     this.#isSupervised = slot !== undefined;
-    this.slot = slot === undefined ? Math.max(0, (cluster.worker?.id ?? 1) - 1) : Number(slot);
+    this.slot = slot ?? Math.max(0, (cluster.worker?.id ?? 1) - 1);
   }
 
   /** Takes orders and signals from now on. */
@@ -97,17 +108,26 @@ export class Member {
     this.#hasJoined = true;
   }
 
-  /** Finishes all servers and, in a worker, exits. */
+  /** Finishes all servers and, in a worker, exits. A shorter time that is told later holds from then on. */
   leave(timeoutMs = this.#drainMs): Promise<void> {
-    this.#left ??= this.#leave(timeoutMs);
-    return this.#left;
+    this.#leaving ??= this.#beginToLeave();
+    const { all, servers, done } = this.#leaving;
+    if (all.bringForward(timeoutMs)) servers.bringForward(timeoutMs * LATEST_SHARE);
+    return done;
   }
 
-  async #leave(timeoutMs: number): Promise<void> {
-    const endAt = performance.now() + timeoutMs;
-    while (this.#serving.size > 0) await this.#finish(endAt);
+  #beginToLeave(): Leaving {
+    // Not at once: listeners of the application may call leave() as well, and wait for the same.
+    const done = Promise.resolve().then(() => this.#leave());
+    return { done, all: new Deadline(), servers: new Deadline() };
+  }
+
+  async #leave(): Promise<void> {
+    const leaving = this.#leaving as Leaving;
+    while (this.#serving.size > 0) await this.#finish(leaving);
+    leaving.all.cancel();
     if (!cluster.isWorker) {
-      this.#left = undefined;
+      this.#leaving = undefined;
       return;
     }
     if (!this.#isSupervised || !process.connected) process.exit();
@@ -115,14 +135,19 @@ export class Member {
     setTimeout(() => process.exit(), DISCONNECT_MS);
   }
 
-  async #finish(endAt: number): Promise<void> {
-    const servers = [...this.#serving];
+  async #finish(leaving: Leaving): Promise<void> {
+    const { all } = leaving;
+    const finishing = [...this.#serving];
     this.#serving.clear();
-    const leftMs = () => Math.max(0, endAt - performance.now());
-    const drainMs = Math.floor(leftMs() * SERVERS_SHARE);
-    await eachSettled(servers, (server) => server.drain(drainMs));
-    const stops = eachSettled(servers, (server) => server.onStop());
-    await inTime(stops, leftMs());
+    const servers = new Deadline();
+    leaving.servers = servers;
+    servers.bringForward(all.leftMs * LATEST_SHARE);
+    const drainMs = Math.floor(all.leftMs * SERVERS_SHARE);
+    const finished = eachSettled(finishing, (server) => server.drain(drainMs));
+    await Promise.race([finished, servers.passed]);
+    servers.cancel();
+    const stopped = eachSettled(finishing, (server) => server.onStop());
+    await Promise.race([stopped, all.passed]);
   }
 
   /** What a listener of the application begins, and how long it may take, comes before. */
@@ -186,17 +211,4 @@ async function eachSettled<T>(all: readonly T[], run: (one: T) => unknown): Prom
       }
     }),
   );
-}
-
-/** Waits for `promise`, but no longer than that. */
-async function inTime(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  try {
-    await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
