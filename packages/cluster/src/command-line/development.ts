@@ -8,7 +8,8 @@ import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
 import type { StopResult } from "../status.js";
 import { handleSignals } from "../supervisor/process-signals.js";
-import { type Cluster, startCluster } from "../supervisor/start-cluster.js";
+import type { RunningCluster } from "../supervisor/running-cluster.js";
+import { prepareCluster } from "../supervisor/start-cluster.js";
 import { asCommandError } from "./arguments.js";
 import { FileWatch } from "./file-watch.js";
 import { placeOf } from "./status-table.js";
@@ -27,7 +28,10 @@ export class Development {
   readonly #watch: FileWatch;
   /** Asked for now: there is no answer any more when it has been removed. */
   readonly #from = process.cwd();
-  #cluster: Cluster | undefined;
+  /** From the beginning of its start. */
+  #cluster: RunningCluster | undefined;
+  /** What became of the cluster that has stopped last. */
+  #result: StopResult = { killed: 0 };
   #state: State = "idle";
   /** How often it has been started. */
   #starts = 0;
@@ -52,12 +56,11 @@ export class Development {
     });
     const release = handleSignals({
       stop: () => void this.#stop(),
-      hurry: () => process.exit(EXIT.forced),
+      hurry: () => this.#cluster?.hurry(),
       reload: () => this.#renew(),
     });
     try {
       void this.#start();
-      // While it starts there is no handle to stop it by: the workers end with this process.
       process.exit(await ended);
     } finally {
       release();
@@ -87,12 +90,13 @@ export class Development {
     this.#starts += 1;
     this.#isStale = false;
     try {
-      const cluster = await startCluster(this.#options);
+      const cluster = prepareCluster(this.#options);
       this.#cluster = cluster;
       cluster.on("failed", () => {
         if (this.#state === "running") this.#state = "failing";
       });
       cluster.on("stopped", (result) => this.#onStopped(result));
+      await cluster.start();
       this.#state = "running";
       const { slots, address } = cluster.status();
       console.log(
@@ -107,7 +111,7 @@ export class Development {
   #onFailure(error: unknown): void {
     if (this.#state === "stopping") return;
     const code = codeOf(error);
-    if (code === "HOLDFAST_ERR_CLOSED") return this.#endWith(EXIT.done);
+    if (code === "HOLDFAST_ERR_CLOSED") return this.#endWith(exitCodeOf(this.#result));
     if (code === "HOLDFAST_ERR_WORKER_FILE" && this.#starts > 1) {
       // It was there before: a build or an editor is writing it anew.
       console.error(`holdfast: ${messageOf(error)}`);
@@ -121,6 +125,7 @@ export class Development {
   /** All workers have crashed, or somebody has told it to stop, here or on the control socket. */
   #onStopped(result: StopResult): void {
     this.#cluster = undefined;
+    this.#result = result;
     if (this.#state === "failing") this.#wait();
     else if (this.#state === "running") this.#endWith(exitCodeOf(result));
   }

@@ -51,6 +51,8 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
   #failure: HoldfastError | undefined;
+  /** Settles when nothing more is opened. */
+  #opening: Promise<void> = Promise.resolve();
   #stopped: Promise<StopResult> | undefined;
   // starting → running → stopping → stopped; starting → stopping
   #state: ClusterState = "starting";
@@ -108,16 +110,9 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   }
 
   async start(): Promise<void> {
+    this.#opening = this.#open();
     try {
-      const { listen: place } = this.#options;
-      if (place) await checkPlace(place);
-      await this.#openControl();
-      await this.#openAdmin();
-      await this.#supervisor.start();
-      this.#throwIfEnded();
-      if (place) await listen(this.#server, place);
-      this.#throwIfEnded();
-      this.#state = "running";
+      await this.#opening;
     } catch (error) {
       await this.stop({ timeout: 0 });
       throw error;
@@ -173,8 +168,9 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 
   async #stop(timeoutMs: number): Promise<StopResult> {
     this.#state = "stopping";
-    this.#server.close();
-    const result = await this.#supervisor.stop(timeoutMs);
+    // Closed amid its start to listen, it may never say what came of that.
+    if (this.#server.listening || this.#options.server) this.#server.close();
+    const [result] = await Promise.all([this.#supervisor.stop(timeoutMs), this.#untilNothingOpens()]);
     await this.router.close();
     await this.hub.close();
     await this.#control?.close();
@@ -199,6 +195,30 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   #exitCode({ killed }: StopResult): number {
     if (this.#failure) return EXIT.failed;
     return killed > 0 ? EXIT.forced : EXIT.done;
+  }
+
+  /** One part after another, unless it is stopped meanwhile: {@link #stop} closes those that are there by then. */
+  async #open(): Promise<void> {
+    const { listen: place } = this.#options;
+    const steps = [
+      () => place && checkPlace(place),
+      () => this.#openControl(),
+      () => this.#openAdmin(),
+      () => this.#supervisor.start(),
+      () => place && listen(this.#server, place),
+    ];
+    for (const step of steps) {
+      this.#throwIfEnded();
+      await step();
+    }
+    this.#throwIfEnded();
+    this.#state = "running";
+  }
+
+  /** A name that is being looked up cannot be given up: what listens then is closed as soon as it does. */
+  async #untilNothingOpens(): Promise<void> {
+    await this.#opening.catch(() => {});
+    if (this.#server.listening) this.#server.close();
   }
 
   #throwIfEnded(): void {

@@ -75,6 +75,13 @@ const slot = processWide("cluster", () => ({ current: undefined as RunningCluste
  * @throws {HoldfastError} `HOLDFAST_ERR_CLOSED` if it is stopped before that
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const running = prepareCluster(options);
+  await running.start();
+  return running;
+}
+
+/** The cluster before its `start()`: for those who may have to stop or hurry it meanwhile. Throws as {@link startCluster} rejects. */
+export function prepareCluster(options: ClusterOptions): RunningCluster {
   if (!cluster.isPrimary) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NOT_PRIMARY",
@@ -93,6 +100,5 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     slot.current = undefined;
   });
   slot.current = running;
-  await running.start();
   return running;
 }

@@ -36,8 +36,12 @@ export class Supervisor {
   readonly #living = new Set<WorkerProcess>();
   readonly #clock: LoopClock;
   readonly #releases: (() => void)[] = [];
+  /** Lets the first order begin: when the first workers are there, or there will be none. */
+  #begin = () => {};
   /** The order that is carried out, and those behind it. */
-  #queue: Promise<unknown> = Promise.resolve();
+  #queue: Promise<unknown> = new Promise<void>((resolve) => {
+    this.#begin = resolve;
+  });
   #nextReload: Promise<ReloadResult> | undefined;
   #stopped: Promise<StopResult> | undefined;
   #hasBeenReady = false;
@@ -68,7 +72,8 @@ export class Supervisor {
 
   /** Starts the workers, and settles when all are ready or have been given up. */
   async start(): Promise<void> {
-    for (let number = 0; number < this.#options.workers; number++) this.#addSlot().start();
+    this.#addSlots(this.#options.workers);
+    this.#begin();
     await this.#untilSettled();
   }
 
@@ -153,6 +158,19 @@ export class Supervisor {
   #totalsOf(slot: number): SlotTotals {
     this.#totals[slot] ??= new SlotTotals();
     return this.#totals[slot];
+  }
+
+  /** Starts workers in new places until there are so many places. */
+  #addSlots(count: number): Slot[] {
+    const added: Slot[] = [];
+    while (this.#slots.length < count) {
+      // Whoever hears of a start may stop the cluster.
+      this.throwIfStopping();
+      const slot = this.#addSlot();
+      added.push(slot);
+      slot.start();
+    }
+    return added;
   }
 
   #addSlot(): Slot {
@@ -251,14 +269,7 @@ export class Supervisor {
   }
 
   async #grow(workers: number): Promise<void> {
-    const added: Slot[] = [];
-    while (this.#slots.length < workers) {
-      // Whoever hears of a start may stop the cluster.
-      this.throwIfStopping();
-      const slot = this.#addSlot();
-      added.push(slot);
-      slot.start();
-    }
+    const added = this.#addSlots(workers);
     const ready = await Promise.all(added.map((slot) => slot.worker?.settled ?? false));
     if (ready.every((isReady) => isReady)) return;
     this.throwIfStopping();
@@ -285,6 +296,7 @@ export class Supervisor {
 
   async #stop(timeoutMs: number): Promise<StopResult> {
     this.#state = "stopping";
+    this.#begin();
     this.events.emit("stopping");
     for (const slot of this.#slots) slot.close();
     const exits = await Promise.all([...this.#living].map((worker) => worker.end(timeoutMs)));
