@@ -92,6 +92,37 @@ describe("an order while", () => {
   });
 });
 
+describe("a start whose worker waits to be started again", () => {
+  const LONG = { restartDelay: 600_000, maxRestartDelay: 600_000 };
+
+  test("is over when a reload has put another one there", async () => {
+    const own = home();
+    const cluster = await launch({ home: own, how: { exits: 7 }, options: { ...LONG, workers: 1 } });
+    await cluster.waitForOutput("ended: exit code 7");
+    own.start({});
+    process.kill(cluster.primary.pid, "SIGHUP");
+    await cluster.untilStarted();
+    expect(await cluster.status()).toMatchObject({
+      state: "running",
+      slots: [{ state: "ready", restarts: 0 }],
+    });
+  });
+
+  test("is over when scale() has taken its place away", async () => {
+    const own = home();
+    const worker = join(own.directory, "app.mjs");
+    writeFileSync(
+      worker,
+      `if (process.env.HOLDFAST_SLOT === "1") process.exit(7);\nawait import(${JSON.stringify(APP)});\n`,
+    );
+    const cluster = await launch({ home: own, options: { ...LONG, worker } });
+    await cluster.waitForOutput("ended: exit code 7");
+    expect((await own.holdfast("scale", "1")).stdout).toContain("Scaled from 2 to 1 workers");
+    await cluster.untilStarted();
+    expect(await cluster.status()).toMatchObject({ state: "running", slots: [{ state: "ready" }] });
+  });
+});
+
 describe("with --watch, a worker that stands still", () => {
   const BUSY = 'console.error("busy");\nfor (;;);\n';
   // As of an application that ends in its own way.

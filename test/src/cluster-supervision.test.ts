@@ -181,6 +181,40 @@ describe("a worker that crashes again and again", () => {
     );
   });
 
+  test("and is the last one, but has a successor that starts, is replaced by that", async () => {
+    const own = home();
+    const cluster = await start({ home: own, options: { workers: 1, maxCrashes: 1, minUptime: 600_000 } });
+    const path = join(own.directory, "gate");
+    const gate = createServer().listen(path);
+    own.start({ waitsAt: path });
+    const starting = once(gate, "connection");
+    const reloaded = cluster.reload();
+    const [held] = await starting;
+    const abandoned = cluster.primary.next("worker:abandoned");
+    process.kill(cluster.worker(0).pid, "SIGKILL");
+    await abandoned;
+    held.destroy();
+    gate.close();
+    expect(await reloaded).toMatchObject({ workers: 1 });
+    expect(await cluster.status()).toMatchObject({
+      state: "running",
+      slots: [{ state: "ready", crashes: 0 }],
+    });
+  });
+
+  test("and is the last one, since scale() has ended the others, ends the process with 1", async () => {
+    const cluster = await start({ options: { ...QUICK, maxCrashes: 1, minUptime: 600_000 } });
+    const { slots } = await cluster.status();
+    const abandoned = cluster.primary.next("worker:abandoned");
+    process.kill(slots[0]?.pid as number, "SIGKILL");
+    await abandoned;
+    const scaled = cluster.primary.run(async (ctx) => (await ctx.cluster()).scale(1));
+    expect(await cluster.end()).toEqual({ code: 1, signal: null });
+    // It may have ended before it could answer.
+    await scaled.catch(() => {});
+    expect(cluster.output).toContain("No worker is left after 1 crashes in a row");
+  });
+
   test("ends the process, whatever the log of the application throws", async () => {
     const cluster = await start({
       options: { ...QUICK, workers: 1, maxCrashes: 2, minUptime: 60_000 },
@@ -309,6 +343,57 @@ describe("SIGKILL of the primary", () => {
     const { code, stdout } = await own.holdfast("status", "--name", "api");
     expect(code).toBe(0);
     expect(stdout).toMatch(/^api \(pid \d+\), running/);
+  });
+});
+
+describe("status() says", () => {
+  test("to a listener what it is told", async () => {
+    const cluster = await start({ options: { workers: 1, minUptime: 0 } });
+    const seen = await cluster.primary.run(async (ctx) => {
+      const handle = await ctx.cluster();
+      const told: unknown[] = [];
+      const look = (event: string, number: number, pid: number | undefined) => {
+        const slot = handle.status().slots[number];
+        told.push([event, slot?.state, slot?.pid === pid, slot?.lastExit?.signal]);
+      };
+      handle.on("worker:start", ({ slot, pid }) => look("start", slot, pid));
+      handle.on("worker:exit", ({ slot, pid }) => look("exit", slot, pid));
+      const ready = new Promise((resolve) => handle.once("worker:ready", resolve));
+      process.kill(handle.status().slots[0]?.pid as number, "SIGKILL");
+      await ready;
+      await handle.scale(2);
+      return told;
+    });
+    expect(seen).toEqual([
+      ["exit", "waiting", false, "SIGKILL"],
+      ["start", "starting", true, "SIGKILL"],
+      ["start", "starting", true, undefined],
+    ]);
+  });
+
+  test("of a worker that is gone that nobody is there, also while its last words are waited for", async () => {
+    const long = { restartDelay: 600_000, maxRestartDelay: 600_000, minUptime: 600_000 };
+    const cluster = await start({ options: { ...long, workers: 1 } });
+    // Somebody who has its stderr as well.
+    const other = await cluster.worker(0).run(async () => {
+      const { spawn } = process.getBuiltinModule("node:child_process");
+      return spawn("sleep", ["60"], { stdio: ["ignore", "ignore", "inherit"] }).pid as number;
+    });
+    const told = cluster.primary.next<WorkerExit>("worker:exit");
+    const state = await cluster.primary.run(async (ctx) => {
+      const handle = await ctx.cluster();
+      const { once: onceOf } = await ctx.import("node:events");
+      const { default: nodeCluster } = (await ctx.import("node:cluster")) as { default: NodeJS.EventEmitter };
+      const exited = onceOf(nodeCluster, "exit");
+      process.kill(handle.status().slots[0]?.pid as number, "SIGKILL");
+      await exited;
+      await new Promise(setImmediate);
+      const [slot] = handle.status().slots;
+      return { state: slot?.state, pid: slot?.pid, lastExit: slot?.lastExit };
+    });
+    process.kill(other, "SIGKILL");
+    expect(state).toEqual({ state: "waiting", pid: undefined, lastExit: undefined });
+    await told;
   });
 });
 

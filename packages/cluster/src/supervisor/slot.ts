@@ -8,10 +8,14 @@ import type { SlotTotals } from "./slot-totals.js";
 import type { WorkerProcess } from "./worker-process.js";
 
 export interface SlotHooks {
-  /** Starts a worker for that place. */
-  fork(slot: number): WorkerProcess;
-  /** A worker has ended that nobody had asked to; `delayMs` is `undefined` if there will be no other. */
-  onCrash(exit: WorkerExit, delayMs: number | undefined): void;
+  /** Starts a worker for that place. `take` gets it before anybody hears of it. */
+  fork(slot: number, take: (worker: WorkerProcess) => void): void;
+  /** A worker that the slot has just got had ended before: nobody will say so any more. */
+  onExit(worker: WorkerProcess, exit: WorkerExit): void;
+  /** It is told now that a worker has ended that nobody had asked to: see {@link Slot.isGivenUp} for what comes of it. */
+  onCrash(exit: WorkerExit): void;
+  /** The slot is in another state. */
+  onChange(): void;
 }
 
 /**
@@ -54,13 +58,18 @@ export class Slot {
     return !["empty", "closed", "given-up"].includes(this.#state.kind);
   }
 
+  /** Whether there will be no other worker, since too many have crashed. */
+  get isGivenUp(): boolean {
+    return this.#state.kind === "given-up";
+  }
+
   get crashes(): number {
     return this.#restarts.crashes;
   }
 
   start(): void {
-    // Whoever hears of the fork may close the slot.
-    if (this.#state.kind !== "closed") this.#settle(this.#hooks.fork(this.number));
+    if (this.#state.kind === "closed") return;
+    this.#hooks.fork(this.number, (worker) => this.#settle(worker));
   }
 
   /** Puts a worker there that is ready. Returns the one that it replaces. */
@@ -81,7 +90,10 @@ export class Slot {
 
   release(): void {
     this.#isHeld = false;
-    if (this.#state.kind === "held") this.#onCrash(this.#state.exit);
+    if (this.#state.kind !== "held") return;
+    const { exit } = this.#state;
+    this.#followUp(exit);
+    this.#hooks.onCrash(exit);
   }
 
   /** Looks after nobody any more. Returns the worker that was there; it goes on. */
@@ -90,11 +102,19 @@ export class Slot {
     this.#forgetTimer();
     this.#state = { kind: "closed" };
     this.#isHeld = false;
+    this.#hooks.onChange();
     return worker;
   }
 
+  /** Its worker has ended, and nobody had asked it to. */
+  onExit(exit: WorkerExit): void {
+    this.#lastExit = exit;
+    if (this.#isHeld) this.#state = { kind: "held", exit };
+    else this.#followUp(exit);
+  }
+
   status(connections: (workerId: number) => number): SlotStatus {
-    const { worker } = this;
+    const worker = this.worker?.isGone ? undefined : this.worker;
     return {
       slot: this.number,
       state: this.#publicState(),
@@ -114,8 +134,10 @@ export class Slot {
   }
 
   #publicState(): SlotState {
-    if (this.#state.kind === "running") return this.#state.worker.isReady ? "ready" : "starting";
-    if (this.#state.kind === "held") return "waiting";
+    if (this.#state.kind === "running" && !this.#state.worker.isGone)
+      return this.#state.worker.isReady ? "ready" : "starting";
+    // Of one that is gone, the last words may still be on their way.
+    if (this.#state.kind === "running" || this.#state.kind === "held") return "waiting";
     if (this.#state.kind === "empty" || this.#state.kind === "closed") return "ending";
     return this.#state.kind;
   }
@@ -127,23 +149,14 @@ export class Slot {
   #settle(worker: WorkerProcess): void {
     if (this.#state.kind === "closed") return;
     this.#state = { kind: "running", worker };
-    void worker.exited.then((exit) => this.#onExit(worker, exit));
+    if (worker.isGone) void worker.exited.then((exit) => this.#hooks.onExit(worker, exit));
+    this.#hooks.onChange();
   }
 
-  #onExit(worker: WorkerProcess, exit: WorkerExit): void {
-    if (this.worker !== worker) return;
-    if (!this.#isHeld) return this.#onCrash(exit);
-    this.#lastExit = exit;
-    this.#state = { kind: "held", exit };
-  }
-
-  #onCrash(exit: WorkerExit): void {
-    this.#lastExit = exit;
-    const { reason, uptimeMs } = exit;
+  #followUp({ reason, uptimeMs }: WorkerExit): void {
     const delayMs = reason === "left" ? this.#restarts.onLeft(uptimeMs) : this.#restarts.onCrash(uptimeMs);
     if (delayMs === undefined) this.#state = { kind: "given-up" };
     else this.#state = { kind: "waiting", timer: setTimeout(() => this.#restart(), delayMs) };
-    this.#hooks.onCrash(exit, delayMs);
   }
 
   #restart(): void {

@@ -9,6 +9,7 @@ import type { MoveResult, StickyPrimary } from "@holdfast/sticky";
 import { HoldfastError } from "../errors.js";
 import type { RebalanceResult, ReloadProgress, ReloadResult, ScaleResult, SessionCounts } from "../reload.js";
 import type { ClusterEvents, SlotStatus, StopResult, WorkerExit } from "../status.js";
+import { Changes } from "./changes.js";
 import { LoopClock } from "./loop-clock.js";
 import type { MoveSessions } from "./moves.js";
 import { Reloading } from "./reloading.js";
@@ -32,6 +33,8 @@ export class Supervisor {
   readonly #move: MoveSessions;
   readonly #totals: SlotTotals[] = [];
   readonly #slots: Slot[] = [];
+  /** Of the slots and their workers. */
+  readonly #changes = new Changes();
   /** All whose processes live, those that leave and those that come included. */
   readonly #living = new Set<WorkerProcess>();
   readonly #clock: LoopClock;
@@ -45,6 +48,8 @@ export class Supervisor {
   #nextReload: Promise<ReloadResult> | undefined;
   #stopped: Promise<StopResult> | undefined;
   #hasBeenReady = false;
+  /** The last end of a worker that nobody had asked for. */
+  #lastCrash: WorkerExit | undefined;
   // running → failed → stopping → stopped; running → stopping
   #state: "running" | "failed" | "stopping" | "stopped" = "running";
 
@@ -133,8 +138,8 @@ export class Supervisor {
     );
   }
 
-  /** Starts a worker for that place. */
-  fork(slot: number): WorkerProcess {
+  /** Starts a worker for that place. `take` gets it before anybody hears of it. */
+  #fork(slot: number, take: (worker: WorkerProcess) => void = () => {}): WorkerProcess {
     const { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs } = this.#options;
     const beatMs = Math.min(MAX_BEAT_MS, Math.ceil((hangTimeoutMs || MAX_BEAT_MS) / BEAT_SHARE));
     const limits = { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs, beatMs };
@@ -146,13 +151,21 @@ export class Supervisor {
       this.#totalsOf(slot).requests,
     );
     this.#living.add(worker);
+    void worker.exited.then((exit) => this.#onExit(worker, exit));
+    take(worker);
     const { pid } = worker.identity;
     if (pid !== undefined) this.events.emit("worker:start", { ...worker.identity, pid });
-    void worker.exited.then((exit) => {
-      this.#living.delete(worker);
-      this.events.emit("worker:exit", exit);
-    });
     return worker;
+  }
+
+  /** Its slot hears of it first: whoever is told, and looks at the status, finds it there. */
+  #onExit(worker: WorkerProcess, exit: WorkerExit): void {
+    const isNews = this.#living.delete(worker);
+    const slot = this.#slots.find((each) => each.worker === worker);
+    slot?.onExit(exit);
+    if (isNews) this.events.emit("worker:exit", exit);
+    if (slot) this.#onCrash(slot, exit);
+    else this.#onChange();
   }
 
   #totalsOf(slot: number): SlotTotals {
@@ -175,9 +188,11 @@ export class Supervisor {
 
   #addSlot(): Slot {
     const number = this.#slots.length;
-    const slot = new Slot(number, this.#options, this.#totalsOf(number), {
-      fork: (number) => this.fork(number),
-      onCrash: (exit, delayMs) => this.#onCrash(exit, delayMs),
+    const slot: Slot = new Slot(number, this.#options, this.#totalsOf(number), {
+      fork: (number, take) => void this.#fork(number, take),
+      onExit: (worker, exit) => this.#onExit(worker, exit),
+      onCrash: (exit) => this.#onCrash(slot, exit),
+      onChange: () => this.#onChange(),
     });
     this.#slots.push(slot);
     return slot;
@@ -190,44 +205,47 @@ export class Supervisor {
       this.#hasBeenReady = true;
       this.events.emit("worker:ready", { ...worker.identity, pid });
     }
+    this.#onChange();
   }
 
-  #onCrash(exit: WorkerExit, delayMs: number | undefined): void {
-    if (delayMs === undefined) this.events.emit("worker:abandoned", exit);
-    if (this.#state !== "running") return;
-    const crashes = this.#slots.reduce((sum, slot) => sum + slot.crashes, 0);
-    const isHopeless = !this.#hasBeenReady && crashes >= this.#options.maxCrashes;
-    if (!isHopeless && this.#slots.some((slot) => slot.isAlive)) return;
+  #onCrash(slot: Slot, exit: WorkerExit): void {
+    this.#lastCrash = exit;
+    if (slot.isGivenUp) this.events.emit("worker:abandoned", exit);
+    this.#onChange();
+  }
+
+  /** Asked at each change of a slot, and when a worker comes or goes that is in none: is there any hope? */
+  #onChange(): void {
+    this.#changes.tell();
+    if (this.#state !== "running" || !this.#lastCrash || !this.#isHopeless()) return;
     this.#state = "failed";
-    this.events.emit("failed", crashLoop(exit, crashes, this.#options));
+    this.events.emit("failed", crashLoop(this.#lastCrash, this.#crashes, this.#options));
+  }
+
+  /** Whether nobody is left, and nobody comes; or all have crashed too often before anybody was ready. */
+  #isHopeless(): boolean {
+    const isInVain = !this.#hasBeenReady && this.#crashes >= this.#options.maxCrashes;
+    if (!isInVain && this.#slots.some((slot) => slot.isAlive)) return false;
+    // A successor may become ready; one that leaves works as long as its sessions move.
+    const others = [...this.#living].filter((worker) => this.#slots.every((slot) => slot.worker !== worker));
+    return others.every(({ isEnding }) => isEnding);
+  }
+
+  /** In a row, of all slots. */
+  get #crashes(): number {
+    return this.#slots.reduce((sum, slot) => sum + slot.crashes, 0);
   }
 
   /** Settles when no worker is about to become ready. */
   async #untilSettled(): Promise<void> {
-    for (;;) {
-      const starting = this.#slots.flatMap(({ worker }) =>
-        worker && !worker.isReady ? [readyOrGone(worker)] : [],
-      );
-      const isWaiting = this.#slots.some((slot) => slot.isAlive && !slot.worker);
-      if (this.#state !== "running" || (starting.length === 0 && !isWaiting)) return;
-      await (isWaiting ? this.#nextStart() : Promise.all(starting));
-    }
-  }
-
-  #nextStart(): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        this.events.off("worker:start", done).off("worker:abandoned", done).off("stopping", done);
-        resolve();
-      };
-      this.events.on("worker:start", done).on("worker:abandoned", done).on("stopping", done);
-    });
+    const isUnsettled = (slot: Slot) => slot.isAlive && !slot.worker?.isReady;
+    while (this.#state === "running" && this.#slots.some(isUnsettled)) await this.#changes.next();
   }
 
   async #reload(slots: readonly Slot[] = this.#slots): Promise<ReloadResult> {
     this.throwIfStopping();
     const reloading = new Reloading(slots, {
-      fork: (slot) => this.fork(slot),
+      fork: (slot) => this.#fork(slot),
       retire: (worker, onProgress) => this.#retirementOf(worker, onProgress),
       throwIfStopping: () => this.throwIfStopping(),
       onProgress: (progress) => {
@@ -323,10 +341,6 @@ function whyNothingMoved(results: readonly MoveResult[]): string {
   if (results.length === 0) return "The workers have their share already.";
   const obstacles = new Set(results.flatMap(({ left }) => Object.keys(left)));
   return `No session could be moved${obstacles.size > 0 ? `: ${[...obstacles].join(", ")}` : ""}.`;
-}
-
-async function readyOrGone(worker: WorkerProcess): Promise<void> {
-  if (!(await worker.settled)) await worker.exited;
 }
 
 function sum(counts: readonly SessionCounts[]): SessionCounts {

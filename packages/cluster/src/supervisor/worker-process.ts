@@ -96,6 +96,11 @@ export class WorkerProcess {
     return this.#state === "ready";
   }
 
+  /** Whether it was told to end, or has. */
+  get isEnding(): boolean {
+    return this.#state === "ending" || this.#state === "ended";
+  }
+
   get isGone(): boolean {
     return this.#state === "ended";
   }
