@@ -340,6 +340,19 @@ describe("the control socket", () => {
     expect((await own.holdfast("status")).code).toBe(0);
   });
 
+  test("refuses a stop() that makes no sense, and what comes later is as it would have been", async () => {
+    const cluster = await start({ options: { name: "api", workers: 1 } });
+    const path = join(socketsOf(cluster.home), "api.sock");
+    const answer = await send(path, '{"version":1,"command":"stop","timeoutMs":3000000000}\n');
+    expect(JSON.parse(answer)).toMatchObject({ kind: "failed", code: "HOLDFAST_ERR_INVALID_OPTION" });
+    // Its own stop() does not end the application.
+    const alive = cluster.primary.run(async (ctx) => {
+      await (await ctx.cluster()).stop();
+      return new Promise((resolve) => setImmediate(resolve, "alive"));
+    });
+    expect(await alive).toBe("alive");
+  });
+
   test("a reload goes on when whoever has asked for it hangs up", async () => {
     const cluster = await start({ options: { name: "api" } });
     const done = cluster.primary.next("reload:done");

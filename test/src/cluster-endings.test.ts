@@ -44,6 +44,56 @@ describe("stop()", () => {
     expect(new Set(states)).toEqual(new Set(["ending"]));
     expect(processes).toBe(0);
   });
+
+  test.each(["on", "once"] as const)("that a listener of `stopping` (%s) calls is the same", async (how) => {
+    const cluster = await start({ options: { workers: 1, signals: false } });
+    const seen = await cluster.primary.run(async (ctx, name) => {
+      const handle = await ctx.cluster();
+      const told: string[] = [];
+      const promises: unknown[] = [];
+      handle.on("stopped", () => told.push("stopped"));
+      handle[name]("stopping", () => {
+        told.push("stopping");
+        promises.push(handle.stop());
+      });
+      promises.push(handle.stop(), handle.stop());
+      await Promise.all(promises);
+      return { told, promises: new Set(promises).size };
+    }, how);
+    expect(seen).toEqual({ told: ["stopping", "stopped"], promises: 1 });
+  });
+
+  /** How an order ends amid which the cluster is stopped. */
+  const cutOff = (cluster: Supervised, order: "reload" | "scale", moment: "ready" | "draining" | "later") =>
+    cluster.primary.run(
+      async (ctx, order, moment) => {
+        const handle = await ctx.cluster();
+        const events: string[] = [];
+        handle.on("reload:done", () => events.push("reload:done"));
+        const stop = () => void handle.stop();
+        if (moment === "ready") handle.once("worker:ready", stop);
+        handle.on("reload:progress", ({ step }) => moment === step && stop());
+        const ended = order === "reload" ? handle.reload() : handle.scale(1);
+        if (moment === "later") setImmediate(stop);
+        const outcome = await ended.then(
+          () => "done",
+          ({ code }) => code as string,
+        );
+        await handle.stop();
+        return { outcome, events };
+      },
+      order,
+      moment,
+    );
+
+  test.each([
+    ["reload", "ready", 1],
+    ["reload", "draining", 1],
+    ["scale", "later", 2],
+  ] as const)("cuts %s() off (%s), which says so", async (order, moment, workers) => {
+    const cluster = await start({ options: { workers, signals: false } });
+    expect(await cutOff(cluster, order, moment)).toEqual({ outcome: "HOLDFAST_ERR_CLOSED", events: [] });
+  });
 });
 
 /** Workers whose `onStop` waits until it is let go: `stopping` settles when the first of them waits. */

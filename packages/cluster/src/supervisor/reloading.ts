@@ -61,8 +61,10 @@ export class Reloading {
     // Whoever hears of the progress may stop the cluster.
     this.#hooks.throwIfStopping();
     const successor = this.#hooks.fork(slot.number);
-    if (await successor.settled) return successor;
+    const isReady = await successor.settled;
+    // Whoever hears that it is ready may stop the cluster: then nobody has been replaced.
     this.#hooks.throwIfStopping();
+    if (isReady) return successor;
     throw this.#failure(slot, describe(await successor.exited));
   }
 
@@ -85,6 +87,8 @@ export class Reloading {
     this.#total = totalBefore + counts.moved + counts.closed;
     this.#closed += counts.closed;
     this.#killed += counts.killed;
+    // It may have ended by that.
+    this.#hooks.throwIfStopping();
     await this.#throwIfFailed(slot, successor);
   }
 

@@ -157,7 +157,13 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 
   stop(options?: StopOptions): Promise<StopResult> {
     const { timeoutMs } = resolveStopOptions(options, this.#options.stopTimeoutMs);
-    this.#stopped ??= this.#stop(timeoutMs);
+    if (this.#stopped) return this.#stopped;
+    let settle: (result: Promise<StopResult>) => void = () => {};
+    // Remembered first: whoever is told that it stops may call this as well.
+    this.#stopped = new Promise((resolve) => {
+      settle = resolve;
+    });
+    settle(this.#stop(timeoutMs));
     return this.#stopped;
   }
 
@@ -188,8 +194,10 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 
   /** A stop that nobody in this process has asked for ends the process, if that is left to us. */
   #stopAndExit(timeoutMs?: number): Promise<StopResult> {
+    const stopped = this.stop(timeoutMs === undefined ? {} : { timeout: timeoutMs });
+    // Not before: a timeout that is out of its range is refused.
     if (this.#options.signals) this.#afterwards = "exit";
-    return this.stop(timeoutMs === undefined ? {} : { timeout: timeoutMs });
+    return stopped;
   }
 
   #exitCode({ killed }: StopResult): number {

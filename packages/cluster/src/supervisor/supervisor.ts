@@ -46,7 +46,6 @@ export class Supervisor {
     this.#begin = resolve;
   });
   #nextReload: Promise<ReloadResult> | undefined;
-  #stopped: Promise<StopResult> | undefined;
   #hasBeenReady = false;
   /** The last end of a worker that nobody had asked for. */
   #lastCrash: WorkerExit | undefined;
@@ -116,12 +115,6 @@ export class Supervisor {
 
   rebalance(): Promise<RebalanceResult> {
     return this.#enqueue(() => this.#rebalance());
-  }
-
-  /** Ends all workers. Orders that are carried out or wait are given up. */
-  stop(timeoutMs: number): Promise<StopResult> {
-    this.#stopped ??= this.#stop(timeoutMs);
-    return this.#stopped;
   }
 
   /** Kills all workers that are left. */
@@ -283,6 +276,7 @@ export class Supervisor {
         return retirement.end();
       }),
     );
+    this.throwIfStopping();
     return { before, after: this.#slots.length, ...sum(counts) };
   }
 
@@ -301,6 +295,7 @@ export class Supervisor {
   async #rebalance(): Promise<RebalanceResult> {
     this.throwIfStopping();
     const results = await this.#router.rebalance();
+    this.throwIfStopping();
     const moved = results.reduce((total, result) => total + result.moved, 0);
     const connections = this.slots().map((slot) => slot.connections);
     return { moved, connections, reason: moved > 0 ? undefined : whyNothingMoved(results) };
@@ -312,7 +307,8 @@ export class Supervisor {
     return new Retirement(worker, { drainTimeoutMs, connections, move: this.#move, onProgress });
   }
 
-  async #stop(timeoutMs: number): Promise<StopResult> {
+  /** Ends all workers. Orders that are carried out or wait are given up. Called once. */
+  async stop(timeoutMs: number): Promise<StopResult> {
     this.#state = "stopping";
     this.#begin();
     this.events.emit("stopping");
