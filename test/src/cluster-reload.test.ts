@@ -87,6 +87,29 @@ test("scale() and rebalance() move sessions, and disconnect nobody", async () =>
   expect(all.map(({ connects }) => connects.length)).toEqual(all.map(() => 1));
 });
 
+test("scale() waits for moves that the application has ordered, and disconnects nobody", async () => {
+  const cluster = await start();
+  const all = await connectAll(cluster, 12, [["websocket"]]);
+  const { slots } = await cluster.status();
+  const last = cluster.workers.find(({ pid }) => pid === slots[1]?.pid);
+  // What moves there does not arrive.
+  await last?.stop();
+  const [moved, scaled] = await cluster.primary.run(async (ctx) => {
+    const handle = await ctx.cluster();
+    const { workers } = (await ctx.import("node:cluster")) as { workers: Record<number, { id: number }> };
+    const [from, to] = handle.status().slots.map(({ workerId }) => workers[workerId as number]);
+    if (!from || !to) throw new Error("a worker is missing");
+    const moving = handle.router.moveSessions(from, to, { count: 2 });
+    const scaling = handle.scale(1);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.kill(handle.status().slots[1]?.pid ?? 0, "SIGCONT");
+    return [await moving, await scaling];
+  });
+  expect(moved).toMatchObject({ outcome: "done", moved: 2 });
+  expect(scaled).toEqual({ before: 2, after: 1, moved: 8, closed: 0, killed: 0 });
+  expect(all.map(({ connects }) => connects.length)).toEqual(all.map(() => 1));
+});
+
 test.each([
   ["dies", "SIGKILL", "ended with SIGKILL"],
   ["hangs", "SIGSTOP", "took no sessions"],

@@ -4,6 +4,7 @@
  * Owns: nothing. Runs in: primary.
  */
 import type { Worker } from "node:cluster";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { MoveResult, StickyPrimary as Router } from "@holdfast/sticky";
 
 /** All sessions of a worker go to others. */
@@ -39,6 +40,8 @@ export type MoveSessions = (order: MoveOrder) => Promise<MovedSessions>;
 /** Of the time of a worker that leaves: how long sessions may stay that cannot be moved, and the time to close them. */
 const STAY_SHARE = 0.5;
 const SPREAD_SHARE = 0.25;
+/** How soon to ask again a router that moves other sessions. */
+const RETRY_MS = 50;
 
 /** @param drainTimeoutMs how long a worker may take that leaves */
 export function movesThrough(router: Router, drainTimeoutMs: number): MoveSessions {
@@ -47,18 +50,24 @@ export function movesThrough(router: Router, drainTimeoutMs: number): MoveSessio
     spread: Math.floor(drainTimeoutMs * SPREAD_SHARE),
   };
   return async ({ from, to, onProgress }: MoveOrder) => {
-    const taking = new Set(router.stats().workers.map(({ workerId }) => workerId));
-    const successors = to.filter(({ id }) => taking.has(id));
-    if (successors.length === 0) return { total: 0, moved: 0, closed: 0, outcome: "kept" };
-    try {
-      const { outcome, total, moved, lost, closed } = await router.retire(from, successors, {
-        ...options,
-        onProgress,
-      });
-      return { total, moved, closed: lost + closed, outcome: OUTCOMES[outcome] };
-    } catch {
-      // The router does not have it any more: its end is about to be heard of.
-      return { total: 0, moved: 0, closed: 0, outcome: "left" };
+    const patientUntil = performance.now() + options.drainTimeout;
+    for (;;) {
+      const taking = new Set(router.stats().workers.map(({ workerId }) => workerId));
+      const successors = to.filter(({ id }) => taking.has(id));
+      if (successors.length === 0) return { total: 0, moved: 0, closed: 0, outcome: "kept" };
+      try {
+        const { outcome, total, moved, lost, closed } = await router.retire(from, successors, {
+          ...options,
+          onProgress,
+        });
+        return { total, moved, closed: lost + closed, outcome: OUTCOMES[outcome] };
+      } catch {
+        // The router does not have it any more, and its end is about to be heard of; or it gets sessions of another one,
+        // as the application may have ordered, until that is over.
+        const isBusy = taking.has(from.id) && performance.now() < patientUntil;
+        if (!isBusy) return { total: 0, moved: 0, closed: 0, outcome: "left" };
+      }
+      await sleep(RETRY_MS);
     }
   };
 }
