@@ -96,6 +96,36 @@ describe("stop()", () => {
   });
 });
 
+describe("the end of the process", () => {
+  test("comes although a part does not close, which is told", async () => {
+    const cluster = await start({ options: { workers: 1 } });
+    await cluster.primary.run(async (ctx) => {
+      (await ctx.cluster()).hub.close = () => Promise.reject(new Error("no farewell"));
+    });
+    process.kill(cluster.primary.pid, "SIGTERM");
+    expect(await cluster.end()).toEqual({ code: 0, signal: null });
+    expect(cluster.output).toContain("holdfast: warning: no farewell");
+  });
+
+  test("comes at a second signal, although a part takes for ever to close", async () => {
+    const cluster = await start({ options: { workers: 1 } });
+    const closing = cluster.primary.next("warning");
+    await cluster.primary.run(async (ctx) => {
+      const handle = await ctx.cluster();
+      handle.hub.close = () => {
+        handle.emit("warning", new Error("closing"));
+        return new Promise(() => {});
+      };
+    });
+    process.kill(cluster.primary.pid, "SIGTERM");
+    await closing;
+    // The same signal within half a second is the same Ctrl+C.
+    await cluster.primary.run(() => new Promise((resolve) => setTimeout(resolve, 700)));
+    process.kill(cluster.primary.pid, "SIGTERM");
+    expect(await cluster.end()).toEqual({ code: 0, signal: null });
+  });
+});
+
 /** Workers whose `onStop` waits until it is let go: `stopping` settles when the first of them waits. */
 function gatedHome() {
   const own = home();

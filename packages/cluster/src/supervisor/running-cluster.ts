@@ -48,6 +48,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   /** From when somebody wants to look. */
   #watching: ClusterWatch | undefined;
   #releaseSignals = () => {};
+  #onHurry = () => {};
+  /** Settles when nothing is waited for any more: the process is about to end. */
+  readonly #hurried = new Promise<void>((resolve) => {
+    this.#onHurry = resolve;
+  });
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
   #failure: HoldfastError | undefined;
@@ -167,9 +172,10 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     return this.#stopped;
   }
 
-  /** Does not wait for the workers any more. */
+  /** Does not wait any more, neither for the workers nor for what closes. */
   hurry(): void {
     this.#supervisor.hurry();
+    this.#onHurry();
   }
 
   async #stop(timeoutMs: number): Promise<StopResult> {
@@ -177,10 +183,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     // Closed amid its start to listen, it may never say what came of that.
     if (this.#server.listening || this.#options.server) this.#server.close();
     const [result] = await Promise.all([this.#supervisor.stop(timeoutMs), this.#untilNothingOpens()]);
-    await this.router.close();
-    await this.hub.close();
-    await this.#control?.close();
-    await this.#admin?.close();
+    for (const part of [this.router, this.hub, this.#control, this.#admin]) await this.#close(part);
     this.#watching?.close();
     this.#health.close();
     this.#releaseSignals();
@@ -190,6 +193,15 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     // In a while, so that who has asked for it on the control socket gets an answer.
     if (this.#afterwards === "exit") setImmediate(() => process.exit(this.#exitCode(result)));
     return result;
+  }
+
+  /** One that fails keeps none of the others, nor does one that hangs when somebody is in a hurry. */
+  async #close(part: { close(): Promise<void> } | undefined): Promise<void> {
+    try {
+      await Promise.race([part?.close(), this.#hurried]);
+    } catch (error) {
+      this.emit("warning", error as Error);
+    }
   }
 
   /** A stop that nobody in this process has asked for ends the process, if that is left to us. */
@@ -225,7 +237,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 
   /** A name that is being looked up cannot be given up: what listens then is closed as soon as it does. */
   async #untilNothingOpens(): Promise<void> {
-    await this.#opening.catch(() => {});
+    await Promise.race([this.#opening, this.#hurried]).catch(() => {});
     if (this.#server.listening) this.#server.close();
   }
 
