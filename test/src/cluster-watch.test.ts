@@ -1,39 +1,13 @@
-/** `holdfast run --watch`: what it takes for a change, and what it does then. */
+/** `holdfast run --watch`: how it goes on after a change, and when nothing can be watched. */
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { Program } from "@holdfast/harness";
-import { afterEach, expect, test } from "vitest";
-import { startsSupervised } from "./harness/after-each.js";
-import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
+import { expect, test } from "vitest";
+import type { Home } from "./harness/supervised.js";
+import { BROKEN, startsWatching, WORKING } from "./harness/watching.js";
 
-const { home } = startsSupervised();
-const programs: Program[] = [];
-const WORKING = `import ${JSON.stringify(APP)};\n`;
-const BROKEN = "throw new Error('broken');";
-
-afterEach(async () => {
-  for (const program of programs.splice(0)) await program.close();
-});
-
-/** An application in a folder of its own, `src`. */
-function application(text: string) {
-  const own = home();
-  const src = join(own.directory, "src");
-  mkdirSync(src);
-  const app = join(src, "app.mjs");
-  writeFileSync(app, text);
-  return { own, src, app };
-}
-
-/** `holdfast run --watch` with one worker. */
-function watching(own: Home, app: string, flags = ["-p", "0"], env: NodeJS.ProcessEnv = {}): Program {
-  const args = [HOLDFAST, "run", app, "-w", "1", "--watch", ...flags];
-  const program = Program.node(args, { env: { ...own.env, ...env }, cwd: own.directory });
-  programs.push(program);
-  return program;
-}
+const { application, watching } = startsWatching();
 
 test("reloads when a file has changed, and waits for the next change when it is broken", async () => {
   const { own, src, app } = application(WORKING);
@@ -94,59 +68,6 @@ test.each([
   expect(program.output).not.toContain("waiting for a change");
 });
 
-/** Writes a file again and again until it is told: it may be in a directory that is not watched yet. */
-async function isToldOf(program: Program, path: string, told: RegExp): Promise<void> {
-  const write = () => {
-    writeFileSync(path, "");
-    return program.count(told);
-  };
-  // Less often than a change is told after.
-  await expect.poll(write, { interval: 500 }).toBeGreaterThan(0);
-}
-
-test("a directory that was removed and made anew is watched as before", async () => {
-  const { own, src, app } = application(WORKING);
-  const lib = join(src, "lib");
-  mkdirSync(join(lib, "deep"), { recursive: true });
-  const program = watching(own, app);
-  await program.line(/watching for changes$/);
-  rmSync(lib, { recursive: true });
-  mkdirSync(join(lib, "deep"), { recursive: true });
-  await isToldOf(program, join(lib, "new.mjs"), /^src\/lib\/new\.mjs has changed$/);
-  await isToldOf(program, join(lib, "deep", "new.mjs"), /^src\/lib\/deep\/new\.mjs has changed$/);
-});
-
-test("so is the top directory, by whatever it is replaced", async () => {
-  const { own, src, app } = application(WORKING);
-  const program = watching(own, app);
-  await program.line(/watching for changes$/);
-  rmSync(src, { recursive: true });
-  await program.writes("the reload was given up");
-  mkdirSync(src);
-  writeFileSync(app, WORKING);
-  await program.writes("reloaded 1 workers");
-  await isToldOf(program, join(src, "new.mjs"), /^src\/new\.mjs has changed$/);
-  // A release is often put in place like this.
-  mkdirSync(join(own.directory, "next"));
-  renameSync(src, join(own.directory, "last"));
-  renameSync(join(own.directory, "next"), src);
-  await isToldOf(program, join(src, "newer.mjs"), /^src\/newer\.mjs has changed$/);
-});
-
-test("a link to a directory that leads elsewhere from now on is a change", async () => {
-  const { own, app } = application(WORKING);
-  const link = join(own.directory, "current");
-  for (const name of ["first", "second"]) mkdirSync(join(own.directory, name));
-  symlinkSync("first", link);
-  const program = watching(own, app, ["-p", "0", "--watch-path", "current"]);
-  await program.line(/watching for changes$/);
-  symlinkSync("second", `${link}.new`);
-  renameSync(`${link}.new`, link);
-  await program.line(/^current has changed$/);
-  writeFileSync(join(own.directory, "second", "part.mjs"), "");
-  await program.line(/^current\/part\.mjs has changed$/);
-});
-
 test("an application that is broken, then gone with its directory, then there again, starts", async () => {
   const { own, src, app } = application(BROKEN);
   const program = watching(own, app);
@@ -159,52 +80,6 @@ test("an application that is broken, then gone with its directory, then there ag
   await program.line(/^1 workers on /);
   program.signal("SIGTERM");
   expect(await program.end()).toEqual({ code: 0, signal: null });
-});
-
-test("what it writes itself into the directory is no change", async () => {
-  const { own, src, app } = application(WORKING);
-  const log = join(src, "dev.log");
-  const command = `exec "$0" "$1" run "$2" -p 0 -w 1 --watch > "$3" 2>&1`;
-  const args = ["-c", command, process.execPath, HOLDFAST, app, log];
-  programs.push(new Program("sh", args, { env: own.env, cwd: own.directory }));
-  const written = (text: RegExp) => readFileSync(log, "utf8").match(text) ?? [];
-  await expect.poll(() => existsSync(log) && written(/watching for changes$/gm)).toHaveLength(1);
-  writeFileSync(join(src, "one.mjs"), "");
-  await expect.poll(() => written(/reloaded 1 workers/g)).toHaveLength(1);
-  writeFileSync(join(src, "two.mjs"), "");
-  await expect.poll(() => written(/reloaded 1 workers/g)).toHaveLength(2);
-  expect(written(/^.* has changed$/gm)).toEqual(["src/one.mjs has changed", "src/two.mjs has changed"]);
-});
-
-test("a file that is written all the time keeps no change from being told", async () => {
-  const { own, src, app } = application(WORKING);
-  const program = watching(own, app);
-  await program.line(/watching for changes$/);
-  writeFileSync(join(src, "first.mjs"), "");
-  const timer = setInterval(() => writeFileSync(join(src, "busy.txt"), ""), 10);
-  try {
-    const [line] = await program.line(/^.* has changed$/);
-    expect(line).toBe("src/first.mjs has changed");
-  } finally {
-    clearInterval(timer);
-  }
-});
-
-test("links are changes, but what is behind them is not watched, and loops do no harm", async () => {
-  const { own, src, app } = application(WORKING);
-  const elsewhere = join(own.directory, "elsewhere");
-  mkdirSync(elsewhere);
-  const program = watching(own, app);
-  await program.line(/watching for changes$/);
-  symlinkSync("loop", join(src, "loop"));
-  await program.line(/^src\/loop has changed$/);
-  symlinkSync(elsewhere, join(src, "link"));
-  await program.line(/^src\/link has changed$/);
-  writeFileSync(join(elsewhere, "part.mjs"), "");
-  writeFileSync(join(src, "last.mjs"), "");
-  // The first of several is told.
-  const [line] = await program.line(/^.* has changed$/, 3);
-  expect(line).toBe("src/last.mjs has changed");
 });
 
 test.each([

@@ -40,11 +40,12 @@ export class Development {
   #onEnd: (exitCode: number) => void = () => {};
   #onFatal: (error: unknown) => void = () => {};
 
-  /** @param directories what to watch; `undefined` for that of the workers' file */
+  /** @param directories what to watch; `undefined` for where the workers' file is */
   constructor(options: ClusterOptions, directories: readonly string[] | undefined) {
     this.#options = { ...IMPATIENT, ...options, signals: false };
-    this.#watch = new FileWatch(directories ?? [dirname(String(options.worker))], (path) =>
-      this.#onChange(path),
+    this.#watch = new FileWatch(
+      () => directories ?? [dirname(String(options.worker))],
+      (path) => this.#onChange(path),
     );
   }
 

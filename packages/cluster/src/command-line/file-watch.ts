@@ -4,7 +4,6 @@
  */
 import { codeOf } from "../errors.js";
 import { Debounce } from "./debounce.js";
-import { ownOutput } from "./own-output.js";
 import { describeWatchFailure } from "./watch-failure.js";
 import { WatchedDirectories } from "./watched-directories.js";
 
@@ -12,19 +11,19 @@ import { WatchedDirectories } from "./watched-directories.js";
 const QUIET_MS = 150;
 /** A file that is written all the time keeps the others from being told for so long. */
 const MOST_MS = 1_000;
-/** How often to look whether a top directory has been replaced. */
+/** How often to look whether a top directory has been replaced, and at what could not be looked at. */
 const LOOK_MS = 1_000;
 
 export class FileWatch {
   readonly #directories: WatchedDirectories;
   readonly #debounce: Debounce<string>;
-  readonly #isOwnOutput = ownOutput();
   /** Not `unref`ed: whoever waits for a change waits for a directory that is gone, too. */
   readonly #timer: NodeJS.Timeout;
   /** Codes of what has been warned of. */
   readonly #warned = new Set<string>();
 
-  constructor(directories: readonly string[], onChange: (path: string) => void) {
+  /** @param directories asked again and again */
+  constructor(directories: () => readonly string[], onChange: (path: string) => void) {
     this.#debounce = new Debounce(QUIET_MS, MOST_MS, (first) => {
       // Before it is told: what changes from then on is seen.
       this.#directories.refresh();
@@ -32,7 +31,7 @@ export class FileWatch {
     });
     this.#directories = new WatchedDirectories(
       directories,
-      (path) => this.#onEvent(path),
+      (path) => this.#debounce.add(path),
       (directory, error) => this.#warn(directory, error),
     );
     this.#directories.refresh();
@@ -45,14 +44,10 @@ export class FileWatch {
     this.#directories.close();
   }
 
-  #onEvent(path: string): void {
-    // Its lines about a change would be the next change.
-    if (!this.#isOwnOutput(path)) this.#debounce.add(path);
-  }
-
   #look(): void {
-    const top = this.#directories.replacedTop();
-    if (top !== undefined) this.#debounce.add(top);
+    const { isBehind } = this.#directories;
+    const path = this.#directories.replacedTop() ?? (isBehind ? this.#directories.refresh() : undefined);
+    if (path) this.#debounce.add(path);
   }
 
   /** Once for each reason: there may be as many directories. */
