@@ -86,6 +86,7 @@ test.each([
   ["missing", "there is none at "],
   ["src/app.mjs", "is a file"],
   ["src/app.mjs/lib", "there is none at "],
+  ["", "and its path is empty"],
 ])("--watch-path %s is refused, code 2", async (path, text) => {
   const { own, app } = application(WORKING);
   const { code, stdout, stderr } = await own.holdfast("run", app, "-p", "0", "--watch-path", path);

@@ -197,3 +197,43 @@ test.skipIf(process.platform !== "linux")("a directory whose name is no text is 
   writeFileSync(Buffer.concat([directory, Buffer.from("/part.mjs")]), "");
   await program.line(/^src\/caf\uFFFD\/part\.mjs has changed$/);
 });
+
+test("a worker file that is a link is seen to change where it leads, wherever that is", async () => {
+  const { own, src } = application(WORKING);
+  const link = join(own.directory, "links", "app.mjs");
+  mkdirSync(join(own.directory, "links"));
+  symlinkSync("../src/app.mjs", link);
+  const program = watching(own, link);
+  await program.line(/watching for changes$/);
+  writeFileSync(join(src, "part.mjs"), "");
+  await program.line(/^src\/part\.mjs has changed$/);
+  const next = join(own.directory, "next");
+  mkdirSync(next);
+  writeFileSync(join(next, "app.mjs"), WORKING);
+  symlinkSync("../next/app.mjs", `${link}.new`);
+  renameSync(`${link}.new`, link);
+  await program.line(/^links\/app\.mjs has changed$/);
+  writeFileSync(join(src, "old.mjs"), "");
+  writeFileSync(join(next, "part.mjs"), "");
+  const [line] = await program.line(CHANGED, 3);
+  expect(line).toBe("next/part.mjs has changed");
+});
+
+test("of a worker that is a directory, that is watched, and not what is beside it", async () => {
+  const { own, src } = application(WORKING);
+  writeFileSync(join(src, "package.json"), JSON.stringify({ main: "app.mjs" }));
+  const program = watching(own, src);
+  await program.line(/watching for changes$/);
+  writeFileSync(join(own.directory, "beside.mjs"), "");
+  writeFileSync(join(src, "part.mjs"), "");
+  const [line] = await program.line(CHANGED);
+  expect(line).toBe("src/part.mjs has changed");
+});
+
+test("the name of a file says nothing to the terminal but itself", async () => {
+  const { own, src, app } = application(WORKING);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  writeFileSync(join(src, "a\nholdfast: forged \u001b[2Jb"), "");
+  await program.line(/^src\/a holdfast: forged b has changed$/);
+});

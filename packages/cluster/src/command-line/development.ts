@@ -2,7 +2,7 @@
  * `holdfast run --watch`: reloads when a file changes, and waits for the next change when the application is broken.
  * Owns: the cluster, the watch, the signals. Runs in: the command line, which is its primary.
  */
-import { dirname, relative } from "node:path";
+import { relative } from "node:path";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
@@ -11,7 +11,9 @@ import { handleSignals } from "../supervisor/process-signals.js";
 import type { RunningCluster } from "../supervisor/running-cluster.js";
 import { prepareCluster } from "../supervisor/start-cluster.js";
 import { asCommandError } from "./arguments.js";
+import { codeDirectories } from "./code-directories.js";
 import { FileWatch } from "./file-watch.js";
+import { printable } from "./printable.js";
 import { placeOf } from "./status-table.js";
 
 /** What suits somebody who is waiting at the screen; flags come before it. */
@@ -44,7 +46,7 @@ export class Development {
   constructor(options: ClusterOptions, directories: readonly string[] | undefined) {
     this.#options = { ...IMPATIENT, ...options, signals: false };
     this.#watch = new FileWatch(
-      () => directories ?? [dirname(String(options.worker))],
+      () => directories ?? codeDirectories(String(options.worker)),
       (path) => this.#onChange(path),
     );
   }
@@ -70,7 +72,7 @@ export class Development {
   }
 
   #onChange(path: string): void {
-    console.log(`${relative(this.#from, path) || "."} has changed`);
+    console.log(`${printable(relative(this.#from, path)) || "."} has changed`);
     this.#renew();
   }
 

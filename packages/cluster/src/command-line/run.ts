@@ -90,6 +90,8 @@ function optionsOf(file: string, values: Values, args: readonly string[]): Clust
 
 /** The whole path of a directory to watch. What is none would be watched in vain. */
 function watchedDirectory(path: string): string {
+  // It is that of a variable that is not set, and would be taken for the working directory.
+  if (path === "") throw wrongUsage("run", "--watch-path takes a directory, and its path is empty.");
   const whole = resolve(path);
   let found = `${whole} is a file. Name the directory that it is in.`;
   try {

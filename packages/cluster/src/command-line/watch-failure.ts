@@ -1,5 +1,6 @@
 /** Words for a directory that cannot be watched. Runs in: the command line. */
 import { codeOf, messageOf } from "../errors.js";
+import { printable } from "./printable.js";
 
 /** What can be done, by the system's code. */
 const CURES: Readonly<Record<string, string>> = {
@@ -15,5 +16,6 @@ const ANY = "Name other directories with --watch-path.";
 
 export function describeWatchFailure(directory: string, error: unknown): string {
   const cure = CURES[codeOf(error)] ?? ANY;
-  return `Changes in ${directory} are not seen (${messageOf(error)}), and maybe not in others. ${cure}`;
+  const what = printable(`${directory} are not seen (${messageOf(error)})`);
+  return `Changes in ${what}, and maybe not in others. ${cure}`;
 }
