@@ -174,3 +174,19 @@ test("SIGHUP while it waits for a change starts it", async () => {
   program.signal("SIGHUP");
   await program.line(/^1 workers on /);
 });
+
+/** The process of the only worker. */
+async function workerOf(own: Home): Promise<number> {
+  const { stdout } = await own.holdfast("status", "--json");
+  const [{ slots }] = JSON.parse(stdout) as [{ slots: [{ pid: number }] }];
+  return slots[0].pid;
+}
+
+test("an application that crashes soon after it was ready is broken", async () => {
+  const { own, app } = application(WORKING);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  process.kill(await workerOf(own), "SIGKILL");
+  await program.line(/^waiting for a change$/);
+  expect(program.count(/watching for changes$/)).toBe(1);
+});

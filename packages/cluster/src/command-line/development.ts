@@ -17,7 +17,7 @@ import { printable } from "./printable.js";
 import { placeOf } from "./status-table.js";
 
 /** What suits somebody who is waiting at the screen; flags come before it. */
-const IMPATIENT = { drainTimeout: 1_000, stopTimeout: 2_000, maxCrashes: 1, minUptime: 0 } as const;
+const IMPATIENT = { drainTimeout: 1_000, stopTimeout: 2_000, maxCrashes: 1 } as const;
 
 /**
  * idle: the application is broken, and the next change starts it; failing: its workers have just crashed.
