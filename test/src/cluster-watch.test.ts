@@ -148,31 +148,52 @@ test("a change during a reload is followed by another reload", async () => {
   const { arrived } = await holdsNextWorker(own);
   writeFileSync(join(src, "one.mjs"), "");
   const letGo = await arrived;
-  writeFileSync(join(src, "two.mjs"), "");
-  await program.line(/^src\/two\.mjs has changed$/);
+  writeFileSync(app, `${WORKING}console.log("anew");`);
+  await program.line(/^src\/app\.mjs has changed$/);
   letGo();
-  await program.until("two reloads", () => program.stderr.match(/reloaded 1 workers/g)?.length === 2);
+  await program.line(/^anew$/);
+  await program.writes("reloaded 1 workers");
 });
 
-test("SIGHUP while it starts reloads as soon as it has started", async () => {
+test("SIGHUP while it starts is followed by another start or a reload", async () => {
   const { own, app } = application(WORKING);
   const { arrived } = await holdsNextWorker(own);
   const program = watching(own, app);
   const letGo = await arrived;
+  own.start({ writes: "anew" });
   program.signal("SIGHUP");
   letGo();
   await program.line(/watching for changes$/);
-  await program.writes("reloaded 1 workers");
+  await program.writes("anew");
 });
 
-test("SIGHUP while it waits for a change starts it", async () => {
-  const { own, app } = application(WORKING);
-  own.start({ throws: "no database" });
-  const program = watching(own, app);
-  await program.line(/^waiting for a change$/);
-  own.start({});
-  program.signal("SIGHUP");
+const HANGING = "console.log('hanging'); setInterval(() => {}, 1_000);";
+const PATIENT = ["-p", "0", "--ready-timeout", "3600000"];
+
+test("a start that hangs makes way for a change", async () => {
+  const { own, app } = application(HANGING);
+  const program = watching(own, app, PATIENT);
+  await program.line(/^hanging$/);
+  writeFileSync(app, WORKING);
   await program.line(/^1 workers on /);
+  program.signal("SIGTERM");
+  expect(await program.end()).toEqual({ code: 0, signal: null });
+});
+
+test("so does a reload that hangs, and the workers that are there stay meanwhile", async () => {
+  const { own, app } = application(WORKING);
+  const program = watching(own, app, PATIENT);
+  await program.line(/watching for changes$/);
+  const before = await workerOf(own);
+  writeFileSync(app, HANGING);
+  await program.line(/^hanging$/);
+  writeFileSync(app, `${HANGING}// still`);
+  await program.line(/^hanging$/, 2);
+  expect(await workerOf(own)).toBe(before);
+  writeFileSync(app, WORKING);
+  await program.writes("reloaded 1 workers");
+  expect(program.stderr).toContain("has made way for that of a newer reload");
+  expect(program.stderr).not.toContain("ended:");
 });
 
 /** The process of the only worker. */
@@ -189,4 +210,48 @@ test("an application that crashes soon after it was ready is broken", async () =
   process.kill(await workerOf(own), "SIGKILL");
   await program.line(/^waiting for a change$/);
   expect(program.count(/watching for changes$/)).toBe(1);
+});
+
+test("what was changed is tried, also if the last worker crashes meanwhile", async () => {
+  const { own, src, app } = application(WORKING);
+  const program = watching(own, app);
+  await program.line(/watching for changes$/);
+  const worker = await workerOf(own);
+  const { arrived } = await holdsNextWorker(own);
+  writeFileSync(join(src, "one.mjs"), "");
+  const letGo = await arrived;
+  process.kill(worker, "SIGKILL");
+  await program.writes("ended: SIGKILL");
+  letGo();
+  const isUp = () => program.count(/watching for changes$/) === 2 || program.stderr.includes("reloaded");
+  await program.until("new worker", isUp);
+  expect(program.stdout).not.toContain("waiting for a change");
+});
+
+test("what has been tried is not tried again when the workers crash later", async () => {
+  const { own, src, app } = application(WORKING);
+  const { arrived } = await holdsNextWorker(own);
+  const program = watching(own, app);
+  const letGo = await arrived;
+  writeFileSync(join(src, "part.mjs"), "");
+  await program.line(/^src\/part\.mjs has changed$/);
+  letGo();
+  await program.line(/watching for changes$/);
+  // Unless it has taken too long.
+  if (program.count(/^the start was given up/) === 0) await program.writes("reloaded 1 workers");
+  writeFileSync(app, BROKEN);
+  await program.writes("the reload was given up");
+  process.kill(await workerOf(own), "SIGKILL");
+  await program.line(/^waiting for a change$/);
+  expect(program.stderr.match(/ended: exit code 1/g)).toHaveLength(1);
+});
+
+test("SIGHUP while it waits for a change starts it", async () => {
+  const { own, app } = application(WORKING);
+  own.start({ throws: "no database" });
+  const program = watching(own, app);
+  await program.line(/^waiting for a change$/);
+  own.start({});
+  program.signal("SIGHUP");
+  await program.line(/^1 workers on /);
 });

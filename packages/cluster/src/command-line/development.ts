@@ -18,12 +18,20 @@ import { placeOf } from "./status-table.js";
 
 /** What suits somebody who is waiting at the screen; flags come before it. */
 const IMPATIENT = { drainTimeout: 1_000, stopTimeout: 2_000, maxCrashes: 1 } as const;
+/**
+ * How long a start or reload may still take after a change: what it starts is not what is in the files. Without it, an
+ * application that writes into a watched directory when it starts would never run.
+ */
+const OVERTAKEN_MS = 2_000;
 
 /**
- * idle: the application is broken, and the next change starts it; failing: its workers have just crashed.
- * starting → running → failing → idle → starting; starting → idle; any → stopping
+ * idle: the application is broken, and the next change starts it; overtaken: its start is given up for the next one;
+ * failing: its workers have just crashed.
+ *
+ * starting → running ⇄ reloading; running or reloading → failing; starting → overtaken; failing, overtaken or starting
+ * → idle → starting; any → stopping
  */
-type State = "idle" | "starting" | "running" | "failing" | "stopping";
+type State = "idle" | "starting" | "overtaken" | "running" | "reloading" | "failing" | "stopping";
 
 export class Development {
   readonly #options: ClusterOptions;
@@ -37,8 +45,12 @@ export class Development {
   #state: State = "idle";
   /** How often it has been started. */
   #starts = 0;
-  /** Whether files have changed, or SIGHUP has come, while nothing could be done about it. */
-  #isStale = false;
+  /** How often files have changed, or SIGHUP has come. */
+  #changes = 0;
+  /** How many of these were there when what was in the files was tried last. */
+  #tried = 0;
+  /** Gives a start or reload up that takes too long, after a change. */
+  #overtaking: NodeJS.Timeout | undefined;
   #onEnd: (exitCode: number) => void = () => {};
   #onFatal: (error: unknown) => void = () => {};
 
@@ -67,6 +79,7 @@ export class Development {
       process.exit(await ended);
     } finally {
       release();
+      clearTimeout(this.#overtaking);
       this.#watch.close();
     }
   }
@@ -78,35 +91,72 @@ export class Development {
 
   /** The workers are to run what is in the files now, as soon as that can be done. */
   #renew(): void {
+    this.#changes += 1;
     if (this.#state === "idle") void this.#start();
-    else if (this.#state === "running") this.#reload();
-    else this.#isStale = true;
+    else if (this.#state === "running") void this.#reload();
+    else if (this.#state === "starting" || this.#state === "reloading") {
+      this.#overtaking ??= setTimeout(() => this.#giveUp(), OVERTAKEN_MS);
+    }
   }
 
-  #reload(): void {
-    // The log tells how it ends.
-    void this.#cluster?.reload().catch(() => {});
+  #giveUp(): void {
+    if (this.#state === "starting") {
+      this.#state = "overtaken";
+      console.log("the start was given up, since files have changed");
+      void this.#cluster?.stop({ timeout: 0 });
+    } else if (this.#state === "reloading") this.#cluster?.giveReloadUp();
+  }
+
+  /** @param changes how many there were when it began */
+  #hasTried(changes: number): void {
+    this.#tried = changes;
+    this.#endAttempt();
+  }
+
+  #endAttempt(): void {
+    clearTimeout(this.#overtaking);
+    this.#overtaking = undefined;
+  }
+
+  async #reload(): Promise<void> {
+    this.#state = "reloading";
+    const changes = this.#changes;
+    try {
+      await this.#cluster?.reload();
+      this.#hasTried(changes);
+    } catch (error) {
+      // The log tells how it ends. One that ends with the cluster has tried nothing.
+      if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#endAttempt();
+      this.#hasTried(changes);
+    }
+    if (this.#state === "reloading") this.#run();
+  }
+
+  #run(): void {
+    this.#state = "running";
+    if (this.#tried < this.#changes) void this.#reload();
   }
 
   async #start(): Promise<void> {
     this.#state = "starting";
     this.#starts += 1;
-    this.#isStale = false;
+    const changes = this.#changes;
     try {
       const cluster = prepareCluster(this.#options);
       this.#cluster = cluster;
       cluster.on("failed", () => {
-        if (this.#state === "running") this.#state = "failing";
+        if (this.#state === "running" || this.#state === "reloading") this.#state = "failing";
       });
       cluster.on("stopped", (result) => this.#onStopped(result));
       await cluster.start();
-      this.#state = "running";
+      this.#hasTried(changes);
       const { slots, address } = cluster.status();
       console.log(
         `${slots.length} workers on ${address ? placeOf(address) : "no port"}; watching for changes`,
       );
-      if (this.#isStale) this.#reload();
+      this.#run();
     } catch (error) {
+      this.#hasTried(changes);
       this.#onFailure(error);
     }
   }
@@ -114,6 +164,7 @@ export class Development {
   #onFailure(error: unknown): void {
     if (this.#state === "stopping") return;
     const code = codeOf(error);
+    if (this.#state === "overtaken") return this.#wait();
     if (code === "HOLDFAST_ERR_CLOSED") return this.#endWith(exitCodeOf(this.#result));
     if (code === "HOLDFAST_ERR_WORKER_FILE" && this.#starts > 1) {
       // It was there before: a build or an editor is writing it anew.
@@ -130,13 +181,13 @@ export class Development {
     this.#cluster = undefined;
     this.#result = result;
     if (this.#state === "failing") this.#wait();
-    else if (this.#state === "running") this.#endWith(exitCodeOf(result));
+    else if (this.#state === "running" || this.#state === "reloading") this.#endWith(exitCodeOf(result));
   }
 
   /** For the change that mends the application, which may have come already. */
   #wait(): void {
     this.#state = "idle";
-    if (this.#isStale) void this.#start();
+    if (this.#tried < this.#changes) void this.#start();
     else console.log("waiting for a change");
   }
 

@@ -30,6 +30,9 @@ export class Reloading {
   #total = 0;
   #closed = 0;
   #killed = 0;
+  /** It is not ready yet. */
+  #starting: WorkerProcess | undefined;
+  #isGivenUp = false;
 
   constructor(slots: readonly Slot[], hooks: ReloadHooks) {
     this.#slots = [...slots];
@@ -48,6 +51,12 @@ export class Reloading {
     };
   }
 
+  /** Ends it before the next successor is ready. Sessions that have begun to move do that first. */
+  giveUp(): void {
+    this.#isGivenUp = true;
+    if (this.#starting?.isReady === false) void this.#starting.end(0);
+  }
+
   async #replace(slot: Slot): Promise<void> {
     this.#tell("starting", slot);
     const successor = await this.#startSuccessor(slot);
@@ -59,13 +68,22 @@ export class Reloading {
 
   async #startSuccessor(slot: Slot): Promise<WorkerProcess> {
     // Whoever hears of the progress may stop the cluster.
-    this.#hooks.throwIfStopping();
+    this.#throwIfEnded(slot);
     const successor = this.#hooks.fork(slot.number);
+    this.#starting = successor;
     const isReady = await successor.settled;
+    this.#starting = undefined;
     // Whoever hears that it is ready may stop the cluster: then nobody has been replaced.
     this.#hooks.throwIfStopping();
     if (isReady) return successor;
-    throw this.#failure(slot, describe(await successor.exited));
+    const exit = await successor.exited;
+    this.#throwIfEnded(slot);
+    throw this.#failure(slot, describe(exit));
+  }
+
+  #throwIfEnded(slot: Slot): void {
+    this.#hooks.throwIfStopping();
+    if (this.#isGivenUp) throw this.#failure(slot, "has made way for that of a newer reload");
   }
 
   async #retire(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<void> {

@@ -144,6 +144,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     return this.#supervisor.reloadAll();
   }
 
+  /** The reload that goes on makes way for the next one: who is not ready yet is ended, the others stay as they are. */
+  giveReloadUp(): void {
+    this.#supervisor.giveReloadUp();
+  }
+
   async scale(workers: number): Promise<ScaleResult> {
     if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS)) {
       throw new HoldfastError(

@@ -46,6 +46,7 @@ export class Supervisor {
     this.#begin = resolve;
   });
   #nextReload: Promise<ReloadResult> | undefined;
+  #reloading: Reloading | undefined;
   #hasBeenReady = false;
   /** The last end of a worker that nobody had asked for. */
   #lastCrash: WorkerExit | undefined;
@@ -98,6 +99,11 @@ export class Supervisor {
       return this.#reload();
     });
     return this.#nextReload;
+  }
+
+  /** Lets the next order begin before the reload that goes on is done, if there is one. */
+  giveReloadUp(): void {
+    this.#reloading?.giveUp();
   }
 
   /** Replaces one worker, as a reload does. @returns `undefined` if another worker is there by then */
@@ -246,6 +252,7 @@ export class Supervisor {
         this.events.emit("reload:progress", progress);
       },
     });
+    this.#reloading = reloading;
     try {
       const result = await reloading.run();
       this.reloads++;
@@ -256,6 +263,7 @@ export class Supervisor {
       throw error;
     } finally {
       this.reload = undefined;
+      this.#reloading = undefined;
     }
   }
 
