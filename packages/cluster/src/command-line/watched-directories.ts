@@ -5,7 +5,7 @@
  * Not `fs.watch()` with `recursive`: on Linux, that opens every file of `node_modules`.
  */
 import { type FSWatcher, watch } from "node:fs";
-import { basename, join, sep } from "node:path";
+import { basename, join } from "node:path";
 import { bytesOf, fromBytes, fromText, textOf } from "./byte-path.js";
 import { CodeFiles, directoryAt, isGone } from "./code-files.js";
 
@@ -15,7 +15,7 @@ interface Watched {
   watcher: FSWatcher | undefined;
   /** Names of what was there last and can be code. */
   names: Set<string>;
-  /** Those of directories. */
+  /** Those of directories, which are watched as well. */
   directories: ReadonlySet<string>;
 }
 
@@ -81,7 +81,7 @@ export class WatchedDirectories {
 
   #enter(path: string, identity: string | undefined): void {
     if (this.#watched.get(path)?.identity === identity) return;
-    this.#dropWithAllBelow(path);
+    this.#drop(path);
     if (identity === undefined) return;
     this.#found ??= path;
     this.#open(path, identity);
@@ -130,14 +130,14 @@ export class WatchedDirectories {
     watched.names = new Set(found.keys());
     watched.directories = new Set(directories.map(([name]) => name));
     for (const name of before) {
-      if (!watched.directories.has(name)) this.#dropWithAllBelow(join(path, name));
+      if (!watched.directories.has(name)) this.#drop(join(path, name));
     }
     for (const [name, identity] of directories) this.#enter(join(path, name), identity);
   }
 
   #onEvent(directory: string, name: string): void {
     if (name === basename(directory) && this.#hasEnded(directory)) {
-      this.#dropWithAllBelow(directory);
+      this.#drop(directory);
       this.#onChange(directory);
     } else if (this.#isChange(directory, name)) {
       this.#unseen.add(directory);
@@ -163,16 +163,12 @@ export class WatchedDirectories {
   }
 
   #drop(path: string): void {
-    this.#watched.get(path)?.watcher?.close();
+    const watched = this.#watched.get(path);
+    if (!watched) return;
+    watched.watcher?.close();
     this.#watched.delete(path);
     this.#unseen.delete(path);
-  }
-
-  #dropWithAllBelow(top: string): void {
-    const beginning = top.endsWith(sep) ? top : top + sep;
-    for (const path of this.#watched.keys()) {
-      if (path === top || path.startsWith(beginning)) this.#drop(path);
-    }
+    for (const name of watched.directories) this.#drop(join(path, name));
   }
 
   /** `undefined` if there is no directory; what is known of it, if that cannot be seen. */
