@@ -1,6 +1,5 @@
-/** Signals: to the primary, to the whole group, as process 1, under npm, at a terminal; and exit codes. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+/** Signals: to the primary, to the whole group, as process 1, at a terminal; and exit codes. */
+import { readFileSync } from "node:fs";
 import { findProgram, isRoot, NOBODY, Program, RawSocket, skipsWithout, within } from "@holdfast/harness";
 import { afterEach, describe, expect, it, test } from "vitest";
 import { closedAfterEach, startsSupervised } from "./harness/after-each.js";
@@ -23,15 +22,6 @@ const SCRIPT = findProgram({
   paths: ["/usr/bin/script"],
   cure: "It is in Debian's package bsdutils.",
 });
-/** A shell that has a single command to run becomes that. */
-const BASH = findProgram({
-  name: "bash",
-  programs: ["bash"],
-  variable: "BASH_PATH",
-  paths: ["/bin/bash"],
-  cure: "It is in Debian's package bash.",
-});
-
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
 
 const { start, home } = startsSupervised();
@@ -258,142 +248,3 @@ describe("where it runs", () => {
     expect(await container.end()).toEqual(DONE);
   });
 });
-
-describe("under npm", () => {
-  const RUN = `${process.execPath} ${HOLDFAST} run ${APP} -p 0 -w 1`;
-  const CONTROL = "control.sock";
-  /** The same, with a control socket whose place is known. */
-  const FOUND = `${RUN} --control ${CONTROL}`;
-
-  /**
-   * A package whose `npm start` is what people write.
-   * @returns what runs it, and the environment of that
-   */
-  function packageOf(own: Home, script: string) {
-    writeFileSync(
-      join(own.directory, "package.json"),
-      JSON.stringify({ name: "x", scripts: { start: script } }),
-    );
-    return { env: { ...own.env, HOLDFAST_CONTROL: undefined }, cwd: own.directory };
-  }
-
-  /** With the shell of npm in between: it has more to do than one command. */
-  function npm(own: Home, script = `${RUN}; true`, env: NodeJS.ProcessEnv = {}): Program {
-    const options = packageOf(own, script);
-    const program = new Program("npm", ["start"], { ...options, env: { ...options.env, ...env } });
-    programs.push(program);
-    return program;
-  }
-
-  it("Ctrl+C comes twice and counts once", async () => {
-    const own = home();
-    const program = npm(own);
-    await program.line(/runs 1 workers/);
-    process.kill(-program.pid, "SIGINT");
-    await program.end();
-    // A second signal that counts would have killed the worker.
-    expect(program.output).not.toContain("killed");
-    expect((await own.holdfast("status")).code).toBe(4);
-  });
-
-  it.each(["SIGTERM", "SIGHUP"] as const)("it ends when npm or its shell ends by %s", async (signal) => {
-    const own = home();
-    const program = npm(own);
-    await program.line(/runs 1 workers/);
-    program.signal(signal);
-    // Its output ends with the last process of it.
-    await program.end();
-    expect((await own.holdfast("status")).code).toBe(4);
-  });
-
-  it("it ends when npm is gone, however many programs are in between", async () => {
-    const own = home();
-    const program = npm(own, `sh -c '${RUN}; true'; true`);
-    await program.line(/runs 1 workers/);
-    program.signal("SIGKILL");
-    await program.end();
-    expect((await own.holdfast("status")).code).toBe(4);
-  });
-
-  describe.runIf(BASH)("whose shell becomes the command", () => {
-    const env = { npm_config_script_shell: BASH };
-
-    it("it ends when npm is gone", async () => {
-      const own = home();
-      const program = npm(own, RUN, env);
-      await program.line(/runs 1 workers/);
-      program.signal("SIGKILL");
-      await program.end();
-      expect((await own.holdfast("status")).code).toBe(4);
-    });
-
-    it("it goes on when what has started npm is gone", async () => {
-      await goesOnWithoutLogin(FOUND, ["npm", "start"], env);
-    });
-  });
-
-  it("it goes on when what has started npm is gone, with a shell in between", async () => {
-    await goesOnWithoutLogin(`${FOUND}; true`, ["npm", "start"]);
-  });
-
-  it("it goes on in a session of its own, as below the daemon of PM2 that a script has started", async () => {
-    const own = home();
-    const [node, launcher, go] = [process.execPath, "launcher.cjs", join(own.directory, "go")];
-    const daemon = `require("child_process").spawn("sh", ["-c", ${JSON.stringify(`exec ${FOUND}`)}], { stdio: "inherit" })`;
-    writeFileSync(
-      join(own.directory, launcher),
-      `const daemon = require("child_process").spawn(process.execPath, ["-e", ${JSON.stringify(daemon)}],
-        { detached: true, stdio: "inherit" });
-      const timer = setInterval(() => {
-        if (!require("fs").existsSync(${JSON.stringify(go)})) return;
-        clearInterval(timer);
-        daemon.unref();
-      }, 20);`,
-    );
-    const program = npm(own, `${node} ${launcher}`);
-    await program.line(/runs 1 workers/);
-    writeFileSync(go, "");
-    await program.exited;
-    const path = join(own.directory, CONTROL);
-    await looksAfterItsSocket(path, program);
-    expect((await own.holdfast("stop", "--control", path)).code).toBe(0);
-    await program.end();
-  });
-
-  it("it takes nothing for npm that may be something else", async () => {
-    const command = `npm_lifecycle_event=start ${FOUND}; true`;
-    await goesOnWithoutLogin("", ["sh", "-c", command], { npm_node_execpath: undefined });
-  });
-
-  /** What has started the command ends, as a login shell does. */
-  async function goesOnWithoutLogin(
-    script: string,
-    [command, ...args]: readonly [string, ...string[]],
-    env: NodeJS.ProcessEnv = {},
-  ): Promise<void> {
-    const own = home();
-    const options = packageOf(own, script);
-    const spawn = `require("child_process").spawn("${command}", ${JSON.stringify(args)}, { stdio: "inherit" })`;
-    const login = Program.node(["-e", spawn], { ...options, env: { ...options.env, ...env } });
-    programs.push(login);
-    await login.line(/runs 1 workers/);
-    login.signal("SIGKILL");
-    await login.exited;
-    const path = join(own.directory, CONTROL);
-    await looksAfterItsSocket(path, login);
-    expect((await own.holdfast("stop", "--control", path)).code).toBe(0);
-    await login.end();
-  }
-});
-
-/**
- * Settles when the cluster has looked after its control socket twice, once a second: whatever it does twice a second has
- * had its turn in between.
- */
-async function looksAfterItsSocket(path: string, program: Program): Promise<void> {
-  const looks = () => program.output.split("has been made anew").length - 1;
-  for (const times of [1, 2]) {
-    rmSync(path);
-    await program.until("control socket made anew", () => looks() === times);
-  }
-}

@@ -70,7 +70,7 @@ export class Development {
       this.#onFatal = reject;
     });
     const release = handleSignals({
-      stop: () => void this.#stop(),
+      stop: (why) => void this.#stop(why),
       hurry: () => this.#cluster?.hurry(),
       reload: () => this.#renew(),
     });
@@ -191,7 +191,8 @@ export class Development {
     else console.log("waiting for a change");
   }
 
-  async #stop(): Promise<void> {
+  async #stop(why?: string): Promise<void> {
+    if (why !== undefined && this.#state !== "stopping") console.error(`holdfast: ${why}`);
     this.#state = "stopping";
     const result = await this.#cluster?.stop();
     this.#onEnd(result ? exitCodeOf(result) : EXIT.done);

@@ -4,61 +4,110 @@
  *
  * npm passes SIGINT and SIGTERM on, to the shell that it has started; SIGHUP ends it without a word. So what it runs has
  * to see for itself that one of them is gone. A process whose parent is gone gets another one. There need be no shell: one
- * that has a single command to run becomes that. There may be more: other programs that start this one.
+ * that has a single command to run becomes that. There may be more: other programs that start this one, and npm once more,
+ * where a script runs another one.
  *
  * What cannot be told, or is not sure, is no end of npm. What has begun a session of its own, like PM2's daemon, is to
- * outlive it.
+ * outlive it. Where the system tells nothing of other processes, the parent is all that is looked after.
  */
-import { readFileSync, readlinkSync, realpathSync } from "node:fs";
+import cluster from "node:cluster";
+import { existsSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import { codeOf } from "../errors.js";
 
 /** How often to look. */
 const LOOK_MS = 500;
-/** What npm, pnpm and yarn tell all processes of a script. They have it themselves only if another script runs them. */
-const MARKS = ["npm_lifecycle_event", "npm_lifecycle_script", "npm_package_json"] as const;
+/** Set for all processes of a script. npm has it itself only if another script runs it. */
+const SCRIPT = "npm_lifecycle_event";
+/** What npm, pnpm and yarn tell all processes of a script. */
+const MARKS = [SCRIPT, "npm_lifecycle_script", "npm_package_json"] as const;
+/** It is there also when there is no file descriptor left. */
+const TELLS_OF_PROCESSES = existsSync("/proc/self/stat");
 
-interface Line {
-  /** The parent, its parent, and so on; npm is the last one. It is left out if the program in its place is another one. */
-  readonly pids: readonly number[];
-  /** Whether one of them belongs to another session than this process. */
-  readonly isApart: boolean;
-}
+/** Whose end counts: the parent, its parent, and so on. */
+type Line = readonly number[];
+type Environment = ReadonlyMap<string, string>;
+
+/** As this file is loaded: an application may call `startCluster()` when npm has gone already. */
+const PARENT = process.ppid;
+const lineAtLoad = cluster.isPrimary && isUnderNpm() ? lineFrom(PARENT) : undefined;
 
 /** @returns the function that ends the watch */
 export function onNpmGone(callback: () => void): () => void {
-  if (process.env.npm_lifecycle_event === undefined) return () => {};
-  const parent = process.ppid;
-  let line = lineToNpm(parent);
+  if (!isUnderNpm()) return () => {};
+  let line = lineAtLoad;
   const timer = setInterval(() => {
-    line ??= lineToNpm(parent);
-    if (process.ppid === parent && !isBroken(line?.pids ?? [])) return;
+    line ??= lineFrom(PARENT);
+    if (line === undefined || !isBroken(line)) return;
     clearInterval(timer);
-    if (!line?.isApart) callback();
+    callback();
   }, LOOK_MS);
   timer.unref();
   return () => clearInterval(timer);
 }
 
+function isUnderNpm(): boolean {
+  return process.env[SCRIPT] !== undefined;
+}
+
 /**
- * @returns `undefined` if it cannot be told now: there may be no file descriptor left, or the system tells nothing of
- * other processes
+ * @returns `undefined` if it cannot be told now: there may be no file descriptor left, or the parent is gone already
  */
-function lineToNpm(parent: number): Line | undefined {
-  const pids: number[] = [];
+function lineFrom(parent: number): Line | undefined {
+  if (!TELLS_OF_PROCESSES) return [parent];
   try {
-    let pid = parent;
-    for (; isOfScript(pid); pid = placeOf(pid).parent) pids.push(pid);
-    if (isPackageManager(pid)) pids.push(pid);
-    const { session } = placeOf(process.pid);
-    return { pids, isApart: pids.some((each) => placeOf(each).session !== session) };
+    const line = climb(parent);
+    // Its number may be another process' by now.
+    return process.ppid === parent ? line : undefined;
   } catch {
     return undefined;
   }
 }
 
+/**
+ * Up to the outermost npm of this session. If that has begun below npm, nobody is looked after.
+ * @throws {Error} of the system
+ */
+function climb(parent: number): Line {
+  const { session } = placeOf(process.pid);
+  const line: number[] = [];
+  let upToNpm = 0;
+  let below: Environment = new Map(Object.entries(process.env as Record<string, string>));
+  for (let pid = parent; pid > 0; ) {
+    const place = placeOf(pid);
+    if (place.session !== session) return line.slice(0, upToNpm);
+    const own = environmentOf(pid);
+    const role = roleOf(pid, own, below);
+    // The parent counts in any case: this process has the marks from there.
+    if (role === "other" && pid !== parent) return line;
+    line.push(pid);
+    if (role === "npm") upToNpm = line.length;
+    if (role === "other" || !own?.has(SCRIPT)) return line;
+    below = own;
+    pid = place.parent;
+  }
+  return line;
+}
+
+/**
+ * What a process is to one of a script that it has started.
+ * @param own its environment
+ * @param below that of the one that it has started
+ */
+function roleOf(
+  pid: number,
+  own: Environment | undefined,
+  below: Environment,
+): "npm" | "script" | "hidden" | "other" {
+  if (own === undefined) return "hidden";
+  if (MARKS.every((name) => !below.has(name) || own.get(name) === below.get(name))) return "script";
+  return isProgram(pid, below.get("npm_node_execpath")) ? "npm" : "other";
+}
+
 /** Whether one of them has certainly another parent than before. */
-function isBroken(pids: readonly number[]): boolean {
-  return pids.some((pid, index) => {
-    const before = pids[index + 1];
+function isBroken(line: Line): boolean {
+  if (line.length > 0 && process.ppid !== line[0]) return true;
+  return line.some((pid, index) => {
+    const before = line[index + 1];
     try {
       return before !== undefined && placeOf(pid).parent !== before;
     } catch {
@@ -69,25 +118,32 @@ function isBroken(pids: readonly number[]): boolean {
 }
 
 /**
- * Whether the process was started by the same script as this one.
+ * What a process was started with.
+ * @returns `undefined` if another user's process hides it
+ * @throws {Error} of the system
  * @see https://man7.org/linux/man-pages/man5/proc_pid_environ.5.html
  */
-function isOfScript(pid: number): boolean {
-  const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-  return MARKS.every((name) => {
-    const value = process.env[name];
-    return value === undefined || environment.includes(`${name}=${value}`);
-  });
+function environmentOf(pid: number): Environment | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    return new Map(fields.map((field) => [nameIn(field), field.slice(nameIn(field).length + 1)]));
+  } catch (error) {
+    if (["EACCES", "EPERM"].includes(codeOf(error))) return undefined;
+    throw error;
+  }
 }
 
-/** Whether it is the program that has started the script. */
-function isPackageManager(pid: number): boolean {
-  const { npm_node_execpath: program } = process.env;
-  return program !== undefined && readlinkSync(`/proc/${pid}/exe`) === realpathSync(program);
+function nameIn(field: string): string {
+  return field.slice(0, Math.max(field.indexOf("="), 0));
+}
+
+function isProgram(pid: number, path: string | undefined): boolean {
+  return path !== undefined && existsSync(path) && readlinkSync(`/proc/${pid}/exe`) === realpathSync(path);
 }
 
 /**
  * The parent of a process, and its session.
+ * @throws {Error} of the system
  * @see https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
  */
 function placeOf(pid: number): { readonly parent: number; readonly session: number } {

@@ -8,8 +8,11 @@ import { onNpmGone } from "./npm-ancestors.js";
 /** Ctrl+C under npm comes twice: to the whole group, and passed on by npm. That is one signal. */
 const SAME_SIGNAL_MS = 500;
 
+const NPM_GONE = "npm, or a program between it and this process, is gone: the cluster stops";
+
 export interface SignalOrders {
-  stop(): void;
+  /** @param why a sentence for the operator, if nobody has asked for it */
+  stop(why?: string): void;
   /** Stop at once. */
   hurry(): void;
   reload(): void;
@@ -24,7 +27,7 @@ export function handleSignals(orders: SignalOrders): () => void {
     const now = performance.now();
     if (stoppedAt === undefined) {
       stoppedAt = now;
-      queueMicrotask(orders.stop);
+      queueMicrotask(() => orders.stop());
     } else if (now - stoppedAt > SAME_SIGNAL_MS) {
       queueMicrotask(orders.hurry);
     }
@@ -35,7 +38,8 @@ export function handleSignals(orders: SignalOrders): () => void {
     .prependListener("SIGTERM", stop)
     .prependListener("SIGINT", stop)
     .prependListener("SIGHUP", onHangUp);
-  const release = onNpmGone(stop);
+  // It is no signal: one that comes later is the first.
+  const release = onNpmGone(() => orders.stop(NPM_GONE));
   return () => {
     process.off("SIGTERM", stop).off("SIGINT", stop).off("SIGHUP", onHangUp);
     release();

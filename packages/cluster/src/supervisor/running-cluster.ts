@@ -15,7 +15,7 @@ import { ClusterAdmin } from "../admin/cluster-admin.js";
 import { ControlServer, numberedNames } from "../control/server.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
-import { ApplicationEvents } from "../faults.js";
+import { ApplicationEvents, runApplication } from "../faults.js";
 import type { StopOptions } from "../options.js";
 import { OwnHealth } from "../own-health.js";
 import type { RebalanceResult, ReloadResult, ScaleResult } from "../reload.js";
@@ -95,7 +95,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     });
     if (!options.signals) return;
     this.#releaseSignals = handleSignals({
-      stop: () => void this.#stopAndExit(),
+      stop: (why) => this.#stopFor(why),
       hurry: () => this.hurry(),
       // Whoever looks at the log has been told of its failure by then.
       reload: () => void this.reload().catch(() => {}),
@@ -207,6 +207,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     } catch (error) {
       this.emit("warning", error as Error);
     }
+  }
+
+  #stopFor(why: string | undefined): void {
+    if (why !== undefined && !this.#stopped) runApplication(() => this.#options.log(why));
+    void this.#stopAndExit();
   }
 
   /** A stop that nobody in this process has asked for ends the process, if that is left to us. */
