@@ -1,5 +1,6 @@
 /** `npx holdfast` and the control socket: who may use it, what it says, and what hostile input does to it. */
 import { spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   mkdirSync,
@@ -11,13 +12,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
 import { canRunAsNobody, NOBODY, runProgram, within } from "@holdfast/harness";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
-import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
+import { APP, HOLDFAST, type Home, type Supervised } from "./harness/supervised.js";
 
 const { start, launch, home } = startsSupervised();
 const UID = process.getuid?.() ?? 0;
@@ -37,6 +38,24 @@ async function send(path: string, bytes: string | Buffer, ends = false): Promise
   else socket.write(bytes);
   await within(closed, "end of the control connection");
   return text;
+}
+
+/** Why a cluster does not start. */
+function refusal(cluster: Supervised): Promise<{ code: string; message: string } | undefined> {
+  return cluster.primary.run((ctx) =>
+    ctx.cluster().then(
+      () => undefined,
+      ({ code, message }) => ({ code, message }),
+    ),
+  );
+}
+
+/** A service has no `XDG_RUNTIME_DIR`; a terminal of the same user has. */
+function placesApart() {
+  const own = home();
+  const run = join(own.directory, "run");
+  mkdirSync(run, { mode: 0o700 });
+  return { own, run, service: { XDG_RUNTIME_DIR: undefined }, terminal: { XDG_RUNTIME_DIR: run } };
 }
 
 describe("the commands", () => {
@@ -171,9 +190,76 @@ describe("the commands", () => {
   test("a name that is given is had by one cluster at a time", async () => {
     const own = home();
     await start({ home: own, options: { name: "api" } });
-    const second = await launch({ home: own, options: { name: "api", signals: false } });
-    const code = await second.primary.run((ctx) => ctx.cluster().catch((error) => error.code));
-    expect(code).toBe("HOLDFAST_ERR_NAME_TAKEN");
+    expect(await refusal(await launch({ home: own, options: { name: "api" } }))).toMatchObject({
+      code: "HOLDFAST_ERR_NAME_TAKEN",
+      message: expect.stringContaining(join(socketsOf(own), "api.sock")),
+    });
+  });
+
+  test("a name is had by one cluster, also where the other one's socket is in another place", async () => {
+    const { own, service, terminal } = placesApart();
+    const first = await start({ home: own, env: service });
+    const { name } = await first.status();
+    expect(await refusal(await launch({ home: own, env: terminal, options: { name } }))).toMatchObject({
+      code: "HOLDFAST_ERR_NAME_TAKEN",
+      message: expect.stringContaining(join(socketsOf(own), `${name}.sock`)),
+    });
+    const second = await start({ home: own, env: terminal });
+    expect((await second.status()).name).toBe(`${name}-2`);
+  });
+
+  test("clusters of one name, which did not know of each other, are told apart by their paths", async () => {
+    const { own, service, terminal, run } = placesApart();
+    // What runs without XDG_RUNTIME_DIR cannot look there.
+    await start({ home: own, env: terminal, options: { name: "api" } });
+    await start({ home: own, env: service, options: { name: "api" } });
+    const env = { ...own.env, ...terminal };
+    const holdfast = (...args: string[]) => runProgram(process.execPath, [HOLDFAST, ...args], { env });
+    const paths = [join(run, `holdfast-${UID}`, "api.sock"), join(socketsOf(own), "api.sock")];
+    const { code, stderr } = await holdfast("reload", "--name", "api");
+    expect(code).toBe(2);
+    expect(stderr).toContain(`Several clusters run: api at ${paths[0]}, api at ${paths[1]}.`);
+    expect(stderr).toContain("--control");
+    expect((await holdfast("stop", "--control", paths[0] as string)).code).toBe(0);
+    expect((await holdfast("status", "--name", "api")).code).toBe(0);
+  });
+
+  test("one that does not answer hides nobody", async () => {
+    const own = home();
+    await start({ home: own, options: { name: "api" } });
+    const second = await start({ home: own, options: { name: "other" } });
+    process.kill(second.primary.pid, "SIGSTOP");
+    const problem = `The cluster at ${join(socketsOf(own), "other.sock")} does not answer.\n`;
+    const status = await own.holdfast("status", "--json");
+    expect(status).toMatchObject({ code: 1, stderr: problem });
+    expect((JSON.parse(status.stdout) as ClusterStatus[]).map(({ name }) => name)).toEqual(["api"]);
+    // It may be the one that is meant.
+    const reload = await own.holdfast("reload");
+    expect(reload).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) });
+    expect((await own.holdfast("reload", "--name", "api")).code).toBe(0);
+    process.kill(second.primary.pid, "SIGCONT");
+  });
+
+  test("one of another version hides nobody", async () => {
+    const own = home();
+    await start({ home: own, options: { name: "api" } });
+    const path = join(socketsOf(own), "later.sock");
+    const message = "This cluster understands version 2 of the commands.";
+    const answer = { kind: "failed", code: "BAD_REQUEST", message };
+    // It does not hang up.
+    const later = createServer((socket) => socket.write(`${JSON.stringify(answer)}\n`)).listen(path);
+    onTestFinished(() => void later.close());
+    await once(later, "listening");
+    const { code, stdout, stderr } = await own.holdfast("status");
+    expect({ code, stderr }).toEqual({ code: 1, stderr: `The cluster at ${path}: ${message}\n` });
+    expect(stdout).toMatch(/^api \(pid /);
+  });
+
+  test("a path that is a number is no port", async () => {
+    const own = home();
+    const cluster = await launch({ home: own, cwd: own.directory, options: { control: "3977" } });
+    await cluster.status();
+    expect(await own.holdfast("status", "--control", "3977")).toMatchObject({ code: 0, stderr: "" });
   });
 });
 

@@ -34,8 +34,8 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_LISTEN"
   /**
-   * Rejection of `startCluster()`: another cluster of this user runs under the `name` that was given. Stop it, or
-   * give this one another name.
+   * Rejection of `startCluster()`: another cluster of this user runs under the `name` that was given, or has the socket
+   * that `control` names; the message has its path. Stop it, or give this one another name or path.
    */
   | "HOLDFAST_ERR_NAME_TAKEN"
   /**

@@ -43,11 +43,12 @@ export const status: Command = async (args) => {
   const { values } = reading("status", 0, () =>
     parseArgs({ args: [...args], options: STATUS, allowPositionals: true }),
   );
-  const found = await findAll(values);
-  if (found.length === 0) await findOne(values);
+  const { found, problems } = await findAll(values);
   const all = found.map((each) => each.status);
-  console.log(values.json ? JSON.stringify(all, undefined, 2) : all.map(statusTable).join("\n\n"));
-  return EXIT.done;
+  if (values.json) console.log(JSON.stringify(all, undefined, 2));
+  else if (all.length > 0) console.log(all.map(statusTable).join("\n\n"));
+  for (const problem of problems) console.error(problem);
+  return problems.length > 0 ? EXIT.failed : EXIT.done;
 };
 
 export const scale: Command = async (args) => {

@@ -1,6 +1,7 @@
 /** Finds the clusters that run, and talks to one. Runs in: the command line. */
 import { connect } from "node:net";
 import { controlSockets } from "../control/directory.js";
+import { wholePath } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ReloadProgress } from "../reload.js";
@@ -27,25 +28,45 @@ export interface Found {
   readonly status: ClusterStatus;
 }
 
-/** All clusters that answer and are meant, by their names; those that have been killed do not. */
-export async function findAll({ name, control }: Which): Promise<Found[]> {
+/** What was found at the sockets of clusters. */
+export interface Look {
+  /** By their names. Those that have been killed do not answer. */
+  readonly found: readonly Found[];
+  /** What is wrong with each of the others, as sentences. They are there, and hide nobody. */
+  readonly problems: readonly string[];
+}
+
+/** All clusters that are meant. @throws {CommandError} if there is none */
+export async function findAll({ name, control }: Which): Promise<Look> {
   if (control === "") throw new CommandError(EXIT.usage, "--control takes the path of a socket.");
-  const sockets = control === undefined ? controlSockets() : [{ name: control, path: control }];
-  const wanted =
-    name === undefined || control !== undefined ? sockets : sockets.filter((each) => each.name === name);
-  const found = await Promise.all(wanted.map(({ path }) => look(path)));
-  const byName = (a: Found, b: Found) => (a.status.name < b.status.name ? -1 : 1);
-  return found.flatMap((each) => each ?? []).sort(byName);
+  // A path that is a number would be taken for a port.
+  const paths = control === undefined ? controlSockets(name) : [wholePath(control)];
+  const looks = (await Promise.all(paths.map(look))).filter((each) => each !== undefined);
+  const found = looks.filter((each) => typeof each !== "string");
+  const problems = looks.filter((each) => typeof each === "string");
+  if (looks.length === 0) throw new CommandError(EXIT.notRunning, notRunning({ name, control }));
+  found.sort((a, b) => (a.status.name < b.status.name ? -1 : 1));
+  return { found, problems };
 }
 
 /** The one cluster that is meant. */
 export async function findOne(which: Which): Promise<Found> {
-  const found = await findAll(which);
+  const { found, problems } = await findAll(which);
   const [first, second] = found;
-  if (!first) throw new CommandError(EXIT.notRunning, notRunning(which));
-  if (!second) return first;
-  const names = found.map(({ status }) => status.name).join(", ");
-  throw new CommandError(EXIT.usage, `Several clusters run: ${names}. Say which one with --name.`);
+  if (first && !second && problems.length === 0) return first;
+  // One of them may be meant: who does not answer is busy, and there.
+  if (!first) throw new CommandError(EXIT.failed, problems.join("\n"));
+  throw new CommandError(EXIT.usage, [...problems, several(found)].join("\n"));
+}
+
+function several(found: readonly Found[]): string {
+  const names = found.map(({ status }) => status.name);
+  if (new Set(names).size === names.length) {
+    const which = found.length > 1 ? "Several clusters run" : "Another cluster runs";
+    return `${which}: ${names.join(", ")}. Say which one with --name.`;
+  }
+  const places = found.map(({ status, path }) => `${status.name} at ${path}`).join(", ");
+  return `Several clusters run: ${places}. Say which one with --control and its path.`;
 }
 
 function notRunning({ name, control }: Which): string {
@@ -54,37 +75,33 @@ function notRunning({ name, control }: Which): string {
   return "No cluster of this user runs.";
 }
 
-async function look(path: string): Promise<Found | undefined> {
-  const request = ask(path, { command: "status" }, () => {});
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), STATUS_MS);
-  });
+/** @returns the cluster, or what is wrong with it, as a sentence; `undefined` if nobody is there */
+async function look(path: string): Promise<Found | string | undefined> {
+  const tooLate = AbortSignal.timeout(STATUS_MS);
   try {
-    const status = await Promise.race([request, tooLate]);
-    // Whoever does not answer is busy, and there: it must not look as if there was no such cluster.
-    if (status === undefined) throw new CommandError(EXIT.failed, `The cluster at ${path} does not answer.`);
+    const status = await ask(path, { command: "status" }, () => {}, tooLate);
     return { path, status: status as ClusterStatus };
   } catch (error) {
+    if (tooLate.aborted) return `The cluster at ${path} does not answer.`;
     if (codeOf(error) === "EACCES") {
-      const text = `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
-      throw new CommandError(EXIT.failed, text);
+      return `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
     }
-    if (isMissing(error)) return undefined;
-    throw error;
-  } finally {
-    clearTimeout(timer);
+    return isMissing(error) ? undefined : `The cluster at ${path}: ${messageOf(error)}`;
   }
 }
 
-/** Gives a cluster an order, and waits for its last word. */
+/**
+ * Gives a cluster an order, and waits for its last word.
+ * @param signal ends the wait
+ */
 export function ask(
   path: string,
   request: ControlRequest,
   onProgress: (progress: ReloadProgress) => void,
+  signal?: AbortSignal,
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const socket = connect(path, () => socket.write(encodeRequest(request)));
+    const socket = connect({ path, ...(signal && { signal }) }, () => socket.write(encodeRequest(request)));
     const lines = new LineReader(MAX_ANSWER_LENGTH);
     socket.on("error", (error) => reject(isMissing(error) ? error : lost(messageOf(error))));
     socket.on("close", () => reject(lost("it has ended")));
@@ -94,6 +111,8 @@ export function ask(
         if (answer?.kind === "progress") onProgress(answer.progress);
         else if (answer?.kind === "done") resolve(answer.result);
         else if (answer) reject(new CommandError(EXIT.failed, printableLines(answer.message)));
+        // Whoever answers there need not hang up.
+        if (answer && answer.kind !== "progress") socket.destroy();
       }
     });
   });

@@ -44,13 +44,14 @@ export function socketPath(directory: string, name: string): string {
   return join(directory, name + ENDING);
 }
 
-/** The sockets of this user's clusters, by name; some may be left over. */
-export function controlSockets(): { readonly name: string; readonly path: string }[] {
+/** The sockets of this user's clusters, or of those of that name; some may be left over. */
+export function controlSockets(name?: string): string[] {
   return places().flatMap((place) => {
     if (inspect(place) !== undefined) return [];
     return readdirSync(place)
       .filter((file) => file.endsWith(ENDING) && NAME.test(file.slice(0, -ENDING.length)))
-      .map((file) => ({ name: file.slice(0, -ENDING.length), path: join(place, file) }));
+      .filter((file) => name === undefined || file === name + ENDING)
+      .map((file) => join(place, file));
   });
 }
 

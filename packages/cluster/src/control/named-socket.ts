@@ -7,6 +7,7 @@ import { chmodSync, unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import { nameTaken } from "./cluster-names.js";
 import { controlDirectory, socketPath } from "./directory.js";
 import { fileIdOf, giveName, shortEnough, takeName } from "./socket-file.js";
 import { removeForsaken, unnamedPath } from "./unnamed-socket.js";
@@ -15,7 +16,7 @@ const MAX_CONNECTIONS = 64;
 
 export interface ControlNames {
   /** Names to try, one after another. */
-  readonly names: Iterable<string>;
+  readonly names: readonly string[];
   /** The path of the socket in place of a name. */
   readonly path: string | undefined;
 }
@@ -35,13 +36,9 @@ export class NamedSocket {
   }
 
   /**
-   * @returns `undefined` if all names are taken
-   * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
+   * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`, and `HOLDFAST_ERR_NAME_TAKEN` if all names are
    */
-  static async open(
-    { names, path }: ControlNames,
-    accept: (socket: Socket) => void,
-  ): Promise<NamedSocket | undefined> {
+  static async open({ names, path }: ControlNames, accept: (socket: Socket) => void): Promise<NamedSocket> {
     const directory = path === undefined ? controlDirectory() : dirname(path);
     const cure = `Set ${path === undefined ? "a shorter name, or TMPDIR" : 'the option "control"'} to a shorter path.`;
     // It listens first and is named then: who finds the name finds somebody who answers.
@@ -70,7 +67,7 @@ export class NamedSocket {
       }
     }
     server.close();
-    return undefined;
+    throw nameTaken(path === undefined ? names[0] : undefined, path ?? socketPath(directory, names[0] ?? ""));
   }
 
   /**

@@ -12,14 +12,13 @@ import {
   MAX_REQUEST_LENGTH,
 } from "../wire/control-messages.js";
 import { LineReader } from "../wire/line-reader.js";
+import { freeNames } from "./cluster-names.js";
 import { type ControlNames, NamedSocket } from "./named-socket.js";
 
 /** How long a request may take to come. */
 const REQUEST_MS = 5_000;
 /** How often to look whether the socket is still there. */
 const LOOK_MS = 1_000;
-/** How many clusters of one name a user may have before the next one needs a name of its own. */
-const MAX_TRIES = 100;
 
 export interface ControlEvents {
   /** Carries a request out; what it tells meanwhile goes to `progress`. */
@@ -59,14 +58,14 @@ export class ControlServer {
   }
 
   /**
-   * @returns `undefined` if all names are taken
-   * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
+   * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`, `HOLDFAST_ERR_NAME_TAKEN`
    */
-  static async open(names: ControlNames, events: ControlEvents): Promise<ControlServer | undefined> {
+  static async open({ names, path }: ControlNames, events: ControlEvents): Promise<ControlServer> {
     const connections = new Set<Socket>();
     const accept = (socket: Socket) => serve(socket, connections, events.onRequest);
-    const socket = await NamedSocket.open(names, accept);
-    return socket && new ControlServer(socket, names.path, accept, connections, events.onLost);
+    const free = path === undefined ? await freeNames(names) : names;
+    const socket = await NamedSocket.open({ names: free, path }, accept);
+    return new ControlServer(socket, path, accept, connections, events.onLost);
   }
 
   /** The name that it got. */
@@ -102,7 +101,6 @@ export class ControlServer {
     const { name, path } = this.#socket;
     try {
       const socket = await NamedSocket.open({ names: [name], path: this.#path }, this.#accept);
-      if (!socket) return this.#tellOfAnother();
       if (this.#state === "closed") return socket.close();
       this.#socket.close();
       this.#socket = socket;
@@ -112,6 +110,7 @@ export class ControlServer {
       );
       this.#isTold = false;
     } catch (error) {
+      if (codeOf(error) === "HOLDFAST_ERR_NAME_TAKEN") return this.#tellOfAnother();
       this.#tell(
         `The control socket ${path} was removed, so npx holdfast does not find this cluster. It cannot be made anew, ` +
           `which is tried every second. ${messageOf(error)}`,
@@ -134,12 +133,6 @@ export class ControlServer {
       new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", message, cause === undefined ? {} : { cause }),
     );
   }
-}
-
-/** `api`, `api-2`, `api-3` … */
-export function* numberedNames(name: string): IterableIterator<string> {
-  yield name;
-  for (let number = 2; number <= MAX_TRIES; number++) yield `${name}-${number}`;
 }
 
 /** One connection: a request, its answers. Whoever hangs up has given a command all the same. */

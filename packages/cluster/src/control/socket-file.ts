@@ -28,6 +28,11 @@ export async function isForsaken(path: string): Promise<boolean> {
   return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && !(await isAnswered(path));
 }
 
+/** Whether it is a socket, and a process listens there. */
+export async function isTaken(path: string): Promise<boolean> {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && (await isAnswered(path));
+}
+
 /** Whether a process listens there. */
 function isAnswered(path: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -12,7 +12,8 @@ import { type Primary as Hub, setupPrimary as setupHub } from "@holdfast/adapter
 import { type StickyPrimary as Router, setupPrimary as setupRouter } from "@holdfast/sticky";
 import type { ListenAddress } from "../address.js";
 import { ClusterAdmin } from "../admin/cluster-admin.js";
-import { ControlServer, numberedNames } from "../control/server.js";
+import { numberedNames } from "../control/cluster-names.js";
+import { ControlServer } from "../control/server.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import { ApplicationEvents, runApplication } from "../faults.js";
@@ -297,7 +298,6 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
       this.emit("warning", error as HoldfastError);
       return;
     }
-    if (!this.#control) throw nameTaken(path ?? this.#name);
     this.#name = this.#control.name;
   }
 
@@ -358,12 +358,4 @@ function nameOfDirectory(): string {
     .replace(/^\.+/, "")
     .slice(0, 60);
   return name === "" ? "holdfast" : name;
-}
-
-function nameTaken(name: string): HoldfastError {
-  return new HoldfastError(
-    "HOLDFAST_ERR_NAME_TAKEN",
-    `Another cluster runs under the name ${name}. Stop it (npx holdfast stop --name ${name}), or set the option ` +
-      '"name".',
-  );
 }
