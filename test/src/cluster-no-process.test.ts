@@ -63,7 +63,7 @@ test("a cwd that has gone is blamed, in place of Node.js, until it is there agai
   const cluster = await start({ home: own, options: { ...STUBBORN, cwd } });
   const exits = withoutProcess(cluster);
   rmSync(cwd, { recursive: true });
-  const why = `there is no directory ${cwd}, which the option "cwd" names (ENOENT)`;
+  const why = `there is no directory ${cwd} for the workers, see the option "cwd" (ENOENT)`;
 
   const error = await cluster.reload().catch((reason) => reason);
   expect(error).toMatchObject({ code: "HOLDFAST_ERR_WORKER_FAILED" });

@@ -1,6 +1,7 @@
 /** A primary that changes its working directory: what its options name stays where that was at the start. */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { canRunAsNobody, NOBODY } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import type { Home, Supervised, SupervisedOptions } from "./harness/supervised.js";
@@ -64,6 +65,31 @@ test("new workers run where the option cwd says, seen from there", async () => {
   await cluster.reload();
   expect(await cluster.worker(0).run(() => process.cwd())).toBe(cwd);
 });
+
+test("new workers run where the primary was at the start, and find there what their arguments name", async () => {
+  const own = home();
+  writeFileSync(join(own.directory, "hook.mjs"), "globalThis.hookIn = process.cwd();");
+  const options = { workers: 1, execArgv: ["--import", "./hook.mjs"] };
+  const cluster = await startIn(own, { options });
+  await cluster.reload();
+  const places = await cluster.worker(0).run(() => [process.cwd(), Reflect.get(globalThis, "hookIn")]);
+  expect(places).toEqual([own.directory, own.directory]);
+});
+
+test.skipIf(!canRunAsNobody())(
+  "new workers start there also when this user may not go there any more",
+  async () => {
+    const own = home();
+    const cwd = join(own.directory, "closed");
+    mkdirSync(cwd, { mode: 0o700 });
+    chmodSync(own.directory, 0o755);
+    const cluster = await launch({ home: own, cwd, options: { workers: 1 } });
+    await cluster.status();
+    await cluster.primary.run((_, uid) => process.setuid?.(uid), NOBODY);
+    await cluster.reload();
+    expect(await cluster.worker(0).run(() => process.cwd())).toBe(cwd);
+  },
+);
 
 test("a path that is too long for a socket, seen from there, is refused", async () => {
   const own = home();

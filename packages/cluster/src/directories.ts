@@ -8,6 +8,15 @@ export function wholePath(path: string): string {
   return isAbsolute(path) ? path : resolve(path);
 }
 
+/** The working directory of this process; `undefined` if it has been removed. */
+export function currentDirectory(): string | undefined {
+  try {
+    return process.cwd();
+  } catch {
+    return undefined;
+  }
+}
+
 /** A relative path is seen from the working directory of this process. */
 export function isDirectory(path: string): boolean {
   try {

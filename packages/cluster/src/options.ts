@@ -29,7 +29,7 @@ export interface ClusterOptions {
   /**
    * The working directory of the workers; it has to be there. A relative path is seen from that which this process has
    * at the start. Set it if a deploy replaces the directory in which the cluster was started.
-   * @default that of this process
+   * @default that of this process at the start
    */
   cwd?: string;
   /**

@@ -29,11 +29,11 @@ export function whyNoProcess(error: unknown): string {
 function faultOfDirectory(): string | undefined {
   const { cwd } = cluster.settings;
   if (cwd === undefined) return undefined;
-  if (!isDirectory(cwd)) return `there is no directory ${cwd}, which the option "cwd" names`;
+  if (!isDirectory(cwd)) return `there is no directory ${cwd} for the workers, see the option "cwd"`;
   try {
     accessSync(cwd, constants.X_OK);
     return undefined;
   } catch {
-    return `this user may not enter ${cwd}, which the option "cwd" names`;
+    return `this user may not enter ${cwd}, where the workers are to start, see the option "cwd"`;
   }
 }

@@ -12,7 +12,7 @@ import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
 import { isLoopback } from "../admin/loopback.js";
 import { MAX_SOCKET_PATH_BYTES } from "../control/socket-file.js";
-import { isDirectory, wholePath } from "../directories.js";
+import { currentDirectory, isDirectory, wholePath } from "../directories.js";
 import { HoldfastError } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
@@ -44,6 +44,8 @@ export interface ResolvedClusterOptions {
   readonly execArgv: readonly string[] | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string | undefined;
+  /** The working directory of this process now; `undefined` if it has been removed. */
+  readonly startedIn: string | undefined;
   /** Where to listen; `undefined` if the application does that. */
   readonly listen: ListenPlace | undefined;
   readonly server: NetServer | undefined;
@@ -82,6 +84,7 @@ export function resolveClusterOptions(input: ClusterOptions): ResolvedClusterOpt
         "the path of a directory that is there",
       ),
     ),
+    startedIn: currentDirectory(),
     listen,
     server,
     workers: options.integer("workers", Math.min(availableParallelism(), MAX_WORKERS), 1, MAX_WORKERS),

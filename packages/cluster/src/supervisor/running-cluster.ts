@@ -330,13 +330,12 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 }
 
 /** What the workers run from now on; the adapter's pipes come behind this. */
-function setUpForks({ worker, args, execArgv, cwd }: ResolvedClusterOptions): void {
+function setUpForks({ worker, args, execArgv }: ResolvedClusterOptions): void {
   // Fd 2 is a pipe, so that the last words of a worker are known.
   cluster.setupPrimary({
     exec: worker,
     args: [...args],
     execArgv: [...(execArgv ?? process.execArgv)],
-    cwd,
     stdio: ["inherit", "inherit", "pipe", "ipc"],
   } as ClusterSettings);
 }

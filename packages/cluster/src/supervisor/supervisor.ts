@@ -17,6 +17,7 @@ import type { ResolvedClusterOptions } from "./resolve-options.js";
 import { Retirement, type RetirementSettings } from "./retirement.js";
 import { Slot } from "./slot.js";
 import { SlotTotals } from "./slot-totals.js";
+import { placeNextWorker } from "./worker-directory.js";
 import { WorkerProcess } from "./worker-process.js";
 
 /** Of the time in which a worker may be silent, how much is between two of its beats. */
@@ -142,6 +143,7 @@ export class Supervisor {
     const { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs } = this.#options;
     const beatMs = Math.min(MAX_BEAT_MS, Math.ceil((hangTimeoutMs || MAX_BEAT_MS) / BEAT_SHARE));
     const limits = { hangTimeoutMs, readyTimeoutMs, drainTimeoutMs, beatMs };
+    placeNextWorker(this.#options);
     const worker = new WorkerProcess(
       slot,
       this.#options.env,
