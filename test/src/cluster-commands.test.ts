@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { connect, createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
 import { canRunAsNobody, NOBODY, runProgram, within } from "@holdfast/harness";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -142,7 +142,9 @@ describe("the commands", () => {
     [["restart"], 'There is no command "restart".'],
     [["__proto__"], 'There is no command "__proto__".'],
     [["run"], "Which file are the workers to run?"],
+    [["run", ""], "Which file are the workers to run?"],
     [["run", "missing.js"], "There is no file"],
+    [["run", dirname(APP)], "is a directory in which Node.js finds nothing to run"],
     [["run", APP, "--port", "80x"], '--port must be a whole number from 0 to 65535, not "80x".'],
     [
       ["run", APP, "--balance", "fair"],
@@ -161,14 +163,19 @@ describe("the commands", () => {
     expect(stderr).toContain(text);
   });
 
-  test.each([["--help"], ["run", "--help"], ["reload", "-h"], ["status", "--help"], ["help", "stop"]])(
-    "%s %s shows how it is used",
-    async (...args) => {
-      const { code, stdout, stderr } = await home().holdfast(...args);
-      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-      expect(stdout).toMatch(/^Usage: holdfast /);
-    },
-  );
+  test.each([
+    ["--help"],
+    ["run", "--help"],
+    ["reload", "-h"],
+    ["status", "--help"],
+    ["help", "stop"],
+    ["help", "toString"],
+    ["help", "__proto__"],
+  ])("%s %s shows how it is used", async (...args) => {
+    const { code, stdout, stderr } = await home().holdfast(...args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toMatch(/^Usage: holdfast /);
+  });
 
   test("of several clusters, one has to be named", async () => {
     const own = home();
@@ -290,6 +297,42 @@ describe("the control socket", () => {
     expect(cluster.output).toContain("holdfast: warning: There is no place for a control socket.");
     expect(cluster.output).toContain(socketsOf(own));
     expect((await own.holdfast("status")).code).toBe(4);
+  });
+
+  test("is not put into the place of a file: the cluster runs without, and says why", async () => {
+    const own = home();
+    const path = join(own.directory, "my.sock");
+    writeFileSync(path, "somebody else's");
+    mkdirSync(socketsOf(own), { mode: 0o700 });
+    writeFileSync(join(socketsOf(own), "api.sock"), "somebody else's");
+    const wanted = [{ control: path }, { name: "api" }];
+    for (const options of wanted) {
+      const cluster = await start({ home: own, options: { workers: 1, ...options } });
+      expect(cluster.output).toMatch(
+        /holdfast: warning: What is at \S+\.sock, where .* is no socket\. Remove it/,
+      );
+    }
+    expect(readFileSync(path, "utf8")).toBe("somebody else's");
+    expect((await own.holdfast("status")).code).toBe(4);
+  });
+
+  test("that has no room in the first place is in the next one", async () => {
+    const own = home();
+    const long = join(own.directory, "x".repeat(100));
+    mkdirSync(long, { mode: 0o700 });
+    const cluster = await start({ home: own, env: { XDG_RUNTIME_DIR: long }, options: { workers: 1 } });
+    expect(cluster.output).toBe("");
+    expect((await own.holdfast("status")).code).toBe(0);
+  });
+
+  test("that has no room anywhere says so, and what to do", async () => {
+    const own = home();
+    const long = join(own.directory, "x".repeat(100));
+    mkdirSync(long, { mode: 0o700 });
+    const env = { XDG_RUNTIME_DIR: long, TMPDIR: long };
+    const cluster = await start({ home: own, env, options: { workers: 1 } });
+    expect(cluster.output).toContain("holdfast: warning: There is no place for a control socket. ");
+    expect(cluster.output).toContain("Set XDG_RUNTIME_DIR or TMPDIR to a shorter path, or a shorter name.");
   });
 
   test("is not there with `control: false`, and where it is wanted with a path", async () => {

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { isRoot, NOBODY, skipsWithout } from "@holdfast/harness";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import { APP, type Supervised } from "./harness/supervised.js";
 
@@ -101,6 +101,17 @@ describe("a path", () => {
     expect(refused?.message).toContain(`Somebody else listens on ${path}`);
     theirs.close();
   });
+
+  test.runIf(process.platform === "linux")(
+    "that is no file, where somebody listens, is left to them",
+    async () => {
+      const path = `\0hf-${process.pid}`;
+      const theirs = createServer().listen(path);
+      onTestFinished(() => void theirs.close());
+      const refused = await refusal(await launch({ options: { path } }));
+      expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause: "EADDRINUSE" });
+    },
+  );
 
   test.skipIf(!isRoot)("in a directory that is somebody else's is told as that", async () => {
     const own = home();

@@ -54,7 +54,10 @@ export type HoldfastErrorCode =
    * that ended soon after; then its predecessor may be gone. Mend the application and call it again.
    */
   | "HOLDFAST_ERR_WORKER_FAILED"
-  /** Thrown: the file that the workers are to run is not there. The message has the whole path. */
+  /**
+   * Thrown: the file that the workers are to run is not there, or it is a directory in which Node.js finds nothing to
+   * run. The message has the whole path.
+   */
   | "HOLDFAST_ERR_WORKER_FILE"
   /**
    * Thrown: `joinCluster()` was called in a worker thread of a cluster's worker. Call it in the main thread of the file
@@ -99,10 +102,19 @@ recogniseBy(BRAND, HoldfastError);
 
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message : textOf(error);
+}
+
+/** Any value as a text. Never throws: `String()` does, for an object that cannot be one. */
+export function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return "an object without a text";
+  }
 }
 
 /** The code of an error of the system, such as `EADDRINUSE`; empty if it has none. */
 export function codeOf(error: unknown): string {
-  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+  return typeof error === "object" && error !== null && "code" in error ? textOf(error.code) : "";
 }

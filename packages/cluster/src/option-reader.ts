@@ -4,7 +4,7 @@
  *
  * The other two packages have one with the same signature: a hundred lines are no package of their own.
  */
-import { HoldfastError } from "./errors.js";
+import { HoldfastError, textOf } from "./errors.js";
 
 /** The greatest delay of a Node.js timer: longer ones would fire at once. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -93,5 +93,5 @@ function invalid(message: string): HoldfastError {
 }
 
 function show(value: unknown): string {
-  return typeof value === "string" ? `"${value}"` : String(value);
+  return typeof value === "string" ? `"${value}"` : textOf(value);
 }

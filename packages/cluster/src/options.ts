@@ -8,6 +8,7 @@ export interface ClusterOptions {
   /**
    * The file that each worker runs. A relative path is looked up beside the file that Node.js was started with. It is
    * required, and read anew for each worker: what it is at a reload is what the new workers run.
+   * A directory will do if Node.js can run it: with an `index.js`, or a `main` in its `package.json`.
    * @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FILE` if there is no such file
    */
   worker: string | URL;
@@ -60,8 +61,8 @@ export interface ClusterOptions {
   workers?: number;
   /**
    * What the cluster is called: `npx holdfast reload --name api`. 1–64 characters out of letters, digits, `.`, `_`
-   * and `-`. Without one it is called after the working directory, with a number behind it if another cluster has
-   * that name.
+   * and `-`. Without one it is called after the working directory, from its first letter or digit out of these on, with
+   * a number behind it if another cluster has that name.
    * @throws {HoldfastError} `HOLDFAST_ERR_NAME_TAKEN`
    */
   name?: string;

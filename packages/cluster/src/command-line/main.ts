@@ -13,13 +13,17 @@ async function main([name, ...args]: readonly string[]): Promise<number | undefi
   if (name === undefined) throw new CommandError(EXIT.usage, USAGE);
   if (name === "--version" || name === "-v") return say(VERSION);
   if (name === "--help" || name === "-h") return say(USAGE);
-  if (name === "help") return say(COMMAND_USAGE[args[0] ?? ""] ?? USAGE);
+  if (name === "help") return say(usageOf(args[0] ?? ""));
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) throw new CommandError(EXIT.usage, `There is no command "${name}".\nSee: holdfast --help`);
   const end = args.indexOf("--");
   const own = end < 0 ? args : args.slice(0, end);
-  if (own.some((arg) => arg === "--help" || arg === "-h")) return say(COMMAND_USAGE[name] ?? USAGE);
+  if (own.some((arg) => arg === "--help" || arg === "-h")) return say(usageOf(name));
   return command(args);
+}
+
+function usageOf(name: string): string {
+  return (Object.hasOwn(COMMAND_USAGE, name) && COMMAND_USAGE[name]) || USAGE;
 }
 
 function say(text: string): number {

@@ -51,7 +51,7 @@ export const run: Command = async (args) => {
     parseArgs({ args: [...own], options: FLAGS, allowPositionals: true }),
   );
   const [file] = positionals;
-  if (file === undefined) throw wrongUsage("run", "Which file are the workers to run?");
+  if (!file) throw wrongUsage("run", "Which file are the workers to run?");
   const options = optionsOf(file, values, end < 0 ? [] : args.slice(end + 1));
   const directories = values["watch-path"]?.map(watchedDirectory);
   if (values.watch || directories) return new Development(options, directories).run();

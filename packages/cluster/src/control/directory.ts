@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { wholePath } from "../directories.js";
 import { codeOf, HoldfastError } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
+import { whyTooLong } from "./socket-file.js";
 
 const ENDING = ".sock";
+const SHORTER = "Set XDG_RUNTIME_DIR or TMPDIR to a shorter path, or a shorter name.";
 
 /** Directories in which there may be one, the best first. A service and a terminal of one user may differ in them. */
 function places(): string[] {
@@ -24,12 +26,14 @@ function directoryName(): string {
 
 /**
  * The directory for a new socket; it is made if need be.
+ * @param files names of sockets that must have room in it
  * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
  */
-export function controlDirectory(): string {
+export function controlDirectory(files: readonly string[]): string {
   const faults: string[] = [];
   for (const place of places()) {
-    const fault = makeOrInspect(place);
+    const [tooLong] = files.flatMap((file) => whyTooLong(join(place, file)) ?? []);
+    const fault = tooLong === undefined ? makeOrInspect(place) : `${tooLong} ${SHORTER}`;
     if (fault === undefined) return place;
     faults.push(fault);
   }
@@ -39,9 +43,9 @@ export function controlDirectory(): string {
   );
 }
 
-/** The path of the socket of that name. */
-export function socketPath(directory: string, name: string): string {
-  return join(directory, name + ENDING);
+/** How the socket of that name is called. */
+export function socketFile(name: string): string {
+  return name + ENDING;
 }
 
 /** The sockets of this user's clusters, or of those of that name; some may be left over. */
@@ -50,7 +54,7 @@ export function controlSockets(name?: string): string[] {
     if (inspect(place) !== undefined) return [];
     return readdirSync(place)
       .filter((file) => file.endsWith(ENDING) && NAME.test(file.slice(0, -ENDING.length)))
-      .filter((file) => name === undefined || file === name + ENDING)
+      .filter((file) => name === undefined || file === socketFile(name))
       .map((file) => join(place, file));
   });
 }

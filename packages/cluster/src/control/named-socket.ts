@@ -5,12 +5,12 @@
 import { once } from "node:events";
 import { chmodSync, unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { nameTaken } from "./cluster-names.js";
-import { controlDirectory, socketPath } from "./directory.js";
-import { fileIdOf, giveName, shortEnough, takeName } from "./socket-file.js";
-import { removeForsaken, unnamedPath } from "./unnamed-socket.js";
+import { controlDirectory, socketFile } from "./directory.js";
+import { fileIdOf, giveName, isOtherFile, shortEnough, takeName } from "./socket-file.js";
+import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
 
@@ -39,8 +39,9 @@ export class NamedSocket {
    * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`, and `HOLDFAST_ERR_NAME_TAKEN` if all names are
    */
   static async open({ names, path }: ControlNames, accept: (socket: Socket) => void): Promise<NamedSocket> {
-    const directory = path === undefined ? controlDirectory() : dirname(path);
-    const cure = `Set ${path === undefined ? "a shorter name, or TMPDIR" : 'the option "control"'} to a shorter path.`;
+    const [first = ""] = names;
+    const directory = path === undefined ? controlDirectory([UNNAMED, socketFile(first)]) : dirname(path);
+    const cure = path === undefined ? "Set a shorter name." : 'Set the option "control" to a shorter path.';
     // It listens first and is named then: who finds the name finds somebody who answers.
     const unnamed = shortEnough(unnamedPath(directory), cure);
     await removeForsaken(directory);
@@ -49,7 +50,7 @@ export class NamedSocket {
     try {
       await listenAt(server, unnamed);
       for (const name of names) {
-        const named = shortEnough(path ?? socketPath(directory, name), cure);
+        const named = shortEnough(path ?? join(directory, socketFile(name)), cure);
         if (await takeName(unnamed, named, unnamedPath(directory)))
           return new NamedSocket(name, named, server);
         if (path !== undefined) break;
@@ -67,7 +68,13 @@ export class NamedSocket {
       }
     }
     server.close();
-    throw nameTaken(path === undefined ? names[0] : undefined, path ?? socketPath(directory, names[0] ?? ""));
+    const wanted = path ?? join(directory, socketFile(first));
+    if (!isOtherFile(wanted)) throw nameTaken(path === undefined ? first : undefined, wanted);
+    throw new HoldfastError(
+      "HOLDFAST_ERR_CONTROL_SOCKET",
+      `What is at ${wanted}, where the control socket is to be, is no socket. Remove it, or set the option "control" ` +
+        "to another path.",
+    );
   }
 
   /**

@@ -16,21 +16,35 @@ export const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
  * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`
  */
 export function shortEnough(path: string, cure: string): string {
-  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return path;
-  throw new HoldfastError(
-    "HOLDFAST_ERR_CONTROL_SOCKET",
-    `The path ${path} is too long for a Unix socket, which can have ${MAX_SOCKET_PATH_BYTES} bytes. ${cure}`,
-  );
+  const fault = whyTooLong(path);
+  if (fault === undefined) return path;
+  throw new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", `${fault} ${cure}`);
+}
+
+/** A sentence; `undefined` for a path that the system can take. */
+export function whyTooLong(path: string): string | undefined {
+  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return undefined;
+  return `The path ${path} is too long for a Unix socket, which can have ${MAX_SOCKET_PATH_BYTES} bytes.`;
 }
 
 /** Whether it is a socket that a process has left which is gone. A file of another kind is nobody's to remove. */
 export async function isForsaken(path: string): Promise<boolean> {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && !(await isAnswered(path));
+  return isSocket(path) && !(await isAnswered(path));
 }
 
 /** Whether it is a socket, and a process listens there. */
 export async function isTaken(path: string): Promise<boolean> {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true && (await isAnswered(path));
+  return isSocket(path) && (await isAnswered(path));
+}
+
+/** One that begins with a zero, on Linux, is no file: it ends with its process. */
+function isSocket(path: string): boolean {
+  return !path.startsWith("\0") && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+}
+
+/** Whether a file of another kind has that path. */
+export function isOtherFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false;
 }
 
 /** Whether a process listens there. */

@@ -13,6 +13,9 @@ const PATTERN = /^\.hf-[\w-]{8}$/;
 /** A younger one may be bound and not listen yet. */
 const YOUNG_MS = 60_000;
 
+/** A name that is as long as all of them. */
+export const UNNAMED = `${PREFIX}12345678`;
+
 /**
  * A path that no other process has: in containers that share the directory, processes may have the same number.
  */

@@ -4,16 +4,17 @@
  */
 import { existsSync } from "node:fs";
 import { url as inspectorUrl } from "node:inspector";
+import { createRequire } from "node:module";
 import { Server as NetServer } from "node:net";
 import { availableParallelism } from "node:os";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
 import { isLoopback } from "../admin/loopback.js";
 import { MAX_SOCKET_PATH_BYTES } from "../control/socket-file.js";
 import { currentDirectory, isDirectory, wholePath } from "../directories.js";
-import { HoldfastError } from "../errors.js";
+import { HoldfastError, messageOf } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
 import { NAME } from "../wire/control-messages.js";
@@ -172,16 +173,45 @@ function wholeSocketPath<T extends string | undefined>(path: T): T | string {
 
 /** The whole path of the file that the workers run, seen from the file that Node.js was started with. */
 function workerPath(worker: string | URL): string {
-  if (worker instanceof URL) return fileURLToPath(worker);
-  const [, main] = process.argv;
-  const beside = resolve(main === undefined ? "." : dirname(main), worker);
-  const path = existsSync(beside) ? beside : resolve(worker);
-  if (existsSync(path)) return path;
+  const [beside, path] = worker instanceof URL ? [pathOf(worker), pathOf(worker)] : placesOf(worker);
+  const found = existsSync(beside) ? beside : path;
+  const fault = existsSync(found)
+    ? faultOfDirectory(found)
+    : `There is no file ${beside} for the workers to run.`;
+  if (fault === undefined) return found;
   throw new HoldfastError(
     "HOLDFAST_ERR_WORKER_FILE",
-    `There is no file ${beside} for the workers to run. Give the option "worker" the path of the file that calls ` +
-      "joinCluster(io).",
+    `${fault} Give the option "worker" the path of the file that calls joinCluster(io).`,
   );
+}
+
+function placesOf(worker: string): readonly [string, string] {
+  const [, main] = process.argv;
+  return [resolve(main === undefined ? "." : dirname(main), worker), resolve(worker)];
+}
+
+/** Not each URL of a file has a path. */
+function pathOf(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new HoldfastError(
+      "HOLDFAST_ERR_INVALID_OPTION",
+      `The option "worker" of startCluster() is ${url.href}, which is no file of this machine: ${messageOf(error)}.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Node.js can run a directory, if that says what is meant. */
+function faultOfDirectory(path: string): string | undefined {
+  if (!isDirectory(path)) return undefined;
+  try {
+    createRequire(join(path, "index.js")).resolve(path);
+    return undefined;
+  } catch {
+    return `${path} is a directory in which Node.js finds nothing to run.`;
+  }
 }
 
 function isDebugged(): boolean {
@@ -207,7 +237,8 @@ function isPort(value: unknown): value is number | undefined {
 /** Of one that is too long, the system would take the beginning. Pipes of Windows have no such limit. */
 function isSocketPath(value: unknown): value is string | undefined {
   if (value === undefined) return true;
-  if (typeof value !== "string" || value === "") return false;
+  // It would end at a zero. Where it begins with one, on Linux, it is no file.
+  if (typeof value !== "string" || value === "" || value.includes("\0", 1)) return false;
   return process.platform === "win32" || Buffer.byteLength(wholeSocketPath(value)) <= MAX_SOCKET_PATH_BYTES;
 }
 
@@ -232,7 +263,7 @@ function isName(value: unknown): value is string | undefined {
 }
 
 function isControl(value: unknown): value is boolean | string {
-  return typeof value === "boolean" || (typeof value === "string" && value !== "");
+  return typeof value === "boolean" || (typeof value === "string" && value !== "" && !value.includes("\0"));
 }
 
 function isLog(value: unknown): value is false | ((line: string) => void) {

@@ -14,7 +14,8 @@ import type { ListenAddress } from "../address.js";
 import { ClusterAdmin } from "../admin/cluster-admin.js";
 import { numberedNames } from "../control/cluster-names.js";
 import { ControlServer } from "../control/server.js";
-import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import { currentDirectory } from "../directories.js";
+import { codeOf, HoldfastError, messageOf, textOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import { ApplicationEvents, runApplication } from "../faults.js";
 import type { StopOptions } from "../options.js";
@@ -154,7 +155,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     if (!(Number.isInteger(workers) && workers >= 1 && workers <= MAX_WORKERS)) {
       throw new HoldfastError(
         "HOLDFAST_ERR_INVALID_OPTION",
-        `scale() takes a number of workers, an integer from 1 to ${MAX_WORKERS}, not ${String(workers)}.`,
+        `scale() takes a number of workers, an integer from 1 to ${MAX_WORKERS}, not ${textOf(workers)}.`,
       );
     }
     this.#supervisor.throwIfStopping();
@@ -352,9 +353,10 @@ function naming<T>(option: string, setUp: () => T): T {
 }
 
 function nameOfDirectory(): string {
-  const name = basename(process.cwd())
+  const name = basename(currentDirectory() ?? "")
     .replace(/[^\w.-]/g, "-")
-    .replace(/^\.+/, "")
+    // What begins with a hyphen looks like a flag on the command line.
+    .replace(/^[.-]+/, "")
     .slice(0, 60);
   return name === "" ? "holdfast" : name;
 }
