@@ -1,10 +1,10 @@
 /** Control sockets and the files that they are: what other processes have there stays theirs. */
 import { once } from "node:events";
 import { linkSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer, Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { NamedSocket } from "../../dist/control/named-socket.js";
 
 let directory = "";
@@ -75,6 +75,26 @@ test("what killed processes have left without a name is removed; what may be som
     ".hf-starting",
     "a",
   ]);
+});
+
+test("who connects before it is closed to others is turned away", async () => {
+  const umask = process.umask(0);
+  onTestFinished(() => void process.umask(umask));
+  const { listen } = Server.prototype;
+  let [text, closed]: [string, Promise<unknown> | undefined] = ["", undefined];
+  vi.spyOn(Server.prototype, "listen").mockImplementationOnce(function (this: Server, path: unknown) {
+    listen.call(this, path as string);
+    const early = connect(path as string).setEncoding("utf8");
+    closed = once(early, "close");
+    early.on("data", (chunk: string) => {
+      text += chunk;
+    });
+    return this;
+  });
+  await named("a");
+  await closed;
+  expect(text).toBe("");
+  expect(await whoAnswersAt("a")).toBe("a");
 });
 
 test("a path that is too long for a socket is refused", async () => {

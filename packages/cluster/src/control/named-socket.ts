@@ -3,8 +3,8 @@
  * Owns: the listener, and its file. Runs in: primary.
  */
 import { once } from "node:events";
-import { chmodSync, unlinkSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { nameTaken } from "./cluster-names.js";
@@ -13,6 +13,8 @@ import { fileIdOf, giveName, isOtherFile, shortEnough, takeName } from "./socket
 import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
+/** Whoever may write to a socket may connect. The umask of the application leaves that to others, or does not. */
+const WRITABLE_BY_OTHERS = 0o022;
 
 export interface ControlNames {
   /** Names to try, one after another. */
@@ -45,10 +47,13 @@ export class NamedSocket {
     // It listens first and is named then: who finds the name finds somebody who answers.
     const unnamed = shortEnough(unnamedPath(directory), cure);
     await removeForsaken(directory);
-    const server = createServer(accept);
+    // Until it has its name, nobody who comes may know it.
+    let isNamed = false;
+    const server = createServer((socket) => (isNamed ? accept(socket) : socket.destroy()));
     server.maxConnections = MAX_CONNECTIONS;
     try {
       await listenAt(server, unnamed);
+      isNamed = true;
       for (const name of names) {
         const named = shortEnough(path ?? join(directory, socketFile(name)), cure);
         if (await takeName(unnamed, named, unnamedPath(directory)))
@@ -109,9 +114,17 @@ async function listenAt(server: Server, path: string): Promise<void> {
   const listening = once(server, "listening");
   server.listen(path);
   await listening;
+  const wasOpen = (lstatSync(path).mode & WRITABLE_BY_OTHERS) !== 0;
   chmodSync(path, 0o600);
+  if (wasOpen) await untilTurnedAway(path);
   // Nothing but commands comes there: it holds no process.
   server.unref();
+}
+
+/** Connections are taken in turn: when an own one has been closed, so have all that were there before. */
+async function untilTurnedAway(path: string): Promise<void> {
+  const last = connect(path);
+  await once(last.resume(), "close");
 }
 
 function removeIfThere(path: string): void {
