@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { PassThrough } from "node:stream";
+import { PassThrough, Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { StderrRelay, type Target } from "../../dist/supervisor/stderr-relay.js";
@@ -7,6 +7,7 @@ import { StderrRelay, type Target } from "../../dist/supervisor/stderr-relay.js"
 /** What is written to it waits until it is taken, or until it fails. */
 class SlowTarget extends EventEmitter {
   readonly written: string[] = [];
+  writableLength = 0;
 
   write(chunk: Buffer): boolean {
     this.written.push(String(chunk));
@@ -79,4 +80,20 @@ test("nothing is left on the target when the last one is over", async () => {
   for (const source of sources) source.destroy();
   await nextTurn();
   expect(counts()).toEqual(before);
+});
+
+test("what waits to be written when the last one is over may fail yet", async () => {
+  const failures: ((error: Error) => void)[] = [];
+  const target = new Writable({ write: (_chunk, _encoding, done) => void failures.push(done) });
+  const relay = new StderrRelay(target);
+  const source = new PassThrough();
+  relay.add(source);
+  await write(source, "waits");
+  source.destroy();
+  await nextTurn();
+  expect(target.listenerCount("error")).toBe(1);
+  failures[0]?.(new Error("nobody reads"));
+  await nextTurn();
+  await nextTurn();
+  expect(target.listenerCount("error")).toBe(0);
 });

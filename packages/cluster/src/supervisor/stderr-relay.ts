@@ -1,40 +1,53 @@
 /**
  * A process's stderr, to which that of its children goes on. It may break: a disk is full, the reader of a pipe is gone, a
- * terminal is closed. That ends nobody. It may be slow: then the children are not read, and wait for it as if it were theirs.
- * Owns: the listeners on it, while there are children. Runs in: primary.
+ * terminal is closed. That ends nobody. It may be slow: then the children are not read, and keep what they write themselves.
+ * Owns: the listeners on it, while there are children, or anything of them is still to be written. Runs in: primary.
  */
 import type { Readable, Writable } from "node:stream";
 
 /** What it needs of a stream. */
-export type Target = Pick<Writable, "write" | "on" | "off">;
+export type Target = Pick<Writable, "write" | "on" | "off" | "writableLength">;
 
 export class StderrRelay {
   readonly #target: Target;
   readonly #sources = new Set<Readable>();
   #isFull = false;
+  #isListening = false;
 
   constructor(target: Target) {
     this.#target = target;
   }
 
   add(source: Readable): void {
-    if (this.#sources.size === 0) this.#target.on("error", this.#onRoom).on("drain", this.#onRoom);
+    this.#listen();
     this.#sources.add(source);
-    source.once("close", () => this.#remove(source));
+    source.once("close", () => {
+      this.#sources.delete(source);
+      this.#rest();
+    });
     source.on("data", (chunk: Buffer) => this.#write(chunk));
     if (this.#isFull) source.pause();
   }
 
-  #remove(source: Readable): void {
-    this.#sources.delete(source);
-    if (this.#sources.size > 0) return;
-    this.#target.off("error", this.#onRoom).off("drain", this.#onRoom);
+  #listen(): void {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    this.#target.on("error", this.#onRoom).on("drain", this.#onRoom);
+  }
+
+  /** What waits to be written may fail yet. */
+  #rest(): void {
+    if (!this.#isListening || this.#sources.size > 0 || this.#target.writableLength > 0) return;
+    this.#isListening = false;
     this.#isFull = false;
+    this.#target.off("error", this.#onRoom).off("drain", this.#onRoom);
   }
 
   #write(chunk: Buffer): void {
+    // After the listeners of an error have been called.
+    const onWritten = () => setImmediate(() => this.#rest());
     try {
-      this.#isFull = !this.#target.write(chunk);
+      this.#isFull = !this.#target.write(chunk, onWritten);
     } catch {
       // Some versions of Node.js throw what others tell as an event. What is written next may be taken again.
       return;
