@@ -77,3 +77,13 @@ test("a socket of Linux that is no file begins with a zero", () => {
   const { listen } = resolveClusterOptions({ worker, path: "\0name" });
   expect(listen).toMatchObject({ path: "\0name" });
 });
+
+test.each([
+  { args: ["a\0b"] },
+  { execArgv: ["--title=a\0b"] },
+  { env: { A: "a\0b" } },
+  { env: { "A\0B": "b" } },
+])("what no process can be given is refused: %j", (options) => {
+  const refused = expect.objectContaining({ code: "HOLDFAST_ERR_INVALID_OPTION" });
+  expect(() => resolveClusterOptions({ worker, ...options })).toThrow(refused);
+});

@@ -246,8 +246,13 @@ function isOptionalDirectory(value: unknown): value is string | undefined {
   return value === undefined || (typeof value === "string" && isDirectory(value));
 }
 
+/** The system takes a zero for the end of a text. */
+function isText(value: unknown): value is string {
+  return typeof value === "string" && !value.includes("\0");
+}
+
 function isListOfStrings(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
+  return Array.isArray(value) && value.every(isText);
 }
 
 function isOptionalList(value: unknown): value is readonly string[] | undefined {
@@ -255,7 +260,7 @@ function isOptionalList(value: unknown): value is readonly string[] | undefined 
 }
 
 function isEnvironment(value: unknown): value is Readonly<Record<string, string>> {
-  return isPlainObject(value) && Object.values(value).every((item) => typeof item === "string");
+  return isPlainObject(value) && Object.entries(value).flat().every(isText);
 }
 
 function isName(value: unknown): value is string | undefined {
