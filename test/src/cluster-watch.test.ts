@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import type { Home } from "./harness/supervised.js";
+import { APP, type Home } from "./harness/supervised.js";
 import { BROKEN, startsWatching, WORKING } from "./harness/watching.js";
 
 const { application, watching } = startsWatching();
@@ -194,6 +194,49 @@ test("so does a reload that hangs, and the workers that are there stay meanwhile
   await program.writes("reloaded 1 workers");
   expect(program.stderr).toContain("has made way for that of a newer reload");
   expect(program.stderr).not.toContain("ended:");
+});
+
+/** Longer than a start may go on after a change: what is written first is one. */
+const WRITES_AT_ITS_START = `import { writeFileSync } from "node:fs";
+  writeFileSync(new URL("./made.json", import.meta.url), "{}");
+  await new Promise((done) => setTimeout(done, 3_000));
+  await import(${JSON.stringify(APP)});`;
+
+test("an application that writes beside itself and takes long to start comes up", async () => {
+  const { own, app } = application(WRITES_AT_ITS_START);
+  const program = watching(own, app, PATIENT);
+  await program.line(/^src\/made\.json has changed$/);
+  await program.line(/^1 workers on /);
+});
+
+test("so does a reload of it", async () => {
+  const { own, app } = application(WORKING);
+  const program = watching(own, app, PATIENT);
+  await program.line(/watching for changes$/);
+  writeFileSync(app, WRITES_AT_ITS_START);
+  await program.line(/^src\/made\.json has changed$/);
+  await program.writes("reloaded 1 workers");
+});
+
+test.each([
+  [["reload"], "reloaded 1 workers"],
+  [["scale", "2"], "reloaded 2 workers"],
+])("%j that hangs makes way for a change, and the reload behind it for the next one", async (order, done) => {
+  const { own, src, app } = application(WORKING);
+  const program = watching(own, app, PATIENT);
+  await program.line(/watching for changes$/);
+  own.start({ writes: "hangs at first", waitsMs: 3_600_000 });
+  const ordered = own.holdfast(...order);
+  await program.writes("hangs at first");
+  own.start({ writes: "hangs behind it", waitsMs: 3_600_000 });
+  writeFileSync(join(src, "one.mjs"), "");
+  expect(await ordered).toMatchObject({ code: 1 });
+  await program.writes("hangs behind it");
+  own.start({});
+  writeFileSync(join(src, "two.mjs"), "");
+  await program.writes(done);
+  // That it was ended is no crash.
+  expect(program.stderr).not.toContain("is given up");
 });
 
 /** The process of the only worker. */

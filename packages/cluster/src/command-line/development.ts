@@ -13,16 +13,12 @@ import { prepareCluster } from "../supervisor/start-cluster.js";
 import { asCommandError } from "./arguments.js";
 import { codeDirectories } from "./code-directories.js";
 import { FileWatch } from "./file-watch.js";
+import { Overtaking } from "./overtaking.js";
 import { printable } from "./printable.js";
 import { placeOf } from "./status-table.js";
 
 /** What suits somebody who is waiting at the screen; flags come before it. */
 const IMPATIENT = { drainTimeout: 1_000, stopTimeout: 2_000, maxCrashes: 1 } as const;
-/**
- * How long a start or reload may still take after a change: what it starts is not what is in the files. Without it, an
- * application that writes into a watched directory when it starts would never run.
- */
-const OVERTAKEN_MS = 2_000;
 
 /**
  * idle: the application is broken, and the next change starts it; overtaken: its start is given up for the next one;
@@ -49,8 +45,8 @@ export class Development {
   #changes = 0;
   /** How many of these were there when what was in the files was tried last. */
   #tried = 0;
-  /** Gives a start or reload up that takes too long, after a change. */
-  #overtaking: NodeJS.Timeout | undefined;
+  /** Of a start, whose cluster it is, or of an order, which may be one by command. */
+  readonly #overtaking = new Overtaking<RunningCluster | AbortController>((what) => this.#giveUp(what));
   #onEnd: (exitCode: number) => void = () => {};
   #onFatal: (error: unknown) => void = () => {};
 
@@ -79,7 +75,7 @@ export class Development {
       process.exit(await ended);
     } finally {
       release();
-      clearTimeout(this.#overtaking);
+      this.#overtaking.cancel();
       this.#watch.close();
     }
   }
@@ -94,39 +90,41 @@ export class Development {
     this.#changes += 1;
     if (this.#state === "idle") void this.#start();
     else if (this.#state === "running") void this.#reload();
-    else if (this.#state === "starting" || this.#state === "reloading") {
-      this.#overtaking ??= setTimeout(() => this.#giveUp(), OVERTAKEN_MS);
-    }
+    else if (this.#state === "starting" || this.#state === "reloading") this.#overtake();
   }
 
-  #giveUp(): void {
-    if (this.#state === "starting") {
-      this.#state = "overtaken";
-      console.log("the start was given up, since files have changed");
-      void this.#cluster?.stop({ timeout: 0 });
-    } else if (this.#state === "reloading") this.#cluster?.giveReloadUp();
+  /** What goes on now makes way in a while. */
+  #overtake(): void {
+    const what = this.#state === "starting" ? this.#cluster : this.#cluster?.order;
+    if (what) this.#overtaking.arm(what);
+  }
+
+  #giveUp(what: RunningCluster | AbortController): boolean {
+    if (what instanceof AbortController) return this.#cluster?.giveUp(what) ?? false;
+    if (this.#state !== "starting") return false;
+    this.#state = "overtaken";
+    console.log("the start was given up, since files have changed");
+    void what.stop({ timeout: 0 });
+    return true;
   }
 
   /** @param changes how many there were when it began */
   #hasTried(changes: number): void {
     this.#tried = changes;
-    this.#endAttempt();
-  }
-
-  #endAttempt(): void {
-    clearTimeout(this.#overtaking);
-    this.#overtaking = undefined;
+    this.#overtaking.end();
   }
 
   async #reload(): Promise<void> {
     this.#state = "reloading";
     const changes = this.#changes;
+    // It waits for its turn behind what goes on.
+    this.#overtake();
     try {
       await this.#cluster?.reload();
       this.#hasTried(changes);
     } catch (error) {
       // The log tells how it ends. One that ends with the cluster has tried nothing.
-      if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#endAttempt();
+      if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#overtaking.end();
       this.#hasTried(changes);
     }
     if (this.#state === "reloading") this.#run();

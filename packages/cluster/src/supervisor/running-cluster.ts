@@ -146,9 +146,17 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     return this.#supervisor.reloadAll();
   }
 
-  /** The reload that goes on makes way for the next one: who is not ready yet is ended, the others stay as they are. */
-  giveReloadUp(): void {
-    this.#supervisor.giveReloadUp();
+  /** The order that is carried out now, to be given to {@link giveUp}. */
+  get order(): AbortController | undefined {
+    return this.#supervisor.order;
+  }
+
+  /**
+   * An order makes way for the next one: who is not ready yet is ended, the others stay as they are.
+   * @returns false if that was asked for before, or it is done
+   */
+  giveUp(order: AbortController): boolean {
+    return this.#supervisor.giveUp(order);
   }
 
   async scale(workers: number): Promise<ScaleResult> {

@@ -154,7 +154,9 @@ export class Slot {
   }
 
   #followUp({ reason, uptimeMs }: WorkerExit): void {
-    const delayMs = reason === "left" ? this.#restarts.onLeft(uptimeMs) : this.#restarts.onCrash(uptimeMs);
+    // One that was told to end and is still here was new, and its order was given up.
+    const isNoFault = reason === "left" || reason === "retired" || reason === "overdue";
+    const delayMs = isNoFault ? this.#restarts.onLeft(uptimeMs) : this.#restarts.onCrash(uptimeMs);
     if (delayMs === undefined) this.#state = { kind: "given-up" };
     else this.#state = { kind: "waiting", timer: setTimeout(() => this.#restart(), delayMs) };
   }

@@ -29,6 +29,8 @@ export class Supervisor {
   /** What is going on. */
   reload: ReloadProgress | undefined;
   reloads = 0;
+  /** What is carried out. */
+  order: AbortController | undefined;
   readonly #options: ResolvedClusterOptions;
   readonly #router: StickyPrimary;
   readonly #move: MoveSessions;
@@ -47,7 +49,6 @@ export class Supervisor {
     this.#begin = resolve;
   });
   #nextReload: Promise<ReloadResult> | undefined;
-  #reloading: Reloading | undefined;
   #hasBeenReady = false;
   /** The last end of a worker that nobody had asked for. */
   #lastCrash: WorkerExit | undefined;
@@ -95,29 +96,31 @@ export class Supervisor {
 
   /** Orders that wait for their turn are one: what the first of them finds is what the last one wanted. */
   reloadAll(): Promise<ReloadResult> {
-    this.#nextReload ??= this.#enqueue(() => {
+    this.#nextReload ??= this.#enqueue((makesWay) => {
       this.#nextReload = undefined;
-      return this.#reload();
+      return this.#reload(makesWay);
     });
     return this.#nextReload;
   }
 
-  /** Lets the next order begin before the reload that goes on is done, if there is one. */
-  giveReloadUp(): void {
-    this.#reloading?.giveUp();
+  /** Lets the next order begin before this one is done. @returns false if that was asked for before, or it is done */
+  giveUp(order: AbortController): boolean {
+    if (this.order !== order || order.signal.aborted) return false;
+    order.abort();
+    return true;
   }
 
   /** Replaces one worker, as a reload does. @returns `undefined` if another worker is there by then */
   restart(number: number, workerId: number): Promise<ReloadResult | undefined> {
-    return this.#enqueue(async () => {
+    return this.#enqueue(async (makesWay) => {
       const slot = this.#slots[number];
       const isThere = slot?.worker?.identity.workerId === workerId;
-      return isThere ? this.#reload([slot]) : undefined;
+      return isThere ? this.#reload(makesWay, [slot]) : undefined;
     });
   }
 
   scale(workers: number): Promise<ScaleResult> {
-    return this.#enqueue(() => this.#scale(workers));
+    return this.#enqueue((makesWay) => this.#scale(workers, makesWay));
   }
 
   rebalance(): Promise<RebalanceResult> {
@@ -243,7 +246,7 @@ export class Supervisor {
     while (this.#state === "running" && this.#slots.some(isUnsettled)) await this.#changes.next();
   }
 
-  async #reload(slots: readonly Slot[] = this.#slots): Promise<ReloadResult> {
+  async #reload(makesWay: AbortSignal, slots: readonly Slot[] = this.#slots): Promise<ReloadResult> {
     this.throwIfStopping();
     const reloading = new Reloading(slots, {
       fork: (slot) => this.#fork(slot),
@@ -254,7 +257,7 @@ export class Supervisor {
         this.events.emit("reload:progress", progress);
       },
     });
-    this.#reloading = reloading;
+    makesWay.onabort = () => reloading.giveUp();
     try {
       const result = await reloading.run();
       this.reloads++;
@@ -265,15 +268,14 @@ export class Supervisor {
       throw error;
     } finally {
       this.reload = undefined;
-      this.#reloading = undefined;
     }
   }
 
-  async #scale(workers: number): Promise<ScaleResult> {
+  async #scale(workers: number, makesWay: AbortSignal): Promise<ScaleResult> {
     this.throwIfStopping();
     const before = this.#slots.length;
     if (workers >= before) {
-      await this.#grow(workers);
+      await this.#grow(workers, makesWay);
       const { moved } = await this.#rebalance();
       return { before, after: this.#slots.length, moved, closed: 0, killed: 0 };
     }
@@ -290,8 +292,11 @@ export class Supervisor {
     return { before, after: this.#slots.length, ...sum(counts) };
   }
 
-  async #grow(workers: number): Promise<void> {
+  async #grow(workers: number, makesWay: AbortSignal): Promise<void> {
     const added = this.#addSlots(workers);
+    makesWay.onabort = () => {
+      for (const { worker } of added) if (worker?.isReady === false) void worker.end(0);
+    };
     const ready = await Promise.all(added.map((slot) => slot.worker?.settled ?? false));
     if (ready.every((isReady) => isReady)) return;
     this.throwIfStopping();
@@ -331,8 +336,16 @@ export class Supervisor {
     return { killed: exits.filter(({ reason }) => reason === "overdue").length };
   }
 
-  #enqueue<T>(order: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(order);
+  /** @param order is told when it is to make way for the next one */
+  #enqueue<T>(order: (makesWay: AbortSignal) => Promise<T>): Promise<T> {
+    const result = this.#queue.then(async () => {
+      this.order = new AbortController();
+      try {
+        return await order(this.order.signal);
+      } finally {
+        this.order = undefined;
+      }
+    });
     this.#queue = result.catch(() => {});
     return result;
   }
