@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -15,7 +16,7 @@ import {
 import { connect, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import type { ClusterStatus } from "@holdfast/cluster";
-import { canRunAsNobody, NOBODY, runProgram, within } from "@holdfast/harness";
+import { canRunAsNobody, NOBODY, Program, runProgram, within } from "@holdfast/harness";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
 import { APP, HOLDFAST, type Home, type Supervised } from "./harness/supervised.js";
@@ -247,6 +248,24 @@ describe("the commands", () => {
     process.kill(second.primary.pid, "SIGCONT");
   });
 
+  test("one that does not answer, of the name of another, is told from that by the paths", async () => {
+    const { own, service, terminal, run } = placesApart();
+    await start({ home: own, env: terminal, options: { name: "api" } });
+    const second = await start({ home: own, env: service, options: { name: "api" } });
+    const env = { ...own.env, ...terminal };
+    const holdfast = (...args: string[]) => runProgram(process.execPath, [HOLDFAST, ...args], { env });
+    const [first, busy] = [join(run, `holdfast-${UID}`, "api.sock"), join(socketsOf(own), "api.sock")];
+    process.kill(second.primary.pid, "SIGSTOP");
+    const stderr =
+      `The cluster at ${busy} does not answer.\n` +
+      `Another cluster runs: api at ${first}. Say which one with --control and its path.\n`;
+    for (const which of [[], ["--name", "api"]]) {
+      expect(await holdfast("reload", ...which)).toMatchObject({ code: 2, stderr });
+    }
+    expect((await holdfast("reload", "--control", first)).code).toBe(0);
+    process.kill(second.primary.pid, "SIGCONT");
+  });
+
   test("one of another version hides nobody", async () => {
     const own = home();
     await start({ home: own, options: { name: "api" } });
@@ -435,6 +454,43 @@ describe("the control socket", () => {
       stderr: `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.\n`,
     });
   });
+
+  test.skipIf(!canRunAsNobody())(
+    "in a place that this user has closed to themselves: the cluster runs, and the commands tell of the place",
+    async () => {
+      const own = home();
+      chmodSync(own.directory, 0o755);
+      const place = join(own.directory, `holdfast-${NOBODY}`);
+      mkdirSync(place);
+      // Somebody is there, also where it may not be seen.
+      const path = join(place, "api.sock");
+      const living = createServer().listen(path);
+      onTestFinished(() => void living.close());
+      await once(living, "listening");
+      const options = { uid: NOBODY, gid: NOBODY, cwd: "/", env: { ...own.env, XDG_RUNTIME_DIR: "" } };
+      for (const each of [place, path]) chownSync(each, NOBODY, NOBODY);
+      const holdfast = (...args: string[]) => runProgram(process.execPath, [HOLDFAST, ...args], options);
+
+      const runs = async (mode: number, name: string) => {
+        chmodSync(place, mode);
+        const run = [HOLDFAST, "run", APP, "--port", "0", "--workers", "1", "--name", name];
+        const program = Program.node(run, options);
+        onTestFinished(() => program.close());
+        await program.line(/^\S+ \(pid \d+\)/);
+        return program;
+      };
+      const unsearchable = await runs(0o600, "api");
+      expect(unsearchable.output).toContain(`warning: The control socket in ${place} cannot be opened: `);
+      expect((await unsearchable.stop()).code).toBe(0);
+
+      const unlisted = await runs(0o300, "other");
+      const stderr = `The control sockets in ${place} cannot be listed (EACCES). Run chmod 700 ${place}.\n`;
+      for (const args of [["status"], ["reload", "--name", "other"]])
+        expect(await holdfast(...args)).toMatchObject({ code: 1, stdout: "", stderr });
+      expect((await holdfast("stop", "--control", join(place, "other.sock"))).code).toBe(0);
+      expect((await unlisted.end()).code).toBe(0);
+    },
+  );
 
   test("answers nonsense with a sentence, and goes on", async () => {
     const { home: own } = await start({ options: { name: "api" } });

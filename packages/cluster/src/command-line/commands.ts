@@ -47,7 +47,7 @@ export const status: Command = async (args) => {
   const all = found.map((each) => each.status);
   if (values.json) console.log(JSON.stringify(all, undefined, 2));
   else if (all.length > 0) console.log(all.map(statusTable).join("\n\n"));
-  for (const problem of problems) console.error(problem);
+  for (const { text } of problems) console.error(text);
   return problems.length > 0 ? EXIT.failed : EXIT.done;
 };
 

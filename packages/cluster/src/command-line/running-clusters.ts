@@ -1,6 +1,6 @@
 /** Finds the clusters that run, and talks to one. Runs in: the command line. */
 import { connect } from "node:net";
-import { controlSockets } from "../control/directory.js";
+import { controlSockets, socketName } from "../control/directory.js";
 import { wholePath } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
@@ -28,23 +28,34 @@ export interface Found {
   readonly status: ClusterStatus;
 }
 
+/** What is wrong with a cluster that is there. */
+export interface Problem {
+  /** A sentence. */
+  readonly text: string;
+  /** Of the cluster; `undefined` if it could be any. */
+  readonly name: string | undefined;
+}
+
 /** What was found at the sockets of clusters. */
 export interface Look {
   /** By their names. Those that have been killed do not answer. */
   readonly found: readonly Found[];
-  /** What is wrong with each of the others, as sentences. They are there, and hide nobody. */
-  readonly problems: readonly string[];
+  /** What is wrong with each of the others. They hide nobody. */
+  readonly problems: readonly Problem[];
 }
 
 /** All clusters that are meant. @throws {CommandError} if there is none */
 export async function findAll({ name, control }: Which): Promise<Look> {
   if (control === "") throw new CommandError(EXIT.usage, "--control takes the path of a socket.");
   // A path that is a number would be taken for a port.
-  const paths = control === undefined ? controlSockets(name) : [wholePath(control)];
+  const { paths, unreadable } =
+    control === undefined ? controlSockets(name) : { paths: [wholePath(control)], unreadable: [] };
   const looks = (await Promise.all(paths.map(look))).filter((each) => each !== undefined);
-  const found = looks.filter((each) => typeof each !== "string");
-  const problems = looks.filter((each) => typeof each === "string");
-  if (looks.length === 0) throw new CommandError(EXIT.notRunning, notRunning({ name, control }));
+  const found = looks.filter((each) => "status" in each);
+  const closed = unreadable.map((text) => ({ text, name: undefined }));
+  const problems = [...looks.filter((each) => "text" in each), ...closed];
+  if (found.length + problems.length === 0)
+    throw new CommandError(EXIT.notRunning, notRunning({ name, control }));
   found.sort((a, b) => (a.status.name < b.status.name ? -1 : 1));
   return { found, problems };
 }
@@ -54,19 +65,22 @@ export async function findOne(which: Which): Promise<Found> {
   const { found, problems } = await findAll(which);
   const [first, second] = found;
   if (first && !second && problems.length === 0) return first;
+  const texts = problems.map(({ text }) => text);
   // One of them may be meant: who does not answer is busy, and there.
-  if (!first) throw new CommandError(EXIT.failed, problems.join("\n"));
-  throw new CommandError(EXIT.usage, [...problems, several(found)].join("\n"));
+  if (!first) throw new CommandError(EXIT.failed, texts.join("\n"));
+  throw new CommandError(EXIT.usage, [...texts, several(found, problems)].join("\n"));
 }
 
-function several(found: readonly Found[]): string {
+/** How to say which one is meant: by names, if each is had once, those of the clusters with problems included. */
+function several(found: readonly Found[], problems: readonly Problem[]): string {
+  const which = found.length > 1 ? "Several clusters run" : "Another cluster runs";
   const names = found.map(({ status }) => status.name);
-  if (new Set(names).size === names.length) {
-    const which = found.length > 1 ? "Several clusters run" : "Another cluster runs";
+  const all = [...names, ...problems.map(({ name }) => name)];
+  if (!all.includes(undefined) && new Set(all).size === all.length) {
     return `${which}: ${names.join(", ")}. Say which one with --name.`;
   }
   const places = found.map(({ status, path }) => `${status.name} at ${path}`).join(", ");
-  return `Several clusters run: ${places}. Say which one with --control and its path.`;
+  return `${which}: ${places}. Say which one with --control and its path.`;
 }
 
 function notRunning({ name, control }: Which): string {
@@ -75,19 +89,23 @@ function notRunning({ name, control }: Which): string {
   return "No cluster of this user runs.";
 }
 
-/** @returns the cluster, or what is wrong with it, as a sentence; `undefined` if nobody is there */
-async function look(path: string): Promise<Found | string | undefined> {
+/** @returns the cluster, or what is wrong with it; `undefined` if nobody is there */
+async function look(path: string): Promise<Found | Problem | undefined> {
   const tooLate = AbortSignal.timeout(STATUS_MS);
   try {
     const status = await ask(path, { command: "status" }, () => {}, tooLate);
     return { path, status: status as ClusterStatus };
   } catch (error) {
-    if (tooLate.aborted) return `The cluster at ${path} does not answer.`;
-    if (codeOf(error) === "EACCES") {
-      return `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
-    }
-    return isMissing(error) ? undefined : `The cluster at ${path}: ${messageOf(error)}`;
+    const text = tooLate.aborted ? `The cluster at ${path} does not answer.` : whyNot(path, error);
+    return text === undefined ? undefined : { text, name: socketName(path) };
   }
+}
+
+function whyNot(path: string, error: unknown): string | undefined {
+  if (codeOf(error) === "EACCES") {
+    return `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
+  }
+  return isMissing(error) ? undefined : `The cluster at ${path}: ${messageOf(error)}`;
 }
 
 /**

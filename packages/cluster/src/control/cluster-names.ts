@@ -16,7 +16,7 @@ export function numberedNames(name: string): readonly string[] {
 
 /**
  * Those of the names under which nobody answers. The socket of another cluster may be in a place that is not the first
- * one here: a service and a terminal differ in that.
+ * one here: a service and a terminal differ in that. In a place that cannot be read, nobody is known to be.
  * @throws {HoldfastError} `HOLDFAST_ERR_NAME_TAKEN` if there is none
  */
 export async function freeNames(names: readonly string[]): Promise<readonly string[]> {
@@ -32,7 +32,7 @@ export async function freeNames(names: readonly string[]): Promise<readonly stri
 }
 
 async function whereTaken(name: string): Promise<string | undefined> {
-  for (const path of controlSockets(name)) if (await isTaken(path)) return path;
+  for (const path of controlSockets(name).paths) if (await isTaken(path)) return path;
   return undefined;
 }
 

@@ -4,7 +4,7 @@
  */
 import { lstatSync, mkdirSync, readdirSync, type Stats } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { wholePath } from "../directories.js";
 import { codeOf, HoldfastError } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
@@ -48,15 +48,38 @@ export function socketFile(name: string): string {
   return name + ENDING;
 }
 
-/** The sockets of this user's clusters, or of those of that name; some may be left over. */
-export function controlSockets(name?: string): string[] {
-  return places().flatMap((place) => {
-    if (inspect(place) !== undefined) return [];
-    return readdirSync(place)
-      .filter((file) => file.endsWith(ENDING) && NAME.test(file.slice(0, -ENDING.length)))
-      .filter((file) => name === undefined || file === socketFile(name))
-      .map((file) => join(place, file));
-  });
+export interface ControlSockets {
+  /** Some may be left over. */
+  readonly paths: readonly string[];
+  /** Directories that this user has closed to themselves, as sentences: any cluster may be there. */
+  readonly unreadable: readonly string[];
+}
+
+/** The sockets of this user's clusters, or of those of that name. Never throws. */
+export function controlSockets(name?: string): ControlSockets {
+  const paths: string[] = [];
+  const unreadable: string[] = [];
+  for (const place of places()) {
+    if (inspect(place) !== undefined) continue;
+    try {
+      const names = readdirSync(place).flatMap((file) => socketName(file) ?? []);
+      const meant = names.filter((each) => name === undefined || each === name);
+      paths.push(...meant.map((each) => join(place, socketFile(each))));
+    } catch (error) {
+      if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) continue;
+      unreadable.push(
+        `The control sockets in ${place} cannot be listed (${codeOf(error)}). Run chmod 700 ${place}.`,
+      );
+    }
+  }
+  return { paths, unreadable };
+}
+
+/** The name of the cluster whose socket is called like that; `undefined` if none can be. */
+export function socketName(path: string): string | undefined {
+  const file = basename(path);
+  const name = file.slice(0, -ENDING.length);
+  return file.endsWith(ENDING) && NAME.test(name) ? name : undefined;
 }
 
 function makeOrInspect(directory: string): string | undefined {

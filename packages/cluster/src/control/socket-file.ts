@@ -2,7 +2,7 @@
  * Unix sockets as files: whether somebody listens there, and who gets a name that a killed process has left.
  * Owns: nothing. Runs in: primary.
  */
-import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { linkSync, lstatSync, renameSync, rmSync, type Stats, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { codeOf, HoldfastError } from "../errors.js";
 import { identityOf } from "../file-identity.js";
@@ -39,12 +39,21 @@ export async function isTaken(path: string): Promise<boolean> {
 
 /** One that begins with a zero, on Linux, is no file: it ends with its process. */
 function isSocket(path: string): boolean {
-  return !path.startsWith("\0") && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+  return !path.startsWith("\0") && statsOf(path)?.isSocket() === true;
 }
 
 /** Whether a file of another kind has that path. */
 export function isOtherFile(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false;
+  return statsOf(path)?.isSocket() === false;
+}
+
+/** `undefined` if nothing is there, or this user may not look: then nobody can tell what it is. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a process listens there. */
