@@ -29,12 +29,12 @@ export function whyTooLong(path: string): string | undefined {
 
 /** Whether it is a socket that a process has left which is gone. A file of another kind is nobody's to remove. */
 export async function isForsaken(path: string): Promise<boolean> {
-  return isSocket(path) && !(await isAnswered(path));
+  return isSocket(path) && (await knock(path)) === "refused";
 }
 
 /** Whether it is a socket, and a process listens there. */
 export async function isTaken(path: string): Promise<boolean> {
-  return isSocket(path) && (await isAnswered(path));
+  return isSocket(path) && (await knock(path)) === "answered";
 }
 
 /** One that begins with a zero, on Linux, is no file: it ends with its process. */
@@ -56,16 +56,20 @@ function statsOf(path: string): Stats | undefined {
   }
 }
 
-/** Whether a process listens there. */
-function isAnswered(path: string): Promise<boolean> {
+/** `refused`: the socket is there, and nobody listens on it. `gone`: by now, it is not there. */
+function knock(path: string): Promise<"answered" | "refused" | "gone"> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once("connect", () => {
       socket.destroy();
-      resolve(true);
+      resolve("answered");
     });
-    // Any other error than these two is no proof that nobody is there.
-    socket.once("error", (error) => resolve(!["ECONNREFUSED", "ENOENT"].includes(codeOf(error))));
+    socket.once("error", (error) => {
+      const code = codeOf(error);
+      if (code === "ECONNREFUSED") resolve("refused");
+      // Any other error is no proof that nobody is there.
+      else resolve(code === "ENOENT" ? "gone" : "answered");
+    });
   });
 }
 
@@ -77,7 +81,8 @@ function isAnswered(path: string): Promise<boolean> {
  */
 export async function takeName(socketPath: string, path: string, aside: string): Promise<boolean> {
   if (tryToLink(socketPath, path)) return true;
-  if (!(await isForsaken(path))) return false;
+  // It may be gone by now: then nobody has the name.
+  if (!(await isForsaken(path))) return tryToLink(socketPath, path);
   // Out of the way first: between the look and the removal, another process may have taken it over.
   try {
     renameSync(path, aside);
