@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { redisStreams } from "@holdfast/adapter/redis-streams";
 import { joinCluster } from "@holdfast/cluster";
 import { httpRequest } from "@holdfast/harness";
 import { Server } from "socket.io";
@@ -87,4 +89,17 @@ test("what is wrong is told as in a worker", () => {
   const another = new Server(createServer());
   const adapter = { nonsense: 1 } as object;
   expect(codeOf(() => joinCluster(another, { adapter }))).toBe("HOLDFAST_ERR_INVALID_OPTION");
+});
+
+test("a thread of a process without a cluster may call joinCluster()", async () => {
+  const thread = new Worker(new URL("../dist/fixtures/failing-joins.js", import.meta.url));
+  // Without a code, nothing was thrown.
+  expect(await once(thread, "message")).toEqual([undefined]);
+});
+
+test("the hub that the adapter's options name is left alone", () => {
+  for (const app of ["one", "other"]) {
+    const backplane = redisStreams({ url: "redis://127.0.0.1:1", app });
+    expect(() => joinCluster(new Server(createServer()), { adapter: { backplane } })).not.toThrow();
+  }
 });

@@ -1,6 +1,7 @@
 /** `joinCluster()`: the worker's entry. Runs in: workers, and in a single process. */
 import cluster from "node:cluster";
-import { createAdapter, createMover } from "@holdfast/adapter";
+import { isMainThread } from "node:worker_threads";
+import { type AdapterOptions, createAdapter, createMover } from "@holdfast/adapter";
 import { type SocketIoServer as RoutedServer, type StickyWorker, setupWorker } from "@holdfast/sticky";
 import type { Server } from "socket.io";
 import { HoldfastError } from "../errors.js";
@@ -42,12 +43,13 @@ export interface ClusterMember {
 export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterMember {
   const { adapter, sticky: stickyOptions, onStop } = resolveJoinOptions(options);
   const member = Member.get();
-  const makeAdapter = createAdapter(adapter);
   if (!cluster.isWorker) {
     if (isThreadOfWorker()) throw inThread();
+    checkUnused(adapter);
     member.add(serverAlone(io, onStop));
     return { slot: member.slot, sticky: undefined, leave: () => member.leave() };
   }
+  const makeAdapter = createAdapter(adapter);
   // First: its signals may come as soon as the primary hears of the server.
   member.listen();
   let sticky: StickyWorker | undefined;
@@ -63,6 +65,11 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
   const routed = sticky;
   member.add({ drain: (timeout) => routed.drain({ timeout }), onStop });
   return { slot: member.slot, sticky: routed, leave: () => member.leave() };
+}
+
+/** In one process nobody has the adapter, so it is to join no hub, and a thread may run the file as well. */
+function checkUnused({ hub, backplane, ...others }: AdapterOptions): void {
+  if (isMainThread) createAdapter(others);
 }
 
 function inThread(): HoldfastError {
