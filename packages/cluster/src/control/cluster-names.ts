@@ -3,7 +3,7 @@
  * Owns: nothing. Runs in: primary.
  */
 import { HoldfastError } from "../errors.js";
-import { controlSockets } from "./directory.js";
+import { controlSockets, socketName } from "./directory.js";
 import { isTaken } from "./socket-file.js";
 
 /** How many clusters of one name a user may have before the next one needs a name of its own. */
@@ -22,8 +22,9 @@ export function numberedNames(name: string): readonly string[] {
 export async function freeNames(names: readonly string[]): Promise<readonly string[]> {
   const free: string[] = [];
   let taken = "";
+  const { paths } = controlSockets();
   for (const name of names) {
-    const path = await whereTaken(name);
+    const path = await firstTaken(paths.filter((each) => socketName(each) === name));
     if (path === undefined) free.push(name);
     else taken ||= path;
   }
@@ -31,8 +32,8 @@ export async function freeNames(names: readonly string[]): Promise<readonly stri
   return free;
 }
 
-async function whereTaken(name: string): Promise<string | undefined> {
-  for (const path of controlSockets(name).paths) if (await isTaken(path)) return path;
+async function firstTaken(paths: readonly string[]): Promise<string | undefined> {
+  for (const path of paths) if (await isTaken(path)) return path;
   return undefined;
 }
 
