@@ -5,3 +5,12 @@ import type { BigIntStats } from "node:fs";
 export function identityOf({ dev, ino }: BigIntStats): string {
   return `${dev}:${ino}`;
 }
+
+/** `undefined` for a closed descriptor, and for a path with nothing behind it, or nothing that this user may look at. */
+export function identityIfSeen(look: () => BigIntStats): string | undefined {
+  try {
+    return identityOf(look());
+  } catch {
+    return undefined;
+  }
+}

@@ -2,7 +2,7 @@
 import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { isDirectory } from "../directories.js";
-import { identityOf } from "../file-identity.js";
+import { identityIfSeen } from "../file-identity.js";
 
 /**
  * @param worker what the workers run: a file, or a directory with a package
@@ -25,10 +25,6 @@ function directoryBehind(worker: string): string | undefined {
 }
 
 function isSame(one: string, other: string): boolean {
-  try {
-    const [first, second] = [one, other].map((path) => identityOf(statSync(path, { bigint: true })));
-    return first === second;
-  } catch {
-    return false;
-  }
+  const [first, second] = [one, other].map((path) => identityIfSeen(() => statSync(path, { bigint: true })));
+  return first !== undefined && first === second;
 }

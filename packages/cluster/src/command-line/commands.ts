@@ -1,6 +1,7 @@
 /** The commands for a cluster that runs. Runs in: the command line. */
 import { parseArgs } from "node:util";
 import { EXIT } from "../exit-codes.js";
+import { MAX_TIMER_MS } from "../option-reader.js";
 import type { RebalanceResult, ReloadResult, ScaleResult } from "../reload.js";
 import type { StopResult } from "../status.js";
 import { numberOf, reading, WHICH, wrongUsage } from "./arguments.js";
@@ -9,7 +10,6 @@ import { ask, findAll, findOne } from "./running-clusters.js";
 import { statusTable } from "./status-table.js";
 
 const MAX_WORKERS = 512;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const STATUS = { ...WHICH, json: { type: "boolean" } } as const;
 const STOP = { ...WHICH, timeout: { type: "string", short: "t" } } as const;

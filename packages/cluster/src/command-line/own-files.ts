@@ -4,7 +4,7 @@
  */
 import { type BigIntStats, fstatSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { identityOf } from "../file-identity.js";
+import { identityIfSeen, identityOf } from "../file-identity.js";
 
 const OUTPUTS = [1, 2];
 /** Of the control sockets (`control/directory.ts`), of a router, and of processes without one (`@holdfast/sticky`). */
@@ -13,7 +13,7 @@ const OTHERS_BITS = 0o077n;
 
 /** Tells whether a file is this process' standard output or error, as after `> dev.log`. */
 export function ownOutput(): (file: BigIntStats) => boolean {
-  const own = new Set(OUTPUTS.map((fd) => identity(() => fstatSync(fd, { bigint: true }))));
+  const own = new Set(OUTPUTS.map((fd) => identityIfSeen(() => fstatSync(fd, { bigint: true }))));
   return (file) => own.has(identityOf(file));
 }
 
@@ -25,15 +25,6 @@ export function isPrivateDirectory(parent: Buffer, name: string, file: BigIntSta
   if (!PRIVATE_NAME.test(name) || !file.isDirectory() || (file.mode & OTHERS_BITS) !== 0n) return false;
   const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? "", "/tmp", "/var/tmp"];
   // By another way, the same directory has another path.
-  const here = identity(() => statSync(parent, { bigint: true }));
-  return places.some((place) => identity(() => statSync(place, { bigint: true })) === here);
-}
-
-/** `undefined` for a closed output, and for a path with nothing behind it, or nothing that this user may look at. */
-function identity(look: () => BigIntStats): string | undefined {
-  try {
-    return identityOf(look());
-  } catch {
-    return undefined;
-  }
+  const here = identityIfSeen(() => statSync(parent, { bigint: true }));
+  return places.some((place) => identityIfSeen(() => statSync(place, { bigint: true })) === here);
 }
