@@ -30,12 +30,12 @@ export class Reloading {
   #total = 0;
   #closed = 0;
   #killed = 0;
-  /** It is not ready yet. */
-  #starting: WorkerProcess | undefined;
-  #isGivenUp = false;
+  readonly #makesWay: AbortSignal;
 
-  constructor(slots: readonly Slot[], hooks: ReloadHooks) {
+  /** @param makesWay ends it before the next successor is ready. Sessions that have begun to move do that first */
+  constructor(slots: readonly Slot[], makesWay: AbortSignal, hooks: ReloadHooks) {
     this.#slots = [...slots];
+    this.#makesWay = makesWay;
     this.#hooks = hooks;
   }
 
@@ -51,12 +51,6 @@ export class Reloading {
     };
   }
 
-  /** Ends it before the next successor is ready. Sessions that have begun to move do that first. */
-  giveUp(): void {
-    this.#isGivenUp = true;
-    if (this.#starting?.isReady === false) void this.#starting.end(0);
-  }
-
   async #replace(slot: Slot): Promise<void> {
     this.#tell("starting", slot);
     const successor = await this.#startSuccessor(slot);
@@ -70,9 +64,9 @@ export class Reloading {
     // Whoever hears of the progress may stop the cluster.
     this.#throwIfEnded(slot);
     const successor = this.#hooks.fork(slot.number);
-    this.#starting = successor;
+    this.#makesWay.onabort = () => successor.makeWay();
     const isReady = await successor.settled;
-    this.#starting = undefined;
+    this.#makesWay.onabort = null;
     // Whoever hears that it is ready may stop the cluster: then nobody has been replaced.
     this.#hooks.throwIfStopping();
     if (isReady) return successor;
@@ -83,7 +77,7 @@ export class Reloading {
 
   #throwIfEnded(slot: Slot): void {
     this.#hooks.throwIfStopping();
-    if (this.#isGivenUp) throw this.#failure(slot, "has made way for that of a newer reload");
+    if (this.#makesWay.aborted) throw this.#failure(slot, "has made way for that of a newer reload");
   }
 
   async #retire(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<void> {

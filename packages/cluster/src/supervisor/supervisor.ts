@@ -248,7 +248,7 @@ export class Supervisor {
 
   async #reload(makesWay: AbortSignal, slots: readonly Slot[] = this.#slots): Promise<ReloadResult> {
     this.throwIfStopping();
-    const reloading = new Reloading(slots, {
+    const reloading = new Reloading(slots, makesWay, {
       fork: (slot) => this.#fork(slot),
       retire: (worker, onProgress) => this.#retirementOf(worker, onProgress),
       throwIfStopping: () => this.throwIfStopping(),
@@ -257,7 +257,6 @@ export class Supervisor {
         this.events.emit("reload:progress", progress);
       },
     });
-    makesWay.onabort = () => reloading.giveUp();
     try {
       const result = await reloading.run();
       this.reloads++;
@@ -295,7 +294,7 @@ export class Supervisor {
   async #grow(workers: number, makesWay: AbortSignal): Promise<void> {
     const added = this.#addSlots(workers);
     makesWay.onabort = () => {
-      for (const { worker } of added) if (worker?.isReady === false) void worker.end(0);
+      for (const { worker } of added) worker?.makeWay();
     };
     const ready = await Promise.all(added.map((slot) => slot.worker?.settled ?? false));
     if (ready.every((isReady) => isReady)) return;

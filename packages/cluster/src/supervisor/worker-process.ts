@@ -152,6 +152,11 @@ export class WorkerProcess {
     return this.exited;
   }
 
+  /** Ends it at once, unless it is ready by now. */
+  makeWay(): void {
+    if (!this.isReady) void this.end(0);
+  }
+
   /** Does not wait for anything any more. */
   hurry(): void {
     if (this.#state !== "ended") this.#kill("overdue");
