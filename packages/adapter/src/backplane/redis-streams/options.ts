@@ -164,20 +164,11 @@ interface Redis {
   createClient(options: { url: string }): unknown;
 }
 
-/** Optional: only who gives a URL needs it. */
-function importRedis(): Promise<Redis> {
-  return import("redis" as string);
-}
-
-/** Loads what makes the client. What fails does so again when that is made. */
-export async function loadRedis({ url }: RedisStreamsOptions): Promise<void> {
-  if (url !== undefined) await importRedis().catch(() => {});
-}
-
-async function clientOf(url: string): Promise<RedisClient> {
-  let redis: Redis;
+/** Throws `HOLDFAST_ERR_NO_REDIS` where the package is missing: it is optional, for only who gives a URL needs it. */
+async function importRedis(): Promise<Redis> {
   try {
-    redis = await importRedis();
+    // Inside of this block, bundlers leave a package that is missing alone.
+    return await import("redis" as string);
   } catch (cause) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NO_REDIS",
@@ -186,5 +177,14 @@ async function clientOf(url: string): Promise<RedisClient> {
       { cause },
     );
   }
+}
+
+/** Loads what makes the client. What fails does so again when that is made. */
+export async function loadRedis({ url }: RedisStreamsOptions): Promise<void> {
+  if (url !== undefined) await importRedis().catch(() => {});
+}
+
+async function clientOf(url: string): Promise<RedisClient> {
+  const redis = await importRedis();
   return redis.createClient({ url }) as RedisClient;
 }
