@@ -44,7 +44,6 @@ describe.skipIf(chromium === undefined)("the chat in Chromium", () => {
 
   async function open(name: string, options: BrowserContextOptions = DESKTOP): Promise<ChatPage> {
     const page = await ChatPage.open(browser, `${url}/#room-${room}`, name, options);
-    page.page.setDefaultTimeout(30_000);
     pages.push(page);
     return page;
   }
@@ -77,7 +76,7 @@ describe.skipIf(chromium === undefined)("the chat in Chromium", () => {
       for (const page of [ada, grace]) {
         await page.person("Ada", { worker: workers.ada, transport }).waitFor();
         await page.person("Grace", { worker: workers.grace, transport }).waitFor();
-        expect(await page.page.textContent("#people-count")).toBe("2");
+        await page.page.locator("#people-count", { hasText: /^2$/ }).waitFor();
         for (const worker of [1, 2]) await page.card(worker, "up").waitFor();
         expect(page.errors()).toEqual([]);
       }

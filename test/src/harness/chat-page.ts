@@ -1,5 +1,6 @@
 /** The chat's page in a browser, as someone who uses it sees it. Runs in: tests. */
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
+import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
+import { RawWebSocket } from "./raw-websocket.js";
 
 export type Transport = "polling" | "websocket";
 export const TRANSPORT_NAMES = { polling: "Long-polling", websocket: "WebSocket" } as const;
@@ -10,13 +11,15 @@ export const TRANSPORT_NAMES = { polling: "Long-polling", websocket: "WebSocket"
  */
 const LOST_CONNECTION = /net::ERR_|WebSocket connection to|status of (400|502|503)/;
 
+const PATIENCE_MS = 30_000;
+
 /** So many does Chromium keep. */
 const CONNECTIONS_PER_HOST = 6;
 
 export class ChatPage {
-  readonly page: Page;
   readonly name: string;
-  readonly #context: BrowserContext;
+  readonly #open: () => Promise<Page>;
+  #page: Page;
   readonly #errors: string[] = [];
   /**
    * Sessions that the page has ended. Poll and end take connections of their own, in no order: a poll that the end
@@ -24,31 +27,43 @@ export class ChatPage {
    */
   readonly #ended = new Set<string | null>();
 
-  private constructor(context: BrowserContext, page: Page, name: string) {
-    this.#context = context;
-    this.page = page;
+  private constructor(name: string, open: () => Promise<Page>, page: Page) {
     this.name = name;
-    page.on("console", (message) => {
+    this.#open = open;
+    this.#page = page;
+  }
+
+  static async open(browser: Browser, url: string, name: string, options: BrowserContextOptions = {}) {
+    const open = async () => {
+      const context = await browser.newContext(options);
+      context.setDefaultTimeout(PATIENCE_MS);
+      return context.newPage();
+    };
+    const chat = new ChatPage(name, open, await open());
+    await chat.#enter(url);
+    return chat;
+  }
+
+  get page(): Page {
+    return this.#page;
+  }
+
+  async #enter(url: string): Promise<void> {
+    this.page.on("console", (message) => {
       if (message.type() !== "error" && message.type() !== "warning") return;
       const isOvertaken =
         /status of 400/.test(message.text()) && this.#ended.has(sessionOf(message.location().url));
       if (!isOvertaken) this.#errors.push(message.text());
     });
-    page.on("request", (request) => {
+    this.page.on("request", (request) => {
       if (isEnd(request.postData())) this.#ended.add(sessionOf(request.url()));
     });
-    page.on("pageerror", (error) => this.#errors.push(error.message));
-  }
-
-  static async open(browser: Browser, url: string, name: string, options: BrowserContextOptions = {}) {
-    const context = await browser.newContext(options);
-    const chat = new ChatPage(context, await context.newPage(), name);
-    await chat.page.goto(url);
-    await chat.connected();
-    await chat.page.fill("#name", name);
-    await chat.page.locator("#name").blur();
-    await chat.person(name).waitFor({ state: "attached" });
-    return chat;
+    this.page.on("pageerror", (error) => this.#errors.push(error.message));
+    await this.page.goto(url);
+    await this.connected();
+    await this.page.fill("#name", this.name);
+    await this.page.locator("#name").blur();
+    await this.person(this.name).waitFor({ state: "attached" });
   }
 
   async connected(): Promise<void> {
@@ -63,21 +78,42 @@ export class ChatPage {
 
   /** Connects anew over `transport`; on another worker than `not`, if that is given. */
   async use(transport: Transport, { not }: { not?: number } = {}): Promise<void> {
-    for (let tries = 0; tries < 30; tries++) {
-      await this.page.click(`[data-transport="${transport}"]`);
-      await this.page.waitForSelector(`[data-transport="${transport}"][aria-pressed="true"]`);
-      if ((await this.worker()) !== not) return;
-      await this.#connectMore();
+    const others: RawWebSocket[] = [];
+    try {
+      for (let tries = 0; tries < 30; tries++) {
+        await this.page.click(`[data-transport="${transport}"]`);
+        await this.page.waitForSelector(`[data-transport="${transport}"][aria-pressed="true"]`);
+        if ((await this.worker()) !== not) return;
+        // They go to the worker with fewer connections, until that is the other one.
+        const { port } = new URL(this.page.url());
+        for (let i = 0; i < 6; i++) others.push(await RawWebSocket.open(Number(port)));
+        if (transport === "polling") await (tries % 5 < 4 ? this.#connectMore() : this.#startAfresh());
+      }
+      throw new Error(`every connection went to worker ${not}`);
+    } finally {
+      for (const other of others) other.close();
     }
-    throw new Error(`every connection went to worker ${not}`);
   }
 
-  /** A session that polls begins on a connection that the browser has kept, and those may all lead to one worker. */
+  /** A session that polls begins on a connection that the browser has kept; which one it takes next, this changes. */
   async #connectMore(): Promise<void> {
     await this.page.evaluate((count) => {
       const answers = Array.from({ length: count }, (_, i) => fetch(`/?${i}`, { cache: "no-store" }));
       return Promise.all(answers.map(async (answer) => (await answer).text()));
     }, CONNECTIONS_PER_HOST);
+  }
+
+  /** Enters the page with connections of its own: those that the browser has kept may all lead to one worker. */
+  async #startAfresh(): Promise<void> {
+    const url = this.page.url();
+    await this.page.fill("#name", "Someone else");
+    await this.page.locator("#name").blur();
+    await this.person(this.name).waitFor({ state: "detached" });
+    // A session over a WebSocket ends with its page, one that polls some seconds later.
+    await this.use("websocket");
+    await this.page.context().close();
+    this.#page = await this.#open();
+    await this.#enter(url);
   }
 
   async say(text: string): Promise<void> {
@@ -122,7 +158,7 @@ export class ChatPage {
   }
 
   async close(): Promise<void> {
-    await this.#context.close();
+    await this.page.context().close();
   }
 }
 
