@@ -83,6 +83,8 @@ test.each([
   { execArgv: ["--title=a\0b"] },
   { env: { A: "a\0b" } },
   { env: { "A\0B": "b" } },
+  { env: { "A=B": "c" } },
+  { env: { "": "c" } },
 ])("what no process can be given is refused: %j", (options) => {
   const refused = expect.objectContaining({ code: "HOLDFAST_ERR_INVALID_OPTION" });
   expect(() => resolveClusterOptions({ worker, ...options })).toThrow(refused);

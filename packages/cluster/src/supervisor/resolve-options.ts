@@ -260,7 +260,10 @@ function isOptionalList(value: unknown): value is readonly string[] | undefined 
 }
 
 function isEnvironment(value: unknown): value is Readonly<Record<string, string>> {
-  return isPlainObject(value) && Object.entries(value).flat().every(isText);
+  if (!isPlainObject(value)) return false;
+  return Object.entries(value).every(
+    ([name, text]) => name !== "" && !name.includes("=") && isText(name) && isText(text),
+  );
 }
 
 function isName(value: unknown): value is string | undefined {
