@@ -7,7 +7,6 @@ import { StderrRelay, type Target } from "../../dist/supervisor/stderr-relay.js"
 /** What is written to it waits until it is taken, or until it fails. */
 class SlowTarget extends EventEmitter {
   readonly written: string[] = [];
-  writableLength = 0;
 
   write(chunk: Buffer): boolean {
     this.written.push(String(chunk));
@@ -93,6 +92,23 @@ test("what waits to be written when the last one is over may fail yet", async ()
   await nextTurn();
   expect(target.listenerCount("error")).toBe(1);
   failures[0]?.(new Error("nobody reads"));
+  await nextTurn();
+  await nextTurn();
+  expect(target.listenerCount("error")).toBe(0);
+});
+
+test("what others write to the target behind it is theirs", async () => {
+  const written: (() => void)[] = [];
+  const target = new Writable({ write: (_chunk, _encoding, done) => void written.push(done) });
+  const relay = new StderrRelay(target);
+  const source = new PassThrough();
+  relay.add(source);
+  await write(source, "of a worker");
+  target.write("of somebody else");
+  source.destroy();
+  await nextTurn();
+  expect(target.listenerCount("error")).toBe(1);
+  written[0]?.();
   await nextTurn();
   await nextTurn();
   expect(target.listenerCount("error")).toBe(0);

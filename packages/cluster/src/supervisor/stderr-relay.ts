@@ -6,13 +6,15 @@
 import type { Readable, Writable } from "node:stream";
 
 /** What it needs of a stream. */
-export type Target = Pick<Writable, "write" | "on" | "off" | "writableLength">;
+export type Target = Pick<Writable, "write" | "on" | "off">;
 
 export class StderrRelay {
   readonly #target: Target;
   readonly #sources = new Set<Readable>();
   #isFull = false;
   #isListening = false;
+  /** How much of what it has written waits, or may fail yet. */
+  #pending = 0;
 
   constructor(target: Target) {
     this.#target = target;
@@ -37,23 +39,29 @@ export class StderrRelay {
 
   /** What waits to be written may fail yet. */
   #rest(): void {
-    if (!this.#isListening || this.#sources.size > 0 || this.#target.writableLength > 0) return;
+    if (!this.#isListening || this.#sources.size > 0 || this.#pending > 0) return;
     this.#isListening = false;
     this.#isFull = false;
     this.#target.off("error", this.#onRoom).off("drain", this.#onRoom);
   }
 
   #write(chunk: Buffer): void {
-    // After the listeners of an error have been called.
-    const onWritten = () => setImmediate(() => this.#rest());
+    this.#pending += 1;
     try {
-      this.#isFull = !this.#target.write(chunk, onWritten);
+      // After the listeners of an error have been called.
+      this.#isFull = !this.#target.write(chunk, () => setImmediate(this.#onWritten));
     } catch {
       // Some versions of Node.js throw what others tell as an event. What is written next may be taken again.
+      this.#onWritten();
       return;
     }
     if (this.#isFull) for (const source of this.#sources) source.pause();
   }
+
+  readonly #onWritten = (): void => {
+    this.#pending -= 1;
+    this.#rest();
+  };
 
   /** After an error as well: what waited is lost. */
   readonly #onRoom = (): void => {
