@@ -87,8 +87,13 @@ test("what is wrong is told as in a worker", () => {
   expect(codeOf(() => joinCluster(io))).toBe("HOLDFAST_ERR_ALREADY_SET_UP");
   expect(codeOf(() => joinCluster(new Server()))).toBe("HOLDFAST_ERR_NOT_ATTACHED");
   const another = new Server(createServer());
-  const adapter = { nonsense: 1 } as object;
-  expect(codeOf(() => joinCluster(another, { adapter }))).toBe("HOLDFAST_ERR_INVALID_OPTION");
+  for (const [adapter, code] of [
+    [{ nonsense: 1 }, "HOLDFAST_ERR_INVALID_OPTION"],
+    [{ hub: 5 }, "HOLDFAST_ERR_INVALID_OPTION"],
+    [{ hub: { path: "x".repeat(200) } }, "HOLDFAST_ERR_HUB_PATH"],
+  ] as [object, string][]) {
+    expect(codeOf(() => joinCluster(another, { adapter }))).toBe(code);
+  }
 });
 
 test("a thread of a process without a cluster may call joinCluster()", async () => {

@@ -67,8 +67,8 @@ export function joinCluster(io: SocketIoServer, options?: JoinOptions): ClusterM
   return { slot: member.slot, sticky: routed, leave: () => member.leave() };
 }
 
-/** In one process nobody has the adapter, so it is to join no hub, and a thread may run the file as well. */
-function checkUnused({ hub, backplane, ...others }: AdapterOptions): void {
+/** In one process nobody has the adapter, so its backplane is not to be its own; and a thread may run the file as well. */
+function checkUnused({ backplane, ...others }: AdapterOptions): void {
   if (isMainThread) createAdapter(others);
 }
 
