@@ -192,7 +192,7 @@ test("so does a reload that hangs, and the workers that are there stay meanwhile
   expect(await workerOf(own)).toBe(before);
   writeFileSync(app, WORKING);
   await program.writes("reloaded 1 workers");
-  expect(program.stderr).toContain("has made way for that of a newer reload");
+  expect(program.stderr).toContain("this reload made way for a newer one. 0 of 1 workers");
   expect(program.stderr).not.toContain("ended:");
 });
 
@@ -219,9 +219,11 @@ test("so does a reload of it", async () => {
 });
 
 test.each([
-  [["reload"], "reloaded 1 workers"],
-  [["scale", "2"], "reloaded 2 workers"],
-])("%j that hangs makes way for a change, and the reload behind it for the next one", async (order, done) => {
+  { order: ["reload"], text: "made way for a newer one", hanging: 1, done: "reloaded 1 workers" },
+  // Of its two workers, the new one is started again beside the successor of the first.
+  { order: ["scale", "2"], text: "are started again, with", hanging: 2, done: "reloaded 2 workers" },
+])("$order that hangs makes way for a change, and the reload behind it for the next one", async (row) => {
+  const { order, text, hanging, done } = row;
   const { own, src, app } = application(WORKING);
   const program = watching(own, app, PATIENT);
   await program.line(/watching for changes$/);
@@ -230,8 +232,10 @@ test.each([
   await program.writes("hangs at first");
   own.start({ writes: "hangs behind it", waitsMs: 3_600_000 });
   writeFileSync(join(src, "one.mjs"), "");
-  expect(await ordered).toMatchObject({ code: 1 });
-  await program.writes("hangs behind it");
+  const { code, stderr } = await ordered;
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(text) });
+  const isHanging = () => program.stderr.split("hangs behind it").length > hanging;
+  await program.until("workers that hang behind it", isHanging);
   own.start({});
   writeFileSync(join(src, "two.mjs"), "");
   await program.writes(done);

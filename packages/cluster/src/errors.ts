@@ -49,6 +49,11 @@ export type HoldfastErrorCode =
    */
   | "HOLDFAST_ERR_NOT_PRIMARY"
   /**
+   * Rejection of `reload()` and `scale()`, under `holdfast run --watch` only: a file has changed, and the order made way
+   * for the reload that runs it. Nothing is to be done.
+   */
+  | "HOLDFAST_ERR_OVERTAKEN"
+  /**
    * Rejection of `reload()` and `scale()`: a new worker ended before it was ready, or was not ready in time. With
    * `reload()`, the worker that it was to replace goes on, and so do those after it. There it is also that of a new worker
    * that ended soon after; then its predecessor may be gone. Mend the application and call it again.

@@ -99,19 +99,19 @@ export class Development {
     if (what) this.#overtaking.arm(what);
   }
 
-  #giveUp(what: RunningCluster | AbortController): boolean {
-    if (what instanceof AbortController) return this.#cluster?.giveUp(what) ?? false;
-    if (this.#state !== "starting") return false;
-    this.#state = "overtaken";
-    console.log("the start was given up, since files have changed");
-    void what.stop({ timeout: 0 });
-    return true;
+  #giveUp(what: RunningCluster | AbortController): void {
+    if (what instanceof AbortController) this.#cluster?.giveUp(what);
+    else if (this.#state === "starting") {
+      this.#state = "overtaken";
+      console.log("the start was given up, since files have changed");
+      void what.stop({ timeout: 0 });
+    }
   }
 
   /** @param changes how many there were when it began */
-  #hasTried(changes: number): void {
+  #hasTried(changes: number, hasMadeWay = false): void {
     this.#tried = changes;
-    this.#overtaking.end();
+    this.#overtaking.end(hasMadeWay);
   }
 
   async #reload(): Promise<void> {
@@ -124,8 +124,8 @@ export class Development {
       this.#hasTried(changes);
     } catch (error) {
       // The log tells how it ends. One that ends with the cluster has tried nothing.
-      if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#overtaking.end();
-      this.#hasTried(changes);
+      if (codeOf(error) === "HOLDFAST_ERR_CLOSED") return this.#overtaking.cancel();
+      this.#hasTried(changes, codeOf(error) === "HOLDFAST_ERR_OVERTAKEN");
     }
     if (this.#state === "reloading") this.#run();
   }
@@ -154,12 +154,13 @@ export class Development {
       );
       this.#run();
     } catch (error) {
-      this.#hasTried(changes);
-      this.#onFailure(error);
+      this.#onFailure(error, changes);
     }
   }
 
-  #onFailure(error: unknown): void {
+  /** @param changes how many there were when the start began */
+  #onFailure(error: unknown, changes: number): void {
+    this.#hasTried(changes, this.#state === "overtaken");
     if (this.#state === "stopping") return;
     const code = codeOf(error);
     if (this.#state === "overtaken") return this.#wait();

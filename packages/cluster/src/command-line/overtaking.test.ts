@@ -5,19 +5,13 @@ import { Overtaking } from "../../dist/command-line/overtaking.js";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** Tells what was given up so far; what is `done` cannot be. */
 function overtaking() {
   const givenUp: string[] = [];
-  const done = new Set<string>();
-  const subject = new Overtaking<{ readonly name: string }>(({ name }) => {
-    if (done.has(name)) return false;
-    givenUp.push(name);
-    return true;
-  });
-  return { subject, givenUp, done };
+  const subject = new Overtaking<{ readonly name: string }>(({ name }) => void givenUp.push(name));
+  return { subject, givenUp };
 }
 
-test("each attempt behind one that was given up has twice as long, until one ends by itself", () => {
+test("each attempt behind one that has made way has twice as long, until one ends by itself", () => {
   const { subject, givenUp } = overtaking();
   for (const [name, graceMs] of [
     ["a", 2_000],
@@ -29,14 +23,26 @@ test("each attempt behind one that was given up has twice as long, until one end
     expect(givenUp).not.toContain(name);
     vi.advanceTimersByTime(1);
     expect(givenUp).toContain(name);
-    subject.end();
+    subject.end(true);
   }
   subject.arm({ name: "d" });
   vi.advanceTimersByTime(15_999);
-  subject.end();
+  subject.end(false);
   subject.arm({ name: "e" });
   vi.advanceTimersByTime(2_000);
   expect(givenUp).toEqual(["a", "b", "c", "e"]);
+});
+
+test("what only went before an attempt gives that no more time, however often", () => {
+  const { subject, givenUp } = overtaking();
+  for (const name of ["a", "b", "c"]) {
+    subject.arm({ name: `before ${name}` });
+    vi.advanceTimersByTime(2_000);
+    subject.arm({ name });
+    vi.advanceTimersByTime(1_999);
+    subject.end(false);
+  }
+  expect(givenUp).toEqual(["before a", "before b", "before c"]);
 });
 
 test("further changes put nothing off, and what goes on behind something else has its own time", () => {
@@ -48,16 +54,8 @@ test("further changes put nothing off, and what goes on behind something else ha
   vi.advanceTimersByTime(1_000);
   expect(givenUp).toEqual(["first"]);
   subject.arm(second);
-  vi.advanceTimersByTime(4_000);
+  vi.advanceTimersByTime(1_999);
+  expect(givenUp).toEqual(["first"]);
+  vi.advanceTimersByTime(1);
   expect(givenUp).toEqual(["first", "second"]);
-});
-
-test("what is done is not given up, and changes nothing for what comes behind it", () => {
-  const { subject, givenUp, done } = overtaking();
-  subject.arm({ name: "a" });
-  done.add("a");
-  vi.advanceTimersByTime(2_000);
-  subject.arm({ name: "b" });
-  vi.advanceTimersByTime(2_000);
-  expect(givenUp).toEqual(["b"]);
 });

@@ -3,8 +3,8 @@
  * Owns: one timer. Runs in: the command line.
  *
  * The change may be the application's own: it writes into a watched directory when it starts, and does so again at each
- * start. So each time that something is given up, the next has twice as long: else an application that needs longer to
- * start would never run.
+ * start. So what follows an attempt that has made way has twice as long: else an application that needs longer to start
+ * would never run.
  */
 
 /** How long something may still take after a change. */
@@ -12,14 +12,11 @@ const FIRST_MS = 2_000;
 
 /** `T` stands for what goes on: another object each time. */
 export class Overtaking<T extends object> {
-  readonly #giveUp: (what: T) => boolean;
+  readonly #giveUp: (what: T) => void;
   #graceMs = FIRST_MS;
   #armed: { readonly what: T; readonly timer: NodeJS.Timeout } | undefined;
-  /** Since the last {@link end}. */
-  #hasGivenUp = false;
 
-  /** @param giveUp returns false if it does not go on any more */
-  constructor(giveUp: (what: T) => boolean) {
+  constructor(giveUp: (what: T) => void) {
     this.#giveUp = giveUp;
   }
 
@@ -30,11 +27,10 @@ export class Overtaking<T extends object> {
     this.#armed = { what, timer: setTimeout(() => this.#onDue(what), this.#graceMs) };
   }
 
-  /** A start or reload has come to its end, by itself or since it was given up. */
-  end(): void {
+  /** An attempt to run what is in the files has come to its end: it has made way, or ended by itself. */
+  end(hasMadeWay: boolean): void {
     this.cancel();
-    if (!this.#hasGivenUp) this.#graceMs = FIRST_MS;
-    this.#hasGivenUp = false;
+    this.#graceMs = hasMadeWay ? this.#graceMs * 2 : FIRST_MS;
   }
 
   cancel(): void {
@@ -44,8 +40,6 @@ export class Overtaking<T extends object> {
 
   #onDue(what: T): void {
     this.#armed = undefined;
-    if (!this.#giveUp(what)) return;
-    this.#hasGivenUp = true;
-    this.#graceMs *= 2;
+    this.#giveUp(what);
   }
 }

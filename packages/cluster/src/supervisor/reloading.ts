@@ -39,9 +39,12 @@ export class Reloading {
     this.#hooks = hooks;
   }
 
-  /** @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED`, `HOLDFAST_ERR_CLOSED` */
+  /** @throws {HoldfastError} `HOLDFAST_ERR_WORKER_FAILED`, `HOLDFAST_ERR_OVERTAKEN`, `HOLDFAST_ERR_CLOSED` */
   async run(): Promise<ReloadResult> {
-    for (const slot of this.#slots) await this.#replace(slot);
+    for (const slot of this.#slots) {
+      this.#throwIfEnded();
+      await this.#replace(slot);
+    }
     return {
       workers: this.#workersDone,
       moved: this.#moved,
@@ -62,7 +65,7 @@ export class Reloading {
 
   async #startSuccessor(slot: Slot): Promise<WorkerProcess> {
     // Whoever hears of the progress may stop the cluster.
-    this.#throwIfEnded(slot);
+    this.#throwIfEnded();
     const successor = this.#hooks.fork(slot.number);
     this.#makesWay.onabort = () => successor.makeWay();
     const isReady = await successor.settled;
@@ -71,13 +74,17 @@ export class Reloading {
     this.#hooks.throwIfStopping();
     if (isReady) return successor;
     const exit = await successor.exited;
-    this.#throwIfEnded(slot);
+    this.#throwIfEnded();
     throw this.#failure(slot, describe(exit));
   }
 
-  #throwIfEnded(slot: Slot): void {
+  #throwIfEnded(): void {
     this.#hooks.throwIfStopping();
-    if (this.#makesWay.aborted) throw this.#failure(slot, "has made way for that of a newer reload");
+    if (!this.#makesWay.aborted) return;
+    throw new HoldfastError(
+      "HOLDFAST_ERR_OVERTAKEN",
+      `A file has changed, so this reload made way for a newer one. ${this.#howFar}`,
+    );
   }
 
   async #retire(slot: Slot, old: WorkerProcess, successor: WorkerProcess): Promise<void> {
@@ -136,9 +143,12 @@ export class Reloading {
   #failure(slot: Slot, why: string): HoldfastError {
     return new HoldfastError(
       "HOLDFAST_ERR_WORKER_FAILED",
-      `The new worker for slot ${slot.number} ${why}. ${this.#workersDone} of ${this.#slots.length} workers were ` +
-        "replaced before; the others go on as they were.",
+      `The new worker for slot ${slot.number} ${why}. ${this.#howFar}`,
     );
+  }
+
+  get #howFar(): string {
+    return `${this.#workersDone} of ${this.#slots.length} workers were replaced before; the others go on as they were.`;
   }
 }
 

@@ -151,12 +151,9 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     return this.#supervisor.order;
   }
 
-  /**
-   * An order makes way for the next one: who is not ready yet is ended, the others stay as they are.
-   * @returns false if that was asked for before, or it is done
-   */
-  giveUp(order: AbortController): boolean {
-    return this.#supervisor.giveUp(order);
+  /** An order makes way for the next one: who is not ready yet is ended, the others stay as they are. */
+  giveUp(order: AbortController): void {
+    this.#supervisor.giveUp(order);
   }
 
   async scale(workers: number): Promise<ScaleResult> {

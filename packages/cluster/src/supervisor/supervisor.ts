@@ -103,11 +103,9 @@ export class Supervisor {
     return this.#nextReload;
   }
 
-  /** Lets the next order begin before this one is done. @returns false if that was asked for before, or it is done */
-  giveUp(order: AbortController): boolean {
-    if (this.order !== order || order.signal.aborted) return false;
-    order.abort();
-    return true;
+  /** Lets the next order begin before this one is done, if it can be cut short. */
+  giveUp(order: AbortController): void {
+    if (this.order === order) order.abort();
   }
 
   /** Replaces one worker, as a reload does. @returns `undefined` if another worker is there by then */
@@ -297,8 +295,15 @@ export class Supervisor {
       for (const { worker } of added) worker?.makeWay();
     };
     const ready = await Promise.all(added.map((slot) => slot.worker?.settled ?? false));
+    makesWay.onabort = null;
     if (ready.every((isReady) => isReady)) return;
     this.throwIfStopping();
+    if (makesWay.aborted) {
+      throw new HoldfastError(
+        "HOLDFAST_ERR_OVERTAKEN",
+        "The new workers were not ready yet when a file had changed. They are started again, with what is in the files now.",
+      );
+    }
     throw new HoldfastError(
       "HOLDFAST_ERR_WORKER_FAILED",
       `Of ${added.length} new workers, ${ready.filter((isReady) => !isReady).length} did not become ready. They are ` +
