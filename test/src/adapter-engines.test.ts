@@ -57,6 +57,44 @@ test("broadcasts of other workers reach clients of a WebSocket engine that is no
   expect(await got).toEqual([["grüße", { a: [1] }], [Buffer.from([0, 1, 255])]]);
 });
 
+test.each([
+  { recovery: false, negotiated: true },
+  { recovery: false, negotiated: false },
+  { recovery: true, negotiated: true },
+  { recovery: true, negotiated: false },
+])(
+  "WebSocket clients hear all where messages are compressed: $recovery, $negotiated",
+  async ({ recovery, negotiated }) => {
+    const io = { perMessageDeflate: { threshold: 0 }, ...(recovery && { connectionStateRecovery: {} }) };
+    cluster = await TestCluster.start({ workers: 2, sticky: false, io });
+    await cluster.untilJoined();
+    const [own, other] = [cluster.worker(0), cluster.worker(1)];
+    // While it connects, the engine has more to send, so that frames that are made already go through it.
+    await own.run((ctx) => {
+      ctx.io.on("connection", (socket) => {
+        socket.emit("welcome", "grüße");
+        ctx.io.emit("welcome", Buffer.from([0, 1, 255]));
+      });
+    });
+    const client = await clients.connectTo(own, {
+      transports: ["websocket"],
+      perMessageDeflate: negotiated as never,
+    });
+    const lost: string[] = [];
+    client.socket.on("disconnect", (reason) => lost.push(reason));
+    for (const worker of [own, other]) {
+      const got = Promise.all([client.next("text"), client.next("binary")]);
+      await worker.run((ctx) => {
+        ctx.io.emit("text", "grüße");
+        ctx.io.emit("binary", Buffer.from([0, 1, 255]));
+      });
+      expect(await got).toEqual([["grüße"], [Buffer.from([0, 1, 255])]]);
+    }
+    expect(client.received("welcome")).toEqual([["grüße"], [Buffer.from([0, 1, 255])]]);
+    expect(lost).toEqual([]);
+  },
+);
+
 test("a second adapter for the same server takes the first one's place", async () => {
   cluster = await TestCluster.start({ workers: 2, sticky: false });
   await cluster.untilJoined();

@@ -27,7 +27,6 @@ interface TransportFields {
   writable: boolean;
   onRequest(request: unknown): void;
   readonly supportsBinary: boolean;
-  perMessageDeflate?: unknown;
   readonly socket?: unknown;
 }
 
@@ -58,6 +57,8 @@ interface EngineFields {
     readonly wsEngine: WebSocketServerClass;
     perMessageDeflate?: unknown;
     readonly maxHttpBufferSize: number;
+    /** Since engine.io 6.6.13. */
+    readonly maxBufferedChunks?: number;
     readonly initialPacket?: unknown;
   };
   readonly clients: Record<string, ConnectionFields>;
@@ -315,8 +316,16 @@ const webSocketServers = new WeakMap<EngineFields, WebSocketServer>();
 function webSocketServerOf(engine: EngineFields): WebSocketServer {
   let server = webSocketServers.get(engine);
   if (!server) {
-    const { wsEngine, perMessageDeflate, maxHttpBufferSize: maxPayload } = engine.opts;
-    server = new wsEngine({ noServer: true, clientTracking: false, perMessageDeflate, maxPayload });
+    const { wsEngine, perMessageDeflate, maxHttpBufferSize: maxPayload, maxBufferedChunks } = engine.opts;
+    // Where it is not given, that of ws holds.
+    const chunks = maxBufferedChunks === undefined ? {} : { maxBufferedChunks };
+    server = new wsEngine({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate,
+      maxPayload,
+      ...chunks,
+    });
     webSocketServers.set(engine, server);
   }
   return server;

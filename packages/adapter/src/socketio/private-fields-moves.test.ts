@@ -149,6 +149,23 @@ const STATE = {
   deflate: undefined,
 };
 
+test("a connection that has moved has the limits of its server", async () => {
+  const limits = { maxHttpBufferSize: 1234, maxBufferedChunks: 56 };
+  const io = new Server(createServer(), { connectionStateRecovery: {}, ...limits });
+  const pairs = await connectedPair();
+  const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
+  const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
+  if (!connection) throw new Error("not raised");
+  const { ws } = io.engine as unknown as { ws: { options: object } };
+  expect(ws.options).toMatchObject({ maxPayload: 1234 });
+  const { _receiver } = engine.webSocketOf(connection) as unknown as { _receiver: object };
+  const { maxBufferedChunks } = ws.options as { maxBufferedChunks?: number };
+  expect(_receiver).toMatchObject({ _maxPayload: 1234, _maxBufferedChunks: maxBufferedChunks });
+  engine.cut(connection);
+  pairs.close();
+  await io.close();
+});
+
 test("a connection that moves again takes along what was left of its pings then", async () => {
   const io = new Server(createServer(), { connectionStateRecovery: {} });
   const pairs = await connectedPair();

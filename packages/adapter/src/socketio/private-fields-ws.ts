@@ -170,6 +170,7 @@ export type WebSocketServerClass = new (options: {
   clientTracking: false;
   perMessageDeflate: unknown;
   maxPayload: number;
+  maxBufferedChunks?: number;
 }) => WebSocketServer;
 
 /**

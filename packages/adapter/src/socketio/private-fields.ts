@@ -82,14 +82,13 @@ interface ConnectionPrivates {
     readonly name: string;
     writable: boolean;
     readonly send: unknown;
-    /** Set where frames are compressed. */
-    readonly perMessageDeflate?: unknown;
+    /** Whether it writes `wsPreEncodedFrame` as it is: a WebSocket of `ws` whose server does not compress does. */
+    _canSendPreEncodedFrame?(packet: { options: Pick<WriteOptions, "wsPreEncodedFrame"> }): boolean;
     /** False for clients that asked for base64. */
     readonly supportsBinary: boolean;
     /** The `ws` object of a WebSocket transport. */
     readonly socket?: {
       readonly _socket?: Duplex | null;
-      readonly _sender?: { readonly sendFrame?: unknown };
     };
   };
   flush(): void;
@@ -178,17 +177,17 @@ export function rawSocketOf(connection: Connection): Duplex | undefined {
   return (connection as unknown as ConnectionPrivates).transport.socket?._socket ?? undefined;
 }
 
+const FRAMED = { options: { wsPreEncodedFrame: [] } };
+
 /**
- * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it: a WebSocket of `ws`
- * without compression, of which nobody watches the packets. Other engines make their frames themselves, and
- * Engine.IO asks the same of a transport. A transport is upgraded to WebSocket, never back.
+ * Whether the connection writes `wsPreEncodedFrame` and never looks at the data besides it, and nobody watches its
+ * packets. That is what Engine.IO asks its transport before it writes: the fields that decide it have moved before. A
+ * transport is upgraded to WebSocket, never back.
  */
 export function writesFrames(connection: Connection): boolean {
   const { transport, listenerCount } = connection as unknown as ConnectionPrivates;
   return (
-    transport.name === "websocket" &&
-    !transport.perMessageDeflate &&
-    typeof transport.socket?._sender?.sendFrame === "function" &&
+    transport._canSendPreEncodedFrame?.(FRAMED) === true &&
     listenerCount.call(connection, "packetCreate") === 0
   );
 }
