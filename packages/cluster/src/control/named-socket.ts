@@ -3,13 +3,13 @@
  * Owns: the listener, and its file. Runs in: primary.
  */
 import { once } from "node:events";
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { nameTaken } from "./cluster-names.js";
 import { controlDirectory, socketFile } from "./directory.js";
-import { fileIdOf, giveName, isOtherFile, shortEnough, takeName } from "./socket-file.js";
+import { fileIdOf, giveName, isOtherFile, removeIfThere, shortEnough, takeName } from "./socket-file.js";
 import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
@@ -125,12 +125,4 @@ async function listenAt(server: Server, path: string): Promise<void> {
 async function untilTurnedAway(path: string): Promise<void> {
   const last = connect(path);
   await once(last.resume(), "close");
-}
-
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-  }
 }
