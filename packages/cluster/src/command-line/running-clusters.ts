@@ -1,5 +1,7 @@
 /** Finds the clusters that run, and talks to one. Runs in: the command line. */
+import { constants } from "node:fs";
 import { connect } from "node:net";
+import { closedToSelf } from "../closed-to-self.js";
 import { controlSockets, socketName } from "../control/directory.js";
 import { wholePath } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
@@ -103,7 +105,10 @@ async function look(path: string): Promise<Found | Problem | undefined> {
 
 function whyNot(path: string, error: unknown): string | undefined {
   if (codeOf(error) === "EACCES") {
-    return `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
+    return (
+      closedToSelf(path, constants.W_OK) ??
+      `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`
+    );
   }
   return isMissing(error) ? undefined : `The cluster at ${path}: ${messageOf(error)}`;
 }

@@ -5,8 +5,9 @@
  * The system has few words for what is wrong with the path of a Unix socket: whatever lies there is an address in use,
  * and Node.js calls a directory that is missing a right that is. So this looks.
  */
-import { accessSync, constants, lstatSync, type Stats, statSync } from "node:fs";
+import { constants, lstatSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { isClosed } from "../closed-to-self.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import type { ListenPlace } from "./resolve-options.js";
 
@@ -54,20 +55,10 @@ function whoIsAt(path: string): string {
   if (kind !== undefined) {
     return `There is ${kind} at ${path}, where the socket is to be. Remove it, or choose another path.`;
   }
-  if (isClosedSocket(path)) {
+  if (isClosed(path, constants.W_OK)) {
     return `Somebody else may listen on ${path}, where this user may not ask. Remove it if nobody does, or choose another path.`;
   }
   return `Somebody else listens on ${path}, or is about to. Stop that, or choose another path.`;
-}
-
-/** Whether it is a socket to which this user may not connect. */
-function isClosedSocket(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return false;
-  } catch (error) {
-    return codeOf(error) === "EACCES";
-  }
 }
 
 /** What lies at the path, if that is no socket. */
