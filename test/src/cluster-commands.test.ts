@@ -553,6 +553,21 @@ describe("the control socket", () => {
     },
   );
 
+  test("is nowhere if its place is relative, and the working directory has been removed", async () => {
+    const own = home();
+    const options = { cwd: own.directory, env: { ...own.env, TMPDIR: "temporary", XDG_RUNTIME_DIR: "" } };
+    const holdfast = (...args: string[]) => {
+      const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+      return runProgram("/bin/sh", ["-c", script, "sh", process.execPath, HOLDFAST, ...args], options);
+    };
+    expect(await holdfast("status")).toMatchObject({ code: 4, stderr: "No cluster of this user runs.\n" });
+    expect(await holdfast("status", "--control", "my.sock")).toMatchObject({
+      code: 2,
+      stderr:
+        "--control my.sock is a relative path, and the working directory has been removed. Give the whole path.\n",
+    });
+  });
+
   test("answers nonsense with a sentence, and goes on", async () => {
     const { home: own } = await start({ options: { name: "api" } });
     const path = join(socketsOf(own), "api.sock");

@@ -6,7 +6,7 @@ import { constants, lstatSync, mkdirSync, readdirSync, type Stats } from "node:f
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { closedToSelf } from "../closed-to-self.js";
-import { wholePath } from "../directories.js";
+import { wholePathIfAny } from "../directories.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
 import { whyTooLong } from "./socket-file.js";
@@ -30,7 +30,8 @@ interface Fault {
 function places(): string[] {
   const { XDG_RUNTIME_DIR } = process.env;
   const parents = XDG_RUNTIME_DIR ? [XDG_RUNTIME_DIR, tmpdir()] : [tmpdir()];
-  return [...new Set(parents)].map((parent) => join(wholePath(parent), directoryName()));
+  const found = [...new Set(parents)].flatMap((parent) => wholePathIfAny(parent) ?? []);
+  return found.map((parent) => join(parent, directoryName()));
 }
 
 function directoryName(): string {
@@ -44,7 +45,12 @@ function directoryName(): string {
  */
 export function controlDirectory(files: readonly string[]): string {
   const faults: string[] = [];
-  for (const place of places()) {
+  const candidates = places();
+  if (candidates.length === 0)
+    faults.push(
+      "The temporary folder is a relative path, and the working directory has been removed: set TMPDIR.",
+    );
+  for (const place of candidates) {
     const [tooLong] = files.flatMap((file) => whyTooLong(join(place, file)) ?? []);
     const fault = tooLong === undefined ? makeOrInspect(place)?.text : `${tooLong} ${SHORTER}`;
     if (fault === undefined) return place;
