@@ -41,6 +41,26 @@ async function send(path: string, bytes: string | Buffer, ends = false): Promise
   return text;
 }
 
+/** Two places for the control sockets of another user, and how to run programs as that one. */
+function placesOfNobody() {
+  const own = home();
+  chmodSync(own.directory, 0o755);
+  const [first = "", second = ""] = ["run", "temporary"].map((name) => {
+    const place = join(own.directory, name, `holdfast-${NOBODY}`);
+    mkdirSync(place, { recursive: true });
+    for (const each of [dirname(place), place]) {
+      chownSync(each, NOBODY, NOBODY);
+      chmodSync(each, 0o700);
+    }
+    return place;
+  });
+  const env = { ...own.env, XDG_RUNTIME_DIR: dirname(first), TMPDIR: dirname(second) };
+  return { first, second, options: { uid: NOBODY, gid: NOBODY, cwd: "/", env } };
+}
+
+const closed = (directory: string) =>
+  `You have closed ${directory} to yourself: run chmod u+rwx ${directory}.\n`;
+
 /** Why a cluster does not start. */
 function refusal(cluster: Supervised): Promise<{ code: string; message: string } | undefined> {
   return cluster.primary.run((ctx) =>
@@ -305,18 +325,23 @@ describe("the control socket", () => {
         mkdirSync(path);
         chmodSync(path, 0o777);
       },
+      // One that was there before may still be.
+      1,
     ],
-    ["is a link to somewhere else", (path: string) => symlinkSync("/tmp", path)],
-    ["is a file", (path: string) => writeFileSync(path, "")],
-  ])("is not put into a directory that %s: the cluster runs without, and says why", async (_, spoil) => {
-    const own = home();
-    spoil(socketsOf(own));
-    const cluster = await start({ home: own });
-    expect((await cluster.status()).slots.map(({ state }) => state)).toEqual(["ready", "ready"]);
-    expect(cluster.output).toContain("holdfast: warning: There is no place for a control socket.");
-    expect(cluster.output).toContain(socketsOf(own));
-    expect((await own.holdfast("status")).code).toBe(4);
-  });
+    ["is a link to somewhere else", (path: string) => symlinkSync("/tmp", path), 4],
+    ["is a file", (path: string) => writeFileSync(path, ""), 4],
+  ])(
+    "is not put into a directory that %s: the cluster runs without, and says why",
+    async (_, spoil, code) => {
+      const own = home();
+      spoil(socketsOf(own));
+      const cluster = await start({ home: own });
+      expect((await cluster.status()).slots.map(({ state }) => state)).toEqual(["ready", "ready"]);
+      expect(cluster.output).toContain("holdfast: warning: There is no place for a control socket.");
+      expect(cluster.output).toContain(socketsOf(own));
+      expect((await own.holdfast("status")).code).toBe(code);
+    },
+  );
 
   test("is not put into the place of a file: the cluster runs without, and says why", async () => {
     const own = home();
@@ -455,42 +480,93 @@ describe("the control socket", () => {
     });
   });
 
-  test.skipIf(!canRunAsNobody())(
-    "in a place that this user has closed to themselves: the cluster runs, and the commands tell of the place",
-    async () => {
-      const own = home();
-      chmodSync(own.directory, 0o755);
-      const place = join(own.directory, `holdfast-${NOBODY}`);
-      mkdirSync(place);
-      // Somebody is there, also where it may not be seen.
-      const path = join(place, "api.sock");
-      const living = createServer().listen(path);
-      onTestFinished(() => void living.close());
-      await once(living, "listening");
-      const options = { uid: NOBODY, gid: NOBODY, cwd: "/", env: { ...own.env, XDG_RUNTIME_DIR: "" } };
-      for (const each of [place, path]) chownSync(each, NOBODY, NOBODY);
-      const holdfast = (...args: string[]) => runProgram(process.execPath, [HOLDFAST, ...args], options);
-
-      const runs = async (mode: number, name: string) => {
-        chmodSync(place, mode);
-        const run = [HOLDFAST, "run", APP, "--port", "0", "--workers", "1", "--name", name];
-        const program = Program.node(run, options);
-        onTestFinished(() => program.close());
-        await program.line(/^\S+ \(pid \d+\)/);
-        return program;
-      };
-      const unsearchable = await runs(0o600, "api");
-      expect(unsearchable.output).toContain(`warning: The control socket in ${place} cannot be opened: `);
-      expect((await unsearchable.stop()).code).toBe(0);
-
-      const unlisted = await runs(0o300, "other");
-      const stderr = `The control sockets in ${place} cannot be listed (EACCES). Run chmod 700 ${place}.\n`;
-      for (const args of [["status"], ["reload", "--name", "other"]])
-        expect(await holdfast(...args)).toMatchObject({ code: 1, stdout: "", stderr });
-      expect((await holdfast("stop", "--control", join(place, "other.sock"))).code).toBe(0);
-      expect((await unlisted.end()).code).toBe(0);
+  test.skipIf(!canRunAsNobody()).each(["000", "300", "500", "600"])(
+    "is in the next place if its user has closed the first one to themselves (mode %s)",
+    async (mode) => {
+      const { first, second, options } = placesOfNobody();
+      chmodSync(first, Number.parseInt(mode, 8));
+      const run = [HOLDFAST, "run", APP, "--port", "0", "--workers", "1", "--name", "api"];
+      const program = Program.node(run, options);
+      onTestFinished(() => program.close());
+      await program.line(/^\S+ \(pid \d+\)/);
+      expect(readdirSync(second)).toEqual(["api.sock"]);
+      expect(program.output).not.toContain("warning");
+      expect((await program.stop()).code).toBe(0);
     },
   );
+
+  test.skipIf(!canRunAsNobody())(
+    "is nowhere if its user has closed its only place: that is told",
+    async () => {
+      const { first, options } = placesOfNobody();
+      chmodSync(first, 0o600);
+      const env = { ...options.env, TMPDIR: dirname(first) };
+      const cases: [args: string[], text: string][] = [
+        [["--name", "api"], "There is no place for a control socket."],
+        [["--control", join(first, "my.sock")], `The control socket in ${first} cannot be opened:`],
+      ];
+      for (const [args, text] of cases) {
+        const run = [HOLDFAST, "run", APP, "--port", "0", "--workers", "1", ...args];
+        const program = Program.node(run, { ...options, env });
+        onTestFinished(() => program.close());
+        await program.line(/^\S+ \(pid \d+\)/);
+        expect(program.output).toContain(`${text} ${closed(first)}`);
+        expect((await program.stop()).code).toBe(0);
+      }
+    },
+  );
+
+  test.skipIf(!canRunAsNobody())(
+    "that its user has closed to themselves is told by the commands",
+    async () => {
+      const { first, options } = placesOfNobody();
+      // Somebody is there, also where it may not be seen.
+      const path = join(first, "api.sock");
+      const living = createServer((socket) => socket.destroy()).listen(path);
+      onTestFinished(() => void living.close());
+      await once(living, "listening");
+      chownSync(path, NOBODY, NOBODY);
+      const holdfast = (...args: string[]) => runProgram(process.execPath, [HOLDFAST, ...args], options);
+      const parent = dirname(first);
+      const othersCan = `Others can use ${first}: run chmod 700 ${first}.\n`;
+      const cases: [string, number, stderr: string][] = [
+        [first, 0o000, closed(first)],
+        [first, 0o300, closed(first)],
+        [first, 0o600, closed(first)],
+        [first, 0o755, othersCan],
+        [parent, 0o000, closed(parent)],
+        [parent, 0o600, closed(parent)],
+      ];
+      for (const [directory, mode, stderr] of cases) {
+        chmodSync(directory, mode);
+        for (const args of [["status"], ["reload", "--name", "other"]])
+          expect(await holdfast(...args)).toMatchObject({ code: 1, stdout: "", stderr });
+        chmodSync(directory, 0o700);
+      }
+      chmodSync(first, 0o600);
+      expect(await holdfast("stop", "--control", path)).toMatchObject({ code: 1, stderr: closed(first) });
+      chmodSync(path, 0o000);
+      chmodSync(first, 0o500);
+      const stderr = `You have closed ${path} to yourself: run chmod u+rw ${path}.\n`;
+      for (const args of [["status"], ["stop", "--control", path]])
+        expect(await holdfast(...args)).toMatchObject({ code: 1, stdout: "", stderr });
+    },
+  );
+
+  test("is nowhere if its place is relative, and the working directory has been removed", async () => {
+    const own = home();
+    const options = { cwd: own.directory, env: { ...own.env, TMPDIR: "temporary", XDG_RUNTIME_DIR: "" } };
+    const holdfast = (...args: string[]) => {
+      const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+      return runProgram("/bin/sh", ["-c", script, "sh", process.execPath, HOLDFAST, ...args], options);
+    };
+    expect(await holdfast("status")).toMatchObject({ code: 4, stderr: "No cluster of this user runs.\n" });
+    expect(await holdfast("status", "--control", "my.sock")).toMatchObject({
+      code: 2,
+      stderr:
+        "--control my.sock is a relative path, and the working directory has been removed. Give the whole path.\n",
+    });
+  });
 
   test("answers nonsense with a sentence, and goes on", async () => {
     const { home: own } = await start({ options: { name: "api" } });

@@ -1,8 +1,17 @@
 /** The path at which a cluster is to listen: what can be wrong with it, and what is left there. */
 
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isRoot, NOBODY, skipsWithout } from "@holdfast/harness";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
@@ -22,6 +31,17 @@ async function refusal(cluster: Supervised) {
       ({ code, message, cause }) => ({ code, message, cause: cause?.code }),
     ),
   );
+}
+
+/** Leaves a socket on which nobody listens, as a process does that was killed some time ago. */
+async function leave(path: string, mode: number): Promise<void> {
+  const server = createServer().listen(`${path}-bound`);
+  await once(server, "listening");
+  renameSync(`${path}-bound`, path);
+  chmodSync(path, mode);
+  utimesSync(path, 0, 0);
+  server.close();
+  await once(server, "close");
 }
 
 describe("a path", () => {
@@ -113,12 +133,45 @@ describe("a path", () => {
     },
   );
 
-  test.skipIf(!isRoot)("in a directory that is somebody else's is told as that", async () => {
+  test.skipIf(!isRoot).each<[string, (path: string) => Promise<void> | void, cause: string, text: string]>([
+    [
+      "in a directory that is somebody else's",
+      () => {},
+      "EACCES",
+      "This user may not make a socket in PLACE",
+    ],
+    [
+      "at which a socket is left, in a directory that is somebody else's",
+      (path) => leave(path, 0o777),
+      "EACCES",
+      "This user may not make a socket in PLACE",
+    ],
+    [
+      "at which another user has left a socket, in a directory of all users",
+      async (path) => {
+        await leave(path, 0o777);
+        chmodSync(dirname(path), 0o1777);
+      },
+      "EPERM",
+      "Another user's process has left its socket at PLACE/sock, which this user may not remove. Remove it",
+    ],
+    [
+      "of a socket that is closed to this user",
+      (path) => leave(path, 0o700),
+      "EADDRINUSE",
+      "Somebody else may listen on PLACE/sock, where this user may not ask. Remove it if nobody does",
+    ],
+  ])("%s is told as that", async (_, prepare, cause, text) => {
     const own = home();
+    const place = join(own.directory, "place");
+    mkdirSync(place);
+    chmodSync(own.directory, 0o755);
     // The first start fails, so there can be another one.
     const cluster = await launch({ home: own, options: { path: join(own.directory, "no", "sock") } });
     await refusal(cluster);
-    const path = join(own.directory, "sock");
+    const path = join(place, "sock");
+    await prepare(path);
+    const before = readdirSync(place);
     const refused = await cluster.primary.run(
       async (ctx, { path, worker, uid }) => {
         process.setuid?.(uid);
@@ -129,7 +182,8 @@ describe("a path", () => {
       },
       { path, worker: APP, uid: NOBODY },
     );
-    expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause: "EACCES" });
-    expect(refused?.message).toContain(`This user may not make a socket in ${own.directory}`);
+    expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause });
+    expect(refused?.message).toContain(text.replaceAll("PLACE", place));
+    expect(readdirSync(place)).toEqual(before);
   });
 });

@@ -8,6 +8,11 @@ export function wholePath(path: string): string {
   return isAbsolute(path) ? path : resolve(path);
 }
 
+/** The same; `undefined` for a relative one if the working directory of this process has been removed. */
+export function wholePathIfAny(path: string): string | undefined {
+  return isAbsolute(path) || currentDirectory() !== undefined ? wholePath(path) : undefined;
+}
+
 /** The working directory of this process; `undefined` if it has been removed. */
 export function currentDirectory(): string | undefined {
   try {

@@ -1,7 +1,9 @@
 /** Finds the clusters that run, and talks to one. Runs in: the command line. */
+import { constants } from "node:fs";
 import { connect } from "node:net";
+import { closedToSelf } from "../closed-to-self.js";
 import { controlSockets, socketName } from "../control/directory.js";
-import { wholePath } from "../directories.js";
+import { wholePathIfAny } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ReloadProgress } from "../reload.js";
@@ -49,7 +51,7 @@ export async function findAll({ name, control }: Which): Promise<Look> {
   if (control === "") throw new CommandError(EXIT.usage, "--control takes the path of a socket.");
   // A path that is a number would be taken for a port.
   const { paths, unreadable } =
-    control === undefined ? controlSockets(name) : { paths: [wholePath(control)], unreadable: [] };
+    control === undefined ? controlSockets(name) : { paths: [wholeControl(control)], unreadable: [] };
   const looks = (await Promise.all(paths.map(look))).filter((each) => each !== undefined);
   const found = looks.filter((each) => "status" in each);
   const closed = unreadable.map((text) => ({ text, name: undefined }));
@@ -58,6 +60,16 @@ export async function findAll({ name, control }: Which): Promise<Look> {
     throw new CommandError(EXIT.notRunning, notRunning({ name, control }));
   found.sort((a, b) => (a.status.name < b.status.name ? -1 : 1));
   return { found, problems };
+}
+
+/** @throws {CommandError} if it is nowhere */
+function wholeControl(control: string): string {
+  const whole = wholePathIfAny(control);
+  if (whole !== undefined) return whole;
+  throw new CommandError(
+    EXIT.usage,
+    `--control ${control} is a relative path, and the working directory has been removed. Give the whole path.`,
+  );
 }
 
 /** The one cluster that is meant. */
@@ -103,7 +115,10 @@ async function look(path: string): Promise<Found | Problem | undefined> {
 
 function whyNot(path: string, error: unknown): string | undefined {
   if (codeOf(error) === "EACCES") {
-    return `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`;
+    return (
+      closedToSelf(path, constants.W_OK) ??
+      `This user may not use the control socket ${path}. Run the command as the user who runs the cluster.`
+    );
   }
   return isMissing(error) ? undefined : `The cluster at ${path}: ${messageOf(error)}`;
 }

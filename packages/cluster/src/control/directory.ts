@@ -2,22 +2,36 @@
  * Where the control sockets of a user's clusters are: a directory that nobody else can use.
  * Owns: nothing that lasts; the directory stays, for the next cluster. Runs in: primary, and the command line.
  */
-import { lstatSync, mkdirSync, readdirSync, type Stats } from "node:fs";
+import { constants, lstatSync, mkdirSync, readdirSync, type Stats } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
-import { wholePath } from "../directories.js";
-import { codeOf, HoldfastError } from "../errors.js";
+import { basename, dirname, join } from "node:path";
+import { closedToSelf } from "../closed-to-self.js";
+import { wholePathIfAny } from "../directories.js";
+import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { NAME } from "../wire/control-messages.js";
 import { whyTooLong } from "./socket-file.js";
 
 const ENDING = ".sock";
+/** Codes of a path at which there can be no directory. */
+const NOWHERE = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"];
+const TO_LIST = constants.R_OK | constants.X_OK;
+const TO_CHANGE = TO_LIST | constants.W_OK;
 const SHORTER = "Set XDG_RUNTIME_DIR or TMPDIR to a shorter path, or a shorter name.";
+
+/** Why a directory is none for control sockets. */
+interface Fault {
+  /** A sentence. */
+  readonly text: string;
+  /** Whether clusters of this user may be there all the same. */
+  readonly hidesClusters: boolean;
+}
 
 /** Directories in which there may be one, the best first. A service and a terminal of one user may differ in them. */
 function places(): string[] {
   const { XDG_RUNTIME_DIR } = process.env;
   const parents = XDG_RUNTIME_DIR ? [XDG_RUNTIME_DIR, tmpdir()] : [tmpdir()];
-  return [...new Set(parents)].map((parent) => join(wholePath(parent), directoryName()));
+  const found = [...new Set(parents)].flatMap((parent) => wholePathIfAny(parent) ?? []);
+  return found.map((parent) => join(parent, directoryName()));
 }
 
 function directoryName(): string {
@@ -31,9 +45,14 @@ function directoryName(): string {
  */
 export function controlDirectory(files: readonly string[]): string {
   const faults: string[] = [];
-  for (const place of places()) {
+  const candidates = places();
+  if (candidates.length === 0)
+    faults.push(
+      "The temporary folder is a relative path, and the working directory has been removed: set TMPDIR.",
+    );
+  for (const place of candidates) {
     const [tooLong] = files.flatMap((file) => whyTooLong(join(place, file)) ?? []);
-    const fault = tooLong === undefined ? makeOrInspect(place) : `${tooLong} ${SHORTER}`;
+    const fault = tooLong === undefined ? makeOrInspect(place)?.text : `${tooLong} ${SHORTER}`;
     if (fault === undefined) return place;
     faults.push(fault);
   }
@@ -51,7 +70,7 @@ export function socketFile(name: string): string {
 export interface ControlSockets {
   /** Some may be left over. */
   readonly paths: readonly string[];
-  /** Directories that this user has closed to themselves, as sentences: any cluster may be there. */
+  /** What is wrong with places of this user that cannot be looked into, as sentences: any cluster may be there. */
   readonly unreadable: readonly string[];
 }
 
@@ -60,16 +79,16 @@ export function controlSockets(name?: string): ControlSockets {
   const paths: string[] = [];
   const unreadable: string[] = [];
   for (const place of places()) {
-    if (inspect(place) !== undefined) continue;
+    const fault = inspect(place, TO_LIST);
+    if (fault?.hidesClusters) unreadable.push(fault.text);
+    if (fault) continue;
     try {
       const names = readdirSync(place).flatMap((file) => socketName(file) ?? []);
       const meant = names.filter((each) => name === undefined || each === name);
       paths.push(...meant.map((each) => join(place, socketFile(each))));
     } catch (error) {
-      if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) continue;
-      unreadable.push(
-        `The control sockets in ${place} cannot be listed (${codeOf(error)}). Run chmod 700 ${place}.`,
-      );
+      if (NOWHERE.includes(codeOf(error))) continue;
+      unreadable.push(`The control sockets in ${place} cannot be listed: ${messageOf(error)}.`);
     }
   }
   return { paths, unreadable };
@@ -82,28 +101,43 @@ export function socketName(path: string): string | undefined {
   return file.endsWith(ENDING) && NAME.test(name) ? name : undefined;
 }
 
-function makeOrInspect(directory: string): string | undefined {
+function makeOrInspect(directory: string): Fault | undefined {
   try {
     mkdirSync(directory, { mode: 0o700 });
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") return `${directory} cannot be made (${codeOf(error)}).`;
+    if (codeOf(error) !== "EEXIST") {
+      const text =
+        closedToSelf(dirname(directory), constants.W_OK | constants.X_OK) ??
+        `${directory} cannot be made (${codeOf(error)}).`;
+      return { text, hidesClusters: false };
+    }
   }
-  return inspect(directory);
+  return inspect(directory, TO_CHANGE);
 }
 
-/** What is wrong with it, as a sentence; `undefined` if it is a directory that only this user can use. */
-function inspect(directory: string): string | undefined {
+/** What is wrong with it; `undefined` if it is a directory that this user can use so, and nobody else at all. */
+function inspect(directory: string, access: number): Fault | undefined {
   let stats: Stats;
   try {
     stats = lstatSync(directory);
   } catch (error) {
-    // What has its place may be a file, or closed to this user.
-    const code = codeOf(error);
-    if (["ENOENT", "ENOTDIR"].includes(code)) return `There is no ${directory}.`;
-    return `${directory} cannot be looked at (${code}).`;
+    return whyHidden(directory, codeOf(error));
   }
-  if (!stats.isDirectory()) return `${directory} is no directory: remove it.`;
-  if (stats.uid !== process.getuid?.()) return `${directory} belongs to another user.`;
-  if ((stats.mode & 0o077) !== 0) return `Others can use ${directory}: remove it, or run chmod 700.`;
-  return undefined;
+  if (!stats.isDirectory()) return { text: `${directory} is no directory: remove it.`, hidesClusters: false };
+  if (stats.uid !== process.getuid?.()) {
+    return { text: `${directory} belongs to another user.`, hidesClusters: false };
+  }
+  const text =
+    (stats.mode & 0o077) === 0
+      ? closedToSelf(directory, access)
+      : `Others can use ${directory}: run chmod 700 ${directory}.`;
+  return text === undefined ? undefined : { text, hidesClusters: true };
+}
+
+/** In a directory that others have closed to this user, as `XDG_RUNTIME_DIR` may be after `su`, there is nothing of theirs. */
+function whyHidden(directory: string, code: string): Fault {
+  if (NOWHERE.includes(code)) return { text: `There is no ${directory}.`, hidesClusters: false };
+  const closed = code === "EACCES" ? closedToSelf(directory, constants.X_OK) : undefined;
+  const text = closed ?? `${directory} cannot be looked at (${code}).`;
+  return { text, hidesClusters: closed !== undefined || code !== "EACCES" };
 }

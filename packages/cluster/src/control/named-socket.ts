@@ -3,13 +3,14 @@
  * Owns: the listener, and its file. Runs in: primary.
  */
 import { once } from "node:events";
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, constants, lstatSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
+import { closedToSelf } from "../closed-to-self.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { nameTaken } from "./cluster-names.js";
 import { controlDirectory, socketFile } from "./directory.js";
-import { fileIdOf, giveName, isOtherFile, shortEnough, takeName } from "./socket-file.js";
+import { fileIdOf, giveName, isOtherFile, removeIfThere, shortEnough, takeName } from "./socket-file.js";
 import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
@@ -63,7 +64,8 @@ export class NamedSocket {
     } catch (error) {
       server.close();
       if (error instanceof HoldfastError) throw error;
-      const text = `The control socket in ${directory} cannot be opened: ${messageOf(error)}`;
+      const closed = closedToSelf(directory, constants.W_OK | constants.X_OK);
+      const text = `The control socket in ${directory} cannot be opened: ${closed ?? messageOf(error)}`;
       throw new HoldfastError("HOLDFAST_ERR_CONTROL_SOCKET", text, { cause: error });
     } finally {
       try {
@@ -125,12 +127,4 @@ async function listenAt(server: Server, path: string): Promise<void> {
 async function untilTurnedAway(path: string): Promise<void> {
   const last = connect(path);
   await once(last.resume(), "close");
-}
-
-function removeIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
-  }
 }

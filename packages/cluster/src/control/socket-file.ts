@@ -109,6 +109,15 @@ export function giveName(path: string, file: string): void {
   if (fileIdOf(path) === file) unlinkSync(path);
 }
 
+/** @throws {Error} of the system */
+export function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
 /** A link is never made over another file. */
 function tryToLink(from: string, to: string): boolean {
   try {

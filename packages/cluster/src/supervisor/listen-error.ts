@@ -5,8 +5,9 @@
  * The system has few words for what is wrong with the path of a Unix socket: whatever lies there is an address in use,
  * and Node.js calls a directory that is missing a right that is. So this looks.
  */
-import { lstatSync, type Stats, statSync } from "node:fs";
+import { constants, lstatSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { isClosed } from "../closed-to-self.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import type { ListenPlace } from "./resolve-options.js";
 
@@ -30,11 +31,10 @@ function whyNotAt(path: string, error: unknown): string {
   const otherwise = `Cannot listen on ${path}: ${messageOf(error)}`;
   // A pipe of Windows is in no directory.
   if (process.platform === "win32") return otherwise;
-  if (code === "EADDRINUSE") {
-    const kind = otherThanSocket(path);
-    return kind === undefined
-      ? `Somebody else listens on ${path}. Stop that, or choose another path.`
-      : `There is ${kind} at ${path}, where the socket is to be. Remove it, or choose another path.`;
+  if (code === "EADDRINUSE") return whoIsAt(path);
+  // The system says so, too, where a file system has no sockets.
+  if (code === "EPERM" && statsOf(lstatSync, path)?.isSocket()) {
+    return `Another user's process has left its socket at ${path}, which this user may not remove. Remove it, or choose another path.`;
   }
   if (!["EACCES", "ENOENT", "ENOTDIR"].includes(code)) return otherwise;
   const directory = dirname(path);
@@ -48,6 +48,17 @@ function whyNotAt(path: string, error: unknown): string {
     }
   }
   return `This user may not make a socket in ${directory}. Give it the right to, or choose another path.`;
+}
+
+function whoIsAt(path: string): string {
+  const kind = otherThanSocket(path);
+  if (kind !== undefined) {
+    return `There is ${kind} at ${path}, where the socket is to be. Remove it, or choose another path.`;
+  }
+  if (isClosed(path, constants.W_OK)) {
+    return `Somebody else may listen on ${path}, where this user may not ask. Remove it if nobody does, or choose another path.`;
+  }
+  return `Somebody else listens on ${path}, or is about to. Stop that, or choose another path.`;
 }
 
 /** What lies at the path, if that is no socket. */

@@ -1,21 +1,41 @@
 /** A path at which a process that is gone has left its socket, and several that want it. */
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync } from "node:fs";
-import net, { connect, createServer, type Server } from "node:net";
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+} from "node:fs";
+import net, { connect, createServer, type Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { MAX_SOCKET_PATH_BYTES } from "../../dist/control/socket-file.js";
 import { listen } from "../../dist/supervisor/listening.js";
+
+const LISTENING = new URL("../../dist/supervisor/listening.js", import.meta.url).href;
+const STRANGER = 65_534;
+/** Only root can give files to others. */
+const isRoot = process.getuid?.() === 0;
 
 let directory = "";
 const servers: Server[] = [];
+const children: ChildProcess[] = [];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "hf-"));
 });
 
 afterEach(() => {
+  vi.restoreAllMocks();
   for (const server of servers.splice(0)) server.close();
+  for (const child of children.splice(0)) child.kill("SIGKILL");
   rmSync(directory, { recursive: true });
 });
 
@@ -45,6 +65,77 @@ function bind(path: string): object {
   return _createServerHandle(path, -1, -1);
 }
 
+function at(path: string): { port: number; host: undefined; path: string } {
+  return { port: 0, host: undefined, path };
+}
+
+/** Calls `then` when this process is refused by a socket for the first time, before whoever has asked hears of it. */
+function onceRefused(then: () => void): void {
+  const { connect } = Socket.prototype;
+  vi.spyOn(Socket.prototype, "connect").mockImplementationOnce(function (this: Socket, ...args: unknown[]) {
+    this.once("error", then);
+    return connect.apply(this, args as Parameters<typeof connect>);
+  });
+}
+
+/** When this process asks at a ticket whether somebody is there. */
+function asksAtTicket(): Promise<void> {
+  const { connect } = Socket.prototype;
+  return new Promise((resolve) => {
+    vi.spyOn(Socket.prototype, "connect").mockImplementation(function (this: Socket, ...args: unknown[]) {
+      if (/\.hf-[^/]*\.t"/.test(JSON.stringify(args))) resolve();
+      return connect.apply(this, args as Parameters<typeof connect>);
+    });
+  });
+}
+
+/** Stands still when it is about to remove what was left, until it is told something. */
+const STANDS_STILL = `(at, name, path) => {
+  if (name !== "unlinkSync" || path !== process.argv[1]) return;
+  fs.writeSync(1, "stands still\\n");
+  fs.readSync(0, Buffer.alloc(1));
+}`;
+
+/**
+ * Another process that wants the path, named "first".
+ * @param onStep source of a function that it calls before each change that it makes in the directory
+ */
+function comer(path: string, onStep: string) {
+  const script = `
+    import fs from "node:fs";
+    import { syncBuiltinESMExports } from "node:module";
+    import { createServer, Server } from "node:net";
+    const onStep = ${onStep};
+    let at = 0;
+    const names = ["chmodSync", "linkSync", "mkdirSync", "renameSync", "rmSync", "rmdirSync", "unlinkSync"];
+    for (const [owner, name] of [...names.map((name) => [fs, name]), [Server.prototype, "listen"]]) {
+      const original = owner[name];
+      owner[name] = function (...args) {
+        onStep(at++, name, ...args);
+        return original.apply(this, args);
+      };
+    }
+    syncBuiltinESMExports();
+    const { listen } = await import(${JSON.stringify(LISTENING)});
+    const server = createServer((caller) => caller.on("error", () => {}).end("first"));
+    await listen(server, { port: 0, path: process.argv[1] });
+    fs.writeSync(1, "listens\\n");`;
+  const args = ["--input-type=module", "-e", script, path];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+  children.push(child);
+  const ended = once(child, "exit");
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  return {
+    /** `undefined` when it has ended. */
+    said: async (): Promise<string | undefined> => (await lines.next()).value,
+    goOn: () => child.stdin.write("."),
+    kill: async () => {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
 async function whoAnswersAt(path: string): Promise<string> {
   const [told] = (await once(connect(path).setEncoding("utf8"), "data")) as [string];
   return told;
@@ -54,8 +145,7 @@ test("of several that want it at the same time, one gets it, and the others are 
   const path = join(directory, "sock");
   await leave(path);
   const names = ["a", "b", "c"];
-  const place = { port: 0, host: undefined, path };
-  const results = await Promise.allSettled(names.map((name) => listen(named(name), place)));
+  const results = await Promise.allSettled(names.map((name) => listen(named(name), at(path))));
   const winners = names.filter((_, i) => results[i]?.status === "fulfilled");
   expect(winners).toHaveLength(1);
   for (const result of results) {
@@ -69,29 +159,100 @@ test("one that is bound and does not listen yet is not taken for left behind", a
   const path = join(directory, "sock");
   const [first, second] = [named("first"), named("second")];
   const handle = bind(path);
-  let isTold = false;
-  const listening = listen(second, { port: 0, host: undefined, path }).finally(() => {
-    isTold = true;
+  let left: string[] = [];
+  onceRefused(() => {
+    left = readdirSync(directory);
+    first.listen(handle);
   });
-  // It has asked once by then, and was refused.
-  listening.catch(() => {});
-  await expect.poll(() => isTold || readdirSync(directory).length > 1, { interval: 1 }).toBe(true);
-  first.listen(handle);
-  await expect(listening).rejects.toMatchObject({ code: "HOLDFAST_ERR_LISTEN" });
+  await expect(listen(second, at(path))).rejects.toMatchObject({
+    code: "HOLDFAST_ERR_LISTEN",
+    message: expect.stringContaining(`Somebody else listens on ${path}, or is about to.`),
+  });
+  expect(await whoAnswersAt(path)).toBe("first");
+  // Whoever ends while it waits leaves nothing.
+  expect(left).toEqual(["sock"]);
+});
+
+test("whenever one is killed, the next one gets it", async () => {
+  const path = join(directory, "sock");
+  let step = 0;
+  for (let isThrough = false; !isThrough; step++) {
+    rmSync(path, { force: true });
+    await leave(path);
+    const killed = comer(path, `(at) => at === ${step} && process.kill(process.pid, "SIGKILL")`);
+    isThrough = (await killed.said()) === "listens";
+    await killed.kill();
+    const next = named("next");
+    await listen(next, at(path));
+    expect(await whoAnswersAt(path)).toBe("next");
+    next.close();
+    await once(next, "close");
+  }
+  expect(step).toBeGreaterThan(5);
+});
+
+test("while one stands still amid its turn, nobody else has one", async () => {
+  const path = join(directory, "sock");
+  await leave(path);
+  const first = comer(path, STANDS_STILL);
+  expect(await first.said()).toBe("stands still");
+  const isAsked = asksAtTicket();
+  const second = listen(named("second"), at(path));
+  // As soon as it has asked there, it knows.
+  await Promise.race([isAsked, second]);
+  first.goOn();
+  await expect(second).rejects.toMatchObject({ code: "HOLDFAST_ERR_LISTEN" });
+  expect(await first.said()).toBe("listens");
   expect(await whoAnswersAt(path)).toBe("first");
   expect(readdirSync(directory)).toEqual(["sock"]);
 });
 
-test("while another process is at it, what was left stays for that; what was killed amid it is not waited for", async () => {
+test("who waits for one that is killed amid its turn has the next one", async () => {
   const path = join(directory, "sock");
-  const turn = join(directory, ".sock.hf-turn");
   await leave(path);
-  mkdirSync(turn);
-  const place = { port: 0, host: undefined, path };
-  await expect(listen(named("a"), place)).rejects.toMatchObject({ code: "HOLDFAST_ERR_LISTEN" });
-  expect(readdirSync(directory).sort()).toEqual([".sock.hf-turn", "sock"]);
-  utimesSync(turn, 0, 0);
-  await listen(named("b"), place);
-  expect(await whoAnswersAt(path)).toBe("b");
+  const first = comer(path, STANDS_STILL);
+  expect(await first.said()).toBe("stands still");
+  const isAsked = asksAtTicket();
+  const second = listen(named("second"), at(path));
+  await Promise.race([isAsked, second]);
+  await first.kill();
+  await second;
+  expect(await whoAnswersAt(path)).toBe("second");
   expect(readdirSync(directory)).toEqual(["sock"]);
+});
+
+test("a clock that has been set back since keeps nobody from it", async () => {
+  const path = join(directory, "sock");
+  await leave(path);
+  await leave(join(directory, ".hf-killed00.t"));
+  const inTwoDays = Date.now() / 1_000 + 2 * 86_400;
+  for (const name of readdirSync(directory)) utimesSync(join(directory, name), inTwoDays, inTwoDays);
+  await listen(named("next"), at(path));
+  expect(await whoAnswersAt(path)).toBe("next");
+  expect(readdirSync(directory)).toEqual(["sock"]);
+});
+
+test.skipIf(!isRoot)(
+  "in a directory of all users, nothing that a stranger has there keeps anybody from it",
+  async () => {
+    const path = join(directory, "sock");
+    chmodSync(directory, 0o1777);
+    await leave(path);
+    const theirs = [join(directory, ".hf-stranger.t"), join(directory, ".hf-folder00.t")] as const;
+    await once(named("stranger").listen(theirs[0]), "listening");
+    mkdirSync(theirs[1]);
+    for (const each of theirs) chownSync(each, STRANGER, STRANGER);
+    await listen(named("next"), at(path));
+    expect(await whoAnswersAt(path)).toBe("next");
+    expect(readdirSync(directory).sort()).toEqual([".hf-folder00.t", ".hf-stranger.t", "sock"]);
+  },
+);
+
+test("a path whose directory has no room for a ticket is taken all the same", async () => {
+  const long = join(directory, "x".repeat(MAX_SOCKET_PATH_BYTES - directory.length - 3));
+  mkdirSync(long);
+  const path = join(long, "s");
+  await leave(path);
+  await listen(named("next"), at(path));
+  expect(await whoAnswersAt(path)).toBe("next");
 });
