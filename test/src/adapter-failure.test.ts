@@ -109,6 +109,16 @@ for (const link of LINKS) {
       expect(error.message).toContain("within 300 ms");
     });
 
+    test.each(["2147483648", "1e12", "Infinity"])("io.timeout(%s) waits for fetchSockets", async (ms) => {
+      const { a, b } = await start({ hubOptions, workers: 2 });
+      const client = await clients.connectTo(b);
+      const found = await a.run(async (ctx, ms) => {
+        const sockets = await ctx.io.timeout(Number(ms)).fetchSockets();
+        return sockets.map(({ id }) => id);
+      }, ms);
+      expect(found).toEqual([client.id]);
+    });
+
     test("what a worker broadcast before it was killed arrives", async () => {
       const { a, b } = await start({ hubOptions, workers: 2 });
       const client = await clients.connectTo(a);

@@ -10,6 +10,7 @@ import { runApplication } from "../faults.js";
 import type { NamespacePort } from "../member/namespace-port.js";
 import type { FrameBody, OperationCode, Selection } from "../member/port-contract.js";
 import type { Responder } from "../member/responder.js";
+import { MAX_TIMER_MS } from "../option-reader.js";
 import type { ResolvedAdapterOptions } from "../options.js";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
 import { Operation } from "../wire/frame.js";
@@ -122,7 +123,7 @@ export class Operations {
   fetchSockets(selection: Selection, timeoutMs: number | undefined, sockets: unknown[]) {
     return new Promise<unknown[]>((resolve, reject) => {
       this.#port.requests.query(Operation.fetchSockets, selection.rooms, bodyOf(selection), {
-        timeoutMs: timeoutMs ?? this.#requestsTimeout,
+        timeoutMs: this.#timeoutOr(timeoutMs),
         read: readSocketList,
         onResponse: (value) => {
           for (const details of value as SocketDetails[]) sockets.push(details);
@@ -167,6 +168,11 @@ export class Operations {
     onServerSideEmit(this.#nsp, [...args, (response: unknown) => responder.finish(response)]);
   }
 
+  /** Node.js takes a time that is longer than a timer's for 1 ms, also that of who waits for good. */
+  #timeoutOr(given: number | undefined): number {
+    return Math.min(given ?? this.#requestsTimeout, MAX_TIMER_MS);
+  }
+
   // Broadcasts with acknowledgement
 
   /** Has this process's clients forget a packet when nobody waits for their acknowledgements any more. */
@@ -197,7 +203,7 @@ export class Operations {
     // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
     const prepared = PreparedPacket.encode(this.#nsp, packet);
     this.#port.requests.broadcastWithAck(prepared, selection, flags, {
-      timeoutMs: flags.timeout ?? this.#requestsTimeout,
+      timeoutMs: this.#timeoutOr(flags.timeout),
       onResponse: (value) => {
         clients++;
         ack(value);
