@@ -60,6 +60,12 @@ describe("a path", () => {
     const path = join(own.directory, "x".repeat(MAX_PATH_BYTES)).slice(0, MAX_PATH_BYTES);
     const cluster = await launch({ home: own, options: { path, workers: 1 } });
     expect(await cluster.status()).toMatchObject({ address: path });
+    const after = await cluster.primary.run(async (ctx) => {
+      const handle = await ctx.cluster();
+      await handle.stop();
+      return [handle.address, handle.status().address];
+    });
+    expect(after).toEqual([undefined, undefined]);
   });
 
   test.each<[string, (place: string) => string, cause: string, text: string]>([

@@ -257,7 +257,9 @@ describe("a worker that is late", () => {
         (error) => error.message,
       ),
     );
-    expect(message).toContain("the last one did not call joinCluster(io) within readyTimeout (100 ms)");
+    expect(message).toContain(
+      "the last one did not call joinCluster(io) within readyTimeout (100 ms), or with another sticky.name",
+    );
   });
 
   test("is killed after readyTimeout, and started again", async () => {

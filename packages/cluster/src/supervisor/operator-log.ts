@@ -33,7 +33,7 @@ function describeExit({ slot, pid, reason, code, signal, lastWords }: WorkerExit
     case "no-process":
       return `worker ${slot} got no process: ${lastWords}`;
     case "not-ready":
-      return `worker ${slot} (pid ${pid}) was not ready in time and was killed. Does it call joinCluster(io)?`;
+      return `worker ${slot} (pid ${pid}) was not ready in time and was killed. Does it call joinCluster(io), with the sticky.name of startCluster()?`;
     case "hang":
       return `worker ${slot} (pid ${pid}) hung and was killed: its event loop stood still for too long`;
     case "overdue":

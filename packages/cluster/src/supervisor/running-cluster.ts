@@ -113,7 +113,8 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   }
 
   get address(): ListenAddress | undefined {
-    return this.#server.address() ?? undefined;
+    // Of a Unix socket, Node.js tells the path also when it is closed.
+    return this.#server.listening ? (this.#server.address() ?? undefined) : undefined;
   }
 
   async start(): Promise<void> {

@@ -393,7 +393,10 @@ function howItEnded({ reason, code, signal, lastWords }: WorkerExit, limits: Wor
     case "no-process":
       return `got no process: ${lastWords}`;
     case "not-ready":
-      return `did not call joinCluster(io) within readyTimeout (${limits.readyTimeoutMs} ms) and was killed`;
+      return (
+        `did not call joinCluster(io) within readyTimeout (${limits.readyTimeoutMs} ms), or with another sticky.name than ` +
+        "startCluster(), and was killed"
+      );
     case "hang":
       return `stood still for longer than hangTimeout (${limits.hangTimeoutMs} ms) and was killed`;
     default:
