@@ -156,11 +156,13 @@ test("a connection that has moved has the limits of its server", async () => {
   const state = { ...STATE, pingInMs: 5_000, pongInMs: undefined };
   const connection = await engine.raiseConnection(io, state, pairs.server, Buffer.alloc(0));
   if (!connection) throw new Error("not raised");
-  const { ws } = io.engine as unknown as { ws: { options: object } };
-  expect(ws.options).toMatchObject({ maxPayload: 1234 });
-  const { _receiver } = engine.webSocketOf(connection) as unknown as { _receiver: object };
-  const { maxBufferedChunks } = ws.options as { maxBufferedChunks?: number };
-  expect(_receiver).toMatchObject({ _maxPayload: 1234, _maxBufferedChunks: maxBufferedChunks });
+  // Engine.IO gives both to ws, or the former alone.
+  const { ws } = io.engine as unknown as { ws: { options: { maxBufferedChunks?: number } } };
+  const { _receiver } = engine.webSocketOf(connection) as unknown as {
+    _receiver: { _maxPayload: number; _maxBufferedChunks?: number };
+  };
+  expect(_receiver._maxPayload).toBe(1234);
+  expect(_receiver._maxBufferedChunks).toBe(ws.options.maxBufferedChunks);
   engine.cut(connection);
   pairs.close();
   await io.close();

@@ -1,7 +1,7 @@
 /**
  * The fields of `ws` that a move needs: what its parser has of a message that is not complete, and whether it is at
  * work. With `private-fields.ts` and `private-fields-engine.ts` the one place of the package for private fields;
- * `private-fields-moves.test.ts` fails when one moves. Tried with ws 8.21, the copy that engine.io 6.6 brings.
+ * `private-fields-moves.test.ts` fails when one moves. Tried with ws 8.17 to 8.23, the copies that engine.io 6.6 brings.
  * Owns: nothing. Runs in: workers.
  *
  * A parser's state is told in the protocol's own form (RFC 6455 §5.2): as bytes that bring a new parser, of whatever
@@ -34,16 +34,20 @@ interface Deflate {
   readonly _inflate: unknown;
 }
 
+interface Sender {
+  readonly _state?: number;
+  /** In place of that, before ws 8.18. */
+  readonly _deflating?: boolean;
+  readonly _queue: readonly unknown[];
+  readonly _firstFragment: boolean;
+}
+
 interface WebSocketFields {
   readonly readyState: number;
   readonly _closeFrameReceived: boolean;
   readonly _socket: Duplex | null;
   readonly _receiver: Receiver | null;
-  readonly _sender: {
-    readonly _state: number;
-    readonly _queue: readonly unknown[];
-    readonly _firstFragment: boolean;
-  } | null;
+  readonly _sender: Sender | null;
   readonly _extensions: { readonly "permessage-deflate"?: Deflate };
   pause(): void;
   resume(): void;
@@ -75,7 +79,7 @@ export function isWebSocket(value: unknown): value is WebSocket {
     typeof fields?.pause === "function" &&
     typeof fields._receiver?._state === "number" &&
     Array.isArray(fields._receiver._buffers) &&
-    typeof fields._sender?._state === "number" &&
+    isAtWork(fields._sender) !== undefined &&
     typeof fields._extensions === "object"
   );
 }
@@ -98,7 +102,12 @@ export function inflatesAnew({ _extensions }: WebSocket): boolean {
 
 /** Whether everything that was sent has been given to the TCP socket. */
 export function hasSent({ _sender: sender }: WebSocket): boolean {
-  return sender !== null && sender._state === IDLE && sender._queue.length === 0 && sender._firstFragment;
+  return isAtWork(sender) === false && sender?._queue.length === 0 && sender._firstFragment;
+}
+
+/** Whether the sender compresses, or reads what it is to send; undefined where it does not tell. */
+function isAtWork(sender: Sender | null | undefined): boolean | undefined {
+  return sender?._state === undefined ? sender?._deflating : sender._state !== IDLE;
 }
 
 /**
