@@ -4,6 +4,7 @@
  * Owns: one timer for each broadcast. Runs in: workers.
  */
 import type { Namespace } from "socket.io";
+import { MAX_TIMER_MS } from "../option-reader.js";
 import { forgetAcks } from "./private-fields.js";
 
 /**
@@ -53,4 +54,9 @@ export class AckDeadlines {
   close(): void {
     for (const expire of [...this.#open.values()]) expire();
   }
+}
+
+/** What other workers are given: Node.js takes a time that is longer than a timer's for 1 ms. */
+export function timeoutOf(ms: number): number {
+  return Math.min(ms, MAX_TIMER_MS);
 }

@@ -10,14 +10,13 @@ import { runApplication } from "../faults.js";
 import type { NamespacePort } from "../member/namespace-port.js";
 import type { FrameBody, OperationCode, Selection } from "../member/port-contract.js";
 import type { Responder } from "../member/responder.js";
-import { MAX_TIMER_MS } from "../option-reader.js";
 import type { ResolvedAdapterOptions } from "../options.js";
 import { brokenMessage, type FieldReader } from "../wire/field-reader.js";
 import { Operation } from "../wire/frame.js";
 import { canTravel } from "../wire/names.js";
 import { readSocketList, type SocketDetails } from "../wire/socket-list.js";
 import { packValue, readValue } from "../wire/values.js";
-import { type AckDeadline, AckDeadlines } from "./ack-deadlines.js";
+import { type AckDeadline, AckDeadlines, timeoutOf } from "./ack-deadlines.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import { nextPacketId, onServerSideEmit, type Packet } from "./private-fields.js";
 import { SocketLists } from "./socket-lists.js";
@@ -123,7 +122,7 @@ export class Operations {
   fetchSockets(selection: Selection, timeoutMs: number | undefined, sockets: unknown[]) {
     return new Promise<unknown[]>((resolve, reject) => {
       this.#port.requests.query(Operation.fetchSockets, selection.rooms, bodyOf(selection), {
-        timeoutMs: this.#timeoutOr(timeoutMs),
+        timeoutMs: timeoutOf(timeoutMs ?? this.#requestsTimeout),
         read: readSocketList,
         onResponse: (value) => {
           for (const details of value as SocketDetails[]) sockets.push(details);
@@ -168,11 +167,6 @@ export class Operations {
     onServerSideEmit(this.#nsp, [...args, (response: unknown) => responder.finish(response)]);
   }
 
-  /** Node.js takes a time that is longer than a timer's for 1 ms, also that of who waits for good. */
-  #timeoutOr(given: number | undefined): number {
-    return Math.min(given ?? this.#requestsTimeout, MAX_TIMER_MS);
-  }
-
   // Broadcasts with acknowledgement
 
   /** Has this process's clients forget a packet when nobody waits for their acknowledgements any more. */
@@ -203,7 +197,7 @@ export class Operations {
     // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
     const prepared = PreparedPacket.encode(this.#nsp, packet);
     this.#port.requests.broadcastWithAck(prepared, selection, flags, {
-      timeoutMs: this.#timeoutOr(flags.timeout),
+      timeoutMs: timeoutOf(flags.timeout ?? this.#requestsTimeout),
       onResponse: (value) => {
         clients++;
         ack(value);
