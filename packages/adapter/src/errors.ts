@@ -138,7 +138,7 @@ export type HoldfastErrorCode =
   | "HOLDFAST_ERR_BACKPLANE_SLOW"
   /**
    * Told as `HOLDFAST_ERR_BACKPLANE_DOWN` is: with the option `url` of `redisStreams()`, the package `redis` is needed
-   * and is not installed. `npm install redis`, or give a `client`.
+   * and is not installed. `npm install redis@5`, or give a `client`.
    */
   | "HOLDFAST_ERR_NO_REDIS";
 

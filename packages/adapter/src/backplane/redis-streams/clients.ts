@@ -7,7 +7,7 @@
 export type RedisArgument = string | Buffer;
 
 /**
- * A client of `redis` (node-redis) 5 or newer: what its `createClient()` returns, connected or not.
+ * A client of `redis` (node-redis) 5: what its `createClient()` returns, connected or not.
  * @see https://github.com/redis/node-redis
  */
 export interface NodeRedisClient {
@@ -22,7 +22,7 @@ export interface NodeRedisClient {
 }
 
 /**
- * A client of `ioredis` 5 or newer, connected or not.
+ * A client of `ioredis` 5, connected or not.
  * @see https://github.com/redis/ioredis
  */
 export interface IoRedisClient {
@@ -35,7 +35,7 @@ export interface IoRedisClient {
 }
 
 /**
- * A client of `redis` 5 or newer for Redis Cluster: what its `createCluster()` returns, connected or not.
+ * A client of `redis` 5 for Redis Cluster: what its `createCluster()` returns, connected or not.
  * @see https://github.com/redis/node-redis/blob/master/docs/clustering.md
  */
 export interface NodeRedisCluster {
@@ -51,7 +51,7 @@ export interface NodeRedisCluster {
 }
 
 /**
- * A client of `redis` 5 or newer for Redis Sentinel: what its `createSentinel()` returns. It has to be connected, because
+ * A client of `redis` 5 for Redis Sentinel: what its `createSentinel()` returns. It has to be connected, because
  * it cannot be duplicated.
  * @see https://github.com/redis/node-redis/blob/master/docs/sentinel.md
  */
@@ -63,7 +63,7 @@ export interface NodeRedisSentinel {
 }
 
 /**
- * A client of `ioredis` 5 or newer for Redis Cluster, its `Cluster`, connected or not.
+ * A client of `ioredis` 5 for Redis Cluster, its `Cluster`, connected or not.
  * @see https://github.com/redis/ioredis#cluster
  */
 export interface IoRedisCluster {

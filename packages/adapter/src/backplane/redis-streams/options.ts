@@ -31,7 +31,7 @@ export interface RedisStreamsOptions {
    */
   url?: string;
   /**
-   * A client of `redis` or `ioredis`, version 5 or newer, also for Redis Cluster or Redis Sentinel. It is duplicated, and
+   * A client of `redis` or `ioredis`, version 5, also for Redis Cluster or Redis Sentinel. It is duplicated, and
    * stays as it is: Holdfast neither uses its connection nor closes it. Only what `createSentinel()` of `redis` returns
    * has to be connected, and stay so: it is asked where the master is. How long it waits for answers is not taken over.
    * One with a `keyPrefix` is refused: applications are told apart by `app`.
@@ -80,12 +80,7 @@ export function resolveStreamsOptions(input: RedisStreamsOptions): ResolvedStrea
   const isClient = (value: unknown): value is RedisClient | undefined =>
     value === undefined || isRedisClient(value);
   const url = fields.string("url", undefined, 1);
-  const client = fields.value(
-    "client",
-    undefined,
-    isClient,
-    "a client of redis or ioredis, version 5 or newer",
-  );
+  const client = fields.value("client", undefined, isClient, "a client of redis or ioredis, version 5");
   if ((url === undefined) === (client === undefined)) {
     throw new HoldfastError(
       "HOLDFAST_ERR_INVALID_OPTION",
@@ -172,7 +167,7 @@ async function importRedis(): Promise<Redis> {
   } catch (cause) {
     throw new HoldfastError(
       "HOLDFAST_ERR_NO_REDIS",
-      'The option "url" of redisStreams() needs the package "redis", version 5 or newer: npm install redis. ' +
+      'The option "url" of redisStreams() needs the package "redis", version 5: npm install redis@5. ' +
         'Or give a "client" of ioredis.',
       { cause },
     );
