@@ -1,14 +1,15 @@
 /** What a user has closed to themselves, as with `chmod`. Owns: nothing. Runs in: primary, and the command line. */
-import { accessSync, constants, type Stats, statSync } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { codeOf } from "./errors.js";
+import { ifSeen } from "./file-identity.js";
 
 /**
  * Whether that is why this user cannot use what is at the path, as a sentence that says what to do.
  * @param access what it is needed for: `W_OK` and others of Node.js' constants
  */
 export function closedToSelf(path: string, access: number): string | undefined {
-  const stats = statsOf(path);
+  const stats = ifSeen(() => statSync(path));
   if (!stats) {
     const parent = dirname(path);
     return parent === path ? undefined : closedToSelf(parent, constants.X_OK);
@@ -25,13 +26,5 @@ export function isClosed(path: string, access: number): boolean {
     return false;
   } catch (error) {
     return codeOf(error) === "EACCES";
-  }
-}
-
-function statsOf(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
   }
 }

@@ -7,10 +7,16 @@ export function identityOf({ dev, ino }: BigIntStats): string {
 }
 
 /** `undefined` for a closed descriptor, and for a path with nothing behind it, or nothing that this user may look at. */
-export function identityIfSeen(look: () => BigIntStats): string | undefined {
+export function ifSeen<S>(look: () => S): S | undefined {
   try {
-    return identityOf(look());
+    return look();
   } catch {
     return undefined;
   }
+}
+
+/** As {@link ifSeen}. */
+export function identityIfSeen(look: () => BigIntStats): string | undefined {
+  const stats = ifSeen(look);
+  return stats && identityOf(stats);
 }

@@ -2,10 +2,10 @@
  * Unix sockets as files: whether somebody listens there, and who gets a name that a killed process has left.
  * Owns: nothing. Runs in: primary.
  */
-import { linkSync, lstatSync, renameSync, rmSync, type Stats, unlinkSync } from "node:fs";
+import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { codeOf, HoldfastError } from "../errors.js";
-import { identityOf } from "../file-identity.js";
+import { identityOf, ifSeen } from "../file-identity.js";
 
 /** Of a Unix socket's path: the system's limit, without the byte that ends it. */
 export const MAX_SOCKET_PATH_BYTES = process.platform === "darwin" ? 103 : 107;
@@ -27,48 +27,46 @@ export function whyTooLong(path: string): string | undefined {
   return `The path ${path} is too long for a Unix socket, which can have ${MAX_SOCKET_PATH_BYTES} bytes.`;
 }
 
+/** taken: a process listens there; forsaken: the one that did is gone. */
+type SocketState = "taken" | "forsaken";
+
 /** Whether it is a socket that a process has left which is gone. A file of another kind is nobody's to remove. */
 export async function isForsaken(path: string): Promise<boolean> {
-  return isSocket(path) && (await knock(path)) === "refused";
+  return (await ask(path)) === "forsaken";
 }
 
 /** Whether it is a socket, and a process listens there. */
 export async function isTaken(path: string): Promise<boolean> {
-  return isSocket(path) && (await knock(path)) === "answered";
+  return (await ask(path)) === "taken";
+}
+
+/** Which of the two it is; `undefined` if it is no socket, or is gone by now. */
+export async function ask(path: string): Promise<SocketState | undefined> {
+  return isSocket(path) ? knock(path) : undefined;
 }
 
 /** One that begins with a zero, on Linux, is no file: it ends with its process. */
 function isSocket(path: string): boolean {
-  return !path.startsWith("\0") && statsOf(path)?.isSocket() === true;
+  return !path.startsWith("\0") && ifSeen(() => lstatSync(path))?.isSocket() === true;
 }
 
 /** Whether a file of another kind has that path. */
 export function isOtherFile(path: string): boolean {
-  return statsOf(path)?.isSocket() === false;
+  return ifSeen(() => lstatSync(path))?.isSocket() === false;
 }
 
-/** `undefined` if nothing is there, or this user may not look: then nobody can tell what it is. */
-function statsOf(path: string): Stats | undefined {
-  try {
-    return lstatSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-/** `refused`: the socket is there, and nobody listens on it. `gone`: by now, it is not there. */
-function knock(path: string): Promise<"answered" | "refused" | "gone"> {
+function knock(path: string): Promise<SocketState | undefined> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once("connect", () => {
       socket.destroy();
-      resolve("answered");
+      resolve("taken");
     });
     socket.once("error", (error) => {
       const code = codeOf(error);
-      if (code === "ECONNREFUSED") resolve("refused");
+      if (code === "ECONNREFUSED") resolve("forsaken");
       // Any other error is no proof that nobody is there.
-      else resolve(code === "ENOENT" ? "gone" : "answered");
+      else resolve(code === "ENOENT" ? undefined : "taken");
     });
   });
 }

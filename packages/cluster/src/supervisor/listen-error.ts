@@ -5,10 +5,11 @@
  * The system has few words for what is wrong with the path of a Unix socket: whatever lies there is an address in use,
  * and Node.js calls a directory that is missing a right that is. So this looks.
  */
-import { constants, lstatSync, type Stats, statSync } from "node:fs";
+import { constants, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { isClosed } from "../closed-to-self.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
+import { ifSeen } from "../file-identity.js";
 import type { ListenPlace } from "./resolve-options.js";
 
 export function cannotListen({ port, host, path }: ListenPlace, error: unknown): HoldfastError {
@@ -33,7 +34,7 @@ function whyNotAt(path: string, error: unknown): string {
   if (process.platform === "win32") return otherwise;
   if (code === "EADDRINUSE") return whoIsAt(path);
   // The system says so, too, where a file system has no sockets.
-  if (code === "EPERM" && statsOf(lstatSync, path)?.isSocket()) {
+  if (code === "EPERM" && ifSeen(() => lstatSync(path))?.isSocket()) {
     return `Another user's process has left its socket at ${path}, which this user may not remove. Remove it, or choose another path.`;
   }
   if (!["EACCES", "ENOENT", "ENOTDIR"].includes(code)) return otherwise;
@@ -63,17 +64,9 @@ function whoIsAt(path: string): string {
 
 /** What lies at the path, if that is no socket. */
 function otherThanSocket(path: string): string | undefined {
-  const own = statsOf(lstatSync, path);
+  const own = ifSeen(() => lstatSync(path));
   if (!own || own.isSocket()) return undefined;
   if (own.isDirectory()) return "a directory";
   if (!own.isSymbolicLink()) return "a file";
-  return statsOf(statSync, path)?.isSocket() ? undefined : "a symbolic link";
-}
-
-function statsOf(look: (path: string) => Stats, path: string): Stats | undefined {
-  try {
-    return look(path);
-  } catch {
-    return undefined;
-  }
+  return ifSeen(() => statSync(path))?.isSocket() ? undefined : "a symbolic link";
 }

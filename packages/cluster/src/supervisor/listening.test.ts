@@ -16,13 +16,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { skipsWithout } from "../../../../harness/dist/find-program.js";
+import { isRoot, NOBODY } from "../../../../harness/dist/other-user.js";
 import { MAX_SOCKET_PATH_BYTES } from "../../dist/control/socket-file.js";
 import { listen } from "../../dist/supervisor/listening.js";
 
 const LISTENING = new URL("../../dist/supervisor/listening.js", import.meta.url).href;
-const STRANGER = 65_534;
-/** Only root can give files to others. */
-const isRoot = process.getuid?.() === 0;
+skipsWithout(isRoot, "Only root can give files to somebody else. Run the tests as root.");
 
 let directory = "";
 const servers: Server[] = [];
@@ -136,6 +136,18 @@ function comer(path: string, onStep: string) {
   };
 }
 
+/** Another process has its turn and stands still, and a server of this one wants the path, and knows of that. */
+async function oneBehindAnother(path: string) {
+  await leave(path);
+  const first = comer(path, STANDS_STILL);
+  expect(await first.said()).toBe("stands still");
+  const isAsked = asksAtTicket();
+  const second = listen(named("second"), at(path));
+  // As soon as it has asked there, it knows.
+  await Promise.race([isAsked, second]);
+  return { first, second };
+}
+
 async function whoAnswersAt(path: string): Promise<string> {
   const [told] = (await once(connect(path).setEncoding("utf8"), "data")) as [string];
   return told;
@@ -193,13 +205,7 @@ test("whenever one is killed, the next one gets it", async () => {
 
 test("while one stands still amid its turn, nobody else has one", async () => {
   const path = join(directory, "sock");
-  await leave(path);
-  const first = comer(path, STANDS_STILL);
-  expect(await first.said()).toBe("stands still");
-  const isAsked = asksAtTicket();
-  const second = listen(named("second"), at(path));
-  // As soon as it has asked there, it knows.
-  await Promise.race([isAsked, second]);
+  const { first, second } = await oneBehindAnother(path);
   first.goOn();
   await expect(second).rejects.toMatchObject({ code: "HOLDFAST_ERR_LISTEN" });
   expect(await first.said()).toBe("listens");
@@ -209,12 +215,7 @@ test("while one stands still amid its turn, nobody else has one", async () => {
 
 test("who waits for one that is killed amid its turn has the next one", async () => {
   const path = join(directory, "sock");
-  await leave(path);
-  const first = comer(path, STANDS_STILL);
-  expect(await first.said()).toBe("stands still");
-  const isAsked = asksAtTicket();
-  const second = listen(named("second"), at(path));
-  await Promise.race([isAsked, second]);
+  const { first, second } = await oneBehindAnother(path);
   await first.kill();
   await second;
   expect(await whoAnswersAt(path)).toBe("second");
@@ -241,7 +242,7 @@ test.skipIf(!isRoot)(
     const theirs = [join(directory, ".hf-stranger.t"), join(directory, ".hf-folder00.t")] as const;
     await once(named("stranger").listen(theirs[0]), "listening");
     mkdirSync(theirs[1]);
-    for (const each of theirs) chownSync(each, STRANGER, STRANGER);
+    for (const each of theirs) chownSync(each, NOBODY, NOBODY);
     await listen(named("next"), at(path));
     expect(await whoAnswersAt(path)).toBe("next");
     expect(readdirSync(directory).sort()).toEqual([".hf-folder00.t", ".hf-stranger.t", "sock"]);

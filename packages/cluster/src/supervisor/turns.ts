@@ -12,7 +12,7 @@ import { chmodSync, lstatSync, readdirSync, renameSync, statSync, unlinkSync } f
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isForsaken, isTaken, removeIfThere, whyTooLong } from "../control/socket-file.js";
+import { ask, removeIfThere, whyTooLong } from "../control/socket-file.js";
 import { removeForsaken, UNNAMED, unnamedPath } from "../control/unnamed-socket.js";
 
 const ENDING = ".t";
@@ -123,8 +123,9 @@ async function othersTickets(path: string, own: string | undefined): Promise<str
   for (const name of ticketsIn(directory)) {
     const ticket = join(directory, name);
     if (name === own || !counts(ticket)) continue;
-    if (await isForsaken(ticket)) removeIfAllowed(ticket);
-    else if (await isTaken(ticket)) living.push(name);
+    const state = await ask(ticket);
+    if (state === "taken") living.push(name);
+    else if (state === "forsaken") removeIfAllowed(ticket);
   }
   return living;
 }
