@@ -104,7 +104,13 @@ export class Pm2 {
 
   /** What the applications have laid out in the temporary directory. */
   files(): string[] {
-    return readdirSync(this.directory, { recursive: true, encoding: "utf8" });
+    try {
+      return readdirSync(this.directory, { recursive: true, encoding: "utf8" });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      // A directory was removed while it was read.
+      return this.files();
+    }
   }
 
   #isHub(pid: string): boolean {

@@ -43,6 +43,16 @@ async function startApp(pm2: Pm2, instances = 4): Promise<void> {
   await pm2.until("workers that listen", () => listening(pm2).size >= wanted);
 }
 
+/** Nobody is left to clean up after workers that are ended while they start the hub; the next ones do. */
+async function hubToStand(pm2: Pm2): Promise<void> {
+  await pm2.until("hub", () => {
+    const files = pm2.files();
+    return (
+      files.some((file) => file.endsWith("hub.sock")) && !files.some((file) => file.endsWith("hub.starting"))
+    );
+  });
+}
+
 /** Clients of all kinds, a third of them over a shared pool of connections. */
 async function connect(pm2: Pm2, count: number): Promise<TrackedClient[]> {
   const pool = new Agent({ keepAlive: true, maxSockets: 16 });
@@ -194,14 +204,17 @@ describe("cluster mode", () => {
   test("stop, delete and kill leave nothing behind", { timeout: LONG_MS }, async () => {
     const pm2 = await openPm2();
     await startApp(pm2, 2);
+    await hubToStand(pm2);
     expect(pm2.files().length).toBeGreaterThan(2);
     await pm2.run("stop", "app");
     await expectNothingLeft(pm2);
     await pm2.run("restart", "app");
     await pm2.until("workers that listen", () => listening(pm2).size >= 4);
+    await hubToStand(pm2);
     await pm2.run("delete", "app");
     await expectNothingLeft(pm2);
     await startApp(pm2, 2);
+    await hubToStand(pm2);
     const pids = (await pm2.list()).map(({ pid }) => pid);
     await pm2.run("kill");
     for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow("ESRCH");
