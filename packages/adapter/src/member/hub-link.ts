@@ -51,7 +51,9 @@ function longestFrame({ maxMessageBytes, backplane }: Admission): number {
 
 export class HubLink {
   readonly memberId: number;
-  readonly roomSeed: string;
+  roomSeed: string;
+  /** How many seeds the hub has told since. */
+  seeds = 0;
   readonly maxMessageBytes: number;
   readonly outgoing: Outgoing;
   readonly backlog: Backlog;

@@ -85,6 +85,10 @@ export class Member implements PortHost {
     return this.#link?.roomSeed ?? "";
   }
 
+  get seeds(): number {
+    return this.#link?.seeds ?? 0;
+  }
+
   get aloneBecause(): HoldfastError {
     return this.#aloneBecause ?? new HoldfastError("HOLDFAST_ERR_CLOSED", "The adapter has been closed.");
   }
@@ -328,6 +332,10 @@ export class Member implements PortHost {
         return this.#link?.outgoing.release(fields.u32());
       case FrameKind.goodbye:
         return this.#onGoodbye();
+      case FrameKind.order:
+        return this.#onOrder(fields.rest().toString("latin1"));
+      case FrameKind.seed:
+        return this.#onSeed(fields.text());
       case FrameKind.notice:
         return this.#report(new HoldfastError(fields.text() as HoldfastErrorCode, fields.text()));
       default: {
@@ -336,6 +344,20 @@ export class Member implements PortHost {
         else this.#onLate(kind, fields);
       }
     }
+  }
+
+  #onOrder(offset: string): void {
+    for (const port of this.#ports.values()) port.onOrder(offset);
+  }
+
+  #onSeed(seed: string): void {
+    const link = this.#link;
+    if (!link) return;
+    link.roomSeed = seed;
+    link.seeds++;
+    for (const port of this.#ports.values()) port.onSeed();
+    this.beginFrame(FrameKind.reseeded, 0, 0)?.u32(link.seeds);
+    this.endFrame();
   }
 
   /** The namespace was closed while the frame was on its way: who waits for an answer is told. */
