@@ -347,6 +347,9 @@ export class Hub {
       case FrameKind.alive:
         // That it came is all that it says.
         return;
+      case FrameKind.ping:
+        from.outbox.begin(FrameKind.pong, 0, 0);
+        return from.outbox.end();
       case FrameKind.leave:
         if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;

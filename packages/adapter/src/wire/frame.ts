@@ -9,7 +9,7 @@
  */
 
 /** Agreed in the handshake. Whoever changes anything below changes this number. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** Volatile packets are dropped once this part of the allowed backlog waits. */
 export const VOLATILE_SHARE = 1 / 16;
@@ -58,6 +58,8 @@ export const FrameKind = {
   alive: 13,
   /** u32 request. What does the hub know, and how is its process? */
   observe: 14,
+  /** The worker has heard nothing for a while. Is the hub there? */
+  ping: 15,
 
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
   /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
@@ -118,6 +120,8 @@ export const FrameKind = {
   missed: 44,
   /** u32 request, value: the answer to `observe`; nothing if that is larger than a frame may be. */
   observed: 45,
+  /** The answer to `ping`. */
+  pong: 47,
   /** text code, text message. A failure of the hub that its own process can tell nobody. */
   notice: 60,
 
