@@ -362,6 +362,9 @@ export class Hub {
       case FrameKind.reseeded:
         from.seedsHeard = fieldsOf(buffer, start, end).u32();
         return;
+      case FrameKind.ping:
+        from.outbox.begin(FrameKind.pong, 0, 0);
+        return from.outbox.end();
       case FrameKind.leave:
         if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;

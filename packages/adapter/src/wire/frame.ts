@@ -6,6 +6,8 @@
  *     | length | kind| flags| keys | namespace  | keys × u32 | fields of the kind …
  *
  * `length` counts the whole frame. The hub reads the header and the keys; what follows is for workers.
+ *
+ * Longer than other files: whoever changes the protocol has all of it before their eyes.
  */
 
 /** Agreed in the handshake. Whoever changes anything below changes this number. */
@@ -58,6 +60,8 @@ export const FrameKind = {
   alive: 13,
   /** u32 request. What does the hub know, and how is its process? */
   observe: 14,
+  /** The worker has heard nothing for a while. Is the hub there? */
+  ping: 15,
 
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
   /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
@@ -120,6 +124,8 @@ export const FrameKind = {
   observed: 45,
   /** Text. What keys of rooms are made with from now on: the hosts have another seed than this one began with. */
   seed: 46,
+  /** The answer to `ping`. */
+  pong: 47,
   /** Offset of the last packet. What is placed from now on has places in another order. */
   order: 48,
   /** text code, text message. A failure of the hub that its own process can tell nobody. */
