@@ -36,7 +36,8 @@ export type HoldfastErrorCode =
   /**
    * Given to `onError`, and to requests: the primary has no hub, or its hub does not answer. Until it does, this
    * worker's broadcasts reach its own clients only. Call `setupPrimary()` in the primary; or, where the message says
-   * that its hub was starting or does not answer, look for what has closed, blocks or stops it.
+   * that its hub was starting or does not answer, look for what has closed, blocks or stops it. Of a hub that this
+   * worker has joined and that [stands still](adapter.md#a-hub-that-stands-still), the message says what waits for it.
    */
   | "HOLDFAST_ERR_NO_HUB"
   /**

@@ -2,7 +2,7 @@
  * Hosts without hubs, joined over Redis: each says what it is told to, and notes what it hears.
  * Owns: the backplanes. Runs in: tests.
  */
-
+import { randomBytes } from "node:crypto";
 import { type RedisStreamsOptions, redisStreams } from "@holdfast/adapter/redis-streams";
 import { Changes } from "@holdfast/harness";
 
@@ -28,7 +28,8 @@ export class BackplaneHost {
   /** @param names what hosts are called in `heard` */
   constructor(options: RedisStreamsOptions, names: Map<string, string>, name: string, protocol = 2) {
     this.#names = names;
-    const limits = { protocol, maxMessageBytes: MIB, maxBacklogBytes: 8 * MIB };
+    const seed = randomBytes(16).toString("hex");
+    const limits = { protocol, maxMessageBytes: MIB, maxBacklogBytes: 8 * MIB, seed };
     this.backplane = redisStreams(options).open(limits, {
       onJoined: ({ epoch, seed, secret, hosts }) => {
         this.epoch = epoch;

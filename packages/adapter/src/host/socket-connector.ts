@@ -60,6 +60,10 @@ export class SocketConnector implements Connector {
   readonly connected = true;
   readonly looksOn = true;
 
+  get hubPlace(): string {
+    return `at "${this.#options.path}"`;
+  }
+
   connect(member: Member): boolean {
     this.#member = member;
     this.#toldCode = undefined;

@@ -15,6 +15,7 @@ import { PROTOCOL_VERSION } from "../wire/frame.js";
 import { MESSAGE_KEY, readPrimaryMessage, type Welcome, type WorkerMessage } from "../wire/handshake.js";
 import { checkBackplane } from "./expected-backplane.js";
 import { parentHasSign } from "./hub-sign.js";
+import type { SocketConnector } from "./socket-connector.js";
 
 /** A hub answers at once, if only that it is starting; this is for a primary that has not come to open one. */
 const WELCOME_WAIT_MS = 2_000;
@@ -33,7 +34,7 @@ const STOOD_STILL =
 type Where = "parent" | "elsewhere";
 
 export class WorkerConnector implements Connector {
-  readonly #elsewhere: Connector;
+  readonly #elsewhere: SocketConnector;
   readonly #backplane: string | undefined;
   #member: Member | undefined;
   #where: Where = "parent";
@@ -51,7 +52,7 @@ export class WorkerConnector implements Connector {
    * @param elsewhere finds the hub if the parent has none
    * @param backplane the name of what the hub is to have
    */
-  constructor(elsewhere: Connector, backplane: string | undefined) {
+  constructor(elsewhere: SocketConnector, backplane: string | undefined) {
     this.#elsewhere = elsewhere;
     this.#backplane = backplane;
   }
@@ -82,6 +83,10 @@ export class WorkerConnector implements Connector {
 
   get looksOn(): boolean {
     return this.#where === "elsewhere";
+  }
+
+  get hubPlace(): string {
+    return this.#where === "elsewhere" ? this.#elsewhere.hubPlace : `in the primary (pid ${process.ppid})`;
   }
 
   disconnect(): void {

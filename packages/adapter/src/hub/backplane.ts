@@ -130,6 +130,8 @@ export interface Backplane {
   /** Has a packet numbered and kept: `onRecord` follows on all hosts. */
   record(namespace: string, ...frame: Frame): void;
   tell(change: HostChange): void;
+  /** The keys of all frames that have still to be sent, or may be sent again, say nothing any more. */
+  voidKeys(): void;
   /** Calls back when everything before is in effect on all hosts, or when there are none to wait for. */
   whenInEffect(callback: () => void): void;
   /** Keeps a session of this host for all hosts. */
@@ -173,4 +175,6 @@ export interface BackplaneLimits {
   readonly maxMessageBytes: number;
   /** How much may wait to be sent. */
   readonly maxBacklogBytes: number;
+  /** What this host makes keys of rooms with, for hosts that have no seed yet. */
+  readonly seed: string;
 }

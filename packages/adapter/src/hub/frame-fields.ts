@@ -1,7 +1,8 @@
 /** Fields of members' frames that the hub itself reads; no more than the frame has. Runs in: where the hub is. */
 import { brokenMessage, FieldReader } from "../wire/field-reader.js";
-import { FrameKind, frameFields, frameKind, KEY_BYTES, Operation } from "../wire/frame.js";
+import { FrameKind, frameFields, frameKind, isVoid, KEY_BYTES, Operation } from "../wire/frame.js";
 import { OFFSET_BYTES } from "../wire/offset.js";
+import type { NamespaceKeys } from "../wire/room-key.js";
 
 /** What an interest frame has before its entries: its number, and since when its joins count. */
 const INTEREST_BYTES = 12;
@@ -42,10 +43,21 @@ export function isForServers(buffer: Buffer, start: number, end: number): boolea
   return fields.skip(before).u8() === Operation.serverSideEmit;
 }
 
-/** Keys of the rooms that sockets may join by a command. */
-export function claimsOf(buffer: Buffer, start: number, end: number): number[] {
+/** Keys of the rooms that sockets may join by a command. @param keys those of its namespace */
+export function claimsOf(
+  keys: NamespaceKeys | undefined,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): number[] {
   const fields = fieldsOf(buffer, start, end);
   const count = fields.u32();
   if (count * KEY_BYTES > fields.left) throw brokenMessage("it has fewer keys than it says");
-  return Array.from({ length: count }, () => fields.u32());
+  const claims = Array.from({ length: count }, () => fields.u32());
+  if (count === 0 || !keys || !isVoid(buffer, start)) return claims;
+  // The rooms to join are what such a command ends with, behind its number and whom it is for.
+  fields.u8();
+  fields.names();
+  fields.names();
+  return Array.from(fields.names(), (room) => keys.of(room));
 }

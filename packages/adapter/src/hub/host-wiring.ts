@@ -27,11 +27,13 @@ export interface HubParts {
   collect(buffer: Buffer, start: number): readonly HubMember[];
   allotId(): number;
   tellLeft(id: number): void;
+  /** Packets are placed in another order from now on. */
+  tellOrder(): void;
   openRecovery(namespace: HubNamespace, durationMs: number, retainMs: number): void;
   forgetIfUnused(namespace: HubNamespace): void;
   endRuns(): void;
-  /** All members have to join anew, and none is admitted before {@link onReady}. */
-  dismissAll(): void;
+  /** Keys are made with this seed from now on. */
+  changeSeed(seed: string): void;
   /** It is known which hosts there are. */
   onReady(): void;
   /** The other hosts cannot be reached. */
@@ -45,9 +47,10 @@ export class HostWiring {
   readonly #remoteFrames: RemoteFrames;
   #order: SharedOrder<HubMember> | undefined;
 
-  constructor(factory: BackplaneFactory, limits: MemberLimits, hub: HubParts) {
+  /** @param seed makes keys of rooms, unless the hosts have another one */
+  constructor(factory: BackplaneFactory, limits: MemberLimits, seed: string, hub: HubParts) {
     this.#hub = hub;
-    this.hosts = this.#openHosts(factory, limits);
+    this.hosts = this.#openHosts(factory, limits, seed);
     this.#remoteFrames = new RemoteFrames(this.hosts, {
       collect: (buffer, start) => hub.collect(buffer, start),
       member: (id) => hub.member(id),
@@ -64,7 +67,10 @@ export class HostWiring {
         const namespace = this.#hub.namespaces().get(frameNamespace(buffer, start));
         this.hosts.backplane.record(namespace?.name ?? "", buffer, start, end);
       },
-      onEpoch: (epoch) => this.#hub.placement().restart(epoch),
+      onEpoch: (epoch) => {
+        this.#hub.placement().restart(epoch);
+        this.#hub.tellOrder();
+      },
     });
     return this.#order;
   }
@@ -79,11 +85,15 @@ export class HostWiring {
     this.hosts.sendTo(host.name, namespace.name, buffer, start, end);
   }
 
-  #openHosts(factory: BackplaneFactory, { maxMessageBytes, maxBacklogBytes }: MemberLimits): Hosts {
+  #openHosts(
+    factory: BackplaneFactory,
+    { maxMessageBytes, maxBacklogBytes }: MemberLimits,
+    seed: string,
+  ): Hosts {
     const hub = this.#hub;
     return new Hosts(
       factory,
-      { protocol: PROTOCOL_VERSION, maxMessageBytes, maxBacklogBytes },
+      { protocol: PROTOCOL_VERSION, maxMessageBytes, maxBacklogBytes, seed },
       {
         allotId: () => hub.allotId(),
         onJoined: (epoch, seed) => {
@@ -152,15 +162,11 @@ export class HostWiring {
     return namespace;
   }
 
-  /** The hosts share one seed. Who has been admitted with another one has to join anew. */
+  /** The hosts share one seed. */
   #useSeed(seed: string): void {
-    const namespaces = this.#hub.namespaces();
-    if (seed === namespaces.roomSeed) return;
-    this.#hub.dismissAll();
-    for (const namespace of [...namespaces.all()]) {
-      this.#hub.recovery().forgetNamespace(namespace.id);
-      namespaces.forget(namespace);
-    }
-    namespaces.roomSeed = seed;
+    if (seed === this.#hub.namespaces().roomSeed) return;
+    this.#hub.changeSeed(seed);
+    this.#order?.voidKeys();
+    this.hosts.backplane.voidKeys();
   }
 }

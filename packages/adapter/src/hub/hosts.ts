@@ -280,6 +280,12 @@ export class Hosts {
     this.#onNews();
   }
 
+  /** Its keys are about to change: it is told of anew with the next ones. */
+  forgetOwnNamespace({ name, keys }: HubNamespace): void {
+    if (this.#namespaces.delete(name)) this.#own.remove(keys.of(NAMESPACE_ROOM));
+    this.#noteWildcards(name, keys, false);
+  }
+
   /** A member of this host is gone. */
   onOwnLeft(id: number): void {
     this.#untoldLeft.push(id);

@@ -67,6 +67,12 @@ export class HubMember implements MemberInfo {
   delivered = 0;
   /** Volatile packets that were dropped because too much was waiting. */
   dropped = 0;
+  /** How many seeds it was told since it has joined. */
+  seedsTold = 0;
+  /** How many of them it had heard when it made what has come from it. */
+  seedsHeard = 0;
+  /** Namespaces whose rooms it has not reported since it was told the last one. */
+  readonly unreported = new Set<number>();
   /** Handles of sessions that it was given and may not have heard of, by namespace. */
   readonly #unheard = new Map<number, Set<number>>();
   /** Whether too much waits for it; {@link FlowControl} says so. */
@@ -146,6 +152,17 @@ export class HubMember implements MemberInfo {
     this.#claims.set(namespaceId, new Claims(interest, this.slot));
   }
 
+  /** Keys are made with another seed: what it holds of the namespace is released, and nobody releases it again. */
+  dropClaims(namespaceId: number, interest: Interest): void {
+    this.#claims.get(namespaceId)?.drop();
+    this.enter(namespaceId, interest);
+  }
+
+  /** Whether the keys of its frames are made with a seed that is not used any more. */
+  get isBehindSeed(): boolean {
+    return this.seedsHeard !== this.seedsTold;
+  }
+
   /** It was given a session, and may not have heard of it before {@link hears}. */
   awaitHearing(namespaceId: number, handle: number): void {
     const unheard = this.#unheard.get(namespaceId);
@@ -166,6 +183,7 @@ export class HubMember implements MemberInfo {
   /** Its server has closed the namespace. */
   exit(namespaceId: number): void {
     this.#unheard.delete(namespaceId);
+    this.unreported.delete(namespaceId);
     this.#claims.get(namespaceId)?.drop();
     this.#claims.delete(namespaceId);
   }
@@ -196,6 +214,16 @@ export class HubMember implements MemberInfo {
   deliverQuietly(buffer: Buffer, start: number, end: number): void {
     this.delivered++;
     this.outbox.relay(buffer, start, end);
+  }
+
+  /** Keys are made with this seed from now on. */
+  tellSeed(seed: string): void {
+    this.seedsTold++;
+    // They are of a report that is not complete.
+    this.takeNewKeys();
+    this.outbox.begin(FrameKind.seed, 0, 0);
+    this.outbox.text(seed);
+    this.outbox.end();
   }
 
   /** Says something of another member, ahead of all that waits. */

@@ -22,11 +22,14 @@ import {
   frameNamespace,
   frameTime,
   interestEntry,
+  isInterestOf,
+  isLastOfReport,
   KEY_BYTES,
   OpenedFlag,
   OpenFlag,
   ResponseFlag,
   VOLATILE_SHARE,
+  voidKeys,
 } from "../wire/frame.js";
 import { drawSeed } from "../wire/room-key.js";
 import { packValue } from "../wire/values.js";
@@ -47,6 +50,7 @@ import { OwnProcess } from "./own-process.js";
 import { Placement } from "./placement.js";
 import { HubRecovery } from "./recovery.js";
 import type { RemoteHost } from "./remote-host.js";
+import { changeSeed } from "./seed-change.js";
 
 export interface HubLimits extends MemberLimits, FlowLimits {
   readonly journalBytes: number;
@@ -106,11 +110,12 @@ export class Hub {
     this.#events = events;
     this.backplane = options.backplane?.name ?? "";
     this.#startsAlone = options.startsAlone ?? true;
-    this.#wiring = options.backplane && new HostWiring(options.backplane, limits, this.#parts());
+    const seed = drawSeed();
+    this.#wiring = options.backplane && new HostWiring(options.backplane, limits, seed, this.#parts());
     this.#hosts = this.#wiring?.hosts;
     this.host = this.#hosts?.backplane.host ?? options.host ?? randomUUID();
     this.knownHosts = this.#hosts?.known ?? new KnownHosts(this.host);
-    this.#namespaces = new Namespaces(drawSeed(), this.#hosts?.watcher);
+    this.#namespaces = new Namespaces(seed, this.#hosts?.watcher);
     this.#flow = new FlowControl(limits, (member) => this.#cutOff(member));
     const makeOrder: MakeOrder<HubMember> = (onNumbered) =>
       this.#wiring?.openOrder(onNumbered) ?? options.makeOrder?.(onNumbered) ?? new HubOrder(onNumbered);
@@ -154,13 +159,11 @@ export class Hub {
       collect: (buffer, start) => this.#collect(undefined, buffer, start),
       allotId: () => ++this.#lastMember,
       tellLeft: (id) => this.#tellLeft(id),
+      tellOrder: () => this.#tellOrder(),
       openRecovery: (...recovery) => this.#openRecovery(...recovery),
       forgetIfUnused: (namespace) => this.#forgetIfUnused(namespace),
       endRuns: () => this.#endRuns(),
-      dismissAll: () => {
-        this.#state = "starting";
-        for (const member of [...this.#members.values()]) this.remove(member);
-      },
+      changeSeed: (seed) => this.#changeSeed(seed),
       onReady: () => this.#onReady(),
       onAlone: (error) => {
         this.#events.onError(error);
@@ -301,6 +304,14 @@ export class Hub {
     }
   }
 
+  #tellOrder(): void {
+    for (const { outbox } of this.#members.values()) {
+      outbox.begin(FrameKind.order, 0, 0);
+      outbox.latin1(this.#placement.journal.lastOffset);
+      outbox.end();
+    }
+  }
+
   #onFrame(from: HubMember, buffer: Buffer, start: number, end: number): void {
     const isHeld = from.placed < from.records && isBehindPackets(frameKind(buffer, start));
     if (isHeld) this.#placement.hold(from, buffer, start, end);
@@ -310,6 +321,7 @@ export class Hub {
   #handle(from: HubMember, buffer: Buffer, start: number, end: number): void {
     try {
       if (frameFields(buffer, start) > end) throw brokenMessage("it ends within its keys");
+      if (from.isBehindSeed && hasKeys(frameKind(buffer, start))) voidKeys(buffer, start);
       this.#route(from, buffer, start, end);
     } catch (error) {
       if (!isBrokenMessage(error)) throw error;
@@ -347,6 +359,12 @@ export class Hub {
       case FrameKind.alive:
         // That it came is all that it says.
         return;
+      case FrameKind.reseeded:
+        from.seedsHeard = fieldsOf(buffer, start, end).u32();
+        return;
+      case FrameKind.ping:
+        from.outbox.begin(FrameKind.pong, 0, 0);
+        return from.outbox.end();
       case FrameKind.leave:
         if (fieldsOf(buffer, start, end).u32() === from.id) this.remove(from);
         return;
@@ -419,7 +437,8 @@ export class Hub {
   }
 
   #onCommand(from: HubMember, buffer: Buffer, start: number, end: number): void {
-    const claims = claimsOf(buffer, start, end);
+    const { keys } = this.#namespaces.get(frameNamespace(buffer, start)) ?? {};
+    const claims = claimsOf(keys, buffer, start, end);
     if (this.#isToReturn(from, buffer, start, end)) {
       if (claims.length > 0) from.claim(frameNamespace(buffer, start), claims);
       this.#return(from, buffer, start, end);
@@ -483,14 +502,11 @@ export class Hub {
     const since = frameTime(buffer, fields + 4);
     const namespace = this.#namespaces.get(frameNamespace(buffer, start));
     if (namespace?.members.has(from)) {
-      const reports = namespace.interest.reportsOf(from.slot);
-      const isWatched = this.#lateJoins.isWatched(since);
-      for (let at = entries; at < end; at += KEY_BYTES) {
-        const entry = interestEntry(buffer, at);
-        if ((entry & 1) === 0) reports.remove(entry >>> 1);
-        else if (reports.add(entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
-      }
+      const flags = frameFlags(buffer, start);
+      const isCurrent = isInterestOf(from.seedsTold, flags);
+      if (isCurrent) this.#takeReport(from, namespace, buffer, entries, end, since);
       if (since !== 0) this.#lateJoins.onReported(from, namespace.id, from.takeNewKeys(), since);
+      if (isCurrent && isLastOfReport(flags)) this.#onReportComplete(from, namespace);
     }
     const sequence = buffer.readUInt32LE(fields);
     if (sequence === 0) return;
@@ -502,6 +518,31 @@ export class Hub {
     };
     if (this.#hosts) this.#hosts.whenInEffect(onInEffect);
     else onInEffect();
+  }
+
+  #takeReport(
+    from: HubMember,
+    { interest }: HubNamespace,
+    buffer: Buffer,
+    entries: number,
+    end: number,
+    since: number,
+  ): void {
+    const reports = interest.reportsOf(from.slot);
+    const isWatched = this.#lateJoins.isWatched(since);
+    for (let at = entries; at < end; at += KEY_BYTES) {
+      const entry = interestEntry(buffer, at);
+      if ((entry & 1) === 0) reports.remove(entry >>> 1);
+      else if (reports.add(entry >>> 1) && isWatched) from.addNewKey(entry >>> 1);
+    }
+  }
+
+  #onReportComplete(from: HubMember, namespace: HubNamespace): void {
+    // The hub has known of these rooms, by other keys: nothing came too early for them.
+    from.takeNewKeys();
+    if (!from.unreported.delete(namespace.id)) return;
+    namespace.wildcards.delete(from);
+    this.#onNamespaceChange(namespace);
   }
 
   #onOpen(from: HubMember, buffer: Buffer, start: number, end: number): void {
@@ -637,7 +678,8 @@ export class Hub {
         return;
       }
       case FrameKind.command: {
-        const claims = claimsOf(buffer, start, end);
+        const namespace = this.#namespaces.get(frameNamespace(buffer, start));
+        const claims = claimsOf(namespace?.keys, buffer, start, end);
         if (claims.length > 0) member.claim(frameNamespace(buffer, start), claims);
         // What came for the rooms that sockets join by it is for the member, too.
         for (const key of claims) keys.add(key);
@@ -659,6 +701,17 @@ export class Hub {
   #onJournalFull(): void {
     queueMicrotask(() => {
       if (!this.isClosed) this.#events.onJournalFull();
+    });
+  }
+
+  #changeSeed(seed: string): void {
+    if (!this.#hosts) return;
+    changeSeed(seed, {
+      namespaces: this.#namespaces,
+      recovery: this.#recovery,
+      lateJoins: this.#lateJoins,
+      members: this.#members.values(),
+      hosts: this.#hosts,
     });
   }
 
@@ -690,6 +743,12 @@ export class Hub {
       ),
     );
   }
+}
+
+/** Whether frames of this kind are for other members, by the keys of rooms. */
+function hasKeys(kind: number): boolean {
+  if (kind > FrameKind.record) return kind === FrameKind.sessionForward || kind === FrameKind.sessionLost;
+  return kind >= FrameKind.broadcast && kind !== FrameKind.response;
 }
 
 /**

@@ -4,9 +4,10 @@
  *
  * A frame is kept if a member did not get it that may yet say that it was in its rooms, or in its namespace, by then.
  */
-import { frameKey, frameKeyCount } from "../wire/frame.js";
+import { frameKey, frameKeyCount, hasVoidKeys } from "../wire/frame.js";
+import { machineTime } from "../wire/machine-time.js";
 import type { HubMember } from "./hub-member.js";
-import { RecentFrames } from "./recent-frames.js";
+import { type Missed, RecentFrames } from "./recent-frames.js";
 
 /** Passes a frame on to one member. @param keys of the rooms that the member is asked for; may be added to */
 export type SendOn = (
@@ -20,6 +21,8 @@ export type SendOn = (
 export class LateJoins {
   readonly #frames = new RecentFrames();
   readonly #sendOn: SendOn;
+  /** Keys of frames up to this time say nothing. */
+  #voidUpTo = Number.NEGATIVE_INFINITY;
   /** Members that do not only send. */
   #receivers = 0;
   /** Frames that were sent on. */
@@ -60,39 +63,48 @@ export class LateJoins {
 
   /** Since then the member has been in rooms that the hub has not known of. */
   onReported(member: HubMember, namespaceId: number, keys: Set<number>, since: number): void {
-    if (keys.size > 0) this.#send(member, namespaceId, since, keys, () => false);
+    if (keys.size === 0 && since > this.#voidUpTo) return;
+    // With void keys it may be for any of its rooms: the member knows.
+    const isFor = (buffer: Buffer, start: number) =>
+      hasVoidKeys(buffer, start) || hasOneOf(keys, buffer, start);
+    this.#send(member, { namespaceId, since, isFor }, keys);
   }
 
   /** Since then the member has had a server of the namespace that the hub has not known of. */
   onOpened(member: HubMember, namespaceId: number, getsAll: boolean, since: number): void {
     // What it was sent before went to an earlier server.
     this.#frames.takeBack(member, { namespaceId, since });
-    this.#send(member, namespaceId, since, new Set(), (keys) => getsAll || keys === 0);
+    const keys = new Set<number>();
+    const isForAll = (buffer: Buffer, start: number) =>
+      getsAll || (frameKeyCount(buffer, start) === 0 && !hasVoidKeys(buffer, start));
+    const isFor = (buffer: Buffer, start: number) => isForAll(buffer, start) || hasOneOf(keys, buffer, start);
+    this.#send(member, { namespaceId, since, isFor }, keys);
+  }
+
+  /** Keys are made with another seed from now on. */
+  voidKeys(): void {
+    this.#voidUpTo = machineTime();
+    this.#frames.voidKeys();
   }
 
   close(): void {
     this.#frames.close();
   }
 
-  /** @param isForAll whether a frame with so many keys is for the member in any case */
-  #send(
-    member: HubMember,
-    namespaceId: number,
-    since: number,
-    keys: Set<number>,
-    isForAll: (keys: number) => boolean,
-  ): void {
-    if (this.#frames.lacksSince(since)) this.tooLate++;
-    const isFor = (buffer: Buffer, start: number) => {
-      const count = frameKeyCount(buffer, start);
-      for (let i = 0; i < count; i++) if (keys.has(frameKey(buffer, start, i))) return true;
-      return isForAll(count);
-    };
-    this.#frames.giveMissed(member, { namespaceId, since, isFor }, (buffer, start, end) => {
+  /** @param keys of its rooms, which what is sent on may add to */
+  #send(member: HubMember, missed: Missed, keys: Set<number>): void {
+    if (this.#frames.lacksSince(missed.since)) this.tooLate++;
+    this.#frames.giveMissed(member, missed, (buffer, start, end) => {
       this.sentOn++;
       this.#sendOn(member, buffer, start, end, keys);
     });
     // What is kept may be overwritten from now on.
     member.outbox.endRun();
   }
+}
+
+function hasOneOf(keys: ReadonlySet<number>, buffer: Buffer, start: number): boolean {
+  const count = frameKeyCount(buffer, start);
+  for (let i = 0; i < count; i++) if (keys.has(frameKey(buffer, start, i))) return true;
+  return false;
 }

@@ -9,12 +9,13 @@ import { Interest, type InterestWatcher } from "./interest.js";
 export interface HubNamespace {
   readonly id: number;
   readonly name: string;
-  readonly keys: NamespaceKeys;
+  /** Others when the hosts turn out to have another seed. */
+  keys: NamespaceKeys;
   readonly interest: Interest;
   readonly members: Set<HubMember>;
   /** Members that only send; the namespace keeps its id for them. */
   readonly emitters: Set<HubMember>;
-  /** Members that report no interest and get everything. */
+  /** Members that report no interest, or have not done so with these keys, and get everything. */
   readonly wildcards: Set<HubMember>;
   /** How long its sessions live and its packets are kept, in milliseconds, if it has recovery. */
   recovery: readonly [durationMs: number, retainMs: number] | undefined;
@@ -38,9 +39,10 @@ export class Namespaces {
     return this.#roomSeed;
   }
 
-  /** From now on; nobody may have a namespace. */
+  /** From now on, also for the namespaces that there are; their tables have to be empty. */
   set roomSeed(seed: string) {
     this.#roomSeed = seed;
+    for (const namespace of this.#byId.values()) namespace.keys = new NamespaceKeys(seed, namespace.name);
   }
 
   get size(): number {

@@ -7,7 +7,7 @@
  * Frames that come one behind the other are a run: they are copied at once, when the hub is done with what it has
  * read. So what a frame costs is a note of who has got it.
  */
-import { frameLength, frameNamespace } from "../wire/frame.js";
+import { frameLength, frameNamespace, voidKeys } from "../wire/frame.js";
 import { REUSED_BYTES } from "../wire/frame-reader.js";
 import { machineTime } from "../wire/machine-time.js";
 import { FramePage, PAGE_BYTES, type Receiver } from "./frame-page.js";
@@ -101,6 +101,17 @@ export class RecentFrames {
   /** What the receiver was sent of these frames went to an earlier server of the namespace. */
   takeBack(receiver: Receiver, missed: Omit<Missed, "isFor">): void {
     this.#forEach(missed, (page, frame) => page.remove(frame, receiver));
+  }
+
+  /** The keys of all that is kept say nothing any more. */
+  voidKeys(): void {
+    this.#endRun();
+    for (const page of this.#pages) {
+      for (let run = 0; run < page.runs; run++) {
+        const { buffer, from, to } = page.run(run);
+        for (let at = from; at < to; at += frameLength(buffer, at)) voidKeys(buffer, at);
+      }
+    }
   }
 
   close(): void {

@@ -111,6 +111,18 @@ export class HubRecovery {
     this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
   }
 
+  /** Keys are made with another seed: what was claimed with the old ones has been dropped, and is claimed anew. */
+  onKeys(namespaceId: number, keys: NamespaceKeys): void {
+    if (!this.has(namespaceId)) return;
+    this.#namespaces.set(namespaceId, keys);
+    for (const session of this.#claims.keys()) {
+      if (session.namespaceId !== namespaceId) continue;
+      const renewed = this.#keysOf(session);
+      this.#claims.set(session, renewed);
+      session.holder?.hold(namespaceId, renewed);
+    }
+  }
+
   /** The member's sockets of the namespace, or of all, are gone without a word. */
   release(member: HubMember, namespaceId?: number): void {
     this.#requests.release(member, namespaceId);

@@ -108,7 +108,7 @@ export class RemoteFrames {
     start: number,
     end: number,
   ): void {
-    const claims = claimsOf(buffer, start, end);
+    const claims = claimsOf(namespace?.keys, buffer, start, end);
     const number = this.#announced.get(host);
     this.#announced.delete(host);
     const targets = namespace ? this.#events.collect(buffer, start) : [];

@@ -4,6 +4,7 @@
  * its own.
  * Owns: whose packets are on their way. Runs in: where the hub is.
  */
+import { voidKeys } from "../wire/frame.js";
 import { newEpoch } from "../wire/offset.js";
 import type { OnNumbered, Order } from "./order.js";
 
@@ -59,6 +60,11 @@ export class SharedOrder<Sender> implements Order<Sender> {
     if (this.#state === "shared" && epoch === this.#epoch) return;
     this.#state = "shared";
     this.#change(epoch);
+  }
+
+  /** The keys of what waits say nothing any more. */
+  voidKeys(): void {
+    for (const { frame } of this.#waiting) voidKeys(frame, 0);
   }
 
   /** This host is alone: what waits is numbered here. */

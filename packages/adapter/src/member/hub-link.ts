@@ -33,6 +33,8 @@ export interface Admission {
 }
 
 export interface HubLinkEvents {
+  /** Something has come, whatever it is. */
+  onHeard(): void;
   onFrame: OnFrame;
   /** The hub is gone, or what it sends cannot be read. The link is useless from now on. */
   onLost(cause?: HoldfastError): void;
@@ -51,7 +53,9 @@ function longestFrame({ maxMessageBytes, backplane }: Admission): number {
 
 export class HubLink {
   readonly memberId: number;
-  readonly roomSeed: string;
+  roomSeed: string;
+  /** How many seeds the hub has told since. */
+  seeds = 0;
   readonly maxMessageBytes: number;
   readonly outgoing: Outgoing;
   readonly backlog: Backlog;
@@ -72,6 +76,7 @@ export class HubLink {
     const reader = new FrameReader(onFrame, longestFrame(admission));
     this.#link = makeLink({
       onChunk: (chunk) => {
+        events.onHeard();
         signOfLife.begin(chunk.length);
         try {
           events.workOff(() => reader.push(chunk));
@@ -126,6 +131,12 @@ export class HubLink {
 
   #sayAlive(): void {
     this.begin(FrameKind.alive, 0, 0).end();
+    this.outgoing.flush();
+  }
+
+  /** Asks the hub for a sign. */
+  ping(): void {
+    this.begin(FrameKind.ping, 0, 0).end();
     this.outgoing.flush();
   }
 

@@ -3,7 +3,7 @@
  * Owns: a count of rooms by key, and the changes that are not on the wire yet. Runs in: workers.
  */
 import type { Outbox } from "../link/outbox.js";
-import { FrameKind, HEADER_BYTES, KEY_BYTES } from "../wire/frame.js";
+import { FrameKind, HEADER_BYTES, interestFlags, KEY_BYTES } from "../wire/frame.js";
 import { KeyTable } from "../wire/key-table.js";
 import { machineTime } from "../wire/machine-time.js";
 import { canTravel } from "../wire/names.js";
@@ -47,7 +47,7 @@ export class InterestReport {
     this.#addedMembers.push(members);
   }
 
-  /** The sockets of the rooms that were added may have joined as early as that. */
+  /** The sockets of the rooms that were added may have joined as early as that; 0: the hub knew of them all. */
   backdate(since: number): void {
     if (this.#added.length > 0) this.#since = since;
   }
@@ -99,12 +99,14 @@ const HEAD_BYTES = HEADER_BYTES + 12;
 
 /**
  * Writes what there is to report, in as many frames as the limit asks for: one at least, which may be waited for.
+ * @param seeds how many seeds of keys the hub has told
  * @param nextOutbox gives the outbox for one frame
  */
 export function writeReport(
   report: InterestReport | undefined,
   namespaceId: number,
   maxMessageBytes: number,
+  seeds: number,
   nextOutbox: () => Outbox,
   nextSequence: () => number,
 ): void {
@@ -115,7 +117,7 @@ export function writeReport(
   do {
     const end = Math.min(at + most, entries.length);
     const outbox = nextOutbox();
-    outbox.begin(FrameKind.interest, 0, namespaceId);
+    outbox.begin(FrameKind.interest, interestFlags(seeds, end === entries.length), namespaceId);
     outbox.u32(nextSequence());
     outbox.u64(end === entries.length ? since : 0);
     outbox.u32s(entries.subarray(at, end));

@@ -24,6 +24,7 @@ import {
 } from "../wire/frame.js";
 import type { Backlog } from "./backlog.js";
 import { type Admission, HubLink } from "./hub-link.js";
+import { HubWatch, hubSilent } from "./hub-watch.js";
 import { InterestSync } from "./interest-sync.js";
 import { NamespacePort } from "./namespace-port.js";
 import type { InterestReporter, MemberState, PortHandlers, PortHost } from "./port-contract.js";
@@ -43,6 +44,8 @@ export interface Connector {
   readonly connected: boolean;
   /** Whether to look for another hub when this one has said goodbye; otherwise a new one invites. */
   readonly looksOn: boolean;
+  /** Words for where the hub is; undefined where it is in this process, and is not watched. */
+  readonly hubPlace?: string;
 }
 
 const LOSS_GRACE_MS = 100;
@@ -52,6 +55,10 @@ export class Member implements PortHost {
   readonly #connector: Connector;
   readonly #workOff: (work: () => void) => void;
   readonly #interest = new InterestSync();
+  readonly #watch = new HubWatch({
+    ask: () => this.#link?.ping(),
+    onSilent: () => this.#report(hubSilent(this.#connector.hubPlace ?? "")),
+  });
   readonly #ports = new Map<string, NamespacePort>();
   readonly #portsById = new Map<number, NamespacePort>();
   readonly #portsByToken = new Map<number, NamespacePort>();
@@ -83,6 +90,10 @@ export class Member implements PortHost {
 
   get roomSeed(): string {
     return this.#link?.roomSeed ?? "";
+  }
+
+  get seeds(): number {
+    return this.#link?.seeds ?? 0;
   }
 
   get aloneBecause(): HoldfastError {
@@ -177,10 +188,17 @@ export class Member implements PortHost {
     return this.#interest.synced(this.#state === "joined");
   }
 
+  /**
+   * Settles when `known` does, which waits for the hub; or as soon as the hub is told to be silent. One function for all
+   * who want to call it.
+   */
+  readonly orSilent = (known: Promise<unknown>): Promise<void> => this.#watch.orSilent(known);
+
   /** Called by the connector: the hub has admitted this member. */
   join(admission: Admission, makeLink: (events: LinkEvents) => Link): void {
     if (this.#state !== "joining" && this.#state !== "alone") return;
     this.#link = new HubLink(admission, makeLink, {
+      onHeard: () => this.#watch.heard(),
       onFrame: (buffer, start, end) => this.#onFrame(buffer, start, end),
       onLost: (cause) => {
         if (cause) this.#report(cause);
@@ -192,6 +210,7 @@ export class Member implements PortHost {
     });
     this.#interest.open(this.#link.outgoing);
     this.#state = "joined";
+    if (this.#connector.hubPlace !== undefined) this.#watch.start();
     this.#aloneBecause = undefined;
     if (channels.linked.hasSubscribers) channels.linked.publish({ memberId: this.id, link: this.#link.kind });
     for (const port of this.#ports.values()) this.#openPort(port);
@@ -326,8 +345,15 @@ export class Member implements PortHost {
         return this.#link?.outgoing.hold(fields.u32());
       case FrameKind.release:
         return this.#link?.outgoing.release(fields.u32());
+      case FrameKind.pong:
+        // That it came is all that it says.
+        return;
       case FrameKind.goodbye:
         return this.#onGoodbye();
+      case FrameKind.order:
+        return this.#onOrder(fields.rest().toString("latin1"));
+      case FrameKind.seed:
+        return this.#onSeed(fields.text());
       case FrameKind.notice:
         return this.#report(new HoldfastError(fields.text() as HoldfastErrorCode, fields.text()));
       default: {
@@ -336,6 +362,20 @@ export class Member implements PortHost {
         else this.#onLate(kind, fields);
       }
     }
+  }
+
+  #onOrder(offset: string): void {
+    for (const port of this.#ports.values()) port.onOrder(offset);
+  }
+
+  #onSeed(seed: string): void {
+    const link = this.#link;
+    if (!link) return;
+    link.roomSeed = seed;
+    link.seeds++;
+    for (const port of this.#ports.values()) port.onSeed();
+    this.beginFrame(FrameKind.reseeded, 0, 0)?.u32(link.seeds);
+    this.endFrame();
   }
 
   /** The namespace was closed while the frame was on its way: who waits for an answer is told. */
@@ -372,6 +412,7 @@ export class Member implements PortHost {
 
   /** Releases the link and whatever waits for the hub's word. */
   #unlink(): void {
+    this.#watch.stop();
     this.#link?.close();
     this.#link = undefined;
     this.#portsById.clear();

@@ -215,18 +215,37 @@ export class NamespacePort {
 
   onOpened(id: number, flags: number, offset: string): void {
     this.#id = id;
-    this.#keys = new NamespaceKeys(this.#member.roomSeed, this.name);
+    this.#makeKeys(this.#since ?? 0);
     if ((flags & OpenedFlag.recoverable) !== 0) this.#handlers.onRecoverable();
-    if (this.#openFlags === 0) {
-      this.#report = new InterestReport(this.#keys);
-      this.#handlers.reportRooms(this.#report);
-      this.#report.backdate(this.#since ?? 0);
-      this.reported();
-    }
+    if (this.#report) this.reported();
     // What the hub sends on comes after its word that the namespace is open: those who wait for that wait for both.
     if (this.#openFlags === OpenFlag.everything) this.#member.markDirty(this);
     this.#handlers.recovery?.onOpened(offset);
     this.#waiting.sendAll();
+  }
+
+  /** Kept packets are placed in another order from now on. @param offset of the last packet */
+  onOrder(offset: string): void {
+    if (this.#id !== 0) this.#handlers.recovery?.onOrder(offset);
+  }
+
+  /** The hub makes keys with another seed from now on. */
+  onSeed(): void {
+    if (this.#id === 0) return;
+    this.#makeKeys(this.#report?.since ?? 0);
+    if (!this.#report || this.#dirty) return;
+    // Also if there are no rooms: until the report has come, the hub takes this worker to have all.
+    this.#dirty = true;
+    this.#member.markDirty(this);
+  }
+
+  /** @param since when sockets may have joined rooms that the hub does not know of; 0 if there are none */
+  #makeKeys(since: number): void {
+    this.#keys = new NamespaceKeys(this.#member.roomSeed, this.name);
+    if (this.#openFlags !== 0) return;
+    this.#report = new InterestReport(this.#keys);
+    this.#handlers.reportRooms(this.#report);
+    this.#report.backdate(since);
   }
 
   /** The link is gone; a new one will get a new report. */
@@ -265,7 +284,8 @@ export class NamespacePort {
   /** Writes what there is to report, in as many frames as the limit asks for. */
   writeInterest(nextOutbox: () => Outbox, nextSequence: () => number): void {
     this.#dirty = false;
-    writeReport(this.#report, this.#id, this.#member.maxMessageBytes, nextOutbox, nextSequence);
+    const { maxMessageBytes, seeds } = this.#member;
+    writeReport(this.#report, this.#id, maxMessageBytes, seeds, nextOutbox, nextSequence);
   }
 
   onFrame(kind: number, flags: number, fields: FieldReader): void {

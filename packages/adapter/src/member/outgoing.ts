@@ -169,6 +169,7 @@ function isInOrder(kind: number): boolean {
     case FrameKind.sessionForward:
     case FrameKind.sessionLost:
     case FrameKind.sessionHeard:
+    case FrameKind.reseeded:
       return true;
     default:
       return false;

@@ -29,6 +29,8 @@ export interface PortHost {
   readonly maxMessageBytes: number;
   /** What the hub's room keys are made with. */
   readonly roomSeed: string;
+  /** How many times the hub has told another one. */
+  readonly seeds: number;
   /** Why there is no hub; what requests fail with while alone. */
   readonly aloneBecause: HoldfastError;
   /** A number for a session that no other session of this process has had. */
@@ -132,6 +134,8 @@ export interface RecoveryHandlers {
   readonly retainMs: number;
   /** The hub knows the namespace; `offset` is that of the last packet. */
   onOpened(offset: string): void;
+  /** Packets are placed in another order from now on. @param offset of the last packet */
+  onOrder(offset: string): void;
   onRecord(flags: BroadcastFlags, fields: FieldReader): void;
   onPlaced(fields: FieldReader): void;
   onMissed(fields: FieldReader): void;

@@ -58,6 +58,8 @@ export class HoldfastAdapter extends Adapter {
   readonly #operations: Operations;
   /** Sends what this turn has done for others, or with sessions. */
   readonly #sendDeeds: () => void;
+  /** Waits for the hub, unless it is silent. */
+  readonly #orSilent: Member["orSilent"];
   readonly #requestsTimeout: number;
   readonly #onError: ResolvedAdapterOptions["onError"];
   /**
@@ -86,6 +88,7 @@ export class HoldfastAdapter extends Adapter {
     this.#requestsTimeout = requestsTimeout;
     this.#onError = onError;
     this.#sendDeeds = member.flushDeeds;
+    this.#orSilent = member.orSilent;
     this.#recovery = Recovery.of(this.#recoveryContext(options));
     this.#runOwn = this.#recovery ? runApplication : (code) => code();
     const scope = options.scope ?? pathOf(nsp);
@@ -260,7 +263,7 @@ export class HoldfastAdapter extends Adapter {
   #holdConnect(socket: Socket): void {
     // The connection handlers run first: the hub hears of what they join at once, too.
     const known = Promise.resolve().then(() => this.#port.reported());
-    void holdUntil(known, connectionOf(socket));
+    void holdUntil(this.#orSilent(known), connectionOf(socket));
   }
 
   override del(id: SocketId, room: Room): void {

@@ -6,6 +6,7 @@
  */
 import type { SocketId } from "socket.io-adapter";
 import { runApplication } from "../faults.js";
+import type { Orders } from "./orders.js";
 
 /** Something for one socket. What carries an offset is ordered by it; the rest stays behind what it came after. */
 interface Held {
@@ -17,18 +18,20 @@ interface Joining {
   /** What settles when the hub knows the rooms that the socket joined last. */
   known: Promise<void>;
   /** Offset of the newest packet here when the socket joined: it has what was placed for it up to there. */
-  since: string;
+  readonly since: string;
   readonly held: Held[];
 }
 
 export class JoiningSockets {
+  readonly #orders: Orders;
   readonly #workOff: (work: () => void) => void;
   readonly #bySid = new Map<SocketId, Joining>();
   /** The sockets that wait for the promise that was given last. */
   #last: { readonly known: Promise<void>; readonly sids: SocketId[] } | undefined;
 
   /** @param workOff gets the work on what was held to do, so that it can be put together */
-  constructor(workOff: (work: () => void) => void = (work) => work()) {
+  constructor(orders: Orders, workOff: (work: () => void) => void = (work) => work()) {
+    this.#orders = orders;
     this.#workOff = workOff;
   }
 
@@ -56,23 +59,21 @@ export class JoiningSockets {
 
   /** Sockets that a packet with this offset may be for: not those that joined when newer ones had been delivered. */
   *before(offset: string): IterableIterator<SocketId> {
-    for (const [sid, { since }] of this.#bySid) if (since < offset) yield sid;
+    for (const [sid, { since }] of this.#bySid) if (this.#orders.isAfter(offset, since)) yield sid;
   }
 
   sids(): IterableIterator<SocketId> {
     return this.#bySid.keys();
   }
 
-  /** A hub is found whose packets have places in another order: none of them has been delivered here. */
-  onOtherOrder(): void {
-    for (const joining of this.#bySid.values()) joining.since = "";
-  }
-
   /** Holds something for the socket; a packet that was placed before others goes before them. */
   hold(sid: SocketId, offset: string | undefined, write: () => void): void {
     const held = this.#bySid.get(sid)?.held;
     if (!held) return write();
-    const later = offset === undefined ? -1 : held.findIndex((one) => (one.offset ?? "") > offset);
+    const later =
+      offset === undefined
+        ? -1
+        : held.findIndex((one) => one.offset !== undefined && this.#orders.isAfter(one.offset, offset));
     if (later === -1) held.push({ offset, write });
     else held.splice(later, 0, { offset, write });
   }

@@ -22,6 +22,7 @@ import { LiveSessions } from "./live-sessions.js";
 import type { ArrivingSession, MovePort } from "./move-port.js";
 import { movedSocketOf } from "./moved-clients.js";
 import { Moves } from "./moves.js";
+import { Orders } from "./orders.js";
 import { OwnPackets } from "./own-packets.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import {
@@ -60,6 +61,7 @@ export class Recovery implements RecoveryHandlers {
   readonly durationMs: number;
   readonly retainMs: number;
   readonly #context: RecoveryContext;
+  readonly #orders = new Orders();
   readonly #undelivered: Undelivered;
   readonly #inFlight: InFlight;
   readonly #joining: JoiningSockets;
@@ -80,7 +82,8 @@ export class Recovery implements RecoveryHandlers {
     this.durationMs = Math.min(durationMs, MAX_MS);
     // A connection that is lost unnoticed misses packets before its session is suspended.
     this.retainMs = Math.min(durationMs + unnoticedMs, MAX_MS);
-    this.#undelivered = new Undelivered((record, sid) => matches(record, context.roomsOf(sid)), batchWrites);
+    const isFor = (record: Unplaced, sid: SocketId) => matches(record, context.roomsOf(sid));
+    this.#undelivered = new Undelivered(isFor, this.#orders, batchWrites);
     this.#inFlight = this.#undelivered.inFlight;
     this.#joining = this.#undelivered.joining;
     this.#departures = new Departures(this.#undelivered);
@@ -236,12 +239,17 @@ export class Recovery implements RecoveryHandlers {
 
   onOpened(offset: string): void {
     const wasCutOff = sameOrder(offset, this.#newest);
-    if (!wasCutOff) this.#joining.onOtherOrder();
-    this.#newest = offset;
+    this.onOrder(offset);
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.
     if (wasCutOff) for (const socket of this.#live?.sockets ?? []) this.#sendAway(socket);
     this.#restores?.onOpened();
+  }
+
+  /** Packets are placed in this offset's order from now on; those of earlier ones have come, or are sent on late. */
+  onOrder(offset: string): void {
+    this.#orders.begin(offset);
+    this.#newest = offset;
   }
 
   onUnlinked(): void {
@@ -298,7 +306,7 @@ export class Recovery implements RecoveryHandlers {
 
   /** Whether newer packets have been delivered: the hub sends this one on to sockets that had joined before. */
   #isLate(offset: string): boolean {
-    return sameOrder(offset, this.#newest) && offset <= this.#newest;
+    return !this.#orders.isAfter(offset, this.#newest);
   }
 
   /** Nobody here knew of them when the packet was made. */

@@ -1,5 +1,6 @@
 import type { BroadcastFlags } from "socket.io-adapter";
 import { expect, test } from "vitest";
+import { Orders } from "../../dist/socketio/orders.js";
 import { Undelivered } from "../../dist/socketio/undelivered.js";
 
 type Unplaced = Parameters<Undelivered["inFlight"]["push"]>[0];
@@ -13,7 +14,7 @@ function record(): Unplaced {
 
 /** One socket, whose join the hub has not confirmed, and a packet for it in flight. */
 function setUp() {
-  const undelivered = new Undelivered(() => true);
+  const undelivered = new Undelivered(() => true, new Orders());
   const log: string[] = [];
   let confirm = () => {};
   const known = new Promise<void>((resolve) => {

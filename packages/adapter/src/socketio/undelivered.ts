@@ -6,6 +6,7 @@
 import type { SocketId } from "socket.io-adapter";
 import { InFlight, type Unplaced } from "./in-flight.js";
 import { JoiningSockets } from "./joining-sockets.js";
+import type { Orders } from "./orders.js";
 
 export class Undelivered {
   readonly inFlight: InFlight;
@@ -15,9 +16,13 @@ export class Undelivered {
    * @param isFor whether the packet is for the socket, by the rooms that it is in now
    * @param workOff gets the work on what was held to do, so that it can be put together
    */
-  constructor(isFor: (record: Unplaced, sid: SocketId) => boolean, workOff?: (work: () => void) => void) {
+  constructor(
+    isFor: (record: Unplaced, sid: SocketId) => boolean,
+    orders: Orders,
+    workOff?: (work: () => void) => void,
+  ) {
     this.inFlight = new InFlight(isFor);
-    this.joining = new JoiningSockets(workOff);
+    this.joining = new JoiningSockets(orders, workOff);
   }
 
   concerns(sid: SocketId): boolean {

@@ -6,10 +6,12 @@
  *     | length | kind| flags| keys | namespace  | keys × u32 | fields of the kind …
  *
  * `length` counts the whole frame. The hub reads the header and the keys; what follows is for workers.
+ *
+ * Longer than other files: whoever changes the protocol has all of it before their eyes.
  */
 
 /** Agreed in the handshake. Whoever changes anything below changes this number. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** Volatile packets are dropped once this part of the allowed backlog waits. */
 export const VOLATILE_SHARE = 1 / 16;
@@ -30,7 +32,7 @@ export const FrameKind = {
   /**
    * u32 sequence, or 0 if nobody waits for `synced`; u64 time of the oldest join in this report, or 0 if there is
    * none or more frames of the report follow; then u32 × n: key × 2 + 1 for "a socket is in this room", key × 2
-   * for "none is left".
+   * for "none is left". The flags are those of {@link interestFlags}.
    */
   interest: 3,
   /** A command with claims has been carried out. */
@@ -58,6 +60,8 @@ export const FrameKind = {
   alive: 13,
   /** u32 request. What does the hub know, and how is its process? */
   observe: 14,
+  /** The worker has heard nothing for a while. Is the hub there? */
+  ping: 15,
 
   // A worker tells other workers; keys name the rooms, none means every server of the namespace.
   /** With {@link BroadcastFlag}.offset a u32; names rooms, names except, packet. */
@@ -118,6 +122,12 @@ export const FrameKind = {
   missed: 44,
   /** u32 request, value: the answer to `observe`; nothing if that is larger than a frame may be. */
   observed: 45,
+  /** Text. What keys of rooms are made with from now on: the hosts have another seed than this one began with. */
+  seed: 46,
+  /** The answer to `ping`. */
+  pong: 47,
+  /** Offset of the last packet. What is placed from now on has places in another order. */
+  order: 48,
   /** text code, text message. A failure of the hub that its own process can tell nobody. */
   notice: 60,
 
@@ -165,6 +175,9 @@ export const FrameKind = {
    * that are its own since. It is for those alone.
    */
   returned: 87,
+
+  /** Worker to hub: u32 how many `seed`s it has heard. The keys of its frames that come after this are made with the last. */
+  reseeded: 88,
 } as const;
 
 /** What a command or request asks for, and what it needs for that; the numbers are part of the protocol. */
@@ -181,6 +194,12 @@ export const Operation = {
   fetchSockets: 5,
   /** u32 milliseconds, names rooms, names except, packet. */
   broadcastWithAck: 6,
+} as const;
+
+/** Flags of frames that workers tell other workers. */
+export const KeyFlag = {
+  /** Its keys and its claims are made with a seed that is not used any more: whoever has the namespace may be meant. */
+  void: 128,
 } as const;
 
 /** Flags of `open`. */
@@ -218,6 +237,25 @@ export const BroadcastFlag = {
   echo: 16,
 } as const;
 
+/**
+ * Flags of `interest`.
+ * @param seeds how many `seed`s the member has heard: the keys are made with the last one
+ * @param isLast whether the report is complete with this frame
+ */
+export function interestFlags(seeds: number, isLast: boolean): number {
+  return ((seeds << 1) & 0xff) | (isLast ? 1 : 0);
+}
+
+/** Whether the keys of an `interest` with these flags are made with the last of so many `seed`s. */
+export function isInterestOf(seeds: number, flags: number): boolean {
+  return flags >>> 1 === (seeds & 0x7f);
+}
+
+/** Whether the report is complete with this frame. */
+export function isLastOfReport(flags: number): boolean {
+  return (flags & 1) !== 0;
+}
+
 /** Flags of `response`. */
 export const ResponseFlag = {
   /** The member has no more to say to this request. */
@@ -246,7 +284,27 @@ export function frameFlags(buffer: Buffer, start: number): number {
   return buffer[start + 5] as number;
 }
 
+/** How many keys say whom the frame is for; without any, whoever has the namespace may be meant. */
 export function frameKeyCount(buffer: Buffer, start: number): number {
+  return isVoid(buffer, start) ? 0 : keysIn(buffer, start);
+}
+
+/** Whether the frame is for rooms, and its keys do not say which. */
+export function hasVoidKeys(buffer: Buffer, start: number): boolean {
+  return isVoid(buffer, start) && keysIn(buffer, start) > 0;
+}
+
+/** Whether the frame's keys and claims say nothing. */
+export function isVoid(buffer: Buffer, start: number): boolean {
+  return ((buffer[start + 5] as number) & KeyFlag.void) !== 0;
+}
+
+/** From now on they say nothing. */
+export function voidKeys(buffer: Buffer, start: number): void {
+  buffer[start + 5] = (buffer[start + 5] as number) | KeyFlag.void;
+}
+
+function keysIn(buffer: Buffer, start: number): number {
   return (buffer[start + 6] as number) | ((buffer[start + 7] as number) << 8);
 }
 
@@ -275,7 +333,7 @@ export function frameTime(buffer: Buffer, at: number): number {
 
 /** Where the fields of the frame's kind begin. */
 export function frameFields(buffer: Buffer, start: number): number {
-  return start + HEADER_BYTES + frameKeyCount(buffer, start) * KEY_BYTES;
+  return start + HEADER_BYTES + keysIn(buffer, start) * KEY_BYTES;
 }
 
 /** A frame that says something of one member. */

@@ -67,7 +67,12 @@ function writeHalf(value: number, buffer: Buffer, at: number): void {
   }
 }
 
+/** Names the order that an offset comes from. */
+export function epochOf(offset: string): string {
+  return offset.slice(0, EPOCH_CHARS);
+}
+
 /** Whether two offsets come from one order. */
 export function sameOrder(a: string, b: string): boolean {
-  return a.slice(0, EPOCH_CHARS) === b.slice(0, EPOCH_CHARS);
+  return epochOf(a) === epochOf(b);
 }

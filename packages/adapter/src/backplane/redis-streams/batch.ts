@@ -129,6 +129,12 @@ export class Batch {
     return dropped;
   }
 
+  /** The keys of its frames say nothing any more. */
+  voidKeys(): void {
+    this.#records.voidKeys();
+    for (const operation of this.#operations) if (!Array.isArray(operation)) operation.frames.voidKeys();
+  }
+
   /** Forgets what other hosts should know: they are told everything anew. */
   dropChanges(): void {
     this.#change = undefined;

@@ -114,6 +114,11 @@ export class Sender {
     for (const batch of this.#all()) batch.dropChanges();
   }
 
+  /** The keys of all frames say nothing any more. */
+  voidKeys(): void {
+    for (const batch of [...this.#unseen, ...this.#all()]) batch.voidKeys();
+  }
+
   /** What was sent is gone: packets that have not come back are sent again. */
   sendAgain(): void {
     const lost = this.#unseen.filter((batch) => batch !== this.#onItsWay);

@@ -80,6 +80,8 @@ export class RedisStreams implements Backplane {
   /** A new one for each membership that others see. */
   #generation = "";
   #epoch = "";
+  /** Outlives the data in Redis as well: members need not hear of another one. */
+  #seed: string;
   /** Outlives the data in Redis: hosts that find them lost still have to prove to each other who they are. */
   #secret = "";
   /** Since when nothing was sent and no lease renewed; undefined while all is well. */
@@ -97,6 +99,7 @@ export class RedisStreams implements Backplane {
   constructor(options: ResolvedStreamsOptions, limits: BackplaneLimits, events: BackplaneEvents) {
     this.#options = options;
     this.#limits = limits;
+    this.#seed = limits.seed;
     this.#events = events;
     this.#keys = new Keys(options.app);
     this.#sender = new Sender(limits.maxBacklogBytes, {
@@ -146,6 +149,10 @@ export class RedisStreams implements Backplane {
 
   tell(change: HostChange): void {
     if (!this.#isAlone) this.#sender.batch.tell(change);
+  }
+
+  voidKeys(): void {
+    this.#sender.voidKeys();
   }
 
   whenInEffect(callback: () => void): void {
@@ -369,7 +376,7 @@ export class RedisStreams implements Backplane {
       this.#epoch,
       String(this.#incoming.seen),
       newEpoch(),
-      randomBytes(16).toString("hex"),
+      this.#seed,
       this.#secret || randomBytes(32).toString("hex"),
       name,
       ...this.#incoming.lastRead,
@@ -403,6 +410,7 @@ export class RedisStreams implements Backplane {
     }
     this.#epoch = epoch;
     this.#secret = secret;
+    this.#seed = seed;
     const cursors: Record<Stream, number> = {
       journal: isNewOrder ? 0 : (old?.cursor("journal") ?? 0),
       inbox: isSame ? (old?.cursor("inbox") ?? number) : number,
