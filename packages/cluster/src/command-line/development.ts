@@ -3,6 +3,7 @@
  * Owns: the cluster, the watch, the signals. Runs in: the command line, which is its primary.
  */
 import { relative } from "node:path";
+import { currentDirectory } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
@@ -33,7 +34,7 @@ export class Development {
   readonly #options: ClusterOptions;
   readonly #watch: FileWatch;
   /** Asked for now: there is no answer any more when it has been removed. */
-  readonly #from = process.cwd();
+  readonly #from = currentDirectory();
   /** From the beginning of its start. */
   #cluster: RunningCluster | undefined;
   /** What became of the cluster that has stopped last. */
@@ -81,7 +82,8 @@ export class Development {
   }
 
   #onChange(path: string): void {
-    console.log(`${printable(relative(this.#from, path)) || "."} has changed`);
+    const told = this.#from === undefined ? path : relative(this.#from, path);
+    console.log(`${printable(told) || "."} has changed`);
     this.#renew();
   }
 
