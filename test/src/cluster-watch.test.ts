@@ -1,8 +1,9 @@
 /** `holdfast run --watch`: how it goes on after a change, and when nothing can be watched. */
 import { once } from "node:events";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { Program } from "@holdfast/harness";
 import { expect, test } from "vitest";
 import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
@@ -193,6 +194,23 @@ test("a start that hangs makes way for a change", async () => {
   await program.line(/^1 workers on /);
   program.signal("SIGTERM");
   expect(await program.end()).toEqual({ code: 0, signal: null });
+});
+
+test("`stop` ends it also while a start that hangs makes way", async () => {
+  // It takes its time to end.
+  const { own, app } = application(`process.on("SIGTERM", () => {}); ${HANGING}`);
+  const control = join(own.directory, "own.sock");
+  const program = watching(own, app, [...PATIENT, "--control", control]);
+  await program.line(/^hanging$/);
+  const socket = connect(control);
+  await once(socket, "connect");
+  const answer = text(socket);
+  writeFileSync(app, WORKING);
+  await program.line(/^the start was given up/);
+  socket.write('{"version":1,"command":"stop"}\n');
+  expect(JSON.parse(await answer)).toEqual({ kind: "done", result: { killed: 1 } });
+  expect(await program.end()).toEqual({ code: 3, signal: null });
+  expect(program.count(/^1 workers on /)).toBe(0);
 });
 
 test("so does a reload that hangs, and the workers that are there stay meanwhile", async () => {

@@ -55,6 +55,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   readonly #hurried = new Promise<void>((resolve) => {
     this.#onHurry = resolve;
   });
+  #isToldToStop = false;
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
   #failure: HoldfastError | undefined;
@@ -115,6 +116,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   get address(): ListenAddress | undefined {
     // Of a Unix socket, Node.js tells the path also when it is closed.
     return this.#server.listening ? (this.#server.address() ?? undefined) : undefined;
+  }
+
+  /** Whether somebody has stopped it by command, and has been told so, or will be. */
+  get isToldToStop(): boolean {
+    return this.#isToldToStop;
   }
 
   async start(): Promise<void> {
@@ -320,8 +326,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
         return this.rebalance();
       case "scale":
         return this.scale(request.workers);
-      case "stop":
-        return this.#stopAndExit(request.timeoutMs);
+      case "stop": {
+        const stopped = this.#stopAndExit(request.timeoutMs);
+        this.#isToldToStop = true;
+        return stopped;
+      }
     }
   }
 
