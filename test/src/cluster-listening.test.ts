@@ -12,10 +12,10 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
-import { isRoot, NOBODY, skipsWithout } from "@holdfast/harness";
+import { isRoot, NOBODY, Program, skipsWithout } from "@holdfast/harness";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
-import { APP, type Supervised } from "./harness/supervised.js";
+import { APP, HOLDFAST, type Supervised } from "./harness/supervised.js";
 
 const { launch, home } = startsSupervised();
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
@@ -126,6 +126,22 @@ describe("a path", () => {
     expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause: "EADDRINUSE" });
     expect(refused?.message).toContain(`Somebody else listens on ${path}`);
     theirs.close();
+  });
+
+  test("where something is left that another start is about to remove is waited for until a stop", async () => {
+    const own = home();
+    const path = join(own.directory, "sock");
+    await leave(path, 0o777);
+    const theirs = createServer((socket) => socket.destroy()).listen(join(own.directory, ".hf-AAAAAAAA.t"));
+    onTestFinished(() => void theirs.close());
+    const waits = once(theirs, "connection");
+    const args = [HOLDFAST, "run", APP, "--path", path];
+    const program = Program.node(args, { env: own.env, cwd: own.directory });
+    onTestFinished(() => program.close());
+    await waits;
+    program.signal("SIGTERM");
+    expect(await program.end()).toEqual({ code: 0, signal: null });
+    expect(program.output).toBe("");
   });
 
   test.runIf(process.platform === "linux")(

@@ -56,6 +56,8 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     this.#onHurry = resolve;
   });
   #isToldToStop = false;
+  /** Ends waits of what opens. */
+  readonly #stopping = new AbortController();
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
   #failure: HoldfastError | undefined;
@@ -199,6 +201,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 
   async #stop(timeoutMs: number): Promise<StopResult> {
     this.#state = "stopping";
+    this.#stopping.abort();
     // Closed amid its start to listen, it may never say what came of that.
     if (this.#server.listening || this.#options.server) this.#server.close();
     const [result] = await Promise.all([this.#supervisor.stop(timeoutMs), this.#untilNothingOpens()]);
@@ -244,16 +247,23 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   /** One part after another, unless it is stopped meanwhile: {@link #stop} closes those that are there by then. */
   async #open(): Promise<void> {
     const { listen: place } = this.#options;
+    const { signal } = this.#stopping;
     const steps = [
-      () => place && checkPlace(place),
+      () => place && checkPlace(place, signal),
       () => this.#openControl(),
       () => this.#openAdmin(),
       () => this.#supervisor.start(),
-      () => place && listen(this.#server, place),
+      () => place && listen(this.#server, place, signal),
     ];
     for (const step of steps) {
       this.#throwIfEnded();
-      await step();
+      try {
+        await step();
+      } catch (error) {
+        // What fails amid the stop fails by it, or matters no more.
+        this.#throwIfEnded();
+        throw error;
+      }
     }
     this.#throwIfEnded();
     this.#state = "running";

@@ -30,10 +30,11 @@ export interface Turn {
 
 /**
  * @param path what is to be removed
+ * @param signal ends the wait: the turn is not wanted any more
  * @returns `undefined` if another process has had its turn for too long, and lives
- * @throws {Error} of the system, if this user may make nothing there
+ * @throws {Error} of the system, if this user may make nothing there; the `AbortError` of `signal`
  */
-export async function takeTurn(path: string): Promise<Turn | undefined> {
+export async function takeTurn(path: string, signal?: AbortSignal): Promise<Turn | undefined> {
   const directory = dirname(path);
   // Only this directory is the same for all who want the path. Where it has no room for a ticket, nobody has one.
   if (whyTooLong(join(directory, UNNAMED + ENDING)) !== undefined) return { end: () => {} };
@@ -52,7 +53,7 @@ export async function takeTurn(path: string): Promise<Turn | undefined> {
         ticket.end();
         ticket = undefined;
       }
-      await sleep(LOOK_AGAIN_MS);
+      await sleep(LOOK_AGAIN_MS, undefined, { signal });
     }
   } catch (error) {
     ticket?.end();
