@@ -208,7 +208,8 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
     for (const part of [this.router, this.hub, this.#control, this.#admin]) await this.#close(part);
     this.#watching?.close();
     this.#health.close();
-    this.#releaseSignals();
+    // A process that is about to end needs them until then: one more signal would end it as one that was killed.
+    if (this.#afterwards === "stay") this.#releaseSignals();
     this.#state = "stopped";
     this.#onStopped();
     this.emit("stopped", result);
