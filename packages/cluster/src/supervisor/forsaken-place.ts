@@ -5,8 +5,8 @@
 import { lstatSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isForsaken, removeIfThere } from "../control/socket-file.js";
+import { takeTurn } from "../control/turns.js";
 import { identityOf } from "../file-identity.js";
-import { takeTurn } from "./turns.js";
 
 /** A younger socket may be bound and not listen yet, which is a matter of one turn of its process. */
 const YOUNG_MS = 1_000;

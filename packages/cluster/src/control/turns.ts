@@ -12,8 +12,8 @@ import { chmodSync, lstatSync, readdirSync, renameSync, statSync, unlinkSync } f
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ask, removeIfThere, whyTooLong } from "../control/socket-file.js";
-import { removeForsaken, UNNAMED, unnamedPath } from "../control/unnamed-socket.js";
+import { ask, removeIfThere, whyTooLong } from "./socket-file.js";
+import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const ENDING = ".t";
 const PATTERN = /^\.hf-[\w-]{8}\.t$/;
