@@ -132,7 +132,7 @@ describe("a path", () => {
     const own = home();
     const path = join(own.directory, "sock");
     await leave(path, 0o777);
-    const theirs = createServer((socket) => socket.destroy()).listen(join(own.directory, ".hf-AAAAAAAA.t"));
+    const theirs = createServer((socket) => socket.destroy()).listen(join(own.directory, ".hf-AAAAAA.t"));
     onTestFinished(() => void theirs.close());
     const waits = once(theirs, "connection");
     const args = [HOLDFAST, "run", APP, "--path", path];

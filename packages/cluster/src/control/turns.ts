@@ -16,7 +16,8 @@ import { ask, removeIfThere, whyTooLong } from "./socket-file.js";
 import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const ENDING = ".t";
-const PATTERN = /^\.hf-[\w-]{8}\.t$/;
+/** As long as a socket without a name, so that there is room for it wherever a control socket can be. */
+const PATTERN = /^\.hf-[\w-]{6}\.t$/;
 const LOOK_AGAIN_MS = 10;
 /** A turn takes some milliseconds: who has it for so long stands still. */
 const PATIENCE_MS = 5_000;
@@ -37,7 +38,7 @@ export interface Turn {
 export async function takeTurn(path: string, signal?: AbortSignal): Promise<Turn | undefined> {
   const directory = dirname(path);
   // Only this directory is the same for all who want the path. Where it has no room for a ticket, nobody has one.
-  if (whyTooLong(join(directory, UNNAMED + ENDING)) !== undefined) return { end: () => {} };
+  if (whyTooLong(join(directory, UNNAMED)) !== undefined) return { end: () => {} };
   const tooLate = performance.now() + PATIENCE_MS;
   let ticket: Ticket | undefined;
   try {
@@ -77,7 +78,7 @@ class Ticket implements Turn {
   static async take(directory: string): Promise<Ticket> {
     await removeForsaken(directory);
     const unnamed = unnamedPath(directory);
-    const path = unnamed + ENDING;
+    const path = unnamed.slice(0, -ENDING.length) + ENDING;
     const server = createServer((socket) => socket.destroy());
     const listening = once(server, "listening");
     server.listen(unnamed);

@@ -225,7 +225,7 @@ test("who waits for one that is killed amid its turn has the next one", async ()
 test("a clock that has been set back since keeps nobody from it", async () => {
   const path = join(directory, "sock");
   await leave(path);
-  await leave(join(directory, ".hf-killed00.t"));
+  await leave(join(directory, ".hf-killed.t"));
   const inTwoDays = Date.now() / 1_000 + 2 * 86_400;
   for (const name of readdirSync(directory)) utimesSync(join(directory, name), inTwoDays, inTwoDays);
   await listen(named("next"), at(path));
@@ -239,13 +239,13 @@ test.skipIf(!isRoot)(
     const path = join(directory, "sock");
     chmodSync(directory, 0o1777);
     await leave(path);
-    const theirs = [join(directory, ".hf-stranger.t"), join(directory, ".hf-folder00.t")] as const;
+    const theirs = [join(directory, ".hf-strang.t"), join(directory, ".hf-folder.t")] as const;
     await once(named("stranger").listen(theirs[0]), "listening");
     mkdirSync(theirs[1]);
     for (const each of theirs) chownSync(each, NOBODY, NOBODY);
     await listen(named("next"), at(path));
     expect(await whoAnswersAt(path)).toBe("next");
-    expect(readdirSync(directory).sort()).toEqual([".hf-folder00.t", ".hf-stranger.t", "sock"]);
+    expect(readdirSync(directory).sort()).toEqual([".hf-folder.t", ".hf-strang.t", "sock"]);
   },
 );
 

@@ -316,6 +316,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
           onRequest: (request, say) => this.#onRequest(request, say),
           onLost: (error) => this.emit("warning", error),
         },
+        this.#stopping.signal,
       );
     } catch (error) {
       if (codeOf(error) !== "HOLDFAST_ERR_CONTROL_SOCKET") throw error;
