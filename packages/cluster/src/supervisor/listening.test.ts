@@ -19,6 +19,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { skipsWithout } from "../../../../harness/dist/find-program.js";
 import { isRoot, NOBODY } from "../../../../harness/dist/other-user.js";
 import { MAX_SOCKET_PATH_BYTES } from "../../dist/control/socket-file.js";
+import { cannotListen } from "../../dist/supervisor/listen-error.js";
 import { listen } from "../../dist/supervisor/listening.js";
 
 const LISTENING = new URL("../../dist/supervisor/listening.js", import.meta.url).href;
@@ -256,4 +257,13 @@ test("a path whose directory has no room for a ticket is taken all the same", as
   await leave(path);
   await listen(named("next"), at(path));
   expect(await whoAnswersAt(path)).toBe("next");
+});
+
+test("where there is no room for a socket, that is told of the directory", async () => {
+  const text = "listen ENOSPC: no space left on device /run/app/.hf-12345678";
+  const cause = Object.assign(new Error(text), { code: "ENOSPC" });
+  const { message } = await cannotListen(at("/run/app/sock"), cause);
+  expect(message).toBe(
+    "There is no room for a socket in /run/app (ENOSPC). Make some, or choose another path.",
+  );
 });

@@ -29,7 +29,7 @@ export async function listen(server: Server, place: ListenPlace, signal?: AbortS
   try {
     await tryToListen(server, place);
   } catch (error) {
-    if (!(await listenInstead(server, place, error, signal))) throw cannotListen(place, error);
+    if (!(await listenInstead(server, place, error, signal))) throw await cannotListen(place, error);
   }
 }
 
@@ -44,7 +44,7 @@ async function listenInstead(
   try {
     return await replaceForsaken(place.path, () => tryToListen(server, place), signal);
   } catch (fault) {
-    throw cannotListen(place, fault);
+    throw await cannotListen(place, fault);
   }
 }
 
