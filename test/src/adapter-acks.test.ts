@@ -77,6 +77,27 @@ describe.each([
     await untilNoneIsLeft(cluster.a);
   });
 
+  test.each(["2147483648", "Infinity"])("after io.timeout(%s), nobody waits any more", async (ms) => {
+    const { a, b } = await start({ ...config, workers: 2 });
+    const client = await clients.connectTo(a);
+    const asked = client.next("q");
+    const waiting = await b.run(
+      async (ctx, count, ms) => {
+        const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+        const before = timers();
+        const ask = () => ctx.io.timeout(Number(ms)).emitWithAck("q");
+        await Promise.allSettled(Array.from({ length: count }, ask));
+        // A few come and go.
+        return ctx.until(() => timers() < before + count / 2);
+      },
+      QUESTIONS,
+      ms,
+    );
+    expect(waiting).toBe(true);
+    await asked;
+    await untilNoneIsLeft(a);
+  });
+
   test("an acknowledgement that comes too late is ignored, and disturbs nobody", async () => {
     const { a, b } = await start(config);
     const client = await clients.connectTo(a);

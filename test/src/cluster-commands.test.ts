@@ -553,6 +553,20 @@ describe("the control socket", () => {
     },
   );
 
+  test.each([
+    ["a slash at the end", (own: Home) => `${own.directory}/`],
+    ["two slashes", (own: Home) => own.directory.replace("/", "//")],
+    ["a link", (own: Home) => join(own.directory, "link")],
+  ])("is found once where XDG_RUNTIME_DIR is the temporary folder by %s", async (_, pathOf) => {
+    const own = home();
+    symlinkSync(own.directory, join(own.directory, "link"));
+    const XDG_RUNTIME_DIR = pathOf(own);
+    await start({ home: own, env: { XDG_RUNTIME_DIR }, options: { name: "api", workers: 1 } });
+    const options = { env: { ...own.env, XDG_RUNTIME_DIR } };
+    for (const args of [["reload"], ["stop", "--name", "api"]])
+      expect(await runProgram(process.execPath, [HOLDFAST, ...args], options)).toMatchObject({ code: 0 });
+  });
+
   test("is nowhere if its place is relative, and the working directory has been removed", async () => {
     const own = home();
     const options = { cwd: own.directory, env: { ...own.env, TMPDIR: "temporary", XDG_RUNTIME_DIR: "" } };

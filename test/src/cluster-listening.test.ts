@@ -12,10 +12,10 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
-import { isRoot, NOBODY, skipsWithout } from "@holdfast/harness";
+import { isRoot, NOBODY, Program, skipsWithout } from "@holdfast/harness";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
-import { APP, type Supervised } from "./harness/supervised.js";
+import { APP, HOLDFAST, type Supervised } from "./harness/supervised.js";
 
 const { launch, home } = startsSupervised();
 skipsWithout(isRoot, "Only root can be somebody else. Run the tests as root.");
@@ -68,7 +68,7 @@ describe("a path", () => {
     expect(after).toEqual([undefined, undefined]);
   });
 
-  test.each<[string, (place: string) => string, cause: string, text: string]>([
+  test.each<[string, (place: string) => string | Promise<string>, cause: string, text: string]>([
     ["in no directory", () => "no/sock", "EACCES", "There is no directory PLACE/no for the socket. Make it"],
     [
       "in a file",
@@ -106,11 +106,21 @@ describe("a path", () => {
       "EADDRINUSE",
       "There is a symbolic link at PLACE/link, where",
     ],
+    [
+      "of a link to a socket that was left",
+      async (place) => {
+        await leave(join(place, "left"), 0o777);
+        symlinkSync("left", join(place, "link"));
+        return "link";
+      },
+      "EADDRINUSE",
+      "There is a symbolic link at PLACE/link, where",
+    ],
   ])("%s is told as that, and all that is there stays as it is", async (_, prepare, cause, text) => {
     const own = home();
     const place = join(own.directory, "place");
     mkdirSync(place);
-    const path = join(place, prepare(place));
+    const path = join(place, await prepare(place));
     const before = readdirSync(place);
     const refused = await refusal(await launch({ home: own, options: { path } }));
     expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause });
@@ -118,14 +128,34 @@ describe("a path", () => {
     expect(readdirSync(place)).toEqual(before);
   });
 
-  test("where somebody listens is left to them", async () => {
+  test.each([
+    ["where somebody listens", "taken"],
+    ["of a link to where somebody listens", "link"],
+  ])("%s is left to them", async (_, name) => {
     const own = home();
-    const path = join(own.directory, "taken");
-    const theirs = createServer().listen(path);
+    const path = join(own.directory, name);
+    const theirs = createServer().listen(join(own.directory, "taken"));
+    symlinkSync("taken", join(own.directory, "link"));
     const refused = await refusal(await launch({ home: own, options: { path } }));
     expect(refused).toMatchObject({ code: "HOLDFAST_ERR_LISTEN", cause: "EADDRINUSE" });
     expect(refused?.message).toContain(`Somebody else listens on ${path}`);
     theirs.close();
+  });
+
+  test("where something is left that another start is about to remove is waited for until a stop", async () => {
+    const own = home();
+    const path = join(own.directory, "sock");
+    await leave(path, 0o777);
+    const theirs = createServer((socket) => socket.destroy()).listen(join(own.directory, ".hf-AAAAAA.t"));
+    onTestFinished(() => void theirs.close());
+    const waits = once(theirs, "connection");
+    const args = [HOLDFAST, "run", APP, "--path", path];
+    const program = Program.node(args, { env: own.env, cwd: own.directory });
+    onTestFinished(() => program.close());
+    await waits;
+    program.signal("SIGTERM");
+    expect(await program.end()).toEqual({ code: 0, signal: null });
+    expect(program.output).toBe("");
   });
 
   test.runIf(process.platform === "linux")(

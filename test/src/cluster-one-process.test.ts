@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { redisStreams } from "@holdfast/adapter/redis-streams";
 import { joinCluster } from "@holdfast/cluster";
-import { httpRequest } from "@holdfast/harness";
+import { httpRequest, runProgram } from "@holdfast/harness";
 import { Server } from "socket.io";
 import { expect, test } from "vitest";
 
@@ -40,6 +41,15 @@ test("leave() ends a server that has joined since the last one", async () => {
     expect(httpServer.listening).toBe(false);
   }
   expect(stops).toEqual([1, 2]);
+});
+
+test("after leave(), nothing of it keeps the process", async () => {
+  const program = fileURLToPath(new URL("../dist/fixtures/leaves-alone.js", import.meta.url));
+  expect(await runProgram(process.execPath, [program])).toMatchObject({
+    code: 0,
+    stdout: "left\n",
+    stderr: "",
+  });
 });
 
 test("leave() cuts off what does not end in time", async () => {

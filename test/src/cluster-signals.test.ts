@@ -106,6 +106,15 @@ describe("SIGTERM and SIGINT", () => {
     expect(await cluster.end()).toEqual(DONE);
   });
 
+  test("one more signal when all is done changes nothing", async () => {
+    const cluster = await start();
+    await cluster.primary.run(async (ctx) => {
+      (await ctx.cluster()).on("stopped", () => process.kill(process.pid, "SIGTERM"));
+    });
+    process.kill(cluster.primary.pid, "SIGTERM");
+    expect(await cluster.end()).toEqual(DONE);
+  });
+
   test.skipIf(!isRoot)("one that cannot remove its control socket any more ends like others", async () => {
     const cluster = await start();
     await cluster.primary.run((_, uid) => {

@@ -1,13 +1,15 @@
 /** `holdfast run --watch`: how it goes on after a change, and when nothing can be watched. */
 import { once } from "node:events";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { Program } from "@holdfast/harness";
 import { expect, test } from "vitest";
-import { APP, type Home } from "./harness/supervised.js";
+import { APP, HOLDFAST, type Home } from "./harness/supervised.js";
 import { BROKEN, startsWatching, WORKING } from "./harness/watching.js";
 
-const { application, watching } = startsWatching();
+const { application, watching, started } = startsWatching();
 
 test("reloads when a file has changed, and waits for the next change when it is broken", async () => {
   const { own, src, app } = application(WORKING);
@@ -27,6 +29,20 @@ test("reloads when a file has changed, and waits for the next change when it is 
   writeFileSync(app, WORKING);
   await program.until("second reload", () => times("reloaded 1 workers") === 2);
   program.signal("SIGINT");
+  expect(await program.end()).toEqual({ code: 0, signal: null });
+});
+
+test("runs where the working directory has been removed, and tells whole paths", async () => {
+  const { own, app } = application(WORKING);
+  const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+  const command = [process.execPath, HOLDFAST, "run", app, "-w", "1", "--watch", "-p", "0"];
+  const options = { cwd: own.directory, env: own.env };
+  const program = started(new Program("/bin/sh", ["-c", script, "sh", ...command], options));
+  await program.line(/^1 workers on .*; watching for changes$/);
+  writeFileSync(app, `${WORKING}//`);
+  expect((await program.line(/^(.*) has changed$/))[1]).toBe(app);
+  await program.writes("reloaded 1 workers");
+  program.signal("SIGTERM");
   expect(await program.end()).toEqual({ code: 0, signal: null });
 });
 
@@ -178,6 +194,23 @@ test("a start that hangs makes way for a change", async () => {
   await program.line(/^1 workers on /);
   program.signal("SIGTERM");
   expect(await program.end()).toEqual({ code: 0, signal: null });
+});
+
+test("`stop` ends it also while a start that hangs makes way", async () => {
+  // It takes its time to end.
+  const { own, app } = application(`process.on("SIGTERM", () => {}); ${HANGING}`);
+  const control = join(own.directory, "own.sock");
+  const program = watching(own, app, [...PATIENT, "--control", control]);
+  await program.line(/^hanging$/);
+  const socket = connect(control);
+  await once(socket, "connect");
+  const answer = text(socket);
+  writeFileSync(app, WORKING);
+  await program.line(/^the start was given up/);
+  socket.write('{"version":1,"command":"stop"}\n');
+  expect(JSON.parse(await answer)).toEqual({ kind: "done", result: { killed: 1 } });
+  expect(await program.end()).toEqual({ code: 3, signal: null });
+  expect(program.count(/^1 workers on /)).toBe(0);
 });
 
 test("so does a reload that hangs, and the workers that are there stay meanwhile", async () => {

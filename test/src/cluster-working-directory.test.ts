@@ -1,10 +1,13 @@
-/** A primary that changes its working directory: what its options name stays where that was at the start. */
+/**
+ * A primary that changes its working directory, or whose working directory is removed: what its options name stays where
+ * that was at the start.
+ */
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { canRunAsNobody, NOBODY } from "@holdfast/harness";
-import { expect, test } from "vitest";
+import { canRunAsNobody, NOBODY, runProgram } from "@holdfast/harness";
+import { describe, expect, test } from "vitest";
 import { startsSupervised } from "./harness/after-each.js";
-import type { Home, Supervised, SupervisedOptions } from "./harness/supervised.js";
+import { APP, HOLDFAST, type Home, type Supervised, type SupervisedOptions } from "./harness/supervised.js";
 
 const { launch, home } = startsSupervised();
 
@@ -90,6 +93,41 @@ test.skipIf(!canRunAsNobody())(
     expect(await cluster.worker(0).run(() => process.cwd())).toBe(cwd);
   },
 );
+
+test("where the primary is can be removed: workers are started and replaced, and the cluster stops well", async () => {
+  const cluster = await startIn(home(), { options: { workers: 1 } });
+  await cluster.primary.run(async (ctx) => {
+    const { rmdirSync } = await ctx.import("node:fs");
+    rmdirSync(process.cwd());
+  });
+  const worker = await cluster.until("the worker", () => cluster.workers[0]);
+  const ready = cluster.primary.next<{ pid: number }>("worker:ready");
+  await worker.kill();
+  expect((await ready).pid).not.toBe(worker.pid);
+  await cluster.reload();
+  await stop(cluster);
+});
+
+describe("holdfast run where the directory has been removed", () => {
+  const run = (...args: string[]) => {
+    const own = home();
+    const script = 'mkdir gone && cd gone && rmdir ../gone && exec "$@"';
+    const command = ["-c", script, "sh", process.execPath, HOLDFAST, "run", ...args];
+    return runProgram("/bin/sh", command, { cwd: own.directory, env: own.env });
+  };
+
+  test.each([
+    ["app.js", ["app.js"]],
+    ["clients.sock", [APP, "--path", "clients.sock"]],
+    ["own.sock", [APP, "--control", "own.sock"]],
+    ["clients.sock", [APP, "--path", "clients.sock", "--watch"]],
+    ["--watch-path src", [APP, "--watch-path", "src"]],
+  ])("refuses the relative %s", async (what, args) => {
+    const text = `${what} is a relative path, and the working directory has been removed. Give the whole path.`;
+    const stderr = `${text}\nSee: holdfast run --help\n`;
+    expect(await run(...args)).toMatchObject({ code: 2, stdout: "", stderr });
+  });
+});
 
 test("a path that is too long for a socket, seen from there, is refused", async () => {
   const own = home();

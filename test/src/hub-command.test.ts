@@ -93,6 +93,16 @@ describe("the command line", () => {
   });
 });
 
+test("a relative path is refused where the working directory has been removed", async () => {
+  const script = 'cd "$(mktemp -d)" && rmdir "$PWD" && exec "$@"';
+  const command = ["-c", script, "sh", process.execPath, HUB_PROGRAM, "--path", "hub.sock"];
+  const { code, stderr } = await runProgram("/bin/sh", command);
+  expect(code).toBe(2);
+  expect(stderr).toBe(
+    "holdfast-hub: --path hub.sock is a relative path, and the working directory has been removed. Give the whole path.\n",
+  );
+});
+
 test.each(["SIGTERM", "SIGINT"] as const)(
   "%s: goodbye to the members, the socket is removed, exit code 0",
   async (signal) => {

@@ -1,9 +1,21 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { resolveAdapterOptions, resolvePrimaryOptions } from "../dist/options.js";
 
 const refused = expect.objectContaining({ code: "HOLDFAST_ERR_INVALID_OPTION" });
 
 describe("options of createAdapter()", () => {
+  test("have no relative path of a hub where the working directory has been removed", () => {
+    const [before, gone] = [process.cwd(), mkdtempSync(join(tmpdir(), "hf-"))];
+    onTestFinished(() => process.chdir(before));
+    process.chdir(gone);
+    rmdirSync(gone);
+    expect(() => resolveAdapterOptions({ hub: { path: "hub.sock" } })).toThrow(refused);
+    expect(resolveAdapterOptions({ hub: { path: "/run/hub.sock" } }).hub).toEqual({ path: "/run/hub.sock" });
+  });
+
   test("have the documented defaults and are frozen", () => {
     const options = resolveAdapterOptions();
     expect(options).toMatchObject({ requestsTimeout: 5000, interest: true, scope: undefined, hub: "auto" });

@@ -1,8 +1,8 @@
 /** Options as given and as resolved; each is checked here, once. Runs in: primary and workers. */
-import { resolve } from "node:path";
 import type { HoldfastError } from "./errors.js";
 import { runApplication } from "./faults.js";
 import { MAX_TIMER_MS, OptionReader } from "./option-reader.js";
+import { wholePath } from "./whole-path.js";
 
 const MAX_BYTES = 2 ** 31 - 1;
 const BACKPLANE = "what redisStreams() of @holdfast/adapter/redis-streams returns";
@@ -142,7 +142,7 @@ function isHub(value: unknown): value is NonNullable<AdapterOptions["hub"]> {
 
 /** A process may change its working directory later. */
 function resolveHub(hub: NonNullable<AdapterOptions["hub"]>): NonNullable<AdapterOptions["hub"]> {
-  return hub === "auto" ? hub : { path: resolve(hub.path) };
+  return hub === "auto" ? hub : { path: wholePath(hub.path) };
 }
 
 export function resolvePrimaryOptions(input: PrimaryOptions = {}): ResolvedPrimaryOptions {

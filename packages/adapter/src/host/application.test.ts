@@ -1,7 +1,7 @@
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { directoryOf } from "../../dist/host/application.js";
 
 const PM2 = {
@@ -63,4 +63,22 @@ test("where the temporary folder's path is too long for a socket, it is in /tmp"
 
 test("a temporary folder is seen from where the process is then: the hub process is elsewhere", () => {
   withTemporary("relative", () => expect(dirname(directoryOf({}))).toBe(resolve("relative")));
+});
+
+/** Goes to a directory that is removed then, as one where Node.js was started without a file. */
+function goNowhere(): void {
+  const [before, gone] = [process.cwd(), mkdtempSync(join(tmpdir(), "hf-"))];
+  const { argv } = process;
+  onTestFinished(() => {
+    process.chdir(before);
+    process.argv = argv;
+  });
+  process.argv = argv.slice(0, 1);
+  process.chdir(gone);
+  rmdirSync(gone);
+}
+
+test("where the working directory has been removed, a relative temporary folder is none", () => {
+  goNowhere();
+  withTemporary("relative", () => expect(dirname(directoryOf({}))).toBe("/tmp"));
 });

@@ -5,8 +5,9 @@
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { processWide } from "../process-wide.js";
+import { wholePathIfAny } from "../whole-path.js";
 import { startTimeOf } from "./process-mark.js";
 import { isPrivate, lookAt, MAX_PATH_BYTES } from "./socket-path.js";
 
@@ -55,21 +56,24 @@ function identityOf(env: NodeJS.ProcessEnv): unknown[] {
 
 /** $XDG_RUNTIME_DIR is nobody else's; in the temporary folder, others can see the names. */
 function placesOf({ XDG_RUNTIME_DIR: own = "" }: NodeJS.ProcessEnv): string[] {
+  const temporary = wholePathIfAny(tmpdir()) ?? SHORT_PLACE;
   try {
     const stats = isAbsolute(own) ? lookAt(own) : undefined;
-    if (stats && isPrivate(stats)) return [own, resolve(tmpdir())];
+    if (stats && isPrivate(stats)) return [own, temporary];
   } catch {
     // What cannot be looked at will not do.
   }
-  return [resolve(tmpdir())];
+  return [temporary];
 }
 
 function mainFolder(): string {
-  const main = process.argv[1] ?? process.cwd();
+  let [, main] = process.argv;
   try {
+    main ??= process.cwd();
     return dirname(realpathSync(main));
   } catch {
-    return dirname(main);
+    // Without a file, in a directory that has been removed, it is in none.
+    return dirname(main ?? "");
   }
 }
 

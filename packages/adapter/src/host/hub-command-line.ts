@@ -2,7 +2,6 @@
  * The command line of `holdfast-hub`.
  * Owns: nothing. Runs in: hub process; workers know the words.
  */
-import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { FLAGS, URL_VARIABLE } from "../backplane/redis-streams/options.js";
 import { redisStreams } from "../backplane/redis-streams.js";
@@ -10,6 +9,7 @@ import { HoldfastError } from "../errors.js";
 import type { BackplaneFactory } from "../hub/backplane.js";
 import { MAX_TIMER_MS } from "../option-reader.js";
 import { resolvePrimaryOptions } from "../options.js";
+import { wholePath } from "../whole-path.js";
 import type { HubProcessOptions } from "./hub-process.js";
 
 /** What is written to `--ready-fd` when members can join. */
@@ -102,7 +102,7 @@ export function readCommandLine(args: readonly string[], env: NodeJS.ProcessEnv 
     kind: "run",
     options: {
       ...resolvePrimaryOptions(defined(given)),
-      path: resolve(path),
+      path: wholePath(path, `--path ${path}`),
       ownsDirectory: values.rendezvous === true,
       idleMs: number("exit-when-idle") ?? 0,
     },

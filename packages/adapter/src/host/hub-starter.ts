@@ -10,9 +10,10 @@
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { dirname, parse, resolve } from "node:path";
+import { dirname, parse } from "node:path";
 import { HoldfastError, type HoldfastErrorCode } from "../errors.js";
 import type { BackplaneRecipe } from "../hub/backplane.js";
+import { wholePathIfAny } from "../whole-path.js";
 import { startMarker } from "./application.js";
 import { READY_WORD } from "./hub-command-line.js";
 import { hubProgram } from "./own-folder.js";
@@ -44,7 +45,7 @@ export class HubStarter {
    * Redis may have a certificate of an authority of one's own. The hub process is in another folder, and this one may be
    * when it is started.
    */
-  readonly #authorities = process.env.NODE_EXTRA_CA_CERTS && resolve(process.env.NODE_EXTRA_CA_CERTS);
+  readonly #authorities = process.env.NODE_EXTRA_CA_CERTS && wholePathIfAny(process.env.NODE_EXTRA_CA_CERTS);
   #state: "idle" | "starting" = "idle";
   #notBefore = 0;
 

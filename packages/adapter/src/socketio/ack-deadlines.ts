@@ -56,7 +56,12 @@ export class AckDeadlines {
   }
 }
 
-/** What other workers are given: Node.js takes a time that is longer than a timer's for 1 ms. */
+/** When Socket.IO's own timer is over, which is asked for that time: Node.js takes what a timer cannot have for 1 ms. */
+export function timerOf(ms: number): number {
+  return ms >= 1 && ms <= MAX_TIMER_MS ? ms : 1;
+}
+
+/** What other workers are given where Socket.IO has no timer of its own: what is longer than a timer's is for good. */
 export function timeoutOf(ms: number): number {
   return Math.min(ms, MAX_TIMER_MS);
 }

@@ -16,7 +16,7 @@ import { Operation } from "../wire/frame.js";
 import { canTravel } from "../wire/names.js";
 import { readSocketList, type SocketDetails } from "../wire/socket-list.js";
 import { packValue, readValue } from "../wire/values.js";
-import { type AckDeadline, AckDeadlines, timeoutOf } from "./ack-deadlines.js";
+import { type AckDeadline, AckDeadlines, timeoutOf, timerOf } from "./ack-deadlines.js";
 import { PreparedPacket } from "./prepared-packet.js";
 import { nextPacketId, onServerSideEmit, type Packet } from "./private-fields.js";
 import { SocketLists } from "./socket-lists.js";
@@ -197,7 +197,7 @@ export class Operations {
     // Encoded before it gets an id: each worker numbers its acknowledgements by itself.
     const prepared = PreparedPacket.encode(this.#nsp, packet);
     this.#port.requests.broadcastWithAck(prepared, selection, flags, {
-      timeoutMs: timeoutOf(flags.timeout ?? this.#requestsTimeout),
+      timeoutMs: timerOf(flags.timeout ?? this.#requestsTimeout),
       onResponse: (value) => {
         clients++;
         ack(value);

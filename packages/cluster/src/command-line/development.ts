@@ -3,6 +3,7 @@
  * Owns: the cluster, the watch, the signals. Runs in: the command line, which is its primary.
  */
 import { relative } from "node:path";
+import { currentDirectory } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
@@ -33,11 +34,9 @@ export class Development {
   readonly #options: ClusterOptions;
   readonly #watch: FileWatch;
   /** Asked for now: there is no answer any more when it has been removed. */
-  readonly #from = process.cwd();
+  readonly #from = currentDirectory();
   /** From the beginning of its start. */
   #cluster: RunningCluster | undefined;
-  /** What became of the cluster that has stopped last. */
-  #result: StopResult = { killed: 0 };
   #state: State = "idle";
   /** How often it has been started. */
   #starts = 0;
@@ -81,7 +80,8 @@ export class Development {
   }
 
   #onChange(path: string): void {
-    console.log(`${printable(relative(this.#from, path)) || "."} has changed`);
+    const told = this.#from === undefined ? path : relative(this.#from, path);
+    console.log(`${printable(told) || "."} has changed`);
     this.#renew();
   }
 
@@ -145,7 +145,7 @@ export class Development {
       cluster.on("failed", () => {
         if (this.#state === "running" || this.#state === "reloading") this.#state = "failing";
       });
-      cluster.on("stopped", (result) => this.#onStopped(result));
+      cluster.on("stopped", (result) => this.#onStopped(cluster, result));
       await cluster.start();
       this.#hasTried(changes);
       const { slots, address } = cluster.status();
@@ -162,9 +162,8 @@ export class Development {
   #onFailure(error: unknown, changes: number): void {
     this.#hasTried(changes, this.#state === "overtaken");
     if (this.#state === "stopping") return;
-    const code = codeOf(error);
     if (this.#state === "overtaken") return this.#wait();
-    if (code === "HOLDFAST_ERR_CLOSED") return this.#endWith(exitCodeOf(this.#result));
+    const code = codeOf(error);
     if (code === "HOLDFAST_ERR_WORKER_FILE" && this.#starts > 1) {
       // It was there before: a build or an editor is writing it anew.
       console.error(`holdfast: ${messageOf(error)}`);
@@ -175,12 +174,13 @@ export class Development {
     else this.#onFatal(asCommandError(error));
   }
 
-  /** All workers have crashed, or somebody has told it to stop, here or on the control socket. */
-  #onStopped(result: StopResult): void {
+  /** Its start was given up, all workers have crashed, or somebody has told it to stop, here or on the control socket. */
+  #onStopped(cluster: RunningCluster, result: StopResult): void {
     this.#cluster = undefined;
-    this.#result = result;
-    if (this.#state === "failing") this.#wait();
-    else if (this.#state === "running" || this.#state === "reloading") this.#endWith(exitCodeOf(result));
+    if (this.#state === "stopping") return;
+    // Whatever it stopped for before: who has told it so has been told that it is done.
+    if (cluster.isToldToStop) this.#endWith(exitCodeOf(result));
+    else if (this.#state === "failing") this.#wait();
   }
 
   /** For the change that mends the application, which may have come already. */

@@ -1,8 +1,8 @@
 /** `holdfast run`: a cluster whose process is this one. Runs in: the command line, which is its primary. */
 import { statSync } from "node:fs";
-import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LoadBalancingMethod } from "@holdfast/sticky";
+import { wholePath } from "../directories.js";
 import { codeOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ClusterOptions } from "../options.js";
@@ -52,10 +52,10 @@ export const run: Command = async (args) => {
   );
   const [file] = positionals;
   if (!file) throw wrongUsage("run", "Which file are the workers to run?");
-  const options = optionsOf(file, values, end < 0 ? [] : args.slice(end + 1));
-  const directories = values["watch-path"]?.map(watchedDirectory);
-  if (values.watch || directories) return new Development(options, directories).run();
   try {
+    const options = optionsOf(file, values, end < 0 ? [] : args.slice(end + 1));
+    const directories = values["watch-path"]?.map(watchedDirectory);
+    if (values.watch || directories) return await new Development(options, directories).run();
     const cluster = await startCluster(options);
     const { slots, address, name, pid } = cluster.status();
     console.log(
@@ -71,7 +71,7 @@ export const run: Command = async (args) => {
 type Values = Readonly<Partial<Record<keyof typeof FLAGS, string | boolean | string[]>>>;
 
 function optionsOf(file: string, values: Values, args: readonly string[]): ClusterOptions {
-  const given: Record<string, unknown> = { worker: resolve(file), args };
+  const given: Record<string, unknown> = { worker: wholePath(file), args };
   for (const flag of ["host", "path", "name"] as const)
     if (values[flag] !== undefined) given[flag] = values[flag];
   for (const [flag, [option, min, max]] of Object.entries(NUMBERS)) {
@@ -92,7 +92,7 @@ function optionsOf(file: string, values: Values, args: readonly string[]): Clust
 function watchedDirectory(path: string): string {
   // It is that of a variable that is not set, and would be taken for the working directory.
   if (path === "") throw wrongUsage("run", "--watch-path takes a directory, and its path is empty.");
-  const whole = resolve(path);
+  const whole = wholePath(path, `--watch-path ${path}`);
   let found = `${whole} is a file. Name the directory that it is in.`;
   try {
     if (statSync(whole).isDirectory()) return whole;

@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { connect } from "node:net";
 import { closedToSelf } from "../closed-to-self.js";
 import { controlSockets, socketName } from "../control/directory.js";
-import { wholePathIfAny } from "../directories.js";
+import { wholePath } from "../directories.js";
 import { codeOf, messageOf } from "../errors.js";
 import { EXIT } from "../exit-codes.js";
 import type { ReloadProgress } from "../reload.js";
@@ -64,12 +64,11 @@ export async function findAll({ name, control }: Which): Promise<Look> {
 
 /** @throws {CommandError} if it is nowhere */
 function wholeControl(control: string): string {
-  const whole = wholePathIfAny(control);
-  if (whole !== undefined) return whole;
-  throw new CommandError(
-    EXIT.usage,
-    `--control ${control} is a relative path, and the working directory has been removed. Give the whole path.`,
-  );
+  try {
+    return wholePath(control, `--control ${control}`);
+  } catch (error) {
+    throw new CommandError(EXIT.usage, messageOf(error));
+  }
 }
 
 /** The one cluster that is meant. */

@@ -2,9 +2,9 @@
  * Where the control sockets of a user's clusters are: a directory that nobody else can use.
  * Owns: nothing that lasts; the directory stays, for the next cluster. Runs in: primary, and the command line.
  */
-import { constants, lstatSync, mkdirSync, readdirSync, type Stats } from "node:fs";
+import { constants, lstatSync, mkdirSync, readdirSync, type Stats, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { closedToSelf } from "../closed-to-self.js";
 import { wholePathIfAny } from "../directories.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
@@ -30,8 +30,20 @@ interface Fault {
 function places(): string[] {
   const { XDG_RUNTIME_DIR } = process.env;
   const parents = XDG_RUNTIME_DIR ? [XDG_RUNTIME_DIR, tmpdir()] : [tmpdir()];
-  const found = [...new Set(parents)].flatMap((parent) => wholePathIfAny(parent) ?? []);
-  return found.map((parent) => join(parent, directoryName()));
+  const found = parents.flatMap((parent) => wholePathIfAny(parent) ?? []);
+  const marks = found.map(markOf);
+  const different = found.filter((_, index) => marks.indexOf(marks[index] as string) === index);
+  return different.map((parent) => join(parent, directoryName()));
+}
+
+/** The same for all paths of one directory, so that none counts twice: by a slash more, or through a link. */
+function markOf(directory: string): string {
+  try {
+    const { dev, ino } = statSync(directory, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    return resolve(directory);
+  }
 }
 
 function directoryName(): string {

@@ -22,7 +22,9 @@ afterEach(() => {
 /** One that tells everybody its name. */
 async function named(name: string): Promise<NamedSocket> {
   const path = join(directory, name);
-  const socket = await NamedSocket.open({ names: [name], path }, (caller: Socket) => caller.end(name));
+  // Who only looks whether somebody is there has hung up by then.
+  const accept = (caller: Socket) => caller.on("error", () => {}).end(name);
+  const socket = await NamedSocket.open({ names: [name], path }, accept);
   open.push(socket);
   return socket;
 }
@@ -55,6 +57,20 @@ test("one that has the name of a killed process' leaves nothing of that", async 
   await named("a");
   expect(await whoAnswersAt("a")).toBe("a");
   expect(readdirSync(directory)).toEqual(["a"]);
+});
+
+test("of several that want the name of a killed process' at the same time, one gets it", async () => {
+  // More than two: one that takes it, one that has seen it before that, and one that comes between.
+  for (let round = 0; round < 5; round++) {
+    const name = `a${round}`;
+    await leave(name, 0);
+    const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => named(name)));
+    const losers = outcomes.filter((outcome) => outcome.status === "rejected");
+    expect(losers.map(({ reason }) => reason.code)).toEqual(Array(5).fill("HOLDFAST_ERR_NAME_TAKEN"));
+    expect(outcomes.find(({ status }) => status === "fulfilled")).toBeDefined();
+    expect(await whoAnswersAt(name)).toBe(name);
+  }
+  expect(readdirSync(directory).sort()).toEqual(["a0", "a1", "a2", "a3", "a4"]);
 });
 
 test("what killed processes have left without a name is removed; what may be somebody's, stays", async () => {

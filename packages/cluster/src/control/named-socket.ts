@@ -10,7 +10,8 @@ import { closedToSelf } from "../closed-to-self.js";
 import { codeOf, HoldfastError, messageOf } from "../errors.js";
 import { nameTaken } from "./cluster-names.js";
 import { controlDirectory, socketFile } from "./directory.js";
-import { fileIdOf, giveName, isOtherFile, removeIfThere, shortEnough, takeName } from "./socket-file.js";
+import { takeName } from "./name-taking.js";
+import { fileIdOf, giveName, isOtherFile, removeIfThere, shortEnough } from "./socket-file.js";
 import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const MAX_CONNECTIONS = 64;
@@ -39,9 +40,14 @@ export class NamedSocket {
   }
 
   /**
+   * @param signal ends the wait for others that want a name that was left
    * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`, and `HOLDFAST_ERR_NAME_TAKEN` if all names are
    */
-  static async open({ names, path }: ControlNames, accept: (socket: Socket) => void): Promise<NamedSocket> {
+  static async open(
+    { names, path }: ControlNames,
+    accept: (socket: Socket) => void,
+    signal?: AbortSignal,
+  ): Promise<NamedSocket> {
     const [first = ""] = names;
     const directory = path === undefined ? controlDirectory([UNNAMED, socketFile(first)]) : dirname(path);
     const cure = path === undefined ? "Set a shorter name." : 'Set the option "control" to a shorter path.';
@@ -57,12 +63,12 @@ export class NamedSocket {
       isNamed = true;
       for (const name of names) {
         const named = shortEnough(path ?? join(directory, socketFile(name)), cure);
-        if (await takeName(unnamed, named, unnamedPath(directory)))
-          return new NamedSocket(name, named, server);
+        if (await takeName(unnamed, named, signal)) return new NamedSocket(name, named, server);
         if (path !== undefined) break;
       }
     } catch (error) {
       server.close();
+      signal?.throwIfAborted();
       if (error instanceof HoldfastError) throw error;
       const closed = closedToSelf(directory, constants.W_OK | constants.X_OK);
       const text = `The control socket in ${directory} cannot be opened: ${closed ?? messageOf(error)}`;

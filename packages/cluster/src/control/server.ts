@@ -40,6 +40,7 @@ export class ControlServer {
   /** Whether its loss has been told: it is lost until it is there again. */
   #isTold = false;
   #state: "open" | "closed" = "open";
+  readonly #closing = new AbortController();
 
   private constructor(
     socket: NamedSocket,
@@ -58,13 +59,18 @@ export class ControlServer {
   }
 
   /**
+   * @param signal ends the wait for others that want a name that was left
    * @throws {HoldfastError} `HOLDFAST_ERR_CONTROL_SOCKET`, `HOLDFAST_ERR_NAME_TAKEN`
    */
-  static async open({ names, path }: ControlNames, events: ControlEvents): Promise<ControlServer> {
+  static async open(
+    { names, path }: ControlNames,
+    events: ControlEvents,
+    signal?: AbortSignal,
+  ): Promise<ControlServer> {
     const connections = new Set<Socket>();
     const accept = (socket: Socket) => serve(socket, connections, events.onRequest);
     const free = path === undefined ? await freeNames(names) : names;
-    const socket = await NamedSocket.open({ names: free, path }, accept);
+    const socket = await NamedSocket.open({ names: free, path }, accept, signal);
     return new ControlServer(socket, path, accept, connections, events.onLost);
   }
 
@@ -75,6 +81,7 @@ export class ControlServer {
 
   async close(): Promise<void> {
     this.#state = "closed";
+    this.#closing.abort();
     clearInterval(this.#timer);
     process.off("exit", this.#onExit);
     this.#socket.close();
@@ -100,7 +107,8 @@ export class ControlServer {
   async #restore(): Promise<void> {
     const { name, path } = this.#socket;
     try {
-      const socket = await NamedSocket.open({ names: [name], path: this.#path }, this.#accept);
+      const names = { names: [name], path: this.#path };
+      const socket = await NamedSocket.open(names, this.#accept, this.#closing.signal);
       if (this.#state === "closed") return socket.close();
       this.#socket.close();
       this.#socket = socket;

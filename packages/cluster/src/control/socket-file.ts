@@ -1,8 +1,8 @@
 /**
- * Unix sockets as files: whether somebody listens there, and who gets a name that a killed process has left.
+ * Unix sockets as files: whether somebody listens there, and which file it is.
  * Owns: nothing. Runs in: primary.
  */
-import { linkSync, lstatSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import { lstatSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { codeOf, HoldfastError } from "../errors.js";
 import { identityOf, ifSeen } from "../file-identity.js";
@@ -72,29 +72,6 @@ function knock(path: string): Promise<SocketState | undefined> {
 }
 
 /**
- * Gives a socket that listens under another name the name `path`, if nobody has it or whoever had it is gone. Of several
- * processes that want the name at the same time, one gets it.
- * @param aside a path that nobody else has, in the same directory
- * @returns whether it got the name
- */
-export async function takeName(socketPath: string, path: string, aside: string): Promise<boolean> {
-  if (tryToLink(socketPath, path)) return true;
-  // It may be gone by now: then nobody has the name.
-  if (!(await isForsaken(path))) return tryToLink(socketPath, path);
-  // Out of the way first: between the look and the removal, another process may have taken it over.
-  try {
-    renameSync(path, aside);
-  } catch {
-    return tryToLink(socketPath, path);
-  }
-  const isFree = await isForsaken(aside);
-  if (!isFree) tryToLink(aside, path);
-  // Another process that cleans up may have been faster.
-  rmSync(aside, { force: true });
-  return isFree && tryToLink(socketPath, path);
-}
-
-/**
  * By which a file is told from another one of its name.
  * @throws {Error} of the system, if it is not there or may not be looked at
  */
@@ -113,16 +90,5 @@ export function removeIfThere(path: string): void {
     unlinkSync(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw error;
-  }
-}
-
-/** A link is never made over another file. */
-function tryToLink(from: string, to: string): boolean {
-  try {
-    linkSync(from, to);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
-    throw error;
   }
 }

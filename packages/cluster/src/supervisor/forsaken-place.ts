@@ -5,8 +5,8 @@
 import { lstatSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isForsaken, removeIfThere } from "../control/socket-file.js";
+import { takeTurn } from "../control/turns.js";
 import { identityOf } from "../file-identity.js";
-import { takeTurn } from "./turns.js";
 
 /** A younger socket may be bound and not listen yet, which is a matter of one turn of its process. */
 const YOUNG_MS = 1_000;
@@ -16,13 +16,18 @@ const YOUNG_MS = 1_000;
  *
  * A name is removed whatever has it by then. So all who would remove it take turns, and each looks in its turn: what was
  * seen before may have made way for the socket of another one by then, which nobody could reach any more.
+ * @param signal ends the wait for that
  * @returns whether it was called; `false` if somebody listens there, or is about to
- * @throws {Error} of the system, if this user may not remove what is there
+ * @throws {Error} of the system, if this user may not remove what is there; the `AbortError` of `signal`
  */
-export async function replaceForsaken(path: string, listen: () => Promise<void>): Promise<boolean> {
-  const found = await forsakenAt(path);
+export async function replaceForsaken(
+  path: string,
+  listen: () => Promise<void>,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const found = await forsakenAt(path, signal);
   if (found === undefined) return false;
-  const turn = await takeTurn(path);
+  const turn = await takeTurn(path, signal);
   if (!turn) return false;
   try {
     if (!(await makeWay(path, found))) return false;
@@ -35,10 +40,10 @@ export async function replaceForsaken(path: string, listen: () => Promise<void>)
 }
 
 /** The file on which nobody listens and which has been there for a while; `undefined` if there is none. */
-async function forsakenAt(path: string): Promise<string | undefined> {
+async function forsakenAt(path: string, signal?: AbortSignal): Promise<string | undefined> {
   if (!(await isForsaken(path))) return undefined;
   const found = fileAt(path);
-  await untilGrown(path);
+  await untilGrown(path, signal);
   return (await isForsaken(path)) && fileAt(path) === found ? found : undefined;
 }
 
@@ -53,10 +58,10 @@ async function makeWay(path: string, found: string): Promise<boolean> {
 }
 
 /** The clock may have been set since it was made: this waits no longer than for a new one. */
-async function untilGrown(path: string): Promise<void> {
+async function untilGrown(path: string, signal?: AbortSignal): Promise<void> {
   const made = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const age = Date.now() - made;
-  if (age < YOUNG_MS) await sleep(YOUNG_MS - Math.max(0, age));
+  if (age < YOUNG_MS) await sleep(YOUNG_MS - Math.max(0, age), undefined, { signal });
 }
 
 /** The number of a file that was removed is given to the next one at once; when a socket was made does not change. */

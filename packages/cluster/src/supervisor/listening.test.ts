@@ -19,6 +19,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { skipsWithout } from "../../../../harness/dist/find-program.js";
 import { isRoot, NOBODY } from "../../../../harness/dist/other-user.js";
 import { MAX_SOCKET_PATH_BYTES } from "../../dist/control/socket-file.js";
+import { cannotListen } from "../../dist/supervisor/listen-error.js";
 import { listen } from "../../dist/supervisor/listening.js";
 
 const LISTENING = new URL("../../dist/supervisor/listening.js", import.meta.url).href;
@@ -225,7 +226,7 @@ test("who waits for one that is killed amid its turn has the next one", async ()
 test("a clock that has been set back since keeps nobody from it", async () => {
   const path = join(directory, "sock");
   await leave(path);
-  await leave(join(directory, ".hf-killed00.t"));
+  await leave(join(directory, ".hf-killed.t"));
   const inTwoDays = Date.now() / 1_000 + 2 * 86_400;
   for (const name of readdirSync(directory)) utimesSync(join(directory, name), inTwoDays, inTwoDays);
   await listen(named("next"), at(path));
@@ -239,13 +240,13 @@ test.skipIf(!isRoot)(
     const path = join(directory, "sock");
     chmodSync(directory, 0o1777);
     await leave(path);
-    const theirs = [join(directory, ".hf-stranger.t"), join(directory, ".hf-folder00.t")] as const;
+    const theirs = [join(directory, ".hf-strang.t"), join(directory, ".hf-folder.t")] as const;
     await once(named("stranger").listen(theirs[0]), "listening");
     mkdirSync(theirs[1]);
     for (const each of theirs) chownSync(each, NOBODY, NOBODY);
     await listen(named("next"), at(path));
     expect(await whoAnswersAt(path)).toBe("next");
-    expect(readdirSync(directory).sort()).toEqual([".hf-folder00.t", ".hf-stranger.t", "sock"]);
+    expect(readdirSync(directory).sort()).toEqual([".hf-folder.t", ".hf-strang.t", "sock"]);
   },
 );
 
@@ -256,4 +257,13 @@ test("a path whose directory has no room for a ticket is taken all the same", as
   await leave(path);
   await listen(named("next"), at(path));
   expect(await whoAnswersAt(path)).toBe("next");
+});
+
+test("where there is no room for a socket, that is told of the directory", async () => {
+  const text = "listen ENOSPC: no space left on device /run/app/.hf-12345678";
+  const cause = Object.assign(new Error(text), { code: "ENOSPC" });
+  const { message } = await cannotListen(at("/run/app/sock"), cause);
+  expect(message).toBe(
+    "There is no room for a socket in /run/app (ENOSPC). Make some, or choose another path.",
+  );
 });

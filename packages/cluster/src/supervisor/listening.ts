@@ -9,31 +9,42 @@ import { replaceForsaken } from "./forsaken-place.js";
 import { cannotListen } from "./listen-error.js";
 import type { ListenPlace } from "./resolve-options.js";
 
-/** Fails at once if the place is taken, before anything is started for it. */
-export async function checkPlace(place: ListenPlace): Promise<void> {
+/**
+ * Fails at once if the place is taken, before anything is started for it.
+ * @param signal as for {@link listen}
+ */
+export async function checkPlace(place: ListenPlace, signal?: AbortSignal): Promise<void> {
   if (place.path === undefined && place.port === 0) return;
   const probe = createServer((socket) => socket.destroy());
-  await listen(probe, place);
+  await listen(probe, place, signal);
   probe.close();
   await once(probe, "close");
 }
 
-/** @throws {HoldfastError} `HOLDFAST_ERR_LISTEN` */
-export async function listen(server: Server, place: ListenPlace): Promise<void> {
+/**
+ * @param signal ends the wait for a place where something is left; it fails then
+ * @throws {HoldfastError} `HOLDFAST_ERR_LISTEN`
+ */
+export async function listen(server: Server, place: ListenPlace, signal?: AbortSignal): Promise<void> {
   try {
     await tryToListen(server, place);
   } catch (error) {
-    if (!(await listenInstead(server, place, error))) throw cannotListen(place, error);
+    if (!(await listenInstead(server, place, error, signal))) throw await cannotListen(place, error);
   }
 }
 
 /** What a process that is gone has left there makes way. @returns whether it has */
-async function listenInstead(server: Server, place: ListenPlace, error: unknown): Promise<boolean> {
+async function listenInstead(
+  server: Server,
+  place: ListenPlace,
+  error: unknown,
+  signal?: AbortSignal,
+): Promise<boolean> {
   if (codeOf(error) !== "EADDRINUSE" || place.path === undefined) return false;
   try {
-    return await replaceForsaken(place.path, () => tryToListen(server, place));
+    return await replaceForsaken(place.path, () => tryToListen(server, place), signal);
   } catch (fault) {
-    throw cannotListen(place, fault);
+    throw await cannotListen(place, fault);
   }
 }
 

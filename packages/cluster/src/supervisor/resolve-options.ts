@@ -7,13 +7,13 @@ import { url as inspectorUrl } from "node:inspector";
 import { createRequire } from "node:module";
 import { Server as NetServer } from "node:net";
 import { availableParallelism } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { PrimaryOptions as HubOptions } from "@holdfast/adapter";
 import type { PrimaryOptions as RouterOptions } from "@holdfast/sticky";
 import { isLoopback } from "../admin/loopback.js";
 import { MAX_SOCKET_PATH_BYTES } from "../control/socket-file.js";
-import { currentDirectory, isDirectory, wholePath } from "../directories.js";
+import { currentDirectory, isDirectory, wholePath, wholePathIfAny } from "../directories.js";
 import { HoldfastError, messageOf } from "../errors.js";
 import { isPlainObject, MAX_TIMER_MS, OptionReader } from "../option-reader.js";
 import type { AdminOptions, ClusterOptions, StopOptions } from "../options.js";
@@ -187,7 +187,9 @@ function workerPath(worker: string | URL): string {
 
 function placesOf(worker: string): readonly [string, string] {
   const [, main] = process.argv;
-  return [resolve(main === undefined ? "." : dirname(main), worker), resolve(worker)];
+  const from = main === undefined ? "." : dirname(main);
+  const beside = wholePath(isAbsolute(worker) ? worker : join(from, worker));
+  return [beside, wholePathIfAny(worker) ?? beside];
 }
 
 /** Not each URL of a file has a path. */

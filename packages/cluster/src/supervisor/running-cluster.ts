@@ -55,6 +55,9 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   readonly #hurried = new Promise<void>((resolve) => {
     this.#onHurry = resolve;
   });
+  #isToldToStop = false;
+  /** Ends waits of what opens. */
+  readonly #stopping = new AbortController();
   /** Whether the process exits when the cluster has stopped. */
   #afterwards: "stay" | "exit" = "stay";
   #failure: HoldfastError | undefined;
@@ -115,6 +118,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   get address(): ListenAddress | undefined {
     // Of a Unix socket, Node.js tells the path also when it is closed.
     return this.#server.listening ? (this.#server.address() ?? undefined) : undefined;
+  }
+
+  /** Whether somebody has stopped it by command, and has been told so, or will be. */
+  get isToldToStop(): boolean {
+    return this.#isToldToStop;
   }
 
   async start(): Promise<void> {
@@ -193,13 +201,15 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
 
   async #stop(timeoutMs: number): Promise<StopResult> {
     this.#state = "stopping";
+    this.#stopping.abort();
     // Closed amid its start to listen, it may never say what came of that.
     if (this.#server.listening || this.#options.server) this.#server.close();
     const [result] = await Promise.all([this.#supervisor.stop(timeoutMs), this.#untilNothingOpens()]);
     for (const part of [this.router, this.hub, this.#control, this.#admin]) await this.#close(part);
     this.#watching?.close();
     this.#health.close();
-    this.#releaseSignals();
+    // A process that is about to end needs them until then: one more signal would end it as one that was killed.
+    if (this.#afterwards === "stay") this.#releaseSignals();
     this.#state = "stopped";
     this.#onStopped();
     this.emit("stopped", result);
@@ -238,16 +248,23 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
   /** One part after another, unless it is stopped meanwhile: {@link #stop} closes those that are there by then. */
   async #open(): Promise<void> {
     const { listen: place } = this.#options;
+    const { signal } = this.#stopping;
     const steps = [
-      () => place && checkPlace(place),
+      () => place && checkPlace(place, signal),
       () => this.#openControl(),
       () => this.#openAdmin(),
       () => this.#supervisor.start(),
-      () => place && listen(this.#server, place),
+      () => place && listen(this.#server, place, signal),
     ];
     for (const step of steps) {
       this.#throwIfEnded();
-      await step();
+      try {
+        await step();
+      } catch (error) {
+        // What fails amid the stop fails by it, or matters no more.
+        this.#throwIfEnded();
+        throw error;
+      }
     }
     this.#throwIfEnded();
     this.#state = "running";
@@ -299,6 +316,7 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
           onRequest: (request, say) => this.#onRequest(request, say),
           onLost: (error) => this.emit("warning", error),
         },
+        this.#stopping.signal,
       );
     } catch (error) {
       if (codeOf(error) !== "HOLDFAST_ERR_CONTROL_SOCKET") throw error;
@@ -320,8 +338,11 @@ export class RunningCluster extends ApplicationEvents<ClusterEvents> implements 
         return this.rebalance();
       case "scale":
         return this.scale(request.workers);
-      case "stop":
-        return this.#stopAndExit(request.timeoutMs);
+      case "stop": {
+        const stopped = this.#stopAndExit(request.timeoutMs);
+        this.#isToldToStop = true;
+        return stopped;
+      }
     }
   }
 

@@ -48,8 +48,8 @@ interface Leaving {
   readonly done: Promise<void>;
   /** When all is to be over. */
   readonly all: Deadline;
-  /** When those that finish now are waited for no more. */
-  servers: Deadline;
+  /** When those that finish now are waited for no more; `undefined` while none does. */
+  servers: Deadline | undefined;
 }
 
 export class Member {
@@ -112,14 +112,14 @@ export class Member {
   leave(timeoutMs = this.#drainMs): Promise<void> {
     this.#leaving ??= this.#beginToLeave();
     const { all, servers, done } = this.#leaving;
-    if (all.bringForward(timeoutMs)) servers.bringForward(timeoutMs * LATEST_SHARE);
+    if (all.bringForward(timeoutMs)) servers?.bringForward(timeoutMs * LATEST_SHARE);
     return done;
   }
 
   #beginToLeave(): Leaving {
     // Not at once: listeners of the application may call leave() as well, and wait for the same.
     const done = Promise.resolve().then(() => this.#leave());
-    return { done, all: new Deadline(), servers: new Deadline() };
+    return { done, all: new Deadline(), servers: undefined };
   }
 
   async #leave(): Promise<void> {
@@ -146,6 +146,7 @@ export class Member {
     const finished = eachSettled(finishing, (server) => server.drain(drainMs));
     await Promise.race([finished, servers.passed]);
     servers.cancel();
+    leaving.servers = undefined;
     const stopped = eachSettled(finishing, (server) => server.onStop());
     await Promise.race([stopped, all.passed]);
   }

@@ -1,5 +1,8 @@
 /** Which processes belong together without a router. */
-import { expect, test } from "vitest";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { ownApplication } from "../../dist/rendezvous/application.js";
 
 const PM2 = {
@@ -50,4 +53,23 @@ test("the name of the directory tells the user and nothing else, and is short", 
   const { directoryName, tag } = ownApplication(PM2);
   expect(directoryName).toMatch(new RegExp(`^holdfast-${uid}-[0-9a-f]{16}$`));
   expect(tag).toMatch(/^[\w-]{6}$/);
+});
+
+/** Goes to a directory that is removed then, as one where Node.js was started without a file. */
+function goNowhere(): void {
+  const [before, gone] = [process.cwd(), mkdtempSync(join(tmpdir(), "hf-"))];
+  const { argv } = process;
+  onTestFinished(() => {
+    process.chdir(before);
+    process.argv = argv;
+  });
+  process.argv = argv.slice(0, 1);
+  process.chdir(gone);
+  rmdirSync(gone);
+}
+
+test("workers whose working directory has been removed are those of their parent, too", () => {
+  goNowhere();
+  expect(ownApplication({}, 100)).toEqual(ownApplication({}, 100));
+  expect(ownApplication({}, 100)).not.toEqual(ownApplication({}, 200));
 });

@@ -56,11 +56,13 @@ function startTimeOf(pid: number): string {
 }
 
 function mainFolder(): string {
-  const main = process.argv[1] ?? process.cwd();
+  let [, main] = process.argv;
   try {
+    main ??= process.cwd();
     return dirname(realpathSync(main));
   } catch {
-    return dirname(main);
+    // Without a file, in a directory that has been removed, it is in none.
+    return dirname(main ?? "");
   }
 }
 

@@ -12,11 +12,12 @@ import { chmodSync, lstatSync, readdirSync, renameSync, statSync, unlinkSync } f
 import { createServer, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ask, removeIfThere, whyTooLong } from "../control/socket-file.js";
-import { removeForsaken, UNNAMED, unnamedPath } from "../control/unnamed-socket.js";
+import { ask, removeIfThere, whyTooLong } from "./socket-file.js";
+import { removeForsaken, UNNAMED, unnamedPath } from "./unnamed-socket.js";
 
 const ENDING = ".t";
-const PATTERN = /^\.hf-[\w-]{8}\.t$/;
+/** As long as a socket without a name, so that there is room for it wherever a control socket can be. */
+const PATTERN = /^\.hf-[\w-]{6}\.t$/;
 const LOOK_AGAIN_MS = 10;
 /** A turn takes some milliseconds: who has it for so long stands still. */
 const PATIENCE_MS = 5_000;
@@ -30,13 +31,14 @@ export interface Turn {
 
 /**
  * @param path what is to be removed
+ * @param signal ends the wait: the turn is not wanted any more
  * @returns `undefined` if another process has had its turn for too long, and lives
- * @throws {Error} of the system, if this user may make nothing there
+ * @throws {Error} of the system, if this user may make nothing there; the `AbortError` of `signal`
  */
-export async function takeTurn(path: string): Promise<Turn | undefined> {
+export async function takeTurn(path: string, signal?: AbortSignal): Promise<Turn | undefined> {
   const directory = dirname(path);
   // Only this directory is the same for all who want the path. Where it has no room for a ticket, nobody has one.
-  if (whyTooLong(join(directory, UNNAMED + ENDING)) !== undefined) return { end: () => {} };
+  if (whyTooLong(join(directory, UNNAMED)) !== undefined) return { end: () => {} };
   const tooLate = performance.now() + PATIENCE_MS;
   let ticket: Ticket | undefined;
   try {
@@ -52,7 +54,7 @@ export async function takeTurn(path: string): Promise<Turn | undefined> {
         ticket.end();
         ticket = undefined;
       }
-      await sleep(LOOK_AGAIN_MS);
+      await sleep(LOOK_AGAIN_MS, undefined, { signal });
     }
   } catch (error) {
     ticket?.end();
@@ -76,7 +78,7 @@ class Ticket implements Turn {
   static async take(directory: string): Promise<Ticket> {
     await removeForsaken(directory);
     const unnamed = unnamedPath(directory);
-    const path = unnamed + ENDING;
+    const path = unnamed.slice(0, -ENDING.length) + ENDING;
     const server = createServer((socket) => socket.destroy());
     const listening = once(server, "listening");
     server.listen(unnamed);
