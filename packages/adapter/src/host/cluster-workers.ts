@@ -230,7 +230,8 @@ class ClusterWorker {
       return false;
     }
     // It said hello twice before its welcome, on its own and because it was invited: it takes the first.
-    if (earlier.framesIn === 0) {
+    // Unless it has been told another seed since, which the next welcome has as well.
+    if (earlier.framesIn === 0 && earlier.seedsTold === 0) {
       this.#welcome(earlier, hello.attempt);
       return false;
     }
@@ -240,11 +241,10 @@ class ClusterWorker {
   }
 
   #welcome({ id }: HubMember, attempt: number): void {
-    const { limits, roomSeed, backplane } = this.#hub;
     const link = this.#ipcLink
       ? ({ kind: "ipc", binary: this.#ipcLink.binary } as const)
       : ({ kind: "pipe", fds: this.#pipes as PipeFds } as const);
-    this.#send({ [MESSAGE_KEY]: "welcome", attempt, member: id, link, ...limits, roomSeed, backplane });
+    this.#send({ [MESSAGE_KEY]: "welcome", attempt, member: id, link, ...this.#hub.welcome });
   }
 
   #makeLink(binary: boolean, events: LinkEvents): Link {

@@ -182,9 +182,8 @@ export class HubServer {
     if (!this.#hub.has(member)) return;
     const { id } = member;
     this.#marks.set(id, mark);
-    const { limits, roomSeed, backplane } = this.#hub;
-    const settings = { ...limits, roomSeed, backplane };
-    say(to, { [MESSAGE_KEY]: "welcome", attempt: 0, member: id, link: { kind: "unix" }, ...settings });
+    const link = { kind: "unix" } as const;
+    say(to, { [MESSAGE_KEY]: "welcome", attempt: 0, member: id, link, ...this.#hub.welcome });
     this.#tellUntold(member);
   }
 

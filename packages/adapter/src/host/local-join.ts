@@ -31,8 +31,7 @@ export function joinWithin(hub: Hub, member: Member, workerId: number): LocalWay
   // Who is told of it may have closed the hub.
   if (!hub.has(hubMember)) return undefined;
   let toHub: LocalLink | undefined;
-  const { limits, roomSeed, backplane } = hub;
-  member.join({ member: hubMember.id, ...limits, roomSeed, backplane }, (events) => {
+  member.join({ member: hubMember.id, ...hub.welcome }, (events) => {
     toHub = new LocalLink(events);
     if (fromHub) LocalLink.connect(fromHub, toHub);
     return toHub;

@@ -43,6 +43,8 @@ export interface Joined {
   readonly seed: string;
   /** Nobody but the hosts knows it. */
   readonly secret: string;
+  /** Packets up to this number are past: nobody here waits for them. */
+  readonly pastUpTo: number;
   /** The other hosts. */
   readonly hosts: readonly HostState[];
 }
@@ -54,6 +56,8 @@ export interface StoredSession {
   readonly rooms: Buffer;
   /** `socket.data` in its encoded form, if it was told. */
   readonly data: Buffer | undefined;
+  /** Offsets of its client up to this one do not say what it lacks; undefined if all do. */
+  readonly validAfter: string | undefined;
 }
 
 /**

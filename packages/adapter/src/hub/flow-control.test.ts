@@ -115,6 +115,7 @@ class Worker {
       maxMessageBytes: MIB,
       maxBacklogBytes,
       backplane: "",
+      hub: hub.host,
     };
     this.#member.join(admission, (events) => {
       this.#events = events;

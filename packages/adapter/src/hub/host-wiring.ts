@@ -67,8 +67,8 @@ export class HostWiring {
         const namespace = this.#hub.namespaces().get(frameNamespace(buffer, start));
         this.hosts.backplane.record(namespace?.name ?? "", buffer, start, end);
       },
-      onEpoch: (epoch) => {
-        this.#hub.placement().restart(epoch);
+      onEpoch: (epoch, pastUpTo) => {
+        this.#hub.placement().restart(epoch, pastUpTo);
         this.#hub.tellOrder();
       },
     });
@@ -96,10 +96,10 @@ export class HostWiring {
       { protocol: PROTOCOL_VERSION, maxMessageBytes, maxBacklogBytes, seed },
       {
         allotId: () => hub.allotId(),
-        onJoined: (epoch, seed) => {
+        onJoined: (epoch, seed, pastUpTo) => {
           this.#useSeed(seed);
-          this.#order?.share(epoch);
-          hub.recovery().onJoined();
+          const wasApart = this.#order?.share(epoch, pastUpTo) === true;
+          hub.recovery().onJoined(wasApart);
           hub.onReady();
         },
         onAlone: (error) => {

@@ -43,8 +43,12 @@ export interface NamespaceNews {
 export interface HostsEvents
   extends Pick<BackplaneEvents, "onFrame" | "onRecord" | "onRecordsLost" | "onPause" | "onSessionLost"> {
   allotId(): number;
-  /** This host is one of several from now on. @param seed makes the keys of rooms */
-  onJoined(epoch: string, seed: string): void;
+  /**
+   * This host is one of several from now on.
+   * @param seed makes the keys of rooms
+   * @param pastUpTo nobody here waits for packets up to this number
+   */
+  onJoined(epoch: string, seed: string, pastUpTo: number): void;
   onAlone(error: HoldfastError): void;
   /** These ids stand for nobody any more. */
   onGone(host: RemoteHost, ids: readonly number[]): void;
@@ -80,14 +84,14 @@ export class Hosts {
   constructor(factory: BackplaneFactory, limits: BackplaneLimits, events: HostsEvents) {
     this.#events = events;
     this.backplane = factory.open(limits, {
-      onJoined: ({ epoch, seed, secret, hosts }) => {
+      onJoined: ({ epoch, seed, secret, pastUpTo, hosts }) => {
         this.#forgetAll();
         for (const { host, buckets, namespaces } of hosts) {
           const remote = this.#add(host);
           this.#wanted.load(remote.slot, buckets);
           for (const [name, value] of namespaces) this.#onNamespace(remote, name, value);
         }
-        events.onJoined(epoch, seed);
+        events.onJoined(epoch, seed, pastUpTo);
         publishState("joined");
         this.#tellAll();
         this.known.onJoined(secret, hosts);

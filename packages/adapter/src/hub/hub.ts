@@ -31,6 +31,7 @@ import {
   VOLATILE_SHARE,
   voidKeys,
 } from "../wire/frame.js";
+import type { Welcome } from "../wire/handshake.js";
 import { drawSeed } from "../wire/room-key.js";
 import { packValue } from "../wire/values.js";
 import type { BackplaneFactory } from "./backplane.js";
@@ -195,9 +196,16 @@ export class Hub {
     return this.#namespaces.roomSeed;
   }
 
-  get limits(): MemberLimits {
+  /** What each member is told when it is admitted. */
+  get welcome(): MemberLimits & Pick<Welcome, "roomSeed" | "backplane" | "hub"> {
     const { maxMessageBytes, maxBacklogBytes } = this.#limits;
-    return { maxMessageBytes, maxBacklogBytes };
+    return {
+      maxMessageBytes,
+      maxBacklogBytes,
+      roomSeed: this.roomSeed,
+      backplane: this.backplane,
+      hub: this.host,
+    };
   }
 
   get members(): IterableIterator<HubMember> {

@@ -34,6 +34,8 @@ export class Journal {
   #packets = 0;
   #retainMs = 0;
   #lastSequence = 0;
+  /** Packets up to this one, which may still come, are past: see {@link restart}. */
+  #pastUpTo = 0;
   /** Everything up to this has been dropped. */
   #droppedUpTo = 0;
   /** Everything up to this is not known here, whatever room it was for. */
@@ -56,9 +58,13 @@ export class Journal {
     return this.#offsets;
   }
 
-  /** There is another order, and nothing is in it yet. */
-  restart(offsets: Offsets): void {
+  /**
+   * There is another order, and nothing of it is here yet.
+   * @param pastUpTo packets up to this number were placed before; they come for who lacks them, and for nobody else
+   */
+  restart(offsets: Offsets, pastUpTo = 0): void {
     this.#offsets = offsets;
+    this.#pastUpTo = pastUpTo;
     this.#chains = new RoomChains();
     this.#forgotten = new Forgotten();
     this.#slabs = [];
@@ -72,13 +78,14 @@ export class Journal {
     this.#unknownUpTo = this.#lastSequence = sequence;
   }
 
+  /** The number of the last packet that has been placed. */
   get lastSequence(): number {
-    return this.#lastSequence;
+    return Math.max(this.#lastSequence, this.#pastUpTo);
   }
 
   /** The offset of the last packet. */
   get lastOffset(): string {
-    return this.#offsets.text(this.#lastSequence);
+    return this.#offsets.text(this.lastSequence);
   }
 
   /** The newest entry; the numbers of entries count up over all packets. */

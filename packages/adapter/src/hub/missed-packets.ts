@@ -81,8 +81,8 @@ export class MissedPackets {
       const entry = this.#runs.take();
       if (!slab || entry >= slab.firstEntry + slab.entryCount) slab = this.#slabOf(entry);
       const packet = slab.packetOf(entry);
-      // It is for several of the client's rooms, and was here before.
-      if (packet.sequence === this.#sequence) continue;
+      // It is for several of the client's rooms, and was here before; or it is past, and has come only now.
+      if (packet.sequence <= this.#sequence) continue;
       this.#sequence = packet.sequence;
       if (!isFor(this.#audience.rooms, packet)) continue;
       packets.push(packet);

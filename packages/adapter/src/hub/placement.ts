@@ -62,9 +62,9 @@ export class Placement {
     this.journal.skipTo(sequence);
   }
 
-  /** Numbers have another meaning, and what is kept has none. */
-  restart(epoch: string): void {
-    this.journal.restart(new Offsets(epoch));
+  /** Numbers have another meaning, and what is kept has none. @param pastUpTo as {@link Journal.restart} has it */
+  restart(epoch: string, pastUpTo: number): void {
+    this.journal.restart(new Offsets(epoch), pastUpTo);
   }
 
   /** Keeps a frame until what came before it from the same member has been placed: see `HubMember.isPlaced`. */

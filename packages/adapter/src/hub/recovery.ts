@@ -134,9 +134,15 @@ export class HubRecovery {
     for (const session of this.#handOvers.keys()) if (!session.holder) this.#endHandOver(session);
   }
 
-  /** The other hosts know nothing of the sessions here: it is another beginning. */
-  onJoined(): void {
-    for (const session of this.#sessions.all()) this.#shared?.keep(session, this.#durationOf(session));
+  /**
+   * The other hosts know nothing of the sessions here: it is another beginning.
+   * @param wasApart whether packets were placed for them here that are not in the order of the hosts
+   */
+  onJoined(wasApart: boolean): void {
+    for (const session of this.#sessions.all()) {
+      if (wasApart) session.validAfter = this.#journal.lastOffset;
+      this.#shared?.keep(session, this.#durationOf(session));
+    }
   }
 
   onHostGone(host: string): void {
@@ -329,7 +335,7 @@ export class HubRecovery {
   #adopt(
     namespaceId: number,
     privateId: string,
-    { sid, rooms, data }: FoundSession,
+    { sid, rooms, data, validAfter }: FoundSession,
   ): Session<HubMember> | undefined {
     const known = this.#sessions.find(namespaceId, privateId);
     if (known) return known;
@@ -337,6 +343,7 @@ export class HubRecovery {
     if (!session) return undefined;
     session.rooms = rooms;
     session.data = data;
+    session.validAfter = validAfter;
     return session;
   }
 

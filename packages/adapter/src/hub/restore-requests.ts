@@ -10,6 +10,7 @@
  */
 import { channels } from "../diagnostics.js";
 import { DECLINE_REASONS, type DeclineReason, type RestoreStats } from "../stats.js";
+import { sameOrder } from "../wire/offset.js";
 import type { HubMember } from "./hub-member.js";
 import type { Journal } from "./journal.js";
 import type { JournalEntry } from "./journal-slab.js";
@@ -256,7 +257,9 @@ export class RestoreRequests {
 
   /** What is missing of the session, if all of that is there. */
   #look(request: RestoreRequest): MissedPackets | undefined {
-    const { namespaceId, rooms } = request.wanted.session;
+    const { namespaceId, rooms, validAfter } = request.wanted.session;
+    const { offset } = request;
+    if (validAfter !== undefined && sameOrder(offset, validAfter) && offset <= validAfter) return undefined;
     request.keys = this.#events.keysOf(request.wanted.session);
     return MissedPackets.since(request.offset, this.#journal, { namespaceId, rooms, keys: request.keys });
   }

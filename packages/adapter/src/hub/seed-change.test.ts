@@ -61,7 +61,13 @@ class FakeBackplane {
   join(seed: string, { others = false } = {}): void {
     const namespaces = new Map([["/", JSON.stringify({ members: 1 })]]);
     const other = { host: "other", buckets: Buffer.alloc(2 ** 17, 0xff), namespaces, address: undefined };
-    this.events.onJoined({ epoch: `epoch${++this.#epochs}`, seed, secret: "", hosts: others ? [other] : [] });
+    this.events.onJoined({
+      epoch: `epoch${++this.#epochs}`,
+      seed,
+      secret: "",
+      pastUpTo: 0,
+      hosts: others ? [other] : [],
+    });
   }
 
   /** Packets that wait get their numbers. */
@@ -136,7 +142,7 @@ class Worker {
       onTaken: () => {},
       onError: (error) => void this.errors.push(error.code),
     });
-    const limits = { maxMessageBytes: MIB, maxBacklogBytes: 64 * MIB, backplane: "fake" };
+    const limits = { maxMessageBytes: MIB, maxBacklogBytes: 64 * MIB, backplane: "fake", hub: hub.host };
     this.member.join({ member: this.inHub.id, roomSeed: hub.roomSeed, ...limits }, (events) => {
       this.#events = events;
       return this.toHub;

@@ -49,6 +49,11 @@ export class Session<Holder extends SessionHolder = SessionHolder> {
   rooms = new Set<string>();
   /** `socket.data` in its encoded form; undefined when it was never told. */
   data: Uint8Array | undefined;
+  /**
+   * Offsets of its client up to this one do not say what it lacks: packets were placed for it in another order since.
+   * Undefined if all do.
+   */
+  validAfter: string | undefined;
   /** When the connection that has got it last asked for it, on the clock of `machineTime()`; 0 if none has. */
   askedAt = 0;
   /** What its holder calls it by, or called it by last. */

@@ -16,8 +16,8 @@ interface Waiting<Sender> {
 export interface SharedOrderEvents {
   /** Sends a packet to be numbered. */
   record(buffer: Buffer, start: number, end: number): void;
-  /** Numbers mean something else from now on. */
-  onEpoch(epoch: string): void;
+  /** Numbers mean something else from now on. @param pastUpTo nobody here waits for packets up to this number */
+  onEpoch(epoch: string, pastUpTo: number): void;
 }
 
 export class SharedOrder<Sender> implements Order<Sender> {
@@ -55,11 +55,17 @@ export class SharedOrder<Sender> implements Order<Sender> {
     return true;
   }
 
-  /** The hosts have an order; what waits stays in it. */
-  share(epoch: string): void {
-    if (this.#state === "shared" && epoch === this.#epoch) return;
+  /**
+   * The hosts have an order; what waits stays in it.
+   * @param pastUpTo nobody here waits for packets up to this number
+   * @returns whether packets were placed here that are not in it
+   */
+  share(epoch: string, pastUpTo: number): boolean {
+    if (this.#state === "shared" && epoch === this.#epoch) return false;
+    const wasApart = this.#state === "alone" && this.#last > 0;
     this.#state = "shared";
-    this.#change(epoch);
+    this.#change(epoch, pastUpTo);
+    return wasApart;
   }
 
   /** The keys of what waits say nothing any more. */
@@ -72,7 +78,7 @@ export class SharedOrder<Sender> implements Order<Sender> {
     if (this.#state === "alone") return;
     this.#state = "alone";
     this.#last = 0;
-    this.#change(newEpoch());
+    this.#change(newEpoch(), 0);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { sender, frame } of waiting) this.#onNumbered(sender, frame, 0, frame.length, ++this.#last);
@@ -82,8 +88,8 @@ export class SharedOrder<Sender> implements Order<Sender> {
     this.#waiting = [];
   }
 
-  #change(epoch: string): void {
+  #change(epoch: string, pastUpTo: number): void {
     this.#epoch = epoch;
-    this.#events.onEpoch(epoch);
+    this.#events.onEpoch(epoch, pastUpTo);
   }
 }

@@ -35,6 +35,7 @@ export interface FoundSession {
   readonly sid: string;
   readonly rooms: Set<string>;
   readonly data: Uint8Array | undefined;
+  readonly validAfter: string | undefined;
 }
 
 export interface SharedSessionsOptions {
@@ -173,17 +174,17 @@ function stored(session: Session, what: "all" | "rooms" | "data"): Partial<Store
   const rooms = what === "data" ? undefined : packValue([...session.rooms]);
   const data = what === "rooms" || session.data === undefined ? undefined : Buffer.from(session.data);
   return {
-    ...(what === "all" && { sid: session.sid }),
+    ...(what === "all" && { sid: session.sid, validAfter: session.validAfter }),
     ...(rooms && { rooms }),
     ...(data && { data }),
   };
 }
 
-function found({ sid, rooms, data }: StoredSession): FoundSession | undefined {
+function found({ sid, rooms, data, validAfter }: StoredSession): FoundSession | undefined {
   try {
     const names = unpackValue(rooms);
     if (!Array.isArray(names)) return undefined;
-    return { sid, rooms: new Set(names as string[]), data: data && new Uint8Array(data) };
+    return { sid, rooms: new Set(names as string[]), data: data && new Uint8Array(data), validAfter };
   } catch {
     return undefined;
   }

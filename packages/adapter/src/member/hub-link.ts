@@ -30,6 +30,8 @@ export interface Admission {
   readonly backplane: string;
   /** What the hub's room keys are made with. */
   readonly roomSeed: string;
+  /** Names the hub: no other one, of any time, has that name. */
+  readonly hub: string;
 }
 
 export interface HubLinkEvents {

@@ -75,7 +75,7 @@ async function join(): Promise<{ member: Member; port: NamespacePort }> {
         hubEnd = new LocalLink(events);
         return hubEnd;
       });
-      self.join({ member: id, roomSeed: hub.roomSeed, backplane: "", ...hub.limits }, (events) => {
+      self.join({ member: id, ...hub.welcome }, (events) => {
         const end = new LocalLink(events);
         LocalLink.connect(hubEnd as LocalLink, end);
         return end;

@@ -65,6 +65,10 @@ export class Member implements PortHost {
   #state: MemberState = "idle";
   /** Undefined unless the state is `joined`. */
   #link: HubLink | undefined;
+  /** The name of the hub that this member has, or had last. */
+  #hub = "";
+  /** Whether it has come back to the hub that it had. */
+  #isBack = false;
   #lastToken = 0;
   #lastHandle = 0;
   /** Why there is no hub; what requests fail with while alone. */
@@ -90,6 +94,10 @@ export class Member implements PortHost {
 
   get roomSeed(): string {
     return this.#link?.roomSeed ?? "";
+  }
+
+  get isBack(): boolean {
+    return this.#isBack;
   }
 
   get seeds(): number {
@@ -208,6 +216,8 @@ export class Member implements PortHost {
       onFlush: () => this.#interest.write(),
       workOff: this.#workOff,
     });
+    this.#isBack = admission.hub === this.#hub;
+    this.#hub = admission.hub;
     this.#interest.open(this.#link.outgoing);
     this.#state = "joined";
     if (this.#connector.hubPlace !== undefined) this.#watch.start();

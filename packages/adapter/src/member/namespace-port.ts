@@ -220,7 +220,7 @@ export class NamespacePort {
     if (this.#report) this.reported();
     // What the hub sends on comes after its word that the namespace is open: those who wait for that wait for both.
     if (this.#openFlags === OpenFlag.everything) this.#member.markDirty(this);
-    this.#handlers.recovery?.onOpened(offset);
+    this.#handlers.recovery?.onOpened(offset, this.#member.isBack);
     this.#waiting.sendAll();
   }
 

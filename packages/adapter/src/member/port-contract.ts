@@ -29,6 +29,8 @@ export interface PortHost {
   readonly maxMessageBytes: number;
   /** What the hub's room keys are made with. */
   readonly roomSeed: string;
+  /** Whether the member has come back to the hub that it had. */
+  readonly isBack: boolean;
   /** How many times the hub has told another one. */
   readonly seeds: number;
   /** Why there is no hub; what requests fail with while alone. */
@@ -132,8 +134,12 @@ export interface RecoveryHandlers {
   /** How long a session lives without a socket, and packets are kept. Milliseconds. */
   readonly durationMs: number;
   readonly retainMs: number;
-  /** The hub knows the namespace; `offset` is that of the last packet. */
-  onOpened(offset: string): void;
+  /**
+   * The hub knows the namespace.
+   * @param offset of the last packet
+   * @param isBack whether it is the hub that the worker had before
+   */
+  onOpened(offset: string, isBack: boolean): void;
   /** Packets are placed in another order from now on. @param offset of the last packet */
   onOrder(offset: string): void;
   onRecord(flags: BroadcastFlags, fields: FieldReader): void;

@@ -12,7 +12,7 @@ import type { HoldfastError } from "../errors.js";
 import type { RecoveryHandlers } from "../member/port-contract.js";
 import type { FieldReader } from "../wire/field-reader.js";
 import { staysHere } from "../wire/names.js";
-import { OFFSET_BYTES, sameOrder } from "../wire/offset.js";
+import { OFFSET_BYTES } from "../wire/offset.js";
 import { unpackValue } from "../wire/values.js";
 import { Delivery, type LocalDelivery, matches } from "./delivery.js";
 import { Departures } from "./departures.js";
@@ -237,8 +237,8 @@ export class Recovery implements RecoveryHandlers {
     place.write(this.#newest, "latin1");
   }
 
-  onOpened(offset: string): void {
-    const wasCutOff = sameOrder(offset, this.#newest);
+  onOpened(offset: string, isBack: boolean): void {
+    const wasCutOff = isBack && this.#newest !== NOWHERE;
     this.onOrder(offset);
     this.#live?.report(this.#context.roomsOf);
     // They have missed what the hub placed meanwhile, and get it when they come back.

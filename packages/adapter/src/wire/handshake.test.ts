@@ -13,6 +13,7 @@ const welcome = {
   maxBacklogBytes: 1,
   roomSeed: "00",
   backplane: "",
+  hub: "here",
 };
 const hello = {
   [MESSAGE_KEY]: "hello",
@@ -46,12 +47,16 @@ test("what each end says is read by the other", () => {
 test("a message with a field of another type is not ours, whatever it is", () => {
   const odd = fc.oneof(fc.anything(), fc.constantFrom(-1, 1.5, Number.NaN, 2 ** 60, null, undefined, {}, []));
   const isRight = (field: string, value: unknown) =>
-    field === "version" || field === "roomSeed"
+    ["version", "roomSeed", "backplane", "hub"].includes(field)
       ? typeof value === "string"
       : Number.isSafeInteger(value) && (value as number) >= 0;
   for (const [read, message, fields] of [
     [readWorkerMessage, hello, ["protocol", "version", "attempt"]],
-    [readPrimaryMessage, welcome, ["attempt", "member", "maxMessageBytes", "maxBacklogBytes", "roomSeed"]],
+    [
+      readPrimaryMessage,
+      welcome,
+      ["attempt", "member", "maxMessageBytes", "maxBacklogBytes", "roomSeed", "backplane", "hub"],
+    ],
   ] as const) {
     fc.assert(
       fc.property(fc.constantFrom(...fields), odd, (field, value) => {

@@ -50,6 +50,8 @@ export interface Welcome {
   readonly roomSeed: string;
   /** Names what joins the hub with those of other hosts; "" if nothing does. */
   readonly backplane: string;
+  /** Names the hub: no other one, of any time, has that name. */
+  readonly hub: string;
 }
 
 /** There is a hub, and it cannot take members yet. */
@@ -138,13 +140,14 @@ function readHello({ protocol, version, probe, attempt }: Fields): Hello | undef
 }
 
 function readWelcome(fields: Fields): Welcome | undefined {
-  const { attempt, member, maxMessageBytes, maxBacklogBytes, roomSeed, backplane } = fields;
+  const { attempt, member, maxMessageBytes, maxBacklogBytes, roomSeed, backplane, hub } = fields;
   const link = readLink(fields.link);
   if (!link || !isCount(attempt) || !isCount(member)) return undefined;
   if (!isCount(maxMessageBytes) || !isCount(maxBacklogBytes)) return undefined;
-  if (typeof roomSeed !== "string" || typeof backplane !== "string") return undefined;
+  if (typeof roomSeed !== "string" || typeof backplane !== "string" || typeof hub !== "string")
+    return undefined;
   const limits = { maxMessageBytes, maxBacklogBytes };
-  return { [MESSAGE_KEY]: "welcome", attempt, member, link, ...limits, roomSeed, backplane };
+  return { [MESSAGE_KEY]: "welcome", attempt, member, link, ...limits, roomSeed, backplane, hub };
 }
 
 function readLink(raw: unknown): Welcome["link"] | undefined {

@@ -22,6 +22,7 @@ const welcome = {
   maxBacklogBytes: 1,
   roomSeed: "00",
   backplane: "",
+  hub: "here",
 } as const;
 const refusal = { [MESSAGE_KEY]: "refusal", protocol: 2, version: "2.0.0" } as const;
 

@@ -87,6 +87,7 @@ export class Batch {
     if (session.sid !== undefined) fields.push("i", session.sid);
     if (session.rooms !== undefined) fields.push("r", session.rooms);
     if (session.data !== undefined) fields.push("d", session.data);
+    if (session.validAfter !== undefined) fields.push("f", session.validAfter);
     this.#add(["k", key, String(ttlMs), String(fields.length / 2), ...fields]);
   }
 

@@ -382,7 +382,7 @@ export const TAKE = script(`
 local host, key = ARGV[2], ARGV[6]
 local problem = check(host, ARGV[3], ARGV[4], ARGV[5])
 if problem then return {problem} end
-local session = call('HMGET', key, 'o', 'i', 'r', 'd')
+local session = call('HMGET', key, 'o', 'i', 'r', 'd', 'f')
 local owner = session[1]
 if not owner or not session[2] then return {'OK', 'none'} end
 if owner ~= '' and owner ~= host then
@@ -391,7 +391,10 @@ if owner ~= '' and owner ~= host then
 end
 call('HSET', key, 'o', host)
 call('PEXPIRE', key, ARGV[7])
-return {'OK', 'taken', session[2], session[3] or '', session[4] or false, tonumber(call('HGET', state, 'seq') or 0)}
+return {
+  'OK', 'taken', session[2], session[3] or '', session[4] or false, tonumber(call('HGET', state, 'seq') or 0),
+  session[5] or false
+}
 `);
 
 /** All of them. */

@@ -191,11 +191,16 @@ export class RedisStreams implements Backplane {
 
   async #take({ connection }: Membership, key: string, ttlMs: number): Promise<TakenSession> {
     const answer = await this.#callChecked(connection, TAKE, [key, String(ttlMs)]);
-    const [, kind, first, rooms, data, lastRecord] = answer;
+    const [, kind, first, rooms, data, lastRecord, validAfter] = answer;
     if (textOf(kind) === "held") return { kind: "held", host: textOf(first) };
     if (textOf(kind) !== "taken") return { kind: "none" };
     await this.#haveTold(numberOf(lastRecord));
-    const session = { sid: textOf(first), rooms: bytesOf(rooms), data: data ? bytesOf(data) : undefined };
+    const session = {
+      sid: textOf(first),
+      rooms: bytesOf(rooms),
+      data: data ? bytesOf(data) : undefined,
+      validAfter: validAfter ? textOf(validAfter) : undefined,
+    };
     return { kind: "taken", session };
   }
 
@@ -401,7 +406,8 @@ export class RedisStreams implements Backplane {
     const isNewOrder = epoch !== this.#epoch || wasAlone;
     const old = this.#lastReader;
     // Whoever was one of the hosts all the time has missed nothing of an order that began meanwhile.
-    if (isNewOrder) this.#incoming.beginOrder(number, sequence, wasAlone || this.#epoch === "");
+    const isPast = wasAlone || this.#epoch === "";
+    if (isNewOrder) this.#incoming.beginOrder(number, sequence, isPast);
     else this.#incoming.goOn(number);
     if (isNewOrder && !wasAlone) this.#sender.sendAgain();
     if (!isSame) {
@@ -433,7 +439,7 @@ export class RedisStreams implements Backplane {
       hosts.length,
     );
     if (isSame) this.#events.onBack();
-    else this.#events.onJoined({ epoch, seed, secret, hosts });
+    else this.#events.onJoined({ epoch, seed, secret, pastUpTo: isPast ? sequence : 0, hosts });
     this.#sender.start(lastBatch);
     this.#notice(() => witness.lookAround());
     return membership;
