@@ -194,6 +194,32 @@ describe.skipIf(!hasRedis)("over two hosts", () => {
     }
   });
 
+  test("a host is killed right after many joins of a client, the last one awaited: it comes back with all rooms", async () => {
+    const three = await startHost();
+    try {
+      const client = await clients.connect(three.a.url);
+      const { id } = client;
+      await settle(three.a, id, "Zoe");
+      await client.has("hello");
+      client.goesTo(NOWHERE);
+      const back = client.connected();
+      await three.a.run(async (ctx, sid) => {
+        const socket = ctx.io.sockets.sockets.get(sid);
+        for (let i = 0; i < 30_000; i++) void socket?.join(`room ${i}`);
+        await socket?.join("last");
+        // The hub.
+        process.kill(process.ppid, "SIGKILL");
+      }, id);
+      await three.close();
+      client.goesTo(two.a.url);
+      expect(await back).toEqual({ id, recovered: true });
+      const rooms = ["Zoe", 7, ...Array.from({ length: 30_000 }, (_, i) => `room ${i}`), "last"];
+      expect(await stateOf(two.a, id)).toEqual({ rooms, data: { name: "Zoe" }, recovered: true });
+    } finally {
+      await three.close();
+    }
+  });
+
   test("all processes of a host are killed: its clients come back to another one, and nothing is lost", async () => {
     const all = await Promise.all(
       Array.from({ length: 6 }, (_, i) => clients.connect((i % 2 ? one.a : one.b).url)),

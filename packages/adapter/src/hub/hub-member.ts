@@ -226,6 +226,14 @@ export class HubMember implements MemberInfo {
     this.outbox.end();
   }
 
+  /** The hub acts on all interest up to this frame. */
+  sync(sequence: number): void {
+    if (!this.isMember) return;
+    this.outbox.begin(FrameKind.synced, 0, 0);
+    this.outbox.u32(sequence);
+    this.outbox.end();
+  }
+
   /** Says something of another member, ahead of all that waits. */
   tell(kind: number, about: number): void {
     this.#queue.writeAhead(memberFrame(kind, about));

@@ -101,6 +101,8 @@ export class Hub {
   #ownProcess: OwnProcess | undefined;
   /** Reused by `#collect`. */
   readonly #targets: HubMember[] = [];
+  /** Up to which of its frames a member's interest has been read since the last time that runs ended. */
+  #toSync = new Map<HubMember, number>();
   #lastMember = 0;
   // starting ↔ ready; any state → closed: without other hosts it is ready at once
   #state: "starting" | "ready" | "closed" = "ready";
@@ -388,6 +390,8 @@ export class Hub {
   }
 
   #endRuns(): void {
+    this.#recovery.keepChanged();
+    this.#syncWhenInEffect();
     this.#lateJoins.onChunkEnd();
     for (const { outbox } of this.#members.values()) outbox.endRun();
   }
@@ -518,14 +522,19 @@ export class Hub {
     }
     const sequence = buffer.readUInt32LE(fields);
     if (sequence === 0) return;
-    const onInEffect = () => {
-      if (!from.isMember) return;
-      from.outbox.begin(FrameKind.synced, 0, 0);
-      from.outbox.u32(sequence);
-      from.outbox.end();
-    };
-    if (this.#hosts) this.#hosts.whenInEffect(onInEffect);
-    else onInEffect();
+    // A session's rooms come behind the interest in them.
+    if (this.#hosts) this.#toSync.set(from, sequence);
+    else from.sync(sequence);
+  }
+
+  /** Members wait for the hub's word on interest that has been read. */
+  #syncWhenInEffect(): void {
+    if (this.#toSync.size === 0) return;
+    const toSync = this.#toSync;
+    this.#toSync = new Map();
+    this.#recovery.whenInEffect(() => {
+      for (const [member, sequence] of toSync) member.sync(sequence);
+    });
   }
 
   #takeReport(

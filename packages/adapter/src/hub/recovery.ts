@@ -70,7 +70,7 @@ export class HubRecovery {
     this.#maxMessageBytes = limits.maxMessageBytes;
     this.#journal = journal;
     this.#hooks = hooks;
-    this.#shared = shared && new SharedSessions(shared);
+    this.#shared = shared && new SharedSessions(shared, (session) => this.#knownDurationOf(session));
     this.#requests = new RestoreRequests(limits, journal, this.#slices, {
       keysOf: (session) => this.#keysOf(session),
       fence: ({ holder, namespaceId, handle }) => holder && fence(holder, namespaceId, handle),
@@ -208,6 +208,22 @@ export class HubRecovery {
     return this.#sessions.durationOf(namespaceId);
   }
 
+  #knownDurationOf(session: Session): number | undefined {
+    const known = this.#sessions.find(session.namespaceId, session.privateId);
+    return known === session ? this.#durationOf(session) : undefined;
+  }
+
+  /** What members have said of their sessions is kept with the backplane, once for all that was read. */
+  keepChanged(): void {
+    this.#shared?.keepChanged();
+  }
+
+  /** Calls back when other hosts act on what members want, and would find the sessions as they are now. */
+  whenInEffect(callback: () => void): void {
+    if (this.#shared) this.#shared.whenInEffect(callback);
+    else callback();
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.#requests.close();
@@ -264,14 +280,14 @@ export class HubRecovery {
       if (joined) session.rooms.add(room);
       else session.rooms.delete(room);
     }
-    this.#shared?.keep(session, this.#durationOf(session), "rooms");
+    this.#shared?.change(session, "rooms");
   }
 
   #onSessionData(from: HubMember, namespaceId: number, fields: FieldReader): void {
     const session = this.#sessions.held(from, namespaceId, fields.u32());
     if (!session) return;
     session.data = this.#data.keep(fields.rest());
-    this.#shared?.keep(session, this.#durationOf(session), "data");
+    this.#shared?.change(session, "data");
   }
 
   #onSessionEnd(from: HubMember, namespaceId: number, flags: number, fields: FieldReader): void {
@@ -297,7 +313,7 @@ export class HubRecovery {
     this.#releaseClaim(session);
     session.rooms = fields.names(this.#names.share);
     this.#sessions.settle(session);
-    this.#shared?.keep(session, this.#durationOf(session), "rooms");
+    this.#shared?.change(session, "rooms");
   }
 
   #onRestore(from: HubMember, namespaceId: number, fields: FieldReader): void {

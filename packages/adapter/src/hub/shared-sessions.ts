@@ -1,10 +1,11 @@
 /**
  * Sessions as all hosts share them: what this host has of them is kept with the backplane, and what another host has
  * is fetched from there.
- * Owns: questions for sessions that are not here. Runs in: where the hub is.
+ * Owns: which sessions have to be kept anew, questions for sessions that are not here. Runs in: where the hub is.
  */
 import { packValue, unpackValue } from "../wire/values.js";
 import type { StoredSession } from "./backplane.js";
+import { ChangedSessions, type SessionPart } from "./changed-sessions.js";
 import { fenceFrame } from "./host-frames.js";
 import type { Hosts } from "./hosts.js";
 import type { Session } from "./session.js";
@@ -48,19 +49,61 @@ export class SharedSessions {
   readonly #nameOf: (namespaceId: number) => string | undefined;
   readonly #searches = new Map<number, Search>();
   readonly #refreshedAt = new WeakMap<Session, number>();
+  readonly #changed: ChangedSessions;
+  #state: "open" | "closed" = "open";
   #lastSearch = 0;
 
-  constructor({ hosts, nameOf }: SharedSessionsOptions) {
+  /** @param durationOf how long a session lives without a holder; undefined for one that is not of this host any more */
+  constructor(
+    { hosts, nameOf }: SharedSessionsOptions,
+    durationOf: (session: Session) => number | undefined,
+  ) {
     this.#hosts = hosts;
     this.#nameOf = nameOf;
+    this.#changed = new ChangedSessions({
+      keep: (session, part) => {
+        const durationMs = durationOf(session);
+        if (durationMs !== undefined) this.#store(session, durationMs, part);
+      },
+      whenInEffect: (callback) => hosts.backplane.whenInEffect(callback),
+    });
   }
 
-  /** Keeps what is given of the session, or all of it. */
-  keep(session: Session, durationMs: number, what: "all" | "rooms" | "data" = "all"): void {
+  /** Keeps all of the session now. */
+  keep(session: Session, durationMs: number): void {
+    if (this.#state === "closed") return;
+    this.#changed.take(session);
+    this.#store(session, durationMs, "all");
+  }
+
+  /** This of the session has changed, and is kept with {@link keepChanged}. */
+  change(session: Session, part: "rooms" | "data"): void {
+    if (this.#state === "open") this.#changed.note(session, part);
+  }
+
+  /** Keeps what has changed: at once, or when what was kept of the same session before is in effect. */
+  keepChanged(): void {
+    this.#changed.keep();
+  }
+
+  /** Calls back as `Hosts.whenInEffect` does; if that takes time, then the sessions as they are now are kept as well. */
+  whenInEffect(callback: () => void): void {
+    this.#changed.keep();
+    const { hasLate } = this.#changed;
+    let waits = false;
+    this.#hosts.whenInEffect(() => {
+      // By now what was late is kept, and not in effect.
+      if (waits && hasLate) this.#hosts.backplane.whenInEffect(callback);
+      else callback();
+    });
+    waits = true;
+  }
+
+  #store(session: Session, durationMs: number, part: SessionPart): void {
     const name = this.#nameOf(session.namespaceId);
     if (name === undefined) return;
     this.#refreshedAt.set(session, performance.now());
-    this.#hosts.backplane.keepSession(name, session.privateId, stored(session, what), durationMs + MARGIN_MS);
+    this.#hosts.backplane.keepSession(name, session.privateId, stored(session, part), durationMs + MARGIN_MS);
   }
 
   /** Keeps the session for longer, if it is time. */
@@ -79,12 +122,17 @@ export class SharedSessions {
   }
 
   /** The session is nobody's, and whoever asks gets it. */
-  release({ namespaceId, privateId }: Session, durationMs: number): void {
+  release(session: Session, durationMs: number): void {
+    const part = this.#changed.take(session);
+    if (part !== undefined) this.#store(session, durationMs, part);
+    const { namespaceId, privateId } = session;
     const name = this.#nameOf(namespaceId);
     if (name !== undefined) this.#hosts.backplane.releaseSession(name, privateId, durationMs);
   }
 
-  forget({ namespaceId, privateId }: Session): void {
+  forget(session: Session): void {
+    this.#changed.take(session);
+    const { namespaceId, privateId } = session;
     const name = this.#nameOf(namespaceId);
     if (name !== undefined) this.#hosts.backplane.forgetSession(name, privateId);
   }
@@ -132,7 +180,10 @@ export class SharedSessions {
     for (const [number, search] of this.#searches) if (search.host === host) this.#tryAgain(number, search);
   }
 
+  /** Keeps what has changed, and nothing after that. */
   close(): void {
+    this.#changed.keepAll();
+    this.#state = "closed";
     for (const [number, search] of this.#searches) this.#end(number, search);
   }
 
