@@ -367,3 +367,22 @@ describe("bounds", () => {
     expect(journal.stats().bytes).toBeLessThanOrEqual(2 ** 20);
   });
 });
+
+test("of an order that was there before, nothing is given until all of that is here, and to nobody who came later", () => {
+  const { journal } = clocked(1_000_000, 60_000);
+  journal.restart(new Offsets("past"), 3);
+  const [first, last] = [new Offsets("past").text(1), new Offsets("past").text(3)];
+  expect(journal.lastOffset).toBe(last);
+  for (const sequence of [1, 2]) {
+    append(journal, record(["a"]), sequence);
+    expect([missed(journal, first, audience("a")), missed(journal, last, audience("a"))]).toEqual([
+      undefined,
+      [],
+    ]);
+  }
+  const packets = MissedPackets.since(last, journal, audience("a"));
+  append(journal, record(["a"]), 3);
+  const next = append(journal, record(["a"]), 4);
+  expect(missed(journal, first, audience("a"))).toHaveLength(3);
+  expect(packets?.take(1_000)?.packets.map(offsetOf)).toEqual([next]);
+});

@@ -149,6 +149,8 @@ export class Journal {
 
   /** Whether a packet to one of the rooms that came after `sequence` may have been dropped. */
   mayLack(sequence: number, { namespaceId, keys }: RoomKeys): boolean {
+    // Of what is past, some is still to come.
+    if (sequence < this.#pastUpTo && this.#lastSequence < this.#pastUpTo) return true;
     if (sequence < this.#unknownUpTo) return true;
     if (sequence >= this.#droppedUpTo) return false;
     return this.#forgotten.hasSince(sequence, namespaceId, [EVERYBODY, ...keys]);
