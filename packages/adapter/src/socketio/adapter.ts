@@ -263,7 +263,7 @@ export class HoldfastAdapter extends Adapter {
   #holdConnect(socket: Socket): void {
     // The connection handlers run first: the hub hears of what they join at once, too.
     const known = Promise.resolve().then(() => this.#port.reported());
-    void holdUntil(this.#orSilent(known), connectionOf(socket));
+    holdUntil(known, this.#orSilent(known), connectionOf(socket));
   }
 
   override del(id: SocketId, room: Room): void {

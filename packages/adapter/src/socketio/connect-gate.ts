@@ -16,13 +16,20 @@ interface Gate {
 
 const gates = new WeakMap<Connection, Gate>();
 
-/** Call before CONNECT is written; what is written from now on leaves when `known` settles. */
-export async function holdUntil(known: Promise<unknown>, connection: Connection): Promise<void> {
+/** Call before CONNECT is written; what is written from now on leaves when one of the two settles. */
+export function holdUntil(known: Promise<unknown>, orSilent: Promise<unknown>, connection: Connection): void {
   const gate = gates.get(connection) ?? { waiting: 0, open: gateConnection(connection) };
   gates.set(connection, gate);
   gate.waiting++;
-  await known;
-  if (--gate.waiting > 0) return;
-  gates.delete(connection);
-  gate.open();
+  let isOver = false;
+  const goOn = () => {
+    if (isOver) return;
+    isOver = true;
+    if (--gate.waiting > 0) return;
+    gates.delete(connection);
+    gate.open();
+  };
+  // Not behind each other: whatever else waits for `known` must not be faster.
+  void known.then(goOn);
+  void orSilent.then(goOn);
 }
