@@ -1,6 +1,6 @@
 /** How often, and when, a hub keeps sessions with a backplane that the test plays. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { Backplane, BackplaneEvents, BackplaneFactory, Joined } from "../../dist/hub/backplane.js";
+import type { Backplane, BackplaneEvents, BackplaneFactory } from "../../dist/hub/backplane.js";
 import { fenceFrame } from "../../dist/hub/host-frames.js";
 import { Hub } from "../../dist/hub/hub.js";
 import type { HubMember } from "../../dist/hub/hub-member.js";
@@ -69,8 +69,7 @@ const factory: BackplaneFactory = {
 /** This host is one of two. */
 function join(): void {
   const other = { host: "other", buckets: Buffer.alloc(0), namespaces: new Map(), address: undefined };
-  const joined = { epoch: "epoch", seed: SEED, secret: "", hosts: [other] };
-  events.onJoined(joined as unknown as Joined);
+  events.onJoined({ epoch: "epoch", seed: SEED, secret: "", pastUpTo: 0, hosts: [other] });
 }
 
 /** All that the hub has told the backplane is in effect. */

@@ -7,7 +7,7 @@
  * Frames that come one behind the other are a run: they are copied at once, when the hub is done with what it has
  * read. So what a frame costs is a note of who has got it.
  */
-import { frameLength, frameNamespace, voidKeys } from "../wire/frame.js";
+import { frameLength, frameNamespace, voidAllKeys } from "../wire/frame.js";
 import { REUSED_BYTES } from "../wire/frame-reader.js";
 import { machineTime } from "../wire/machine-time.js";
 import { FramePage, PAGE_BYTES, type Receiver } from "./frame-page.js";
@@ -109,7 +109,7 @@ export class RecentFrames {
     for (const page of this.#pages) {
       for (let run = 0; run < page.runs; run++) {
         const { buffer, from, to } = page.run(run);
-        for (let at = from; at < to; at += frameLength(buffer, at)) voidKeys(buffer, at);
+        voidAllKeys(buffer, from, to);
       }
     }
   }

@@ -261,7 +261,7 @@ export class RestoreRequests {
     const { offset } = request;
     if (validAfter !== undefined && sameOrder(offset, validAfter) && offset <= validAfter) return undefined;
     request.keys = this.#events.keysOf(request.wanted.session);
-    return MissedPackets.since(request.offset, this.#journal, { namespaceId, rooms, keys: request.keys });
+    return MissedPackets.since(offset, this.#journal, { namespaceId, rooms, keys: request.keys });
   }
 
   #fence(request: RestoreRequest): void {

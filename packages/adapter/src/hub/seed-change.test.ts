@@ -408,6 +408,15 @@ describe("while it gets around", () => {
     flush();
   };
   const hears = (to: Worker) => void to.fromHub.read();
+  /** The listener, which is in the room, has heard of a seed and has reported that; nobody else has. */
+  const listenerHears = () => {
+    listener?.join("red");
+    settle();
+    backplane.join(drawSeed());
+    flush();
+    hears(listener as Worker);
+    says(listener as Worker);
+  };
 
   test("a join that nobody knows of, by an event that came before the seed", () => {
     listener?.join("red");
@@ -431,24 +440,14 @@ describe("while it gets around", () => {
   });
 
   test("an event whose sender has not heard of the seed, for who has", () => {
-    listener?.join("red");
-    settle();
-    backplane.join(drawSeed());
-    flush();
-    hears(listener as Worker);
-    says(listener as Worker);
+    listenerHears();
     speaker?.emit(RED, 1, false);
     settle();
     expect(listener?.got).toEqual([1]);
   });
 
   test("an event for a room that sockets join by a command of who had not heard of the seed", () => {
-    listener?.join("red");
-    settle();
-    backplane.join(drawSeed());
-    flush();
-    hears(listener as Worker);
-    says(listener as Worker);
+    listenerHears();
     speaker?.socketsJoin(RED, "green");
     says(speaker as Worker);
     hears(speaker as Worker);

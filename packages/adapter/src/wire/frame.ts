@@ -304,6 +304,11 @@ export function voidKeys(buffer: Buffer, start: number): void {
   buffer[start + 5] = (buffer[start + 5] as number) | KeyFlag.void;
 }
 
+/** The same of all frames in `[from, to)`, which are whole. */
+export function voidAllKeys(buffer: Buffer, from: number, to: number): void {
+  for (let at = from; at < to; at += frameLength(buffer, at)) voidKeys(buffer, at);
+}
+
 function keysIn(buffer: Buffer, start: number): number {
   return (buffer[start + 6] as number) | ((buffer[start + 7] as number) << 8);
 }
